@@ -1,0 +1,1 @@
+"""Find the one face in a photo and say whether its mask is worn properly."""

@@ -1,0 +1,61 @@
+"""Box algebra on numpy arrays.
+
+Formats stand in the names: `xywh` is left, top, width, height; `xyxy` is left, top, right, bottom.
+Right and bottom are the first pixel edge outside, so width = right - left.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Boxes = NDArray[np.float64]
+
+
+def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Boxes:
+    """(..., 4) left, top, width, height -> (..., 4) left, top, right, bottom."""
+    boxes = np.array(boxes_xywh, dtype=np.float64)
+    boxes[..., 2:] += boxes[..., :2]
+    return boxes
+
+
+def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Boxes:
+    """(..., 4) left, top, right, bottom -> (..., 4) left, top, width, height."""
+    boxes = np.array(boxes_xyxy, dtype=np.float64)
+    boxes[..., 2:] -= boxes[..., :2]
+    return boxes
+
+
+def clip_xywh(boxes_xywh: ArrayLike, sizes_wh: ArrayLike) -> Boxes:
+    """Cut boxes at the border of their images; a box wholly outside gets width or height 0.
+
+    Args:
+        boxes_xywh: (..., 4) in pixels.
+        sizes_wh: (..., 2) or (2,), width and height of the images in pixels.
+
+    Returns:
+        (..., 4) in pixels, inside the images.
+    """
+    boxes = xywh_to_xyxy(boxes_xywh)
+    sizes = np.asarray(sizes_wh, dtype=np.float64)
+    limits = np.concatenate([sizes, sizes], axis=-1)
+    boxes = np.clip(boxes, 0.0, np.broadcast_to(limits, boxes.shape))
+    boxes[..., 2:] = np.maximum(boxes[..., 2:], boxes[..., :2])
+    return xyxy_to_xywh(boxes)
+
+
+def iou_xywh(a_xywh: ArrayLike, b_xywh: ArrayLike) -> NDArray[np.float64]:
+    """Intersection over union of boxes, pair by pair.
+
+    Args:
+        a_xywh: (..., 4) boxes with width and height >= 0.
+        b_xywh: (..., 4), of a shape that broadcasts with the first.
+
+    Returns:
+        (...) in 0..1; 0 where either box is empty.
+    """
+    a, b = xywh_to_xyxy(a_xywh), xywh_to_xyxy(b_xywh)
+    overlap_wh = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    intersection = np.prod(np.maximum(overlap_wh, 0.0), axis=-1)
+    area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0.0), axis=-1)
+    area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0.0), axis=-1)
+    union = area_a + area_b - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)

@@ -1,0 +1,110 @@
+"""A folder as a list of images, and a labelled folder as a list of samples."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskinfer.errors import DatasetError, LabelError
+from maskinfer.labels import BoxXywh, parse_name
+
+# HEIC is listed although Pillow needs a plugin for it: phone photos are reported, not overlooked.
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .gif .avif .heic .heif".split()
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and its label.
+
+    Attributes:
+        path: the image file.
+        box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
+        proper_mask: whether the mask is worn properly.
+    """
+
+    path: Path
+    box_xywh: BoxXywh
+    proper_mask: bool
+
+
+@dataclass(frozen=True)
+class LabelledFolder:
+    """What a folder of a data set holds.
+
+    Attributes:
+        samples: in sorted order of their names.
+        unlabelled: one line for each image whose name carries no label that can be read.
+    """
+
+    samples: list[Sample]
+    unlabelled: list[str]
+
+
+def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
+    """Find the image files of a folder by their endings.
+
+    Hidden files and folders (names that start with a dot) are passed over; links to folders are
+    not followed.
+
+    Returns:
+        paths relative to the folder, with `/`, sorted.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise DatasetError(f"{folder}: {what}")
+    return sorted(_walk(str(folder), "", recursive))
+
+
+def _walk(folder: str, prefix: str, recursive: bool) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be listed, {error.strerror}") from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if recursive:
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", recursive)
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            yield prefix + entry.name
+
+
+def read_folder(folder: Path) -> LabelledFolder:
+    """Read every labelled image of a folder and of the folders in it.
+
+    Raises:
+        DatasetError: there is no such folder, or not one labelled image in it.
+    """
+    samples: list[Sample] = []
+    unlabelled: list[str] = []
+    for relative in list_images(folder):
+        path = folder / relative
+        try:
+            label = parse_name(path.name)
+        except LabelError as error:
+            unlabelled.append(str(error))
+        else:
+            samples.append(Sample(path, label.box_xywh, label.proper_mask))
+    if not samples:
+        hint = f"; the first of {len(unlabelled)} images says: {unlabelled[0]}" if unlabelled else ""
+        raise DatasetError(f"{folder}: no labelled image{hint}")
+    return LabelledFolder(samples, unlabelled)
+
+
+def split_folder(data: Path, split: str) -> Path:
+    """The folder of one split, `train` or `test`, of a data set.
+
+    Raises:
+        DatasetError: the data set has no such split.
+    """
+    folder = data / split
+    if not folder.is_dir():
+        what = "no such folder" if not data.is_dir() else f"no folder {split}/ in it"
+        raise DatasetError(f"{data}: {what}; a data set has train/ and test/")
+    return folder

@@ -1,0 +1,54 @@
+"""What maskinfer raises when it is not to blame.
+
+MaskinferError            base: one line saying what is wrong and what to do; exit code 1
+├── UsageError            the command line or the arguments cannot mean anything; exit code 2
+├── LabelError            a file name that does not follow the data-set contract
+├── ImageError            a file that cannot be read as an image
+├── DatasetError          a data set that cannot be used: missing, empty, no labels
+├── AnnotationError       an annotation file that cannot be understood
+├── ModelFileError        a model file that is missing, damaged, or not ours
+├── RunError              a run folder that is missing or incomplete
+└── TrainingError         training that cannot go on, such as a loss that is not a number
+
+An assertion that fails is our bug; an exception from this module is about the user's input.
+"""
+
+
+class MaskinferError(Exception):
+    """Base of every error a user can cause and mend."""
+
+    exit_code = 1
+
+
+class UsageError(MaskinferError):
+    """The command line or the arguments cannot mean anything."""
+
+    exit_code = 2
+
+
+class LabelError(MaskinferError):
+    """A file name that does not follow the data-set contract."""
+
+
+class ImageError(MaskinferError):
+    """A file that cannot be read as an image."""
+
+
+class DatasetError(MaskinferError):
+    """A data set that cannot be used."""
+
+
+class AnnotationError(MaskinferError):
+    """An annotation file that cannot be understood."""
+
+
+class ModelFileError(MaskinferError):
+    """A model file that is missing, damaged, or not ours."""
+
+
+class RunError(MaskinferError):
+    """A run folder that is missing or incomplete."""
+
+
+class TrainingError(MaskinferError):
+    """Training that cannot go on."""

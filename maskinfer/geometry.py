@@ -1,0 +1,150 @@
+"""Photo -> canvas, and boxes through the same map and exactly back.
+
+A network sees a square canvas of S x S pixels. Training and inference both make it here, so what
+the network learned on is what it is given.
+
+- `letterbox`: the longest side becomes S, the rest is grey; nothing of the photo is lost.
+- `center_crop`: both sides become `resize` (the aspect is not kept), then the middle S x S is cut
+  out, as in the course report (256, then 224). Boxes may reach past the canvas.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from maskinfer.boxes import Boxes, clip_xywh
+from maskinfer.images import Photo, Pixels
+
+# Grey, the least surprising thing next to a photo.
+_PADDING = 114
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How photos become canvases.
+
+    Attributes:
+        kind: `letterbox` or `center_crop`.
+        canvas: S, the canvas's side in pixels.
+        resize: both sides before the crop, in pixels; equals `canvas` for a letterbox.
+    """
+
+    kind: Literal["letterbox", "center_crop"]
+    canvas: int
+    resize: int
+
+    @classmethod
+    def letterbox(cls, canvas: int) -> "Geometry":
+        """Keep the whole photo and its aspect."""
+        return cls("letterbox", canvas, canvas)
+
+    @classmethod
+    def center_crop(cls, canvas: int, resize: int) -> "Geometry":
+        """Stretch to `resize` x `resize`, keep the middle."""
+        return cls("center_crop", canvas, resize)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where one photo lies on its canvas: canvas = image * scale + offset, for x and y.
+
+    Attributes:
+        scale_xy: canvas pixels per image pixel.
+        offset_xy: the photo's top left corner in canvas pixels.
+        size_wh: the upright original's width and height in pixels.
+    """
+
+    scale_xy: tuple[float, float]
+    offset_xy: tuple[float, float]
+    size_wh: tuple[int, int]
+
+
+def min_decode_side(geometry: Geometry) -> int:
+    """The least side in pixels that a photo may be decoded at without costing the canvas detail."""
+    # One more factor of two than needed: a JPEG's reduced decoding is coarser than resizing is.
+    return 2 * geometry.resize
+
+
+def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
+    """Draw a photo on its canvas.
+
+    Returns:
+        the canvas, (S, S, 3) uint8 RGB, and where the photo lies on it.
+    """
+    side = geometry.canvas
+    width, height = photo.size_wh
+    image = Image.fromarray(photo.pixels)
+    if geometry.kind == "center_crop":
+        offset = (side - geometry.resize) / 2
+        scale_xy = (geometry.resize / width, geometry.resize / height)
+        # The middle of the photo in pixels of the (perhaps reduced) decoded image.
+        margin = -offset / geometry.resize
+        crop = (
+            margin * image.width,
+            margin * image.height,
+            (1 - margin) * image.width,
+            (1 - margin) * image.height,
+        )
+        canvas = image.resize((side, side), Image.Resampling.BILINEAR, box=crop)
+        return np.asarray(canvas), Placement(scale_xy, (offset, offset), photo.size_wh)
+
+    ratio = side / max(width, height)
+    inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
+    left, top = (side - inner_w) // 2, (side - inner_h) // 2
+    pixels = np.full((side, side, 3), _PADDING, dtype=np.uint8)
+    pixels[top : top + inner_h, left : left + inner_w] = np.asarray(
+        image.resize((inner_w, inner_h), Image.Resampling.BILINEAR)
+    )
+    return pixels, Placement((inner_w / width, inner_h / height), (left, top), photo.size_wh)
+
+
+def image_to_canvas(boxes_xywh: ArrayLike, placements: Sequence[Placement]) -> Boxes:
+    """Carry boxes from pixels of the upright image to canvas pixels.
+
+    Args:
+        boxes_xywh: (N, 4), x, y, w, h in image pixels.
+        placements: N placements, as `place` returned them.
+
+    Returns:
+        (N, 4) in canvas pixels, not clipped: a box may reach past the canvas.
+
+    Raises:
+        ValueError: the two do not have the same length.
+    """
+    boxes, scale, offset, _ = _aligned(boxes_xywh, placements)
+    return np.concatenate([boxes[:, :2] * scale + offset, boxes[:, 2:] * scale], axis=1)
+
+
+def canvas_to_image(boxes_xywh: ArrayLike, placements: Sequence[Placement]) -> Boxes:
+    """Carry boxes from canvas pixels back to pixels of the upright image.
+
+    Args:
+        boxes_xywh: (N, 4), x, y, w, h in canvas pixels.
+        placements: N placements, as `place` returned them.
+
+    Returns:
+        (N, 4) in image pixels, clipped to the image.
+
+    Raises:
+        ValueError: the two do not have the same length.
+    """
+    boxes, scale, offset, sizes_wh = _aligned(boxes_xywh, placements)
+    back = np.concatenate([(boxes[:, :2] - offset) / scale, boxes[:, 2:] / scale], axis=1)
+    return clip_xywh(back, sizes_wh)
+
+
+def _aligned(
+    boxes_xywh: ArrayLike, placements: Sequence[Placement]
+) -> tuple[Boxes, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    boxes = np.asarray(boxes_xywh, dtype=np.float64).reshape(-1, 4)
+    if len(boxes) != len(placements):
+        raise ValueError(f"{len(boxes)} boxes for {len(placements)} placements")
+    columns = [
+        np.array([getattr(p, name) for p in placements], dtype=np.float64).reshape(-1, 2)
+        for name in ("scale_xy", "offset_xy", "size_wh")
+    ]
+    return boxes, columns[0], columns[1], columns[2]

@@ -1,0 +1,140 @@
+"""Safe decoding: any file in, upright 8-bit RGB out, or an `ImageError` that says why not.
+
+EXIF orientation is applied, every colour mode is brought to RGB, transparency is laid on white,
+and large JPEGs are decoded at a fraction of their size where the caller needs no more.
+"""
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskinfer.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+
+# Past this a decoder may fill the memory of a laptop: 3 bytes a pixel.
+MAX_PIXELS = 250_000_000
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded image.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, upright; smaller than the original where decoded reduced.
+        size_wh: width and height of the upright original in pixels; boxes refer to this.
+    """
+
+    pixels: Pixels
+    size_wh: tuple[int, int]
+
+
+ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+
+
+def load_photo(source: ImageSource, min_side: int | None = None) -> Photo:
+    """Decode one image.
+
+    Args:
+        source: a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 array.
+        min_side: where given, a JPEG may be decoded reduced (by 2, 4 or 8) so long as both its
+            sides keep at least this many pixels.
+
+    Raises:
+        ImageError: the source cannot be read as an image.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    try:
+        if isinstance(source, Image.Image):
+            return _upright(source, source.size)
+        # Read whole: Pillow's lazy file handles otherwise stay open when a decoder raises.
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            return _decode(image, min_side)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ImageError(_reason(error)) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of the upright image, read from the header alone.
+
+    Raises:
+        ImageError: the file cannot be read as an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size[::-1] if _orientation(image) >= 5 else image.size
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ImageError(_reason(error)) from error
+
+
+def _decode(image: Image.Image, min_side: int | None) -> Photo:
+    size_wh = image.size
+    if size_wh[0] * size_wh[1] > MAX_PIXELS:
+        raise ImageError(
+            f"{size_wh[0]} x {size_wh[1]} pixels, expected at most {MAX_PIXELS // 10**6} million"
+        )
+    if min_side is not None and image.format == "JPEG":
+        image.draft(None, (min_side, min_side))
+    return _upright(image, size_wh)
+
+
+def _upright(image: Image.Image, size_wh: tuple[int, int]) -> Photo:
+    orientation = _orientation(image)
+    if orientation != 1:
+        image = ImageOps.exif_transpose(image)
+    return Photo(np.asarray(_to_rgb(image)), size_wh[::-1] if orientation >= 5 else size_wh)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 5 to 8 swap width and height; 1 where EXIF is missing or damaged."""
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # a damaged EXIF block is no reason to refuse the pixels
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT or image.mode == "I":
+        values = np.asarray(image).astype(np.int64)
+        if image.mode != "I" or values.max(initial=0) > 255:
+            values = values >> 8
+        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ImageError("floating-point pixels, whose range is not known; save it as 8-bit")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        rgb = Image.new("RGB", image.size, "white")
+        rgb.paste(rgba, mask=rgba.getchannel("A"))
+        return rgb
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_array(array: NDArray[np.uint8]) -> Photo:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
+        raise ImageError(
+            f"array of {array.dtype} {array.shape}, expected uint8 (H, W, 3) or (H, W), not empty"
+        )
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.shape[2] != 3:
+        raise ImageError(f"array of shape {array.shape}, expected (H, W, 3), RGB")
+    return Photo(array, (array.shape[1], array.shape[0]))
+
+
+def _reason(error: Exception) -> str:
+    """One line for what a decoder raised, without the name of the buffer Pillow read from."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or of an unknown format"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, OSError) else f"damaged: {text}"
