@@ -1,0 +1,1 @@
+"""Network -> ONNX, each file verified against its checkpoint."""

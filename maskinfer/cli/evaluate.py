@@ -1,0 +1,5 @@
+"""`maskinfer evaluate`."""
+
+
+def evaluate() -> None:
+    """To come."""

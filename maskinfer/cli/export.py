@@ -1,0 +1,5 @@
+"""`maskinfer export`."""
+
+
+def export() -> None:
+    """To come."""

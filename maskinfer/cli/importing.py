@@ -1,0 +1,5 @@
+"""`maskinfer import`."""
+
+
+def import_() -> None:
+    """To come."""

@@ -1,0 +1,5 @@
+"""`maskinfer predict`."""
+
+
+def predict() -> None:
+    """To come."""

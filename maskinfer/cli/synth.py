@@ -1,0 +1,5 @@
+"""`maskinfer synth`."""
+
+
+def synth() -> None:
+    """To come."""

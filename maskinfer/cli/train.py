@@ -1,0 +1,5 @@
+"""`maskinfer train`."""
+
+
+def train() -> None:
+    """To come."""
