@@ -58,4 +58,6 @@ def iou_xywh(a_xywh: ArrayLike, b_xywh: ArrayLike) -> NDArray[np.float64]:
     area_a = np.prod(np.maximum(a[..., 2:] - a[..., :2], 0.0), axis=-1)
     area_b = np.prod(np.maximum(b[..., 2:] - b[..., :2], 0.0), axis=-1)
     union = area_a + area_b - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    iou = np.zeros(np.shape(union))
+    np.divide(intersection, union, out=iou, where=union > 0)
+    return iou

@@ -92,7 +92,9 @@ def read_folder(folder: Path) -> LabelledFolder:
         else:
             samples.append(Sample(path, label.box_xywh, label.proper_mask))
     if not samples:
-        hint = f"; the first of {len(unlabelled)} images says: {unlabelled[0]}" if unlabelled else ""
+        hint = (
+            f"; the first of {len(unlabelled)} images says: {unlabelled[0]}" if unlabelled else ""
+        )
         raise DatasetError(f"{folder}: no labelled image{hint}")
     return LabelledFolder(samples, unlabelled)
 

@@ -6,12 +6,13 @@ and large JPEGs are decoded at a fraction of their size where the caller needs n
 
 import io
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from maskinfer.errors import ImageError
 
@@ -19,7 +20,27 @@ Pixels = NDArray[np.uint8]
 
 # Past this a decoder may fill the memory of a laptop: 3 bytes a pixel.
 MAX_PIXELS = 250_000_000
+_TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels"
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+# What turns the stored pixels upright, by EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns of large and of slightly damaged files. Warnings cannot be caught thread by thread,
+# and photos are decoded on threads, so it is settled once, here: past our limit (Pillow's own would
+# warn from 89 million pixels on) the warning is an error, which becomes an `ImageError`; what
+# Pillow says about a broken EXIF block is not for users, whose pixels are fine.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -64,15 +85,38 @@ def load_photo(source: ImageSource, min_side: int | None = None) -> Photo:
         raise ImageError(_reason(error)) from error
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its image before any pixel is decoded.
+
+    Attributes:
+        size_wh: width and height of the upright image in pixels.
+        orientation: EXIF orientation of the stored pixels, 1 to 8; 1 is upright.
+    """
+
+    size_wh: tuple[int, int]
+    orientation: int
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of the upright image, read from the header alone.
 
     Raises:
         ImageError: the file cannot be read as an image.
     """
+    return read_header(path).size_wh
+
+
+def read_header(path: Path) -> Header:
+    """Read size and orientation without decoding pixels.
+
+    Raises:
+        ImageError: the file cannot be read as an image.
+    """
     try:
         with Image.open(path) as image:
-            return image.size[::-1] if _orientation(image) >= 5 else image.size
+            orientation = _orientation(image)
+            return Header(_turned(image.size, orientation), orientation)
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise ImageError(_reason(error)) from error
 
@@ -80,9 +124,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def _decode(image: Image.Image, min_side: int | None) -> Photo:
     size_wh = image.size
     if size_wh[0] * size_wh[1] > MAX_PIXELS:
-        raise ImageError(
-            f"{size_wh[0]} x {size_wh[1]} pixels, expected at most {MAX_PIXELS // 10**6} million"
-        )
+        raise ImageError(_TOO_LARGE)
     if min_side is not None and image.format == "JPEG":
         image.draft(None, (min_side, min_side))
     return _upright(image, size_wh)
@@ -91,12 +133,18 @@ def _decode(image: Image.Image, min_side: int | None) -> Photo:
 def _upright(image: Image.Image, size_wh: tuple[int, int]) -> Photo:
     orientation = _orientation(image)
     if orientation != 1:
-        image = ImageOps.exif_transpose(image)
-    return Photo(np.asarray(_to_rgb(image)), size_wh[::-1] if orientation >= 5 else size_wh)
+        image = image.transpose(_TURNS[orientation])
+    return Photo(np.asarray(_to_rgb(image)), _turned(size_wh, orientation))
+
+
+def _turned(size_wh: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return size_wh[::-1] if orientation >= 5 else size_wh
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 5 to 8 swap width and height; 1 where EXIF is missing or damaged."""
+    """EXIF orientation, 1 to 8; 5 to 8 swap the sides; 1 where EXIF is missing or damaged."""
+    if image.format == "TIFF":  # Pillow turns these by itself, and says the upright size
+        return 1
     try:
         orientation = image.getexif().get(0x0112, 1)
     except Exception:  # a damaged EXIF block is no reason to refuse the pixels
@@ -134,6 +182,8 @@ def _from_array(array: NDArray[np.uint8]) -> Photo:
 
 def _reason(error: Exception) -> str:
     """One line for what a decoder raised, without the name of the buffer Pillow read from."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return _TOO_LARGE
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of an unknown format"
     text = " ".join(str(error).split()) or type(error).__name__

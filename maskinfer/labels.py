@@ -15,7 +15,8 @@ BoxXywh = tuple[int, int, int, int]
 
 PATTERN = "ID__[x, y, w, h]__True.jpg"
 _LABELLED = re.compile(
-    r"(?P<id>.+)__\[(?P<box>[^\[\]]*)\]__(?P<proper_mask>[^_.]*)(?P<suffix>\.[A-Za-z0-9]+)", re.DOTALL
+    r"(?P<id>.+)__\[(?P<box>[^\[\]]*)\]__(?P<proper_mask>[^_.]*)(?P<suffix>\.[A-Za-z0-9]+)",
+    re.DOTALL,
 )
 # Nine digits hold every real image and keep arithmetic on boxes far inside 64 bits.
 _INTEGER = re.compile(r"\s*(-?[0-9]{1,9})\s*")
@@ -45,7 +46,9 @@ def parse_name(name: str) -> Label:
         raise LabelError(f"{name!r}: no label in the file name, expected {PATTERN}")
     numbers = [_INTEGER.fullmatch(part) for part in match["box"].split(",")]
     if len(numbers) != 4 or not all(numbers):
-        raise LabelError(f"{name!r}: box is [{match['box']}], expected four whole numbers, {PATTERN}")
+        raise LabelError(
+            f"{name!r}: box is {match['box']!r}, expected four whole numbers, {PATTERN}"
+        )
     if match["proper_mask"] not in ("True", "False"):
         raise LabelError(f"{name!r}: label is {match['proper_mask']!r}, expected True or False")
     x, y, w, h = (int(number[1]) for number in numbers if number)
@@ -65,7 +68,9 @@ def format_name(label: Label, suffix: str = ".jpg") -> str:
     if not label.id or any(c in label.id for c in "/\\\0"):
         raise LabelError(f"{label.id!r}: an id is not empty and holds no slash, backslash or NUL")
     if any(abs(number) >= 10**9 for number in label.box_xywh):
-        raise LabelError(f"{label.id!r}: box is {label.box_xywh}, expected at most nine digits a number")
+        raise LabelError(
+            f"{label.id!r}: box is {label.box_xywh}, expected at most nine digits a number"
+        )
     if not _SUFFIX.fullmatch(suffix):
         raise LabelError(f"{suffix!r}: not a file ending, expected one such as .jpg")
     x, y, w, h = label.box_xywh

@@ -1,9 +1,10 @@
 """The command line: one module a command, each parsing, calling one function, and printing."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from maskinfer import __version__
 from maskinfer.cli import evaluate, export, importing, predict, synth, train
@@ -11,10 +12,35 @@ from maskinfer.cli.console import say
 from maskinfer.errors import MaskinferError
 
 # Extras by the packages that only they install.
-_TRAIN_ONLY = ("torch", "torchvision", "accelerate", "safetensors", "matplotlib", "onnx", "onnxscript")
+_TRAIN_ONLY = (
+    "torch",
+    "torchvision",
+    "accelerate",
+    "safetensors",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+)
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class _Commands(TyperGroup):
+    """All commands; Ctrl-C ends each of them with one line and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            # A command that keeps what it has done says so in the exception.
+            say(f"stopped: {stop}" if str(stop) else "stopped")
+            raise typer.Exit(_INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="maskinfer",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,12 +62,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Find the one face in a photo and say whether its mask is worn properly."""

@@ -1,5 +1,124 @@
-"""`maskinfer evaluate`."""
+"""`maskinfer evaluate`: a model against labelled images."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from maskinfer.cli import detecting, options
+from maskinfer.cli.console import err, say
+from maskinfer.cli.console import out as stdout
+from maskinfer.detector import MaskDetector
+from maskinfer.evaluation import EvaluateSettings, Evaluation, choose_data, evaluate_folder
+from maskinfer.metrics import Confusion
+from maskinfer.results import check_out, write_text
+
+_STDOUT = Path("-")
 
 
-def evaluate() -> None:
-    """To come."""
+def evaluate(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A data set, or a folder of labelled images. By default sample_images/. "
+            "Where it has a folder test/, that one is used.",
+            show_default=False,
+        ),
+    ] = EvaluateSettings.data,
+    model: options.Model = EvaluateSettings.model,
+    provider: options.ProviderChoice = EvaluateSettings.provider,
+    batch_size: options.BatchSize = EvaluateSettings.batch_size,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            help="Write all figures and decisions to this file; - for stdout.",
+            show_default=False,
+        ),
+    ] = EvaluateSettings.json,
+    overwrite: options.Overwrite = EvaluateSettings.overwrite,
+) -> None:
+    """Measure a model on labelled images: IoU, accuracy, and what was taken for what.
+
+    Impossible boxes are repaired, not left out; each repair is listed in the JSON.
+
+    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but some images failed.
+    """
+    settings = EvaluateSettings(data, model, provider, batch_size, json_file, overwrite)
+    to_stdout = settings.json == _STDOUT
+    if settings.json is not None and not to_stdout:
+        check_out(settings.json, overwrite=settings.overwrite)
+    folder = choose_data(settings.data)
+    detector = detecting.open_detector(settings.model, settings.provider, settings.batch_size)
+    with detecting.progress_bar("evaluating") as show:
+        evaluation = evaluate_folder(detector, folder, show)
+    if settings.json is not None:
+        text = json.dumps(evaluation.to_dict(detector), indent=2) + "\n"
+        if to_stdout:
+            typer.echo(text, nl=False)
+        else:
+            write_text(settings.json, text)
+    _print_evaluation(evaluation, detector, err if to_stdout else stdout)
+    _say_decisions(evaluation, where_all_are=settings.json)
+    if evaluation.failed:
+        raise typer.Exit(detecting.FAILED_SOME)
+
+
+def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: Console) -> None:
+    metrics, session = evaluation.metrics, detector.session
+    table = detecting.figures_table()
+    lines: dict[str, object] = {
+        "data": evaluation.folder,
+        "images": metrics.images,
+        "mean IoU": f"{metrics.mean_iou:.3f}",
+        "accuracy": detecting.percent(metrics.accuracy),
+        "balanced accuracy": detecting.percent(metrics.balanced_accuracy),
+        "images/s": detecting.images_per_second(metrics.images, evaluation.seconds),
+        "model": f"{session.path} [{detecting.model_words(session)}]",
+        "provider": session.provider,
+    }
+    for name, value in lines.items():
+        detecting.add_figure(table, name, value)
+    console.print(table)
+    console.print()
+    console.print(_confusion_table(metrics.confusion))
+
+
+def _confusion_table(confusion: Confusion) -> Table:
+    table = Table(title="Confusion (images)", title_justify="left")
+    table.add_column("label")
+    for heading in ("called proper", "called improper", "right"):
+        table.add_column(heading, justify="right")
+    for label, right, called, total in (
+        (
+            "proper",
+            confusion.proper_called_proper,
+            (confusion.proper_called_proper, confusion.proper_called_improper),
+            confusion.proper,
+        ),
+        (
+            "improper",
+            confusion.improper_called_improper,
+            (confusion.improper_called_proper, confusion.improper_called_improper),
+            confusion.improper,
+        ),
+    ):
+        share = detecting.percent(right / total if total else None)
+        table.add_row(label, *map(str, called), share)
+    return table
+
+
+def _say_decisions(evaluation: Evaluation, where_all_are: Path | None) -> None:
+    repaired = sum(decision.action == "repaired" for decision in evaluation.decisions)
+    where = "" if where_all_are else " To see each: --json FILE"
+    if repaired:
+        say(f"note: {repaired} impossible boxes were repaired.{where}")
+    if evaluation.unlabelled:
+        say(f"note: {len(evaluation.unlabelled)} images without a label were left out.{where}")
+    if evaluation.failed:
+        say(f"warning: {evaluation.failed} labelled images could not be read.{where}")

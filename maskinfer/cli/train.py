@@ -1,5 +1,199 @@
 """`maskinfer train`."""
 
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
 
-def train() -> None:
-    """To come."""
+import typer
+
+from maskinfer.errors import UsageError
+from maskinfer.train.settings import (
+    Backbone,
+    MaskLoss,
+    MixedPrecision,
+    Model,
+    Optimizer,
+    Recipe,
+    recipe_settings,
+)
+
+
+class Augmentation(StrEnum):
+    """Random changes to training images; an enumeration because Typer lists no literals."""
+
+    flip = "flip"
+    crop = "crop"
+    color = "color"
+
+
+_TRAINING = "Training"
+_DATA = "Data"
+_SAMPLES = Path("sample_images")
+
+
+def train(
+    model: Annotated[Model, typer.Option(help="Which network.")] = "resnet",
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder with train/ and test/; give it more than once to join several.",
+            show_default="sample_images",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Recipe, typer.Option(help="What fills the options left open; report: the course report's.")
+    ] = "default",
+    backbone: Annotated[
+        Backbone | None, typer.Option(help="The network's trunk.", show_default="resnet50")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="imagenet|none|FILE",
+            help="Initial weights; FILE is .safetensors.",
+            show_default="imagenet if it can be fetched, else none",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step, over all processes.", show_default="32")
+    ] = None,
+    optimizer: Annotated[
+        Optimizer | None, typer.Option(show_default="adam", rich_help_panel=_TRAINING)
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Highest learning rate.", show_default="by recipe", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Of SGD.", show_default="0.9", rich_help_panel=_TRAINING)
+    ] = None,
+    loss: Annotated[
+        MaskLoss | None,
+        typer.Option(
+            help="resnet's mask head: bce one neuron, ce two.",
+            show_default="bce",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    canvas: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the image the network sees, in pixels, a multiple of 32.",
+            show_default="224",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    augment: Annotated[
+        list[Augmentation] | None,
+        typer.Option(
+            help="Random changes to training images, more than once for several. Off by default, "
+            "as in the report; flip makes the right-most face of a photo its left-most, so leave "
+            "it off where the left-most face is wanted.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    balance: Annotated[
+        bool | None,
+        typer.Option(
+            "--balance/--no-balance",
+            help="Draw both labels equally often.",
+            show_default="by recipe",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the training images held out to choose the best epoch.",
+            show_default="by recipe",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs without a better validation score.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    mixed_precision: Annotated[
+        MixedPrecision | None,
+        typer.Option(show_default="auto, on with CUDA", rich_help_panel=_TRAINING),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of every random choice.", rich_help_panel=_TRAINING)
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that decode images.",
+            show_default="by cores",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where the run's folder is made.")] = Path("runs"),
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Go on with an interrupted run; only --epochs may be changed."
+        ),
+    ] = None,
+) -> None:
+    """Train a network on labelled photos.
+
+    Writes a run folder with the best weights, the history of every epoch, and its curves.
+    """
+    from datetime import datetime
+
+    from maskinfer.cli.console import err
+    from maskinfer.train import loop
+    from maskinfer.train.display import display_for
+    from maskinfer.train.run_folder import RunFolder
+
+    given: dict[str, Any] = {
+        "backbone": backbone,
+        "weights": weights,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": lr,
+        "momentum": momentum,
+        "loss": loss,
+        "augment": tuple(name.value for name in augment) if augment else None,
+        "balance": balance,
+        "validation": validation,
+        "patience": patience,
+        "mixed_precision": mixed_precision,
+        "seed": seed,
+        "workers": workers,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    display = display_for(err)
+    if resume is not None:
+        others = [*given, *(["data"] if data else []), *(["canvas"] if canvas else [])]
+        if set(others) - {"epochs"}:
+            raise UsageError(
+                "--resume goes on as the run was told: got also "
+                f"{', '.join(sorted(set(others) - {'epochs'}))}, expected at most --epochs"
+            )
+        run = loop.resume(RunFolder(resume), epochs, display)
+    else:
+        settings = recipe_settings(model, recipe, _data_folders(data), canvas)
+        settings = replace(settings, **given)
+        run = loop.train(settings, runs, datetime.now(), display)
+    display.say(f"Done: {run.path}. Next: maskinfer export {run.path}")
+
+
+def _data_folders(data: list[Path] | None) -> tuple[str, ...]:
+    """Where the data is: as named, else the sample images of a clone."""
+    if data:
+        return tuple(str(folder.resolve()) for folder in data)
+    if not _SAMPLES.is_dir():
+        raise UsageError("no data set: name a folder that holds train/ and test/ with --data DIR")
+    return (str(_SAMPLES.resolve()),)

@@ -1,0 +1,31 @@
+"""Options that several commands share, each declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskinfer.runtime import Provider
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Model file (.onnx). By default the newest under models/, else the one that ships.",
+        show_default=False,
+    ),
+]
+ProviderChoice = Annotated[
+    Provider,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="auto, tensorrt, cuda or cpu. auto is CUDA where it works, else the CPU; "
+        "tensorrt builds an engine on a model's first run, which takes minutes.",
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", metavar="N", min=1, help="Images a run of the network.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]

@@ -1,0 +1,471 @@
+"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and three lists.
+
+| file           | columns            | says                                                     |
+| -------------- | ------------------ | -------------------------------------------------------- |
+| `sources.csv`  | `filename,source`  | which photo each image came from, to split by photo      |
+| `repaired.csv` | `filename,reason`  | which boxes reached past the photo and were clipped      |
+| `skipped.csv`  | `source,reason`    | which photos, faces and files were left out              |
+
+`filename` is relative to the data set, `source` to the source folder. The data set is built beside
+its place and moved there when it is complete.
+"""
+
+import csv
+import hashlib
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from maskinfer.annotations import (
+    AnnotatedImage,
+    BoxXywhFloat,
+    Skipped,
+    read_split_lists,
+    split_key,
+)
+from maskinfer.cleaning import find_fault
+from maskinfer.coco import read_coco
+from maskinfer.dataset import IMAGE_SUFFIXES
+from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
+from maskinfer.images import load_photo
+from maskinfer.labels import BoxXywh, Label, format_name
+from maskinfer.voc import read_voc
+from maskinfer.yolo import read_yolo
+
+Layout = Literal["voc", "yolo", "coco"]
+Choice = Literal["left", "largest", "each"]
+_Crop = tuple[int, int, int, int]  # left, top, right, bottom
+
+_READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
+
+# What public data sets call the two labels; compared without case, spaces, `-` and `_`.
+_PROPER_NAMES = (
+    *("with_mask", "with_face_mask", "mask", "face_mask", "masked", "mask_on", "wearing_mask"),
+    *("proper", "proper_mask", "correct", "correct_mask", "good"),
+    *("mask_worn_correctly", "mask_weared_correct", "worn_correctly"),
+)
+_IMPROPER_NAMES = (
+    *("without_mask", "without_face_mask", "no_mask", "no_face_mask", "mask_off"),
+    *("face", "none", "unmasked", "not_masked"),
+    *("mask_weared_incorrect", "mask_worn_incorrectly", "worn_incorrectly", "mask_incorrect"),
+    *("incorrect", "incorrect_mask", "improper", "improper_mask", "wrong", "wrong_mask", "bad"),
+)
+
+# In face sizes, on each side of the face's longer side: a crop of up to three face sizes.
+_CROP_MARGIN = 1.0
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What to import, and how.
+
+    Attributes:
+        layout: the tool's format.
+        src: the folder that holds photos and annotations.
+        out: the data set to make.
+        face: which face is labelled: the left-most or the largest of each photo, the photo kept
+            whole; or each, cropped so that it is the left-most in its crop where that can be.
+        test_fraction: share of the photos, 0..1, that becomes the test set where the source names
+            no split.
+        min_face: for crops, the least length in pixels of a face's shorter side.
+        proper: further class names that mean a properly worn mask.
+        improper: further class names that mean any other face.
+        ignore: class names whose boxes are passed over.
+        overwrite: whether an earlier import in `out` may be replaced.
+    """
+
+    layout: Layout
+    src: Path
+    out: Path
+    face: Choice = "left"
+    test_fraction: float = 0.15
+    min_face: int = 12
+    proper: Sequence[str] = ()
+    improper: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    overwrite: bool = False
+
+
+@dataclass
+class ImportReport:
+    """What an import made.
+
+    Attributes:
+        counts: images by split and label.
+        repaired: `(filename, reason)` of the boxes that were clipped.
+        skipped: what was left out.
+        held_out: whether the test set was drawn here, as the source names no split.
+    """
+
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    repaired: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    held_out: bool = False
+
+    @property
+    def unreadable(self) -> int:
+        """How many photos could not be read."""
+        return sum(item.unreadable for item in self.skipped)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A face that can be labelled: its box inside the photo, whole pixels."""
+
+    box_xywh: BoxXywh
+    proper_mask: bool
+    repair: str | None
+
+
+def import_annotations(
+    settings: ImportSettings, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> ImportReport:
+    """Make a labelled data set.
+
+    Args:
+        settings: what and how.
+        on_progress: called with the number of photos done and their total.
+
+    Raises:
+        UsageError: the source is no folder, or the place for the data set is taken.
+        AnnotationError: a class has no label, or nothing could be imported.
+        DatasetError: the data set cannot be written.
+    """
+    label_of = _class_labels(settings)
+    _check_places(settings)
+    report = ImportReport()
+    images = _read(settings, label_of, report)
+    out = settings.out.resolve()
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        _remove(partial)
+        for split in ("train", "test"):
+            (partial / split).mkdir(parents=True)
+        sources: list[tuple[str, str]] = []
+        for done, image in enumerate(images):
+            on_progress(done, len(images))
+            _write_image(image, settings, label_of, partial, report, sources)
+        on_progress(len(images), len(images))
+        if not sources:
+            first = report.skipped[0]
+            raise AnnotationError(
+                f"{settings.src}: nothing could be imported; {len(report.skipped)} photos or faces "
+                f"were left out, the first: {first.source}: {first.reason}"
+            )
+        _write_csv(partial / "sources.csv", ("filename", "source"), sources)
+        _write_csv(partial / "repaired.csv", ("filename", "reason"), report.repaired)
+        skipped = [(item.source, item.reason) for item in report.skipped]
+        _write_csv(partial / "skipped.csv", ("source", "reason"), skipped)
+        _move_into_place(partial, out)
+    except OSError as error:
+        raise DatasetError(
+            f"{settings.out}: cannot be written, {error.strerror or error}"
+        ) from error
+    finally:
+        _remove(partial)
+    return report
+
+
+def _fold(class_name: str) -> str:
+    return re.sub(r"[-_\s]+", "", class_name).casefold()
+
+
+def _class_labels(settings: ImportSettings) -> dict[str, bool | None]:
+    """Label by folded class name; None where the class is passed over. Options win over names."""
+    labels: dict[str, bool | None] = dict.fromkeys(map(_fold, _PROPER_NAMES), True)
+    labels.update(dict.fromkeys(map(_fold, _IMPROPER_NAMES), False))
+    given: dict[str, bool | None] = {}
+    for names, label in (
+        (settings.proper, True),
+        (settings.improper, False),
+        (settings.ignore, None),
+    ):
+        for name in names:
+            if given.setdefault(_fold(name), label) is not label:
+                raise UsageError(
+                    f"class {name!r} is given two meanings. Name it in one of --proper, --improper "
+                    "and --ignore"
+                )
+    return labels | given
+
+
+def _check_places(settings: ImportSettings) -> None:
+    src, out = settings.src, settings.out
+    if not src.is_dir():
+        raise UsageError(f"{src}: {'not a folder' if src.exists() else 'no such folder'}")
+    if not 0 < settings.test_fraction < 1:
+        raise UsageError(
+            f"test fraction: got {settings.test_fraction}, expected more than 0, less than 1"
+        )
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out}: a file of that name exists. Choose another --out")
+    if not any(out.iterdir()):
+        return
+    if src.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{out}: holds the photos to import. Choose another --out")
+    if not settings.overwrite:
+        raise UsageError(
+            f"{out}: exists and is not empty. Choose another --out, or add --overwrite"
+        )
+    if not (out / "sources.csv").is_file():
+        raise UsageError(
+            f"{out}: has no sources.csv, so no import made it and --overwrite leaves it alone. "
+            "Choose another --out"
+        )
+
+
+def _read(
+    settings: ImportSettings, label_of: dict[str, bool | None], report: ImportReport
+) -> list[AnnotatedImage]:
+    """Read all annotations first, so that a class without a label is known before work begins."""
+    images: list[AnnotatedImage] = []
+    unknown: Counter[str] = Counter()
+    for item in _READERS[settings.layout](settings.src):
+        if isinstance(item, Skipped):
+            report.skipped.append(item)
+            continue
+        images.append(item)
+        unknown.update(f.class_name for f in item.faces if _fold(f.class_name) not in label_of)
+    if unknown:
+        names = ", ".join(f"{name!r} ({count} boxes)" for name, count in unknown.most_common(8))
+        raise AnnotationError(
+            f"{settings.src}: unknown class {names}. Say what each means with --proper NAME, "
+            "--improper NAME or --ignore NAME"
+        )
+    return _split(sorted(images, key=lambda image: image.source), settings, report)
+
+
+def _split(
+    images: list[AnnotatedImage], settings: ImportSettings, report: ImportReport
+) -> list[AnnotatedImage]:
+    """Give every image the split `train` or `test`."""
+    lists = read_split_lists(settings.src)
+    if lists:
+        images = [replace(image, split=lists.get(split_key(image.source))) for image in images]
+    named = {image.split for image in images if image.split is not None}
+    if named:
+        report.skipped.extend(
+            Skipped(image.source, "in no split that the source names")
+            for image in images
+            if image.split is None
+        )
+        images = [image for image in images if image.split is not None]
+    if named <= {"train"}:
+        report.held_out = True
+        return _hold_out(images, settings.test_fraction)
+    val_is: Literal["train", "test"] = "train" if "test" in named else "test"
+    return [replace(image, split=val_is) if image.split == "val" else image for image in images]
+
+
+def _hold_out(images: list[AnnotatedImage], fraction: float) -> list[AnnotatedImage]:
+    """Draw the test set by a hash of the file name: the same photos each time, on every machine."""
+
+    def draw(image: AnnotatedImage) -> float:  # range [0, 1)
+        name = image.path.name.encode(errors="surrogateescape")
+        return int.from_bytes(hashlib.sha256(name).digest()[:6], "big") / 2**48
+
+    # One photo at the least, where there are two.
+    least = min((draw(image) for image in images), default=0.0) if len(images) > 1 else -1.0
+    return [
+        replace(image, split="test" if draw(image) < fraction or draw(image) == least else "train")
+        for image in images
+    ]
+
+
+def _write_image(
+    image: AnnotatedImage,
+    settings: ImportSettings,
+    label_of: dict[str, bool | None],
+    partial: Path,
+    report: ImportReport,
+    sources: list[tuple[str, str]],
+) -> None:
+    """Write one photo's samples: one of the whole photo, or one a face."""
+    faces = _candidates(image, label_of, report)
+    if not faces:
+        if not image.faces:
+            report.skipped.append(Skipped(image.source, "no face"))
+        return
+    try:
+        if settings.face == "each":
+            samples = _crops(image, faces, settings.min_face, report)
+        else:
+            chosen = choose_face([face.box_xywh for face in faces], settings.face)
+            samples = [(faces[chosen], None)]
+        if not samples:
+            return
+        # Decoding in full is the proof that the file is whole; a copy needs no pixels.
+        copied = settings.face != "each" and _can_be_copied(image)
+        pixels = load_photo(image.path, min_side=1 if copied else None).pixels
+    except ImageError as error:
+        report.skipped.append(Skipped(image.source, f"unreadable image: {error}", unreadable=True))
+        return
+    for face, crop_xyxy in samples:
+        box = face.box_xywh
+        if crop_xyxy is not None:
+            box = (box[0] - crop_xyxy[0], box[1] - crop_xyxy[1], box[2], box[3])
+        suffix = image.path.suffix if copied else ".jpg"
+        name = format_name(Label(f"{len(sources):06d}", box, face.proper_mask), suffix)
+        filename = f"{image.split}/{name}"
+        if copied:
+            shutil.copyfile(image.path, partial / filename)
+        else:
+            picture = Image.fromarray(pixels)
+            picture = picture if crop_xyxy is None else picture.crop(crop_xyxy)
+            picture.save(partial / filename, quality=_JPEG_QUALITY)
+        sources.append((filename, image.source))
+        report.counts[str(image.split), face.proper_mask] += 1
+        if face.repair:
+            report.repaired.append((filename, face.repair))
+
+
+def _can_be_copied(image: AnnotatedImage) -> bool:
+    return image.orientation == 1 and image.path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _candidates(
+    image: AnnotatedImage, label_of: dict[str, bool | None], report: ImportReport
+) -> list[_Candidate]:
+    """The faces of a photo that have a label and an area; the others are listed."""
+    found = []
+    for face in image.faces:
+        label = label_of[_fold(face.class_name)]
+        box, fault = fit_box(face.box_xywh, image.size_wh)
+        if label is None:
+            report.skipped.append(Skipped(image.source, f"class {face.class_name!r} is ignored"))
+        elif box is None:
+            report.skipped.append(Skipped(image.source, f"{fault}; nothing of it is in the image"))
+        else:
+            found.append(_Candidate(box, label, fault))
+    return found
+
+
+def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh | None, str | None]:
+    """Round a box's edges to whole pixels and clip it into its image.
+
+    Args:
+        box_xywh: in pixels, fractional or not.
+        size_wh: width and height of the image in pixels.
+
+    Returns:
+        the box, or None where nothing is left of it; and what was wrong with it, or None. An edge
+        less than half a pixel past the border is not wrong: that is how fractions round.
+    """
+    x, y, w, h = box_xywh
+    edges = round(x), round(y), round(x + w), round(y + h)
+    fault = find_fault((edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1]), size_wh)
+    left, right = (min(max(edge, 0), size_wh[0]) for edge in (edges[0], edges[2]))
+    top, bottom = (min(max(edge, 0), size_wh[1]) for edge in (edges[1], edges[3]))
+    if right <= left or bottom <= top:
+        return None, fault
+    return (left, top, right - left, bottom - top), fault
+
+
+def choose_face(boxes_xywh: Sequence[BoxXywh], face: Choice) -> int:
+    """The index of the left-most box, or of the largest; of equals the upper, then the first."""
+    if face == "largest":
+        keys = [(-w * h, x, y) for x, y, w, h in boxes_xywh]
+    else:
+        keys = [(x, y, 0) for x, y, _, _ in boxes_xywh]
+    return keys.index(min(keys))
+
+
+def _crops(
+    image: AnnotatedImage, faces: list[_Candidate], min_face: int, report: ImportReport
+) -> list[tuple[_Candidate, _Crop | None]]:
+    """Each face that is large enough, with its crop."""
+    boxes = [face.box_xywh for face in faces]
+    crops: list[tuple[_Candidate, _Crop | None]] = []
+    for number, face in enumerate(faces):
+        x, y, w, h = face.box_xywh
+        if min(w, h) < min_face:
+            reason = f"face [{x}, {y}, {w}, {h}] is smaller than {min_face} pixels"
+            report.skipped.append(Skipped(image.source, reason))
+        else:
+            others = boxes[:number] + boxes[number + 1 :]
+            crops.append((face, crop_around(face.box_xywh, others, image.size_wh)))
+    return crops
+
+
+def crop_around(
+    box_xywh: BoxXywh, others_xywh: Sequence[BoxXywh], size_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A crop in which a face is the left-most and the largest, where its neighbours allow that.
+
+    The crop takes the face and its longer side on all four sides, inside the image. Faces that
+    begin further left, and larger faces, are cut off half-way between the two, in the direction
+    with the widest gap. A neighbour that overlaps the face cannot be cut off; one that begins
+    further left is cut at the face's left edge.
+
+    Args:
+        box_xywh: the face, inside the image.
+        others_xywh: the photo's other faces, inside the image.
+        size_wh: width and height of the image in pixels.
+
+    Returns:
+        left, top, right, bottom of the crop in pixels.
+    """
+    x, y, w, h = box_xywh
+    margin = round(_CROP_MARGIN * max(w, h))
+    left, top = max(0, x - margin), max(0, y - margin)
+    right, bottom = min(size_wh[0], x + w + margin), min(size_wh[1], y + h + margin)
+    for other_x, other_y, other_w, other_h in others_xywh:
+        further_left = other_x < x
+        if not further_left and other_w * other_h <= w * h:
+            continue
+        gaps = {
+            "left": x - (other_x + other_w),
+            "above": y - (other_y + other_h),
+            "right": other_x - (x + w),
+            "below": other_y - (y + h),
+        }
+        side = max(gaps, key=lambda side: gaps[side])
+        half = gaps[side] // 2
+        if half < 0:
+            left = x if further_left else left
+        elif side == "left":
+            left = max(left, x - half)
+        elif side == "above":
+            top = max(top, y - half)
+        elif side == "right":
+            right = min(right, x + w + half)
+        else:
+            bottom = min(bottom, y + h + half)
+    return left, top, right, bottom
+
+
+def _write_csv(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+    # File names that are no valid text are written as the bytes they are.
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _move_into_place(partial: Path, out: Path) -> None:
+    """Replace what stands at `out`, which `_check_places` allowed, in two renames."""
+    old = out.with_name(f".{out.name}.old")
+    _remove(old)
+    if out.exists():
+        out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        if old.exists():
+            old.rename(out)
+        raise
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

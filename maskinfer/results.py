@@ -1,0 +1,271 @@
+"""The prediction CSV: written beside its place, renamed when whole, and read back.
+
+| file              | columns                                                                    |
+| ----------------- | -------------------------------------------------------------------------- |
+| `OUT.csv`         | filename,x,y,w,h,proper_mask,score, and iou,correct where labels are known |
+| `OUT.errors.csv`  | filename,error; only where an image failed                                 |
+| `OUT.csv.partial` | what an interrupted run had computed                                       |
+"""
+
+import contextlib
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.labels import BoxXywh
+
+COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask", "score")
+LABEL_COLUMNS = ("iou", "correct")
+ERROR_COLUMNS = ("filename", "error")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prediction of one image.
+
+    Attributes:
+        filename: relative to the folder given, with `/`.
+        box_xywh: in pixels of the upright image, inside it.
+        proper_mask: whether the mask is worn properly.
+        score: confidence in the box, 0..1.
+        iou: of the box and the label's; None where the image has no label.
+        correct: whether `proper_mask` is the label's; None where the image has no label.
+    """
+
+    filename: str
+    box_xywh: BoxXywh
+    proper_mask: bool
+    score: float
+    iou: float | None = None
+    correct: bool | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image without a prediction, and why."""
+
+    filename: str
+    error: str
+
+
+class ResultsWriter:
+    """Writes predictions as they come; a context manager.
+
+    Left without an exception, the files get their final names. Left with one, `OUT` stays as it
+    was, and what was written stays in `OUT.partial`.
+
+    Attributes:
+        out: the prediction CSV.
+        partial: where rows are written until then.
+        rows: predictions written so far.
+        failures: failures written so far.
+    """
+
+    def __init__(self, out: Path, *, labelled: bool) -> None:
+        """Open `OUT.partial`.
+
+        Args:
+            out: the prediction CSV, as `check_out` passed it.
+            labelled: whether any image has a label, so that there are columns for it.
+
+        Raises:
+            UsageError: it cannot be written there.
+        """
+        self.out = out
+        self.partial = _partial(out)
+        self.rows = 0
+        self.failures = 0
+        self._labelled = labelled
+        self._errors: TextIO | None = None
+        try:
+            _partial(errors_path(out)).unlink(missing_ok=True)
+            self._rows = _open(self.partial)
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be written, {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        """Write the header."""
+        with self._explained():
+            self._rows.write(_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
+        return self
+
+    def write(self, result: Row | Failure) -> None:
+        """Write one image's row, to the one file or the other.
+
+        Raises:
+            MaskinferError: the disk is full, or otherwise refuses.
+        """
+        with self._explained():
+            if isinstance(result, Row):
+                self._rows.write(_line(_cells(result, self._labelled)))
+                self.rows += 1
+                return
+            if self._errors is None:
+                self._errors = _open(_partial(errors_path(self.out)))
+                self._errors.write(_line(ERROR_COLUMNS))
+            self._errors.write(_line((printable_name(result.filename), result.error)))
+            self.failures += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the files their names, or keep what there is."""
+        if kind is None:
+            with self._explained():
+                self._close()
+                self._rename()
+            return
+        with contextlib.suppress(OSError):  # the first exception is the one to show
+            self._close()
+            if not self.rows and not self.failures:
+                self.partial.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        for stream in (self._errors, self._rows):
+            if stream is not None:
+                stream.close()
+
+    def _rename(self) -> None:
+        errors = errors_path(self.out)
+        if self._errors is None:
+            errors.unlink(missing_ok=True)
+        else:
+            _partial(errors).replace(errors)
+        self.partial.replace(self.out)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MaskinferError(f"{self.out}: cannot be written, {error.strerror}") from error
+
+
+def errors_path(out: Path) -> Path:
+    """Where the failures of a prediction CSV are: `preds.csv` -> `preds.errors.csv`."""
+    stem = out.name.removesuffix(".csv")
+    return out.with_name(f"{stem}.errors.csv")
+
+
+def check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output file before any work is done for it.
+
+    Raises:
+        UsageError: it cannot be written, or exists and `overwrite` is False.
+    """
+    if out.is_dir():
+        raise UsageError(f"{out}: a folder, expected a file to write")
+    if not out.parent.is_dir():
+        raise UsageError(f"{out}: no folder {out.parent}. Make it with: mkdir -p {out.parent}")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"{out}: folder {out.parent} cannot be written to")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out}: not a regular file, expected one that can be replaced")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists. To replace it, add --overwrite")
+
+
+def write_text(out: Path, text: str) -> None:
+    """Write a whole file beside its place, then rename it.
+
+    Raises:
+        MaskinferError: the disk is full, or otherwise refuses.
+    """
+    partial = _partial(out)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise MaskinferError(f"{out}: cannot be written, {error.strerror}") from error
+
+
+def printable_name(name: str) -> str:
+    r"""Make a file name valid UTF-8: bytes that are not UTF-8 are written as `\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def read_predictions(path: Path) -> list[Row]:
+    """Read a prediction CSV.
+
+    Raises:
+        UsageError: no such file.
+        MaskinferError: the file is not a prediction CSV; the message names the line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = tuple(next(reader, ()))
+            if header not in (COLUMNS, COLUMNS + LABEL_COLUMNS):
+                raise ValueError(f"columns are {','.join(header)!r}, expected {','.join(COLUMNS)}")
+            return list(_parse_rows(reader, len(header)))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except OSError as error:
+        raise MaskinferError(f"{path}: cannot be read, {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise MaskinferError(f"{path}: {error}") from error
+
+
+def _parse_rows(lines: Iterable[list[str]], width: int) -> Iterator[Row]:
+    for number, cells in enumerate(lines, start=1):
+        try:
+            if len(cells) != width:
+                raise ValueError(f"{len(cells)} cells, expected {width}")
+            x, y, w, h = (int(cell) for cell in cells[1:5])
+            iou, correct = cells[7:] if width > len(COLUMNS) else ("", "")
+            yield Row(
+                filename=cells[0],
+                box_xywh=(x, y, w, h),
+                proper_mask=_parse_bool(cells[5]),
+                score=float(cells[6]),
+                iou=float(iou) if iou else None,
+                correct=_parse_bool(correct) if correct else None,
+            )
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from error
+
+
+def _parse_bool(cell: str) -> bool:
+    if cell not in ("True", "False"):
+        raise ValueError(f"got {cell!r}, expected True or False")
+    return cell == "True"
+
+
+def _cells(row: Row, labelled: bool) -> list[str]:
+    cells = [
+        printable_name(row.filename),
+        *map(str, row.box_xywh),
+        str(row.proper_mask),
+        f"{row.score:.4f}",
+    ]
+    if labelled:
+        cells.append("" if row.iou is None else f"{row.iou:.4f}")
+        cells.append("" if row.correct is None else str(row.correct))
+    return cells
+
+
+def _line(cells: Iterable[str]) -> str:
+    # By hand: before Python 3.13 the csv module leaves a lone carriage return unquoted.
+    return ",".join(map(_quote, cells)) + "\n"
+
+
+def _quote(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
+
+
+def _open(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from maskinfer.metrics import Confusion, Metrics, measure
+
+
+@pytest.mark.parametrize(
+    ("ious", "true", "predicted", "expected"),
+    [
+        pytest.param([], [], [], (None, None, None, (0, 0, 0, 0)), id="empty"),
+        pytest.param([0.5], [1], [1], (0.5, 1.0, 1.0, (1, 0, 0, 0)), id="one"),
+        pytest.param(
+            [1.0, 0.0], [1, 1], [1, 0], (0.5, 0.5, 0.5, (1, 1, 0, 0)), id="one class: its own share"
+        ),
+        pytest.param(
+            [0.2, 0.4, 0.6, 0.8],
+            [1, 1, 1, 0],
+            [1, 1, 1, 1],
+            (0.5, 0.75, 0.5, (3, 0, 1, 0)),
+            id="balanced: a constant answer is worth a half",
+        ),
+        pytest.param(
+            [1.0] * 5,
+            [1, 1, 0, 0, 0],
+            [1, 0, 0, 0, 1],
+            (1.0, 0.6, (1 / 2 + 2 / 3) / 2, (1, 1, 1, 2)),
+            id="many",
+        ),
+    ],
+)
+def test_measure_gives_known_figures(ious, true, predicted, expected) -> None:
+    metrics = measure(ious, true, predicted)
+    mean_iou, accuracy, balanced, counts = expected
+    assert metrics.images == len(ious)
+    for got, wanted in zip(
+        (metrics.mean_iou, metrics.accuracy, metrics.balanced_accuracy),
+        (mean_iou, accuracy, balanced),
+        strict=True,
+    ):
+        assert got == (None if wanted is None else pytest.approx(wanted))
+    assert metrics.confusion == Confusion(*counts)
+    assert metrics.confusion.proper + metrics.confusion.improper == len(ious)
+
+
+def test_measure_refuses_arrays_of_different_lengths() -> None:
+    with pytest.raises(ValueError, match="expected one"):
+        measure([0.5, 0.5], [True], [True])
+
+
+def test_metrics_go_through_json() -> None:
+    metrics = measure([0.25], [True], [False])
+    values = json.loads(json.dumps(metrics.to_dict()))
+    assert Metrics(**{**values, "confusion": Confusion(**values["confusion"])}) == metrics

@@ -1,0 +1,253 @@
+"""From samples to batches: decoding, augmentation, the order of an epoch, normalisation.
+
+Every random choice follows from the seed, the epoch and the place in the epoch, so a run that is
+resumed goes on exactly as it would have, whatever the number of worker processes.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from maskinfer.boxes import Boxes
+from maskinfer.dataset import Sample
+from maskinfer.errors import ImageError, TrainingError
+from maskinfer.geometry import Geometry, Placement, image_to_canvas, min_decode_side, place
+from maskinfer.images import Photo, Pixels, load_photo
+
+from .detections import Targets
+from .settings import Augmentation
+
+
+class Key(NamedTuple):
+    """Which sample to draw, and where in the run, which seeds its augmentation."""
+
+    epoch: int
+    position: int
+    sample: int
+
+
+class Item(NamedTuple):
+    """One sample, drawn on its canvas."""
+
+    canvas: Pixels  # (S, S, 3)
+    box_on_canvas: Boxes  # (4,) x, y, w, h
+    sample: Sample
+    placement: Placement
+
+
+class Batch(NamedTuple):
+    """Samples drawn on their canvases.
+
+    Attributes:
+        canvases: (B, S, S, 3) uint8.
+        targets: boxes in canvas pixels, labels.
+        samples: B samples, their boxes in image pixels.
+        placements: B placements, to bring boxes back to image pixels.
+    """
+
+    canvases: Tensor
+    targets: Targets
+    samples: list[Sample]
+    placements: list[Placement]
+
+
+class SampleCanvases(Dataset[Item]):
+    """Samples, drawn on canvases as inference would draw them, augmented when training."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        geometry: Geometry,
+        augment: tuple[Augmentation, ...] = (),
+        seed: int = 0,
+    ) -> None:
+        self.samples = list(samples)
+        self.geometry = geometry
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: Key) -> Item:
+        sample = self.samples[key.sample]
+        rng = np.random.default_rng((self.seed, key.epoch, key.position))
+        try:
+            photo = load_photo(sample.path, min_side=min_decode_side(self.geometry))
+        except ImageError as error:
+            raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
+        box = np.array(sample.box_xywh, dtype=np.float64)
+        if "crop" in self.augment:
+            photo, box = random_crop(photo, box, rng)
+        canvas, placement = place(photo, self.geometry)
+        box = image_to_canvas(box[None], [placement])[0]
+        if "flip" in self.augment and rng.random() < 0.5:
+            canvas = np.ascontiguousarray(canvas[:, ::-1])
+            box = np.array([self.geometry.canvas - box[0] - box[2], *box[1:]])
+        if "color" in self.augment:
+            canvas = random_color(canvas, rng)
+        return Item(canvas, box, sample, placement)
+
+
+def random_crop(photo: Photo, box: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+    """Cut away some of the photo around the face, four times in five.
+
+    The face stays whole, and if it was the left-most it still is: only what lies outside is lost.
+
+    Args:
+        photo: decoded, perhaps reduced.
+        box: (4,) x, y, w, h in pixels of the upright original.
+        rng: drawn from.
+
+    Returns:
+        the crop as a photo of its own, and the box in it.
+    """
+    if rng.random() < 0.2:
+        return photo, box
+    height, width = photo.pixels.shape[:2]
+    scale = np.array([width / photo.size_wh[0], height / photo.size_wh[1]])
+    low = np.clip(np.floor(box[:2] * scale), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil((box[:2] + box[2:]) * scale), low + 1, [width, height])
+    left, top = np.floor(low * rng.random(2)).astype(int)
+    right, bottom = np.ceil(high + (np.array([width, height]) - high) * rng.random(2)).astype(int)
+    pixels = photo.pixels[top:bottom, left:right]
+    size_wh = (pixels.shape[1], pixels.shape[0])
+    box_in_crop = np.concatenate([box[:2] * scale - [left, top], box[2:] * scale])
+    return Photo(pixels, size_wh), box_in_crop
+
+
+def random_color(canvas: Pixels, rng: np.random.Generator) -> Pixels:
+    """Change brightness, contrast and saturation by up to 40 %."""
+    image = Image.fromarray(canvas)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = change(image).enhance(float(rng.uniform(0.6, 1.4)))
+    return np.array(image)
+
+
+def collate(items: list[Item]) -> Batch:
+    """Items -> a batch."""
+    return Batch(
+        torch.from_numpy(np.stack([item.canvas for item in items])),
+        Targets(
+            torch.from_numpy(np.stack([item.box_on_canvas for item in items])).float(),
+            torch.tensor([float(item.sample.proper_mask) for item in items]),
+        ),
+        [item.sample for item in items],
+        [item.placement for item in items],
+    )
+
+
+class EpochOrder(Sampler[Key]):
+    """The order of one epoch's training samples, and this process's share of it.
+
+    Every process gets as many samples as any other. With `balance` both labels are drawn equally
+    often: each sample of the rarer label is repeated, and the epoch's length stays.
+    """
+
+    def __init__(
+        self, proper: NDArray[np.bool_], balance: bool, seed: int, processes: int, process: int
+    ) -> None:
+        self.proper = proper
+        self.balance = balance
+        self.seed = seed
+        self.processes = processes
+        self.process = process
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.proper) // self.processes)
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.resize(self._order(), len(self) * self.processes)
+        for position in range(self.process, len(order), self.processes):
+            yield Key(self.epoch, position, int(order[position]))
+
+    def _order(self) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        count = len(self.proper)
+        classes = [np.flatnonzero(self.proper), np.flatnonzero(~self.proper)]
+        if not self.balance or min(map(len, classes)) == 0:
+            return rng.permutation(count)
+        shares = (count - count // 2, count // 2)
+        drawn = [
+            np.resize(rng.permutation(members), share)
+            for members, share in zip(classes, shares, strict=True)
+        ]
+        return rng.permutation(np.concatenate(drawn))
+
+
+class Share(Sampler[Key]):
+    """Every sample once, in order, dealt out among the processes."""
+
+    def __init__(self, count: int, processes: int, process: int) -> None:
+        self.indices = range(process, count, processes)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Key]:
+        return (Key(0, index, index) for index in self.indices)
+
+
+def loader(
+    canvases: SampleCanvases,
+    order: Sampler[Key],
+    batch_size: int,
+    workers: int | None,
+    *,
+    whole_batches: bool,
+) -> DataLoader[Item]:
+    """Batches in the order given.
+
+    Args:
+        canvases: what is drawn from.
+        order: which samples, in which order.
+        batch_size: canvases a batch in this process.
+        workers: processes that decode; None takes half the cores, at most 8.
+        whole_batches: leave out a last batch that is not full, which batch normalisation would
+            feel, so long as one full batch remains.
+    """
+    count = len(order)  # type: ignore[arg-type]
+    return DataLoader(
+        canvases,
+        batch_size=batch_size,
+        sampler=order,
+        num_workers=min(8, (os.cpu_count() or 1) // 2) if workers is None else workers,
+        collate_fn=collate,
+        drop_last=whole_batches and count >= batch_size,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def measure_normalisation(
+    samples: Sequence[Sample], geometry: Geometry, seed: int, most: int = 500
+) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each colour over training canvases, in 0..255.
+
+    Args:
+        samples: the training samples.
+        geometry: how they become canvases.
+        seed: which are looked at, where there are more than `most`.
+        most: how many canvases are enough.
+
+    Returns:
+        three means, and three deviations of at least 1.
+    """
+    canvases = SampleCanvases(samples, geometry)
+    chosen = np.random.default_rng(seed).permutation(len(samples))[:most]
+    total, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for index in sorted(chosen.tolist()):
+        canvas = canvases[Key(0, 0, index)].canvas.reshape(-1, 3).astype(np.float64)
+        total += canvas.sum(axis=0)
+        squares += (canvas**2).sum(axis=0)
+        pixels += len(canvas)
+    mean = total / pixels
+    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 1.0))
+    return mean.tolist(), deviation.tolist()

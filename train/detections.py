@@ -1,0 +1,74 @@
+"""What every network is to the training loop, and the shape of its answers."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Detections(NamedTuple):
+    """One box an image.
+
+    Attributes:
+        boxes_xywh: (B, 4) float32, canvas pixels.
+        proper_mask: (B,) float32, probability in 0..1.
+        score: (B,) float32, confidence in the box in 0..1.
+    """
+
+    boxes_xywh: Tensor
+    proper_mask: Tensor
+    score: Tensor
+
+
+class Targets(NamedTuple):
+    """What a batch of canvases shows.
+
+    Attributes:
+        boxes_xywh: (B, 4) float32, canvas pixels; may reach past the canvas.
+        proper_mask: (B,) float32, 1 where the mask is worn properly, else 0.
+    """
+
+    boxes_xywh: Tensor
+    proper_mask: Tensor
+
+
+Losses = dict[str, Tensor]
+
+
+class Network(nn.Module):
+    """A detector of one face: losses to train on, losses and boxes to measure, boxes to use.
+
+    Canvases are (B, S, S, 3) uint8 RGB everywhere; casting and normalising happen inside, so that
+    an exported network takes the same input.
+    """
+
+    def __init__(self, canvas: int) -> None:
+        super().__init__()
+        self.canvas = canvas
+        self.register_buffer("mean", torch.full((3,), 127.5))
+        self.register_buffer("std", torch.full((3,), 64.0))
+        self.mean: Tensor
+        self.std: Tensor
+
+    @property
+    def trunk(self) -> nn.Module:
+        """The ResNet, with torchvision's names inside, for initial weights."""
+        raise NotImplementedError
+
+    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
+        """Losses to train on, by name; their sum is minimised."""
+        raise NotImplementedError
+
+    def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
+        """Losses and boxes of a network in evaluation mode, which it leaves as it was."""
+        raise NotImplementedError
+
+    def detect(self, canvases: Tensor) -> Detections:
+        """The one box of each canvas, in evaluation mode."""
+        raise NotImplementedError
+
+    def normalise(self, canvases: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 -> (B, 3, S, S) float32, about zero mean and unit deviation."""
+        # Cast before the transpose: TensorRT's parser has no uint8 transpose.
+        pixels = (canvases.float() - self.mean) / self.std
+        return pixels.permute(0, 3, 1, 2).contiguous()

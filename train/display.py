@@ -1,0 +1,139 @@
+"""How a run shows itself on a terminal: one live line, and one line that stays for each epoch."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from .run_folder import EpochRow
+
+
+class Display(Protocol):
+    """Where a run shows how it goes."""
+
+    def say(self, message: str) -> None:
+        """One line."""
+
+    def start(self, run: Path, epochs_done: int, epochs: int) -> AbstractContextManager[None]:
+        """Open the live display for the length of the training."""
+
+    def begin(self, what: str, steps: int) -> None:
+        """A part of an epoch begins: `train`, `test`, ..., of so many batches."""
+
+    def step(self, loss: float) -> None:
+        """One batch is done; `loss` is the part's mean so far."""
+
+    def end_epoch(self, row: EpochRow, is_best: bool) -> None:
+        """A whole epoch is done."""
+
+
+class Silent:
+    """A display for all processes but the first, and for tests."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def start(self, run: Path, epochs_done: int, epochs: int) -> Iterator[None]:
+        """Nothing."""
+        yield
+
+    def begin(self, what: str, steps: int) -> None:
+        """Nothing."""
+
+    def step(self, loss: float) -> None:
+        """Nothing."""
+
+    def end_epoch(self, row: EpochRow, is_best: bool) -> None:
+        """Nothing."""
+
+
+class TerminalDisplay:
+    """Shows loss, IoU, accuracy and time left; writes plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            _EpochTimeLeft(),
+            console=console,
+            transient=True,
+        )
+        self.epoch, self.epochs = 0, 0
+
+    def say(self, message: str) -> None:
+        self.console.print(message, soft_wrap=True, markup=False, highlight=False)
+
+    @contextmanager
+    def start(self, run: Path, epochs_done: int, epochs: int) -> Iterator[None]:
+        self.epoch, self.epochs = epochs_done + 1, epochs
+        self.whole = self.progress.add_task(
+            "epochs", total=epochs, completed=epochs_done, figures=""
+        )
+        self.part = self.progress.add_task("", total=None, figures="")
+        self.say(f"Run: {run}")
+        self.say("epoch  time    train loss   acc   IoU |  test loss   acc   IoU | validation")
+        with self.progress:
+            yield
+
+    def begin(self, what: str, steps: int) -> None:
+        self.progress.reset(self.part, total=steps, description=f"{self.epoch} {what}", figures="")
+
+    def step(self, loss: float) -> None:
+        self.progress.update(self.part, advance=1, figures=f"loss {loss:.3f}")
+
+    def end_epoch(self, row: EpochRow, is_best: bool) -> None:
+        validation = (
+            f" | {row.validation_balanced_accuracy:.3f} {row.validation_iou:.3f}"
+            if row.validation_iou is not None
+            else ""
+        )
+        self.say(
+            f"{row.epoch:3d}/{self.epochs:<3d}{row.seconds:5.0f} s "
+            f"{row.train_loss:10.3f} {row.train_accuracy:.3f} {row.train_iou:.3f} |"
+            f"{row.test_loss:10.3f} {row.test_accuracy:.3f} {row.test_iou:.3f}{validation}"
+            f"{' *' if is_best else ''}"
+        )
+        self.epoch = row.epoch + 1
+        self.progress.update(
+            self.whole,
+            completed=row.epoch,
+            figures=f"accuracy {row.test_accuracy:.3f} IoU {row.test_iou:.3f}",
+        )
+
+
+def display_for(console: Console) -> Display:
+    """A terminal display in the first process, a silent one in the others.
+
+    torchrun and accelerate number the processes by `RANK`.
+    """
+    return TerminalDisplay(console) if os.environ.get("RANK", "0") == "0" else Silent()
+
+
+class _EpochTimeLeft(ProgressColumn):
+    """Time left of the whole run; of a part it would only flicker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remaining = TimeRemainingColumn()
+
+    def render(self, task: Task) -> Text:
+        if task.description != "epochs":
+            return Text("")
+        return self.remaining.render(task) + Text(" left")

@@ -1,0 +1,269 @@
+"""A run on disk: what it was told, what it measured, its weights, and what resuming needs.
+
+```
+runs/resnet-20260102-030405/
+    config.json        all that is needed to repeat the run
+    history.csv        a row an epoch
+    curves.png         loss, accuracy and IoU over the epochs
+    cleaning.csv       samples dropped or repaired, and why
+    best.safetensors   the network at its best epoch
+    last/              network, optimizer and state after the last whole epoch
+```
+
+Everything is written beside its place and then renamed. Nothing is pickled: tensors are
+safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from maskinfer.cleaning import Decision
+from maskinfer.errors import RunError
+
+from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One row of `history.csv`. A validation figure is None where no validation part is held out.
+
+    Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode;
+    `train_loss` is the mean over the epoch as it trained, augmentation included.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    train_iou: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    validation_balanced_accuracy: float | None
+    validation_iou: float | None
+    test_loss: float
+    test_accuracy: float
+    test_balanced_accuracy: float
+    test_iou: float
+
+
+@dataclass(frozen=True)
+class State:
+    """What resuming needs to know besides tensors.
+
+    Attributes:
+        epochs_done: whole epochs trained.
+        best_epoch: number of the best epoch so far, from 1; 0 before any.
+        best_score: its score.
+        scaler: state of the loss scaler of FP16 training; empty without.
+    """
+
+    epochs_done: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    scaler: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `config.json` holds.
+
+    Attributes:
+        settings: as the run was told.
+        initial_weights: what it started from in fact.
+        normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
+        data: what the data sets held: counts by part and label, and a digest of their names.
+        versions: of maskinfer, torch and the rest.
+    """
+
+    settings: TrainSettings
+    initial_weights: str
+    normalisation: dict[str, list[float]]
+    data: dict[str, Any]
+    versions: dict[str, str]
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, runs: Path, model: str, now: datetime) -> "RunFolder":
+        """A new folder under `runs`, named by model and time."""
+        name = f"{model}-{now:%Y%m%d-%H%M%S}"
+        for attempt in range(1, 100):
+            path = runs / (name if attempt == 1 else f"{name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise RunError(f"{path}: cannot be made, {error.strerror}") from error
+            return cls(path)
+        raise RunError(f"{runs / name}: a hundred runs of that name exist")
+
+    @classmethod
+    def newest(cls, runs: Path) -> "RunFolder":
+        """The run under `runs` whose best weights were written last.
+
+        Raises:
+            RunError: there is none.
+        """
+        found = sorted(runs.glob("*/best.safetensors"), key=lambda p: (p.stat().st_mtime, str(p)))
+        if not found:
+            raise RunError(f"{runs}: no finished run in it. Run: maskinfer train")
+        return cls(found[-1].parent)
+
+    def write_config(self, config: RunConfig) -> None:
+        values = {**asdict(config), "settings": config.settings.to_dict()}
+        _write_text(self.path / "config.json", json.dumps(values, indent=2) + "\n")
+
+    def read_config(self) -> RunConfig:
+        """Raises RunError where the folder is no run."""
+        path = self.path / "config.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return RunConfig(**{**values, "settings": TrainSettings.from_dict(values["settings"])})
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path}: not a run folder, there is no config.json") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error!r})") from error
+
+    def write_decisions(self, decisions: Iterable[Decision]) -> None:
+        rows = [asdict(decision) for decision in decisions]
+        _write_rows(self.path / "cleaning.csv", [f.name for f in fields(Decision)], rows)
+
+    def write_history(self, rows: Sequence[EpochRow]) -> None:
+        names = [f.name for f in fields(EpochRow)]
+        shown = [
+            {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(row).items()}
+            for row in rows
+        ]
+        _write_rows(self.path / "history.csv", names, shown)
+
+    def read_history(self) -> list[EpochRow]:
+        """Rows written so far; none before the first epoch."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [
+                    EpochRow(
+                        int(row.pop("epoch")),
+                        **{name: float(v) if v else None for name, v in row.items()},  # type: ignore[arg-type]
+                    )
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error!r})") from error
+
+    def write_best(self, network: nn.Module) -> None:
+        _write_tensors(self.path / "best.safetensors", network.state_dict())
+
+    def read_best(self, network: nn.Module) -> None:
+        """Load the best epoch's weights into the network the config names.
+
+        Raises:
+            RunError: missing, damaged, or of another network.
+        """
+        _read_into(network, self.path / "best.safetensors")
+
+    def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
+        """Replace `last/` as a whole."""
+        fresh, last, old = (self.path / name for name in ("last.new", "last", "last.old"))
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        _write_tensors(fresh / "network.safetensors", network.state_dict())
+        optimizer_state = optimizer.state_dict()
+        tensors = {
+            f"{index}.{name}": value
+            for index, values in optimizer_state["state"].items()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        _write_tensors(fresh / "optimizer.safetensors", tensors)
+        values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
+        _write_text(fresh / "state.json", json.dumps(values))
+        shutil.rmtree(old, ignore_errors=True)
+        if last.exists():
+            last.rename(old)
+        fresh.rename(last)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
+        """Load what resuming needs.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        last = self.path / "last"
+        if not last.exists() and (self.path / "last.old").exists():
+            last = self.path / "last.old"  # stopped between the two renames
+        if not last.exists():
+            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
+        _read_into(network, last / "network.safetensors")
+        try:
+            values = json.loads((last / "state.json").read_text(encoding="utf-8"))
+            groups = values.pop("param_groups")
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in load_file(last / "optimizer.safetensors").items():
+                index, name = key.split(".", 1)
+                state.setdefault(int(index), {})[name] = tensor
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+            return State(**values)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{last}: damaged ({error!r})") from error
+
+
+def _read_into(network: nn.Module, path: Path) -> None:
+    try:
+        network.load_state_dict(load_file(path))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: missing; the run has no whole epoch yet") from error
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise RunError(
+            f"{path}: weights of another network than config.json names ({first[0].strip()[:120]})"
+        ) from error
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    beside = path.with_name(path.name + ".partial")
+    plain = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    save_file(plain, beside)
+    beside.replace(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _write_rows(path: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> None:
+    beside = path.with_name(path.name + ".partial")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    beside.replace(path)

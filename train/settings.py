@@ -1,0 +1,178 @@
+"""What a training run is told to do: one frozen dataclass, and the recipes that fill it.
+
+Numbers marked (report) come from the course report that this project follows.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from maskinfer.errors import UsageError
+from maskinfer.geometry import Geometry
+
+Model = Literal["resnet", "fasterrcnn"]
+Backbone = Literal["resnet18", "resnet34", "resnet50"]
+Recipe = Literal["report", "default"]
+MaskLoss = Literal["bce", "ce"]
+Head = Literal["pooled", "spatial"]
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["constant", "cosine"]
+Augmentation = Literal["flip", "crop", "color"]
+MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All that is needed to repeat a run.
+
+    Attributes:
+        model: which network.
+        data: folders that each hold `train/` and `test/`; several are joined.
+        recipe: which set of numbers filled what the user left open.
+        backbone: the ResNet under the heads.
+        weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `none`, or the
+            path of a safetensors file.
+        geometry: how photos become canvases.
+        epochs: passes over the training images.
+        batch_size: images a step, over all processes together.
+        optimizer: `adam`, or `sgd` with `momentum`.
+        learning_rate: at its highest.
+        momentum: of SGD.
+        schedule: `constant`, or `cosine`: a warm-up of 3 % of the steps, then down to 0.
+        clip_norm: gradients are scaled down to this norm; None leaves them.
+        loss: `bce` on one mask logit, or `ce` on two; `resnet` only.
+        head: `pooled` heads see the mean of the feature map (report), `spatial` ones the map
+            itself; `resnet` only.
+        box_weight: the box loss counts this much against the mask loss; `resnet` only.
+        box_samples: proposals an image that train the box head; `fasterrcnn` only.
+        augment: changes made to training images at random.
+        balance: draw both labels equally often.
+        validation: share of the training images held out to choose the best epoch and to stop
+            early; 0 trains on all and keeps the last epoch.
+        patience: stop after this many epochs without a better validation score; None never does.
+        mixed_precision: `auto` is BF16 or FP16 on CUDA and none elsewhere.
+        seed: of every random choice.
+        workers: processes that decode images; None chooses by the number of cores.
+    """
+
+    model: Model
+    data: tuple[str, ...]
+    recipe: Recipe
+    geometry: Geometry
+    backbone: Backbone = "resnet50"
+    weights: str = "auto"
+    epochs: int = 30
+    batch_size: int = 32
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    schedule: Schedule = "cosine"
+    clip_norm: float | None = 2.0
+    loss: MaskLoss = "bce"
+    head: Head = "spatial"
+    box_weight: float = 5.0
+    box_samples: int = 32
+    augment: tuple[Augmentation, ...] = ()
+    balance: bool = True
+    validation: float = 0.1
+    patience: int | None = 10
+    mixed_precision: MixedPrecision = "auto"
+    seed: int = 0
+    workers: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values that `from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainSettings":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TypeError, KeyError: the values are not those of a run.
+        """
+        geometry = Geometry(**values["geometry"])
+        lists = {name: tuple(values[name]) for name in ("data", "augment")}
+        return cls(**{**values, **lists, "geometry": geometry})
+
+
+def recipe_settings(
+    model: Model, recipe: Recipe, data: tuple[str, ...], canvas: int | None = None
+) -> TrainSettings:
+    """The settings of a recipe.
+
+    Args:
+        model: which network.
+        recipe: `report` follows the course report; `default` is what we found to work better.
+        data: the data sets' folders.
+        canvas: side of the canvas in pixels; 224 (report) where None.
+    """
+    side = 224 if canvas is None else canvas
+    default = TrainSettings(model, data, "default", Geometry.letterbox(side))
+    if model == "fasterrcnn":
+        default = replace(default, learning_rate=3e-4, geometry=Geometry.letterbox(side))
+    if recipe == "default":
+        return default
+    report = replace(
+        default,
+        recipe="report",
+        weights="imagenet" if model == "fasterrcnn" else default.weights,
+        batch_size=32,  # (report)
+        optimizer="adam",  # (report)
+        schedule="constant",
+        balance=False,
+        validation=0.0,
+        patience=None,
+    )
+    if model == "resnet":
+        return replace(
+            report,
+            geometry=Geometry.center_crop(side, round(side * 256 / 224)),  # 256 -> 224 (report)
+            learning_rate=0.02,  # (report)
+            clip_norm=None,
+            head="pooled",
+            box_weight=1.0,
+        )
+    return replace(
+        report,
+        learning_rate=1e-3,  # (report)
+        clip_norm=2.0,  # (report)
+        box_samples=512,  # torchvision's default
+    )
+
+
+def check(settings: TrainSettings) -> None:
+    """Refuse settings that cannot mean anything.
+
+    Raises:
+        UsageError: with the option, its value and the rule.
+    """
+    rules = [
+        (settings.epochs >= 1, f"--epochs: got {settings.epochs}, expected at least 1"),
+        (settings.batch_size >= 2, f"--batch-size: got {settings.batch_size}, expected at least 2"),
+        (settings.learning_rate > 0, f"--lr: got {settings.learning_rate}, expected above 0"),
+        (
+            settings.geometry.canvas >= 64 and settings.geometry.canvas % 32 == 0,
+            f"--canvas: got {settings.geometry.canvas}, expected a multiple of 32, at least 64",
+        ),
+        (
+            0 <= settings.validation < 0.9,
+            f"--validation: got {settings.validation}, expected 0 to 0.9",
+        ),
+        (
+            settings.model == "resnet" or settings.loss == "bce",
+            f"--loss {settings.loss}: only for --model resnet",
+        ),
+        (
+            settings.weights in ("auto", "imagenet", "none") or Path(settings.weights).is_file(),
+            f"--weights: got {settings.weights!r}, expected imagenet, none or a .safetensors file",
+        ),
+        (
+            set(settings.augment) <= set(get_args(Augmentation)),
+            f"--augment: got {', '.join(settings.augment)}, "
+            f"expected of {', '.join(get_args(Augmentation))}",
+        ),
+    ]
+    for holds, complaint in rules:
+        if not holds:
+            raise UsageError(complaint)
