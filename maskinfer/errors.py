@@ -8,6 +8,7 @@ MaskinferError            base: one line saying what is wrong and what to do; ex
 ├── AnnotationError       an annotation file that cannot be understood
 ├── ModelFileError        a model file that is missing, damaged, or not ours
 ├── RunError              a run folder that is missing or incomplete
+├── ExportError           a model file that does not predict what its checkpoint predicts
 └── TrainingError         training that cannot go on, such as a loss that is not a number
 
 An assertion that fails is our bug; an exception from this module is about the user's input.
@@ -48,6 +49,10 @@ class ModelFileError(MaskinferError):
 
 class RunError(MaskinferError):
     """A run folder that is missing or incomplete."""
+
+
+class ExportError(MaskinferError):
+    """A model file that does not predict what its checkpoint predicts."""
 
 
 class TrainingError(MaskinferError):

@@ -69,7 +69,7 @@ class Evaluation:
     def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
         """Everything, with the model it is about, fit for JSON."""
         session = detector.session
-        report: dict[str, Any] = {
+        return {
             "data": str(self.folder),
             "model": {
                 "path": str(session.path),
@@ -85,7 +85,6 @@ class Evaluation:
             "failures": [asdict(failure) for failure in self.failures],
             "maskinfer_version": __version__,
         }
-        return report
 
 
 def choose_data(data: Path | None) -> Path:

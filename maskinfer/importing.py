@@ -12,7 +12,6 @@ its place and moved there when it is complete.
 
 import csv
 import hashlib
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,15 +23,15 @@ from PIL import Image
 
 from maskinfer.annotations import (
     AnnotatedImage,
-    BoxXywhFloat,
     Skipped,
     read_split_lists,
     split_key,
 )
-from maskinfer.cleaning import find_fault
+from maskinfer.class_names import class_labels, fold
 from maskinfer.coco import read_coco
 from maskinfer.dataset import IMAGE_SUFFIXES
 from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
+from maskinfer.faces import choose_face, crop_around, fit_box
 from maskinfer.images import load_photo
 from maskinfer.labels import BoxXywh, Label, format_name
 from maskinfer.voc import read_voc
@@ -44,21 +43,6 @@ _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 
 _READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
 
-# What public data sets call the two labels; compared without case, spaces, `-` and `_`.
-_PROPER_NAMES = (
-    *("with_mask", "with_face_mask", "mask", "face_mask", "masked", "mask_on", "wearing_mask"),
-    *("proper", "proper_mask", "correct", "correct_mask", "good"),
-    *("mask_worn_correctly", "mask_weared_correct", "worn_correctly"),
-)
-_IMPROPER_NAMES = (
-    *("without_mask", "without_face_mask", "no_mask", "no_face_mask", "mask_off"),
-    *("face", "none", "unmasked", "not_masked"),
-    *("mask_weared_incorrect", "mask_worn_incorrectly", "worn_incorrectly", "mask_incorrect"),
-    *("incorrect", "incorrect_mask", "improper", "improper_mask", "wrong", "wrong_mask", "bad"),
-)
-
-# In face sizes, on each side of the face's longer side: a crop of up to three face sizes.
-_CROP_MARGIN = 1.0
 _JPEG_QUALITY = 95
 
 
@@ -138,7 +122,7 @@ def import_annotations(
         AnnotationError: a class has no label, or nothing could be imported.
         DatasetError: the data set cannot be written.
     """
-    label_of = _class_labels(settings)
+    label_of = class_labels(settings.proper, settings.improper, settings.ignore)
     _check_places(settings)
     report = ImportReport()
     images = _read(settings, label_of, report)
@@ -171,29 +155,6 @@ def import_annotations(
     finally:
         _remove(partial)
     return report
-
-
-def _fold(class_name: str) -> str:
-    return re.sub(r"[-_\s]+", "", class_name).casefold()
-
-
-def _class_labels(settings: ImportSettings) -> dict[str, bool | None]:
-    """Label by folded class name; None where the class is passed over. Options win over names."""
-    labels: dict[str, bool | None] = dict.fromkeys(map(_fold, _PROPER_NAMES), True)
-    labels.update(dict.fromkeys(map(_fold, _IMPROPER_NAMES), False))
-    given: dict[str, bool | None] = {}
-    for names, label in (
-        (settings.proper, True),
-        (settings.improper, False),
-        (settings.ignore, None),
-    ):
-        for name in names:
-            if given.setdefault(_fold(name), label) is not label:
-                raise UsageError(
-                    f"class {name!r} is given two meanings. Name it in one of --proper, --improper "
-                    "and --ignore"
-                )
-    return labels | given
 
 
 def _check_places(settings: ImportSettings) -> None:
@@ -234,7 +195,7 @@ def _read(
             report.skipped.append(item)
             continue
         images.append(item)
-        unknown.update(f.class_name for f in item.faces if _fold(f.class_name) not in label_of)
+        unknown.update(f.class_name for f in item.faces if fold(f.class_name) not in label_of)
     if unknown:
         names = ", ".join(f"{name!r} ({count} boxes)" for name, count in unknown.most_common(8))
         raise AnnotationError(
@@ -338,7 +299,7 @@ def _candidates(
     """The faces of a photo that have a label and an area; the others are listed."""
     found = []
     for face in image.faces:
-        label = label_of[_fold(face.class_name)]
+        label = label_of[fold(face.class_name)]
         box, fault = fit_box(face.box_xywh, image.size_wh)
         if label is None:
             report.skipped.append(Skipped(image.source, f"class {face.class_name!r} is ignored"))
@@ -347,36 +308,6 @@ def _candidates(
         else:
             found.append(_Candidate(box, label, fault))
     return found
-
-
-def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh | None, str | None]:
-    """Round a box's edges to whole pixels and clip it into its image.
-
-    Args:
-        box_xywh: in pixels, fractional or not.
-        size_wh: width and height of the image in pixels.
-
-    Returns:
-        the box, or None where nothing is left of it; and what was wrong with it, or None. An edge
-        less than half a pixel past the border is not wrong: that is how fractions round.
-    """
-    x, y, w, h = box_xywh
-    edges = round(x), round(y), round(x + w), round(y + h)
-    fault = find_fault((edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1]), size_wh)
-    left, right = (min(max(edge, 0), size_wh[0]) for edge in (edges[0], edges[2]))
-    top, bottom = (min(max(edge, 0), size_wh[1]) for edge in (edges[1], edges[3]))
-    if right <= left or bottom <= top:
-        return None, fault
-    return (left, top, right - left, bottom - top), fault
-
-
-def choose_face(boxes_xywh: Sequence[BoxXywh], face: Choice) -> int:
-    """The index of the left-most box, or of the largest; of equals the upper, then the first."""
-    if face == "largest":
-        keys = [(-w * h, x, y) for x, y, w, h in boxes_xywh]
-    else:
-        keys = [(x, y, 0) for x, y, _, _ in boxes_xywh]
-    return keys.index(min(keys))
 
 
 def _crops(
@@ -394,53 +325,6 @@ def _crops(
             others = boxes[:number] + boxes[number + 1 :]
             crops.append((face, crop_around(face.box_xywh, others, image.size_wh)))
     return crops
-
-
-def crop_around(
-    box_xywh: BoxXywh, others_xywh: Sequence[BoxXywh], size_wh: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """A crop in which a face is the left-most and the largest, where its neighbours allow that.
-
-    The crop takes the face and its longer side on all four sides, inside the image. Faces that
-    begin further left, and larger faces, are cut off half-way between the two, in the direction
-    with the widest gap. A neighbour that overlaps the face cannot be cut off; one that begins
-    further left is cut at the face's left edge.
-
-    Args:
-        box_xywh: the face, inside the image.
-        others_xywh: the photo's other faces, inside the image.
-        size_wh: width and height of the image in pixels.
-
-    Returns:
-        left, top, right, bottom of the crop in pixels.
-    """
-    x, y, w, h = box_xywh
-    margin = round(_CROP_MARGIN * max(w, h))
-    left, top = max(0, x - margin), max(0, y - margin)
-    right, bottom = min(size_wh[0], x + w + margin), min(size_wh[1], y + h + margin)
-    for other_x, other_y, other_w, other_h in others_xywh:
-        further_left = other_x < x
-        if not further_left and other_w * other_h <= w * h:
-            continue
-        gaps = {
-            "left": x - (other_x + other_w),
-            "above": y - (other_y + other_h),
-            "right": other_x - (x + w),
-            "below": other_y - (y + h),
-        }
-        side = max(gaps, key=lambda side: gaps[side])
-        half = gaps[side] // 2
-        if half < 0:
-            left = x if further_left else left
-        elif side == "left":
-            left = max(left, x - half)
-        elif side == "above":
-            top = max(top, y - half)
-        elif side == "right":
-            right = min(right, x + w + half)
-        else:
-            bottom = min(bottom, y + h + half)
-    return left, top, right, bottom
 
 
 def _write_csv(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> None:

@@ -98,9 +98,7 @@ def find_images(images: Path, *, recursive: bool = True) -> tuple[Path, list[str
     if not images.is_dir():
         hint = ""
         if Path("sample_images").is_dir():
-            hint = (
-                ". To try the sample images: maskinfer predict sample_images --out predictions.csv"
-            )
+            hint = ". To try the sample images: maskinfer predict sample_images --out preds.csv"
         raise UsageError(f"{images}: no such folder or image{hint}")
     names = list_images(images, recursive=recursive)
     if not names:
@@ -174,8 +172,9 @@ def predict_folder(
                     tally.add(result)
                     on_progress(tally.images)
         except KeyboardInterrupt:
+            where = f", kept in {writer.partial}" if tally.images else ""
             raise KeyboardInterrupt(
-                f"{tally.images} of {len(names)} images are done, kept in {writer.partial}"
+                f"{tally.images} of {len(names)} images are done{where}"
             ) from None
         assert writer.rows + writer.failures == len(names), "an image is in neither file or in both"
     return tally.summary(time.perf_counter() - start)

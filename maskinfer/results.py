@@ -90,8 +90,12 @@ class ResultsWriter:
 
     def __enter__(self) -> Self:
         """Write the header."""
-        with self._explained():
-            self._rows.write(_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
+        try:
+            with self._explained():
+                self._rows.write(_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
+        except MaskinferError:
+            self._give_up()
+            raise
         return self
 
     def write(self, result: Row | Failure) -> None:
@@ -118,20 +122,26 @@ class ResultsWriter:
         traceback: TracebackType | None,
     ) -> None:
         """Give the files their names, or keep what there is."""
-        if kind is None:
-            with self._explained():
-                self._close()
-                self._rename()
+        if kind is not None:
+            self._give_up()
             return
-        with contextlib.suppress(OSError):  # the first exception is the one to show
+        with self._explained():
             self._close()
-            if not self.rows and not self.failures:
+            self._rename()
+
+    def _give_up(self) -> None:
+        """Keep what there is, if anything; the exception on its way is the one to show."""
+        with contextlib.suppress(OSError):
+            self._close()
+        if not self.rows and not self.failures:
+            with contextlib.suppress(OSError):
                 self.partial.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        for stream in (self._errors, self._rows):
-            if stream is not None:
-                stream.close()
+        with contextlib.ExitStack() as both:
+            for stream in (self._errors, self._rows):
+                if stream is not None:
+                    both.callback(stream.close)
 
     def _rename(self) -> None:
         errors = errors_path(self.out)
@@ -268,4 +278,5 @@ def _partial(path: Path) -> Path:
 
 
 def _open(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", newline="")
+    # A line at a time, so that a killed run leaves whole rows.
+    return path.open("w", encoding="utf-8", newline="", buffering=1)

@@ -118,7 +118,11 @@ class Session:
         try:
             outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: canvases})
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            way_out = " Try a smaller --batch-size." if _is_out_of_memory(error) else ""
+            way_out = ""
+            if _is_out_of_memory(error):
+                way_out = " Try a smaller --batch-size"
+            elif self.provider is not Provider.CPU:
+                way_out = " Try --provider cpu"
             raise MaskinferError(
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
                 f"{_reason(error)}.{way_out}"
@@ -198,6 +202,9 @@ class Session:
         options = self._ort.SessionOptions()
         options.log_severity_level = _LOG_FATAL_ONLY
         options.intra_op_num_threads = _thread_count()
+        # Threads that spin between operators take the cores that decode the next batch: without,
+        # two cores ran a folder of photos at 51 images/s instead of 46.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Weights in a second file are refused: nothing can lie in a folder that is a file.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(self.path.absolute())

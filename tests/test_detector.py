@@ -104,13 +104,9 @@ def test_center_crop_carries_boxes_back_too(tmp_path: Path) -> None:
 def test_box_stays_inside_and_keeps_a_pixel_where_the_network_s_lies_outside(
     detector: MaskDetector,
 ) -> None:
-    class Canvas:
-        """A photo in the canvas's left half, and a box in its right half."""
-
-        pixels = np.asarray(draw_photo((32, 32), (20, 4, 8, 8)))
-
     _, placement = detector.make_canvas(draw_photo((16, 64)))  # 8 of 32 canvas pixels wide
-    (prediction,) = detector.predict_canvases([Canvas.pixels], [placement])
+    canvas = np.asarray(draw_photo((32, 32), (20, 4, 8, 8)))  # the box right of the photo
+    (prediction,) = detector.predict_canvases([canvas], [placement])
     assert prediction is not None
     assert prediction.box_xywh == (15, 8, 1, 16)
 

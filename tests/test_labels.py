@@ -85,10 +85,12 @@ def test_parse_says_where_a_name_departs(name, fault):
 @example("1__[1, 2, 3, 4]__Tr\nue.jpg")
 @example("1__[\u2028]__True.jpg")
 def test_parse_raises_nothing_but_one_line(name):
+    message = ""
     try:
         parse_name(name)
     except LabelError as error:
-        assert len(str(error).splitlines()) == 1
+        message = str(error)
+    assert len(message.splitlines()) <= 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import csv
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ ROWS = [
 ]
 
 
-def write(out: Path, results: list[Row | Failure], labelled: bool = True) -> Path:
+def write(out: Path, results: Iterable[Row | Failure], labelled: bool = True) -> Path:
     with ResultsWriter(out, labelled=labelled) as writer:
         for result in results:
             writer.write(result)
@@ -108,9 +109,13 @@ def test_errors_file_of_an_earlier_run_goes_when_nothing_fails(tmp_path: Path) -
 def test_an_exception_leaves_out_alone_and_keeps_what_was_written(tmp_path: Path) -> None:
     out = write(tmp_path / "p.csv", ROWS[:1])
     before = out.read_bytes()
-    with pytest.raises(KeyboardInterrupt), ResultsWriter(out, labelled=True) as writer:
-        writer.write(ROWS[1])
+
+    def interrupted() -> Iterator[Row]:
+        yield ROWS[1]
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(out, interrupted())
     assert out.read_bytes() == before
     assert read_predictions(tmp_path / "p.csv.partial") == ROWS[1:]
 

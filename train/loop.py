@@ -221,7 +221,7 @@ class Trainer:
 
     def _keep(self, run: RunFolder, row: EpochRow, network: Module, optimizer: Any) -> None:
         """Write what the epoch brought, and move the state on."""
-        score = _score(row)
+        score = row.score
         is_best = score is None or score > self.state.best_score
         scaler = self.accelerator.scaler
         self.state = State(
@@ -331,13 +331,6 @@ def _optimizer(settings: TrainSettings, network: Network) -> Optimizer:
     if settings.optimizer == "sgd":
         return SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
     return Adam(network.parameters(), lr=settings.learning_rate)
-
-
-def _score(row: EpochRow) -> float | None:
-    """What the best epoch is chosen by: the mean of validation IoU and balanced accuracy."""
-    if row.validation_iou is None or row.validation_balanced_accuracy is None:
-        return None
-    return (row.validation_iou + row.validation_balanced_accuracy) / 2
 
 
 def _not_finite(losses: Losses, batch: Batch, rate: float) -> str:

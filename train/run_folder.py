@@ -58,6 +58,13 @@ class EpochRow:
     test_balanced_accuracy: float
     test_iou: float
 
+    @property
+    def score(self) -> float | None:
+        """What the best epoch is chosen by: mean of validation IoU and balanced accuracy."""
+        if self.validation_iou is None or self.validation_balanced_accuracy is None:
+            return None
+        return (self.validation_iou + self.validation_balanced_accuracy) / 2
+
 
 @dataclass(frozen=True)
 class State:

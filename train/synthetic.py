@@ -36,9 +36,9 @@ class SynthSettings:
         size_px: the images' longer side.
     """
 
-    count: int = 100
-    seed: int = 0
-    size_px: int = 224
+    count: int
+    seed: int
+    size_px: int
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def random_scene(seed: int, index: int, size_px: int) -> Scene:
     longer, shorter = size_px, max(MIN_SIZE_PX * 2 // 3, round(size_px / max(aspect, 1 / aspect)))
     size_wh = (longer, shorter) if aspect >= 1 else (shorter, longer)
     fraction = np.exp(np.clip(rng.normal(np.log(0.36), 0.42), np.log(0.12), np.log(0.75)))
-    crowded = rng.random() < 0.25 and fraction < 0.55
+    crowded = rng.random() < 0.22 and fraction < 0.55
     person = _placed(
         rng, random_person(rng, _random_pose(rng, fraction * min(size_wh))), size_wh, crowded
     )
@@ -149,7 +149,7 @@ def write_samples(
         on_progress: called after each image with the number written so far.
 
     Raises:
-        UsageError: the folder holds images and `overwrite` is not given, or it is not a folder.
+        UsageError: the folder holds images and `overwrite` is not given, or it cannot be made.
     """
     _clear(folder, overwrite)
     for index in range(settings.count):
@@ -166,13 +166,16 @@ def write_samples(
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file, expected a folder. Name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be made a folder, {error.strerror}. Name another folder"
+        ) from error
     images = list_images(folder, recursive=False)
     if images and not overwrite:
         raise UsageError(
-            f"{folder}: holds {len(images)} images, expected none. "
+            f"{folder}: holds images already, {len(images)} of them, expected none. "
             "Name another folder, or add --overwrite to replace the labelled ones"
         )
     for name in images:

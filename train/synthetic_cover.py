@@ -83,7 +83,7 @@ def random_cover(rng: np.random.Generator, skin: Rgb) -> Cover:
     pattern_odds = [0.5, 0.16, 0.2, 0.14] if style == "cloth" else [0.97, 0.0, 0.03, 0.0]
     top, side_top = {
         CoverKind.UNDER_NOSE: (rng.uniform(0.39, 0.46), rng.uniform(0.3, 0.45)),
-        CoverKind.UNDER_CHIN: (rng.uniform(0.78, 0.9), rng.uniform(0.5, 0.68)),
+        CoverKind.UNDER_CHIN: (rng.uniform(0.76, 0.88), rng.uniform(0.48, 0.66)),
     }.get(kind, (rng.uniform(-0.03, 0.12), rng.uniform(0.08, 0.24)))
     return Cover(
         kind=kind,

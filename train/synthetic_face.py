@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from .synthetic_cover import draw_cover, draw_scarf
+from .synthetic_cover import CoverKind, draw_cover, draw_scarf
 from .synthetic_hair import (
     draw_hair_back,
     draw_hair_front,
@@ -44,20 +44,25 @@ def draw_person(canvas: Canvas, person: Person) -> None:
     glasses_first = rng.random() < 0.5
     if glasses_first:
         _draw_glasses(canvas, person)
+    # A headscarf lies over a worn mask's straps, and under a hand, a cup, a mask at the neck.
+    scarf_last = person.cover.kind in (CoverKind.PROPER, CoverKind.UNDER_NOSE)
+    if scarfed and not scarf_last:
+        draw_headscarf_front(canvas, person)
     draw_cover(canvas, pose, person.cover, person.skin, person.clothes, rng)
     if not glasses_first:
         _draw_glasses(canvas, person)
-    if scarfed:
+    if scarfed and scarf_last:
         draw_headscarf_front(canvas, person)
-    elif person.headwear != "none":
+    elif person.headwear in ("cap", "beanie"):
         draw_hat(canvas, person)
 
 
 def _draw_torso(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     pose, a, unit = person.pose, person.pose.half_width, person.pose.unit_px
     neck = rng.uniform(0.55, 0.75) * a
-    column = [(-neck, 0.4), (-neck, 1.35), (-1.5 * neck, 1.75), (1.5 * neck, 1.75), (neck, 1.35)]
-    canvas.solid(pose.body([*column, (neck, 0.4)]), person.skin, pose)
+    side = [(neck, 0.4), (neck, 1.35), (1.5 * neck, 1.75), (0.4 * neck, 2.2)]
+    column = side + [(-x, y) for x, y in reversed(side)]
+    canvas.solid(pose.body(column), person.skin, pose)
     if person.headwear != "headscarf":
         under_chin = pose.outline(0.5, 1.0, 1.16)
         canvas.glaze(under_chin, tint(person.skin, 0.35), 0.55, 0.1 * unit)

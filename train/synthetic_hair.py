@@ -9,7 +9,7 @@ from .synthetic_person import Person
 
 def strands(rng: np.random.Generator, rgb: Rgb) -> Image.Image:
     """A small picture of hair: streaks that run down."""
-    streaks = rng.normal(1, 0.16, (5, 36, 1)) + rng.normal(0, 0.05, (5, 36, 3))
+    streaks = rng.normal(1, 0.16, (5, 36, 1)) + rng.normal(0, 0.015, (5, 36, 3))
     return Image.fromarray(np.clip(streaks * rgb, 0, 255).astype(np.uint8))
 
 

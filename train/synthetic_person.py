@@ -99,7 +99,7 @@ def random_person(rng: np.random.Generator, pose: Pose) -> Person:
     return Person(
         pose=pose,
         skin=skin,
-        hair=jitter(rng, hair, 8),
+        hair=jitter(rng, hair, 4),
         hairstyle=str(rng.choice(_HAIRSTYLES, p=[0.3, 0.24, 0.12, 0.09, 0.08, 0.08, 0.09])),
         headwear=str(rng.choice(_HEADWEAR, p=[0.78, 0.09, 0.06, 0.07])),
         headwear_rgb=jitter(rng, CLOTH_COLOURS[rng.integers(len(CLOTH_COLOURS))], 18),

@@ -43,11 +43,12 @@ def evaluate(
     ] = EvaluateSettings.json,
     overwrite: options.Overwrite = EvaluateSettings.overwrite,
 ) -> None:
-    """Measure a model on labelled images: IoU, accuracy, and what was taken for what.
+    """Measure a model on labelled images: IoU, accuracy, confusion.
 
-    Impossible boxes are repaired, not left out; each repair is listed in the JSON.
+    Impossible boxes are repaired, not left out; the JSON lists each repair.
 
-    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but some images failed.
+    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
+    some images failed.
     """
     settings = EvaluateSettings(data, model, provider, batch_size, json_file, overwrite)
     to_stdout = settings.json == _STDOUT
@@ -117,8 +118,14 @@ def _say_decisions(evaluation: Evaluation, where_all_are: Path | None) -> None:
     repaired = sum(decision.action == "repaired" for decision in evaluation.decisions)
     where = "" if where_all_are else " To see each: --json FILE"
     if repaired:
-        say(f"note: {repaired} impossible boxes were repaired.{where}")
+        what = "1 impossible box was" if repaired == 1 else f"{repaired} impossible boxes were"
+        say(f"note: {what} repaired.{where}")
     if evaluation.unlabelled:
-        say(f"note: {len(evaluation.unlabelled)} images without a label were left out.{where}")
+        count = len(evaluation.unlabelled)
+        what = "1 image without a label was" if count == 1 else f"{count} without a label were"
+        say(f"note: {what} left out.{where}")
     if evaluation.failed:
-        say(f"warning: {evaluation.failed} labelled images could not be read.{where}")
+        what = (
+            "1 labelled image" if evaluation.failed == 1 else f"{evaluation.failed} labelled images"
+        )
+        say(f"warning: {what} could not be read.{where}")

@@ -1,77 +1,67 @@
-"""`maskinfer import`."""
+"""`maskinfer import`: another tool's annotations in, a labelled data set out."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from maskinfer.cli.console import err, say
-from maskinfer.importing import ImportReport, ImportSettings, import_annotations
-
-
-class Layout(StrEnum):
-    """The formats that are read."""
-
-    voc = "voc"
-    yolo = "yolo"
-    coco = "coco"
-
-
-class FaceChoice(StrEnum):
-    """Which face of a photo is labelled."""
-
-    left = "left"
-    largest = "largest"
-    each = "each"
+from maskinfer.cli import detecting, options
+from maskinfer.cli.console import say
+from maskinfer.importing import Choice, ImportReport, ImportSettings, Layout, import_annotations
 
 
 def import_(
-    layout: Annotated[Layout, typer.Argument(help="Format of the annotations.", metavar="FORMAT")],
-    src: Annotated[Path, typer.Argument(help="Folder with photos and annotations.")],
-    out: Annotated[Path, typer.Option(help="Data set to make: train/, test/ and lists.")],
+    layout: Annotated[
+        Layout, typer.Argument(metavar="FORMAT", help="The annotations: voc, yolo or coco.")
+    ],
+    src: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos and annotations.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The data set to make, with train/ and test/.")
+    ],
     face: Annotated[
-        FaceChoice,
+        Choice,
         typer.Option(
             help="Label each photo's left-most or largest face, or each face in a crop of its own."
         ),
-    ] = FaceChoice.left,
+    ] = ImportSettings.face,
     test_fraction: Annotated[
         float,
-        typer.Option(help="Share of the photos held out for testing, where SRC names no split."),
+        typer.Option(help="Share of the photos held out for testing, where SRC names none."),
     ] = ImportSettings.test_fraction,
     min_face: Annotated[
         int,
-        typer.Option(min=1, help="With --face each: least pixels of a face's shorter side."),
+        typer.Option(
+            metavar="PIXELS", min=1, help="Shorter side of the smallest face that gets a crop."
+        ),
     ] = ImportSettings.min_face,
     proper: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Class that means a properly worn mask. Repeatable."),
+        typer.Option(metavar="NAME", help="Class of properly worn masks. Repeatable."),
     ] = None,
     improper: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Class that means no mask, or one worn wrongly. Repeatable."
-        ),
+        typer.Option(metavar="NAME", help="Class of faces without, or worn wrongly. Repeatable."),
     ] = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Class to pass over. Repeatable."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier import at --out.")
-    ] = False,
+    overwrite: options.Overwrite = ImportSettings.overwrite,
 ) -> None:
     """Make a labelled data set of Pascal VOC, YOLO or COCO annotations.
 
-    FORMAT is voc, yolo or coco.
+    Beside train/ and test/, DIR gets sources.csv (which photo each image came from), repaired.csv
+    (boxes that reached past their photo and were clipped) and skipped.csv (photos and faces left
+    out, each with the reason). --overwrite replaces what an earlier import made, nothing else.
+
+    Exit code 0: done; 1: nothing could be imported; 2: wrong usage; 3: done, but some photos could
+    not be read.
     """
     settings = ImportSettings(
-        layout=layout.value,
+        layout=layout,
         src=src,
         out=out,
-        face=face.value,
+        face=face,
         test_fraction=test_fraction,
         min_face=min_face,
         proper=tuple(proper or ()),
@@ -79,14 +69,11 @@ def import_(
         ignore=tuple(ignore or ()),
         overwrite=overwrite,
     )
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("importing", total=None)
-        report = import_annotations(
-            settings, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with detecting.progress_bar("importing") as show:
+        report = import_annotations(settings, show)
     _summarise(report, settings)
     if report.unreadable:
-        raise typer.Exit(3)
+        raise typer.Exit(detecting.FAILED_SOME)
 
 
 def _summarise(report: ImportReport, settings: ImportSettings) -> None:
@@ -100,7 +87,7 @@ def _summarise(report: ImportReport, settings: ImportSettings) -> None:
             "(--test-fraction)"
         )
     if report.repaired:
-        say(f"{out / 'repaired.csv'}: {len(report.repaired)} boxes clipped into their image")
+        say(f"{out / 'repaired.csv'}: {len(report.repaired)} boxes clipped into their photo")
     if report.skipped:
         photos = f", {report.unreadable} of them unreadable photos" if report.unreadable else ""
         say(f"{out / 'skipped.csv'}: {len(report.skipped)} photos or faces left out{photos}")

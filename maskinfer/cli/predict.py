@@ -30,10 +30,12 @@ def predict(
 ) -> None:
     """Predict every image of a folder into a CSV.
 
-    Columns: filename, x, y, w, h, proper_mask, score; and iou, correct where file names carry
-    labels. Images that cannot be read are listed in a file beside it, such as preds.errors.csv.
+    Columns: filename, x, y, w, h, proper_mask, score; with labels in the file
+    names also iou, correct. What cannot be read is listed beside it, in
+    preds.errors.csv for preds.csv.
 
-    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but some images failed.
+    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
+    some images failed.
     """
     settings = PredictSettings(images, out, model, provider, batch_size, recursive, overwrite)
     check_out(settings.out, overwrite=settings.overwrite)

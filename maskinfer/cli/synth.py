@@ -24,7 +24,7 @@ def synth(
     from maskinfer.train.synthetic import SynthSettings, write_samples
 
     settings = SynthSettings(count=count, seed=seed, size_px=size)
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("Drawing", total=count)
         write_samples(
             folder,

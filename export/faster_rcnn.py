@@ -1,0 +1,253 @@
+"""Faster R-CNN as one graph of fixed shapes per image and a free batch.
+
+torchvision's own graph fixes the batch when exported (pytorch/vision issues 2311 and 8937), and
+its data-dependent steps keep TensorRT from building it (NVIDIA/TensorRT issue 3034). The same
+weights are computed here with neither loops, conditions, `NonZero`, nor operators outside plain
+ONNX, because only one box an image is wanted:
+
+- anchors are constants;
+- of each pyramid level the best proposals by objectness go on, a fixed number;
+- their non-maximum suppression is a matrix product, repeated until it settles;
+- RoIAlign gathers the four corners of each sample point from one table of feature cells;
+- the last suppression is an `argmax`: the best box of all is never suppressed.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import AnchorGenerator
+
+from maskinfer.train.detections import Detections
+from maskinfer.train.faster_rcnn import IMPROPER, FasterRCNNDetector
+
+# Proposals of one level that enter its suppression, best first. torchvision takes 1,000, but one
+# face has few rivals.
+_PER_LEVEL = 256
+_NMS_IOU = 0.7  # torchvision's default
+# Each round settles what hangs on one more chain of overlaps; longer chains do not occur in the
+# best 256 of real photos.
+_NMS_ROUNDS = 6
+_BINS = 7  # RoIAlign's output is 7 x 7,
+_SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
+_MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's limit on how much a box may grow
+_BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box head; the proposals' are 1
+
+
+class BatchedFasterRCNN(nn.Module):
+    """The exported function of a trained Faster R-CNN: uint8 canvases in, one box an image out."""
+
+    def __init__(self, network: FasterRCNNDetector, proposals: int) -> None:
+        """Take a trained network's parts.
+
+        Args:
+            network: in evaluation mode; its weights are used, not copied, but for one matrix.
+            proposals: how many go through the box head, over all levels.
+        """
+        super().__init__()
+        self.network = network
+        self.canvas = network.canvas
+        detector = network.detector
+        self.backbone = detector.backbone
+        self.rpn_head = detector.rpn.head
+        with torch.no_grad():
+            images = ImageList(torch.zeros(1, 3, self.canvas, self.canvas), [(self.canvas,) * 2])
+            levels = list(self.backbone(images.tensors.to(network.mean.device)).values())
+        self.level_sides = [level.shape[-1] for level in levels]
+
+        generator = detector.rpn.anchor_generator
+        assert isinstance(generator, AnchorGenerator)
+        anchors = generator(images, levels)[0]  # (all cells, 4)
+        self.level_sizes = [side * side for side in self.level_sides]
+        self.register_buffer("anchors", anchors.clone())
+        self.anchors: Tensor
+
+        self.proposals = min(proposals, sum(min(_PER_LEVEL, size) for size in self.level_sizes))
+        # Feature levels that RoIAlign reads: all but the coarsest, which only proposes.
+        self.align = RoIAlign(self.level_sides[:-1], self.canvas)
+        head, predictor = detector.roi_heads.box_head, detector.roi_heads.box_predictor
+        assert isinstance(head, TwoMLPHead)
+        assert isinstance(predictor, FastRCNNPredictor)
+        self.fc6, self.fc7, self.predictor = _channels_last(head.fc6), head.fc7, predictor
+
+    def forward(self, images: Tensor) -> Detections:
+        """(N, S, S, 3) uint8 -> boxes (N, 4) in canvas pixels, probability (N,), score (N,)."""
+        features = list(self.backbone(self.network.normalise(images)).values())
+        proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
+        cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
+        regions = self.align(cells, proposals)  # (N, K, 7 * 7 * C)
+        hidden = torch.relu(self.fc7(torch.relu(self.fc6(regions))))
+        scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
+        scores = scores * valid[:, :, None]  # (N, K, 2): improper, proper
+
+        improper, proper = scores.amax(dim=1).unbind(dim=1)
+        winner = scores.flatten(1).argmax(dim=1)  # (N,), over K * 2
+        place = winner // 2
+        shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
+        shift = _rows(shifts.flatten(1, 2), winner[:, None])  # (N, 1, 4)
+        box = _decode(shift, _rows(proposals, place[:, None]), _BOX_CODER_WEIGHTS)
+        box = box.clamp(0, self.canvas)[:, 0]
+        return Detections(
+            torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1),
+            proper / (proper + improper).clamp(min=1e-9),
+            torch.maximum(proper, improper),
+        )
+
+    def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""
+        objectness, shifts = self.rpn_head(features)
+        boxes_of, scores_of, valid_of = [], [], []
+        for level_objectness, level_shifts, anchors in zip(
+            objectness, shifts, self.anchors.split(self.level_sizes), strict=True
+        ):
+            count = min(_PER_LEVEL, len(anchors))
+            score, index = level_objectness.flatten(1).topk(count, dim=1)  # (N, k), best first
+            shift = _rows(level_shifts.flatten(2).transpose(1, 2), index)  # (N, k, 4)
+            boxes = _decode(shift, anchors[index], (1.0, 1.0, 1.0, 1.0)).clamp(0, self.canvas)
+            sides = boxes[..., 2:] - boxes[..., :2]
+            real = (sides.amin(dim=2) >= 1e-3).to(score.dtype)  # torchvision's smallest box
+            boxes_of.append(boxes)
+            scores_of.append(score)
+            valid_of.append(_suppress(boxes, real))
+        boxes, valid = torch.cat(boxes_of, dim=1), torch.cat(valid_of, dim=1)
+        scores = torch.cat(scores_of, dim=1)
+        # Suppressed proposals sink below every other without leaving the fixed shape.
+        _, index = (scores - (1 - valid) * 1e4).topk(self.proposals, dim=1)
+        return _rows(boxes, index), _rows(valid[..., None], index)[..., 0]
+
+
+class RoIAlign(nn.Module):
+    """`torchvision.ops.MultiScaleRoIAlign(7, sampling_ratio=2)` by gathering, for square levels."""
+
+    def __init__(self, level_sides: list[int], canvas: int) -> None:
+        """Lay out the levels.
+
+        Args:
+            level_sides: cells along a side of each level, finest first.
+            canvas: pixels along a side.
+        """
+        super().__init__()
+        sides = torch.tensor(level_sides, dtype=torch.float32)
+        starts = torch.tensor([0, *level_sides]).square().cumsum(0)[:-1]
+        self.register_buffer("sides", sides)
+        self.register_buffer("scales", torch.exp2(torch.log2(sides / canvas).round()))
+        self.register_buffer("starts", starts)
+        steps = torch.arange(_BINS * _SAMPLES, dtype=torch.float32)
+        self.register_buffer("steps", (steps + 0.5) / _SAMPLES)  # (14,), in bins
+        self.sides: Tensor
+        self.scales: Tensor
+        self.starts: Tensor
+        self.steps: Tensor
+        # A region of 224 pixels a side belongs to level 4 of 2 to 5 (Lin et al. 2017, eq. 1).
+        self.finest = -math.log2(float(self.scales[0]))
+
+    def forward(self, cells: Tensor, regions_xyxy: Tensor) -> Tensor:
+        """Sample features.
+
+        Args:
+            cells: (N, all cells, C), levels one after the other.
+            regions_xyxy: (N, K, 4) in canvas pixels.
+
+        Returns:
+            (N, K, 7 * 7 * C), the channels fastest.
+        """
+        batch, count = regions_xyxy.shape[:2]
+        channels = cells.shape[2]
+        level = self._level_of(regions_xyxy)  # (N, K)
+        scaled = regions_xyxy * self.scales[level][..., None]
+        bin_wh = (scaled[..., 2:] - scaled[..., :2]).clamp(min=1.0) / _BINS
+        points = scaled[..., :2, None] + bin_wh[..., None] * self.steps  # (N, K, 2, 14)
+        sides = self.sides[level][..., None]  # (N, K, 1)
+        low_x, high_x, part_x = _neighbours(points[:, :, 0], sides)  # (N, K, 14) each
+        low_y, high_y, part_y = _neighbours(points[:, :, 1], sides)
+
+        table = cells.reshape(-1, channels)  # (N * all cells, C)
+        first = torch.arange(batch, device=cells.device) * cells.shape[1]
+        first = first[:, None] + self.starts[level]  # (N, K): where a region's level begins
+        total = torch.zeros((), device=cells.device)
+        for y, weight_y in ((low_y, 1 - part_y), (high_y, part_y)):
+            for x, weight_x in ((low_x, 1 - part_x), (high_x, part_x)):
+                inner = y[..., :, None] * sides[..., None] + x[..., None, :]  # (N, K, 14, 14)
+                index = first[..., None, None] + inner.long()
+                weight = weight_y[..., :, None] * weight_x[..., None, :]
+                corner = table.index_select(0, index.flatten())
+                total = total + corner * weight.reshape(-1, 1)
+        bins = total.reshape(batch * count, _BINS, _SAMPLES, _BINS, _SAMPLES, channels)
+        return bins.mean(dim=(2, 4)).reshape(batch, count, _BINS * _BINS * channels)
+
+    def _level_of(self, regions_xyxy: Tensor) -> Tensor:
+        sides = (regions_xyxy[..., 2:] - regions_xyxy[..., :2]).clamp(min=0)
+        root_area = (sides[..., 0] * sides[..., 1]).sqrt()
+        level = torch.floor(4 + torch.log2(root_area / 224 + 1e-12) + 1e-6)
+        return (level - self.finest).clamp(0, len(self.sides) - 1).long()
+
+
+def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cells below and above each coordinate, and how far it is towards the one above, 0..1.
+
+    Regions lie inside the canvas, so a point is at most half a cell past the last cell's centre,
+    where RoIAlign repeats that cell.
+    """
+    points = torch.minimum(points.clamp(min=0), sides - 1)
+    low = points.floor()
+    return low, torch.minimum(low + 1, sides - 1), points - low
+
+
+def _suppress(boxes_xyxy: Tensor, valid: Tensor) -> Tensor:
+    """Greedy non-maximum suppression of boxes sorted by score, as a fixed point.
+
+    A box stays when it is valid and no better box that stays overlaps it by more than 0.7. Started
+    from `valid`, repeating that settles on the greedy result.
+
+    Args:
+        boxes_xyxy: (N, k, 4), best first.
+        valid: (N, k), 0 or 1.
+
+    Returns:
+        (N, k), 0 or 1.
+    """
+    low = torch.maximum(boxes_xyxy[:, :, None, :2], boxes_xyxy[:, None, :, :2])
+    high = torch.minimum(boxes_xyxy[:, :, None, 2:], boxes_xyxy[:, None, :, 2:])
+    overlap = (high - low).clamp(min=0).prod(dim=3)  # (N, k, k)
+    area = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(dim=2)
+    union = area[:, :, None] + area[:, None, :] - overlap
+    rank = torch.arange(boxes_xyxy.shape[1], device=boxes_xyxy.device)
+    better = rank[None, :] < rank[:, None]  # (k, k): column is better than row
+    rivals = ((overlap > _NMS_IOU * union) & better).to(valid.dtype)
+    keep = valid
+    for _ in range(_NMS_ROUNDS):
+        lost = torch.bmm(rivals, keep[..., None])[..., 0] > 0.5
+        keep = valid * (~lost).to(valid.dtype)
+    return keep
+
+
+def _decode(
+    shifts: Tensor, boxes_xyxy: Tensor, weights: tuple[float, float, float, float]
+) -> Tensor:
+    """What torchvision's `BoxCoder.decode` does: shift centres, scale sides; (..., 4) xyxy."""
+    size = boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
+    centre = boxes_xyxy[..., :2] + 0.5 * size
+    centre = centre + shifts[..., :2] / torch.tensor(weights[:2]).to(shifts) * size
+    log_scale = (shifts[..., 2:] / torch.tensor(weights[2:]).to(shifts)).clamp(max=_MAX_LOG_SCALE)
+    half = 0.5 * log_scale.exp() * size
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """Rows of each image: values (N, n, C), index (N, k) -> (N, k, C)."""
+    first = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
+    rows = values.reshape(-1, values.shape[2]).index_select(0, (first + index).flatten())
+    return rows.reshape(values.shape[0], index.shape[1], values.shape[2])
+
+
+def _channels_last(fc6: nn.Linear) -> nn.Linear:
+    """The first layer of the box head, for regions whose channels run fastest."""
+    channels = fc6.in_features // (_BINS * _BINS)
+    turned = nn.Linear(fc6.in_features, fc6.out_features)
+    weight = fc6.weight.detach().unflatten(1, (channels, _BINS, _BINS))
+    turned.load_state_dict(
+        {"weight": weight.permute(0, 2, 3, 1).flatten(1), "bias": fc6.bias.detach()}
+    )
+    return turned

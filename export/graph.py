@@ -1,0 +1,136 @@
+"""A trained network as the one function that every model file is, and as ONNX."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from maskinfer.train.detections import Detections, Network
+from maskinfer.train.faster_rcnn import FasterRCNNDetector
+
+from .faster_rcnn import BatchedFasterRCNN
+from .settings import Storage
+
+OPSET = 18
+# Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.
+_LEAST_FP16_DIMENSIONS = 2
+
+
+class _Detect(nn.Module):
+    """A network whose own `detect` already has fixed shapes."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> Detections:
+        return self.network.detect(images)
+
+
+def contract_module(network: Network, proposals: int) -> nn.Module:
+    """The module to trace: uint8 canvases (N, S, S, 3) in, `Detections` out.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        proposals: for Faster R-CNN, how many go through its box head.
+    """
+    if isinstance(network, FasterRCNNDetector):
+        return BatchedFasterRCNN(network, proposals).eval()
+    return _Detect(network).eval()
+
+
+def to_onnx(module: nn.Module, canvas: int) -> onnx.ModelProto:
+    """Trace a contract module.
+
+    Args:
+        module: as `contract_module` made it.
+        canvas: S in pixels.
+
+    Returns:
+        a graph with a free batch dimension and its weights inside.
+    """
+    # Two canvases: an example batch of one would be taken for a constant (pytorch 157621).
+    example = torch.zeros(2, canvas, canvas, 3, dtype=torch.uint8)
+    quiet = logging.getLogger("onnxscript")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own deprecations
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                dynamic_shapes={INPUT_NAME: {0: torch.export.Dim("N")}},
+                input_names=[INPUT_NAME],
+                output_names=list(OUTPUT_NAMES),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+    finally:
+        quiet.setLevel(level)
+    assert program is not None
+    model = program.model_proto
+    assert isinstance(model, onnx.ModelProto)
+    # The exporter's notes on each node hold the paths of the source that was traced.
+    _strip_notes(model)
+    return model
+
+
+def store_fp16(model: onnx.ModelProto) -> None:
+    """Keep weights in half the bytes, in place; the arithmetic stays FP32.
+
+    Each large FP32 constant becomes FP16 behind a cast, which ONNX Runtime folds when it loads the
+    file, so speed and memory are those of FP32.
+    """
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < _LEAST_FP16_DIMENSIONS:
+            continue
+        name = tensor.name
+        half = numpy_helper.from_array(
+            numpy_helper.to_array(tensor).astype("float16"), f"{name}.fp16"
+        )
+        tensor.CopyFrom(half)
+        casts.append(
+            helper.make_node("Cast", [half.name], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
+        )
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*casts, *nodes])
+
+
+def write_onnx(
+    model: onnx.ModelProto, metadata: ModelMetadata, storage: Storage, path: Path
+) -> None:
+    """Write a model file with its metadata; the weights lie in the one file.
+
+    Args:
+        model: as traced; changed in place.
+        metadata: what the file will say about itself.
+        storage: `fp32`, or `fp16` to halve the file.
+        path: is overwritten.
+    """
+    if storage == "fp16":
+        store_fp16(model)
+    del model.metadata_props[:]
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    model.producer_name = "maskinfer"
+    model.producer_version = metadata.maskinfer_version
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _strip_notes(model: onnx.ModelProto) -> None:
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.metadata_props[:]

@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import draw_photo
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set whose `test/` holds two right, one wrong, one repaired and two bad images."""
+    monkeypatch.chdir(tmp_path)
+    test = tmp_path / "data" / "test"
+    test.mkdir(parents=True)
+    draw_photo().save(test / "1__[16, 8, 24, 32]__True.png")
+    draw_photo(proper=False).save(test / "2__[16, 8, 24, 16]__False.png")
+    draw_photo().save(test / "3__[16, 8, 24, 32]__False.png")
+    draw_photo(box_xywh=(32, 32, 32, 32)).save(test / "4__[32, 32, 99, 99]__True.png")
+    (test / "5__[1, 1, 2, 2]__True.png").write_text("not an image")
+    draw_photo().save(test / "6.png")
+    return Path("data")
+
+
+def test_evaluate_prints_figures_and_names_what_was_decided(
+    data: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    done = run_cli("evaluate", data, "--model", tiny_model, "--provider", "cpu")
+    assert done.code == 3
+    figures = {line[:19].strip(): line[19:].strip() for line in done.stdout.splitlines()}
+    assert figures["data"] == "data/test"
+    assert figures["images"] == "4"
+    assert figures["mean IoU"] == "0.875"
+    assert figures["accuracy"] == "75.0 %"
+    assert figures["balanced accuracy"] == "75.0 %"
+    cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
+    assert ["proper", "2", "0", "100.0", "%"] in cells
+    assert ["improper", "1", "1", "50.0", "%"] in cells
+    assert "note: 1 impossible box was repaired" in done.stderr
+    assert "note: 1 image without a label was left out" in done.stderr
+    assert "warning: 1 labelled image could not be read" in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tiny_model))
+
+
+@pytest.mark.parametrize("target", ["report.json", "-"])
+def test_evaluate_json_holds_everything(
+    data: Path, tiny_model: Path, run_cli: Any, target: str
+) -> None:
+    done = run_cli("evaluate", data, "--model", tiny_model, "--provider", "cpu", "--json", target)
+    assert done.code == 3
+    report = json.loads(done.stdout if target == "-" else Path(target).read_text())
+    assert report["data"] == "data/test"
+    assert report["model"]["network"] == "tiny"
+    assert report["metrics"]["mean_iou"] == 0.875
+    assert report["metrics"]["confusion"] == {
+        "proper_called_proper": 2,
+        "proper_called_improper": 0,
+        "improper_called_proper": 1,
+        "improper_called_improper": 1,
+    }
+    actions = {decision["filename"]: decision["action"] for decision in report["decisions"]}
+    assert actions == {
+        "4__[32, 32, 99, 99]__True.png": "repaired",
+        "5__[1, 1, 2, 2]__True.png": "dropped",
+    }
+    assert len(report["unlabelled"]) == 1
+    assert not list(Path().glob("*.partial"))
+
+
+def test_evaluate_takes_the_sample_images_by_default(
+    data: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    assert run_cli("evaluate", "--model", tiny_model).code == 2
+    (data / "test").rename("sample_images")
+    assert run_cli("evaluate", "--model", tiny_model).code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param([], 2, "Name one: maskinfer evaluate DATA", id="nothing named"),
+        pytest.param(["nowhere"], 2, "nowhere: no such folder", id="no folder"),
+        pytest.param(["old.json"], 2, "old.json: not a folder", id="a file"),
+        pytest.param(["empty"], 1, "no labelled image", id="empty"),
+        pytest.param(["unreadable"], 1, "none of 1 labelled images could be", id="unreadable"),
+        pytest.param(["data", "--json", "old.json"], 2, "add --overwrite", id="json exists"),
+        pytest.param(["data", "--json", "no/r.json"], 2, "mkdir -p no", id="no parent"),
+    ],
+)
+def test_evaluate_refuses_in_one_line(
+    data: Path, tiny_model: Path, run_cli: Any, arguments: list[str], code: int, words: str
+) -> None:
+    Path("empty").mkdir()
+    Path("unreadable").mkdir()
+    Path("unreadable/1__[1, 1, 2, 2]__True.png").write_text("not an image")
+    Path("old.json").write_text("mine")
+    done = run_cli("evaluate", *arguments, "--model", tiny_model)
+    assert done.code == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert Path("old.json").read_text() == "mine"
+
+
+def test_evaluate_fails_an_image_that_breaks_while_decoding(
+    data: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    broken = Path("data/test/7__[0, 0, 9, 9]__True.jpg")
+    draw_photo((640, 640)).save(broken)
+    broken.write_bytes(broken.read_bytes()[:1500])  # its header is whole
+    done = run_cli("evaluate", data, "--model", tiny_model, "--json", "-")
+    assert done.code == 3
+    (failure,) = json.loads(done.stdout)["failures"]
+    assert failure["filename"] == broken.name
+    assert "truncated" in failure["error"]

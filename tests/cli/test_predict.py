@@ -1,0 +1,311 @@
+import csv
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_model import draw_photo
+
+from maskinfer.results import read_predictions
+
+BOX = (16, 8, 24, 32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> Path:
+    """An empty folder of photos beside a model under `models/`, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    shutil.copy(tiny_model, tmp_path / "models" / "tiny.onnx")
+    (tmp_path / "photos").mkdir()
+    return Path("photos")
+
+
+def read_errors(out: str = "preds.errors.csv") -> dict[str, str]:
+    with Path(out).open(encoding="utf-8", newline="") as stream:
+        header, *lines = csv.reader(stream)
+    assert header == ["filename", "error"]
+    return dict(lines)
+
+
+def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: Any) -> None:
+    (folder / "sub").mkdir()
+    draw_photo(blue=204).save(folder / "b.png")
+    draw_photo(proper=False, blue=204).save(folder / "sub" / "a.png")
+    done = run_cli("predict", folder, "--out", "preds.csv", "--provider", "cpu")
+    assert done.code == 0, done.stderr
+    assert Path("preds.csv").read_text() == (
+        "filename,x,y,w,h,proper_mask,score\n"
+        "b.png,16,8,24,32,True,0.8000\n"
+        "sub/a.png,16,8,24,32,False,0.8000\n"
+    )
+    assert done.stderr == "model: models/tiny.onnx [tiny fp32] on cpu\n"
+    figures = dict(re.split(r"  +", line.strip()) for line in done.stdout.splitlines())
+    assert figures.pop("images/s")
+    assert figures == {
+        "images": "2",
+        "mask proper": "1",
+        "mask improper": "1",
+        "failed": "0",
+        "model": "models/tiny.onnx [tiny fp32]",
+        "provider": "cpu",
+        "written to": "preds.csv",
+    }
+    assert not Path("preds.errors.csv").exists()
+    assert not list(Path().glob("*.partial"))
+
+
+def test_predict_compares_with_labels_where_there_are_some(folder: Path, run_cli: Any) -> None:
+    draw_photo().save(folder / "1__[16, 8, 24, 32]__True.png")
+    draw_photo().save(folder / "2__[16, 8, 24, 16]__False.png")
+    draw_photo().save(folder / "3.png")
+    done = run_cli("predict", folder, "--out", "preds.csv")
+    assert done.code == 0, done.stderr
+    assert [(row.iou, row.correct) for row in read_predictions(Path("preds.csv"))] == [
+        (1.0, True),
+        (0.5, False),
+        (None, None),
+    ]
+    assert "0.750 (of 2 labelled)" in done.stdout
+    assert "50.0 % (of 2 labelled)" in done.stdout
+
+
+def test_predict_one_image(folder: Path, run_cli: Any) -> None:
+    draw_photo().save(folder / "a.png")
+    assert run_cli("predict", folder / "a.png", "--out", "preds.csv").code == 0
+    assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["a.png"]
+
+
+def test_predict_no_recursive_stays_in_the_folder(folder: Path, run_cli: Any) -> None:
+    (folder / "sub").mkdir()
+    draw_photo().save(folder / "a.png")
+    draw_photo().save(folder / "sub" / "b.png")
+    assert run_cli("predict", folder, "--out", "preds.csv", "--no-recursive").code == 0
+    assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["a.png"]
+
+
+def save_as(mode: str, **options: Any) -> Callable[[Path], None]:
+    return lambda path: draw_photo().convert(mode).save(path, **options)
+
+
+def with_alpha(path: Path) -> None:
+    photo = draw_photo()
+    photo.putalpha(255)
+    photo.save(path)
+
+
+def sixteen_bit(path: Path) -> None:
+    grey = np.asarray(draw_photo().getchannel("R")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(path)
+
+
+def rotated(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    draw_photo().transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        pytest.param("a.jpg", save_as("RGB", quality=95), id="jpeg"),
+        pytest.param("a.jpg", save_as("CMYK", quality=95), id="cmyk"),
+        pytest.param("a.png", save_as("P"), id="palette"),
+        pytest.param("a.gif", save_as("P"), id="gif"),
+        pytest.param("a.png", with_alpha, id="alpha"),
+        pytest.param("a.png", sixteen_bit, id="16-bit"),
+        pytest.param("a.jpg", rotated, id="exif-rotated"),
+        pytest.param("a.bmp", save_as("RGB"), id="bmp"),
+        pytest.param("a.webp", save_as("RGB", lossless=True), id="webp"),
+        pytest.param("a.tif", save_as("RGB"), id="tiff"),
+        pytest.param("a.JPEG", save_as("RGB", quality=95), id="capitals"),
+        pytest.param("a.jpg", save_as("RGB", format="PNG"), id="png named jpg"),
+        pytest.param("a, b.png", save_as("RGB"), id="comma"),
+        pytest.param('"a".png', save_as("RGB"), id="quotes"),
+        pytest.param("a\nb.png", save_as("RGB"), id="newline"),
+        pytest.param("a\rb.png", save_as("RGB"), id="carriage return"),
+        pytest.param("größe 口罩 😷.png", save_as("RGB"), id="non-ascii"),
+        pytest.param("[red]a.png", save_as("RGB"), id="markup"),
+    ],
+)
+def test_predict_finds_the_face_in_any_kind_of_image(
+    folder: Path, run_cli: Any, name: str, save: Callable[[Path], None]
+) -> None:
+    save(folder / name)
+    done = run_cli("predict", folder, "--out", "preds.csv")
+    assert done.code == 0, done.stderr
+    (row,) = read_predictions(Path("preds.csv"))
+    assert (row.filename, row.box_xywh) == (name, BOX)
+
+
+def test_predict_a_file_name_that_is_not_utf8(folder: Path, run_cli: Any) -> None:
+    draw_photo().save(os.fsencode(folder) + b"/caf\xe9.png", "PNG")
+    assert run_cli("predict", folder, "--out", "preds.csv").code == 0
+    assert [row.filename for row in read_predictions(Path("preds.csv"))] == [r"caf\xe9.png"]
+
+
+def truncated(path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+UNREADABLE: dict[str, Callable[[Path], object]] = {
+    "truncated.jpg": truncated,
+    "text.jpg": lambda path: path.write_text("not an image"),
+    "empty.png": lambda path: path.touch(),
+    "dangling.jpg": lambda path: path.symlink_to("nowhere"),
+    "float.tif": lambda path: Image.fromarray(np.zeros((4, 4), np.float32)).save(path),
+    "phone.heic": lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40)),
+    "blank.png": lambda path: draw_photo(box_xywh=None).save(path),
+}
+
+
+def test_predict_records_what_failed_and_goes_on(folder: Path, run_cli: Any) -> None:
+    for name, make in UNREADABLE.items():
+        make(folder / name)
+    draw_photo().save(folder / "good.png")
+    done = run_cli("predict", folder, "--out", "preds.csv", "--batch-size", 3)
+    assert done.code == 3
+    assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["good.png"]
+    errors = read_errors()
+    assert set(errors) == set(UNREADABLE)
+    for name, reason in {
+        "truncated.jpg": "truncated",
+        "text.jpg": "not an image",
+        "empty.png": "not an image",
+        "dangling.jpg": "No such file or directory",
+        "float.tif": "floating-point pixels",
+        "phone.heic": "not an image",
+        "blank.png": "the model's output is not finite",
+    }.items():
+        assert reason in errors[name]
+        assert "\n" not in errors[name]
+    assert "warning: 7 of 8 images failed. Why is in preds.errors.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_predict_with_nothing_readable_is_exit_1_with_the_reasons(
+    folder: Path, run_cli: Any
+) -> None:
+    (folder / "a.jpg").write_text("not an image")
+    done = run_cli("predict", folder, "--out", "preds.csv")
+    assert done.code == 1
+    assert "error: photos: none of 1 images could be predicted" in done.stderr
+    assert read_errors() == {"a.jpg": "not an image, or of an unknown format"}
+    assert read_predictions(Path("preds.csv")) == []
+
+
+def test_predict_overwrite_leaves_nothing_of_the_earlier_run(folder: Path, run_cli: Any) -> None:
+    (folder / "a.jpg").write_text("not an image")
+    run_cli("predict", folder, "--out", "preds.csv")
+    (folder / "a.jpg").unlink()
+    draw_photo().save(folder / "b.png")
+    assert run_cli("predict", folder, "--out", "preds.csv").code == 2
+    assert read_errors()
+    assert run_cli("predict", folder, "--out", "preds.csv", "--overwrite").code == 0
+    assert len(read_predictions(Path("preds.csv"))) == 1
+    assert not Path("preds.errors.csv").exists()
+
+
+def no_photo(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def out_exists(folder: Path) -> None:
+    Path("preds.csv").write_text("mine")
+
+
+def out_is_folder(folder: Path) -> None:
+    Path("preds.csv").mkdir()
+
+
+def no_model(folder: Path) -> None:
+    Path("models/tiny.onnx").rename("models/tiny.txt")
+
+
+def damaged_model(folder: Path) -> None:
+    Path("models/tiny.onnx").write_bytes(b"junk")
+
+
+def nothing(folder: Path) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "code", "words"),
+    [
+        pytest.param(nothing, ["nowhere", "--out", "p.csv"], 2, "no such folder", id="no folder"),
+        pytest.param(no_photo, ["photos", "--out", "p.csv"], 1, "no image in it", id="empty"),
+        pytest.param(nothing, ["photos"], 2, "Missing option", id="no out"),
+        pytest.param(out_exists, ["photos", "--out", "preds.csv"], 2, "--overwrite", id="exists"),
+        pytest.param(
+            out_is_folder,
+            ["photos", "--out", "preds.csv", "--overwrite"],
+            2,
+            "a folder, expected a file",
+            id="out is a folder",
+        ),
+        pytest.param(nothing, ["photos", "--out", "no/p.csv"], 2, "mkdir -p no", id="no parent"),
+        pytest.param(
+            nothing,
+            ["photos", "--out", "p.csv", "--model", "no.onnx"],
+            2,
+            "no.onnx: no such model file",
+            id="no such model",
+        ),
+        pytest.param(
+            damaged_model, ["photos", "--out", "p.csv"], 1, "models/tiny.onnx: damaged", id="model"
+        ),
+        pytest.param(
+            nothing,
+            ["photos", "--out", "p.csv", "--batch-size", "0"],
+            2,
+            "--batch-size",
+            id="batch size",
+        ),
+        pytest.param(
+            nothing, ["photos", "--out", "p.csv", "--provider", "gpu"], 2, "gpu", id="provider"
+        ),
+    ],
+)
+def test_predict_refuses_before_any_work(
+    folder: Path,
+    run_cli: Any,
+    prepare: Callable[[Path], None],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    draw_photo().save(folder / "a.png")
+    prepare(folder)
+    before = sorted(path.name for path in Path().iterdir())
+    done = run_cli("predict", *arguments)
+    assert done.code == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(path.name for path in Path().iterdir()) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_predict_refuses_a_folder_that_cannot_be_written(folder: Path, run_cli: Any) -> None:
+    draw_photo().save(folder / "a.png")
+    Path("locked").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    done = run_cli("predict", folder, "--out", "locked/p.csv")
+    assert done.code == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_debug_shows_the_traceback(folder: Path, run_process: Any) -> None:
+    done = run_process("predict", "nowhere", "--out", "p.csv")
+    assert (done.code, done.stderr) == (2, "error: nowhere: no such folder or image\n")
+    done = run_process("--debug", "predict", "nowhere", "--out", "p.csv")
+    assert done.code == 1
+    assert "Traceback" in done.stderr
