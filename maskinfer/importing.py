@@ -138,11 +138,7 @@ def import_annotations(
             _write_image(image, settings, label_of, partial, report, sources)
         on_progress(len(images), len(images))
         if not sources:
-            first = report.skipped[0]
-            raise AnnotationError(
-                f"{settings.src}: nothing could be imported; {len(report.skipped)} photos or faces "
-                f"were left out, the first: {first.source}: {first.reason}"
-            )
+            raise AnnotationError(_nothing_imported(settings.src, report.skipped))
         _write_csv(partial / "sources.csv", ("filename", "source"), sources)
         _write_csv(partial / "repaired.csv", ("filename", "reason"), report.repaired)
         skipped = [(item.source, item.reason) for item in report.skipped]
@@ -153,8 +149,17 @@ def import_annotations(
             f"{settings.out}: cannot be written, {error.strerror or error}"
         ) from error
     finally:
-        _remove(partial)
+        shutil.rmtree(partial, ignore_errors=True)
     return report
+
+
+def _nothing_imported(src: Path, skipped: list[Skipped]) -> str:
+    if not skipped:
+        return f"{src}: nothing could be imported; the annotations name no photo"
+    return (
+        f"{src}: nothing could be imported; {len(skipped)} photos or faces were left out, the "
+        f"first: {skipped[0].source}: {skipped[0].reason}"
+    )
 
 
 def _check_places(settings: ImportSettings) -> None:
@@ -347,7 +352,7 @@ def _move_into_place(partial: Path, out: Path) -> None:
         if old.exists():
             old.rename(out)
         raise
-    _remove(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove(folder: Path) -> None:

@@ -534,6 +534,15 @@ def test_command_fails_where_nothing_could_be_imported(run_cli, tmp_path):
     assert names(tmp_path) == ["src"]
 
 
+def test_command_fails_where_no_photo_is_annotated(run_cli, tmp_path):
+    src = make_coco(tmp_path / "src", {})
+
+    done = run_cli("import", "coco", src, "--out", tmp_path / "out")
+
+    assert (done.code, len(done.stderr.splitlines())) == (1, 1)
+    assert "name no photo" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from rich.progress import (
@@ -12,7 +13,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -55,7 +55,6 @@ def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         _SpeedColumn(),
-        TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(action, total=None)
@@ -88,6 +87,9 @@ def images_per_second(images: int, seconds: float) -> str:
 
 class _SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Images a second over the last seconds."""
-        speed = task.speed
-        return Text("" if speed is None else f"{speed:.0f} images/s")
+        """Speed and time left, over the whole run: images come a batch at a time."""
+        if not task.completed or not task.elapsed or not task.total:
+            return Text("")
+        speed = images_per_second(int(task.completed), task.elapsed)
+        left = task.elapsed / task.completed * (task.total - task.completed)
+        return Text(f"{speed} images/s, {timedelta(seconds=round(left))} left")

@@ -1,0 +1,152 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import resnet18
+
+from maskinfer.errors import UsageError
+from maskinfer.train.detections import Network, Targets
+from maskinfer.train.networks import build, load_initial_weights
+from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings, recipe_settings
+
+
+def _settings(model: Model = "resnet", **changes: object) -> TrainSettings:
+    settings = recipe_settings(model, "default", ("data",), 64)
+    return replace(settings, backbone="resnet18", **changes)  # type: ignore[arg-type]
+
+
+def _batch(count: int) -> tuple[torch.Tensor, Targets]:
+    generator = torch.Generator().manual_seed(0)
+    canvases = torch.randint(0, 256, (count, 64, 64, 3), dtype=torch.uint8, generator=generator)
+    boxes = torch.tensor([[10.0, 12.0, 20.0, 24.0]]).repeat(count, 1)
+    return canvases, Targets(boxes, (torch.arange(count) % 2).float())
+
+
+@pytest.mark.parametrize("head", ["pooled", "spatial"])
+@pytest.mark.parametrize("loss", ["bce", "ce"])
+def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss):
+    torch.manual_seed(0)
+    network = build(_settings(head=head, loss=loss)).train()
+    canvases, targets = _batch(4)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    first = last = 0.0
+    for step in range(25):
+        total = torch.stack(list(network(canvases, targets).values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        first, last = (total.item() if step == 0 else first), total.item()
+    assert last < 0.5 * first
+
+
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_detections_are_one_box_an_image_with_probabilities(model: Model):
+    network = build(_settings(model)).eval()
+    canvases, _ = _batch(3)
+    with torch.no_grad():
+        found = network.detect(canvases)
+    assert found.boxes_xywh.shape == (3, 4)
+    for values in (found.proper_mask, found.score):
+        assert values.shape == (3,)
+        assert ((values >= 0) & (values <= 1 + 1e-6)).all()
+
+
+def test_boxes_past_the_canvas_can_be_trained_on():
+    canvases, targets = _batch(2)
+    outside = Targets(torch.tensor([[-9.0, -9.0, 5.0, 5.0], [60.0, 50.0, 30.0, 90.0]]), targets[1])
+    for model in ("resnet", "fasterrcnn"):
+        losses = build(_settings(model)).train()(canvases, outside)  # type: ignore[arg-type]
+        assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def _statistics(network: Network) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was():
+    network = build(_settings("fasterrcnn")).eval()
+    canvases, targets = _batch(2)
+    before, stream = _statistics(network), torch.random.get_rng_state()
+
+    with torch.no_grad():
+        first, found = network.measure(canvases, targets)
+        again, _ = network.measure(canvases, targets)
+
+    assert set(first) == {
+        "loss_objectness",
+        "loss_rpn_box_reg",
+        "loss_classifier",
+        "loss_box_reg",
+    }
+    assert first == again
+    assert all(loss > 0 and loss.grad_fn is None for loss in first.values())
+    assert found.boxes_xywh.shape == (2, 4)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert not any(module.training for module in network.modules())
+    assert torch.equal(stream, torch.random.get_rng_state())
+
+
+def test_faster_rcnn_has_one_anchor_a_location():
+    network = build(_settings("fasterrcnn"))
+    assert network.detector.rpn.anchor_generator.num_anchors_per_location() == [1] * 5  # type: ignore[union-attr, operator]
+
+
+def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path):
+    torch.manual_seed(1)
+    source = resnet18(weights=None)
+    save_file(source.state_dict(), tmp_path / "resnet18.safetensors")
+    said: list[str] = []
+    for model in ("resnet", "fasterrcnn"):
+        settings = _settings(model, weights=str(tmp_path / "resnet18.safetensors"))  # type: ignore[arg-type]
+        network = build(settings)
+        assert load_initial_weights(network, settings, said.append) == "resnet18.safetensors"
+        assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.conv1.weight)
+    assert "fc.weight" in said[0]
+
+
+def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
+    torch.manual_seed(1)
+    source = build(_settings("resnet"))
+    save_file(source.state_dict(), tmp_path / "best.safetensors")
+    settings = _settings("fasterrcnn", weights=str(tmp_path / "best.safetensors"))
+    network = build(settings)
+    load_initial_weights(network, settings, lambda _: None)
+    trunk, expected = network.trunk.state_dict(), source.trunk.state_dict()
+    assert all(torch.equal(trunk[name], expected[name]) for name in trunk)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        pytest.param(b"not safetensors", "not a safetensors file", id="garbage"),
+        pytest.param(None, "none of its 1 tensors fits", id="other-network"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(
+    tmp_path: Path, content: bytes | None, complaint: str
+):
+    path = tmp_path / "weights.safetensors"
+    if content is None:
+        save_file({"elsewhere": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(content)
+    settings = _settings(weights=str(path))
+    with pytest.raises(UsageError, match=complaint):
+        load_initial_weights(build(settings), settings, lambda _: None)
+
+
+def test_spatial_score_is_the_weight_inside_the_box():
+    network = build(_settings("resnet", head="spatial")).eval()
+    head = network.head
+    assert isinstance(head, nn.Module)
+    with torch.no_grad():
+        nn.init.zeros_(head.box.weight)  # type: ignore[union-attr, arg-type]
+        head.box.bias.copy_(torch.tensor([0.0, 0.0, 2.0, 2.0]))  # type: ignore[union-attr, operator]
+        found = network.detect(_batch(1)[0])
+    # Every cell counts the same at first: the box lies about the middle and holds all of them.
+    torch.testing.assert_close(found.boxes_xywh[0], torch.tensor([-32.0, -32.0, 128.0, 128.0]))
+    assert found.score.item() == pytest.approx(1.0)

@@ -1,0 +1,266 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from maskinfer.errors import RunError, TrainingError, UsageError
+from maskinfer.labels import Label, format_name
+from maskinfer.train import loop
+from maskinfer.train.display import Silent
+from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.settings import Model, TrainSettings, check, recipe_settings
+
+NOW = datetime(2026, 1, 2, 3, 4, 5)
+
+
+def _settings(data: Path, model: Model = "resnet", **changes: object) -> TrainSettings:
+    settings = recipe_settings(model, "default", (str(data),), 64)
+    small = {"backbone": "resnet18", "weights": "none", "batch_size": 8, "epochs": 2, "workers": 0}
+    return replace(settings, **{**small, **changes})  # type: ignore[arg-type]
+
+
+class _Recorder(Silent):
+    """Keeps what was said, and interrupts at the beginning of a given epoch."""
+
+    def __init__(self, interrupt_at: int | None = None) -> None:
+        self.lines: list[str] = []
+        self.interrupt_at = interrupt_at
+        self.epoch = 0
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+    def begin(self, what: str, steps: int) -> None:
+        self.epoch += what == "train"
+        if self.epoch == self.interrupt_at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model):
+    run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Silent())
+
+    assert run.path == tmp_path / "runs" / f"{model}-20260102-030405"
+    names = {path.name for path in run.path.iterdir()}
+    assert names == {
+        "config.json",
+        "history.csv",
+        "curves.png",
+        "cleaning.csv",
+        "best.safetensors",
+        "last",
+    }
+    config = run.read_config()
+    assert config.settings == _settings(drawn, model)
+    assert config.data["counts"]["test"] == {
+        "proper": sum("True" in path.name for path in (drawn / "test").iterdir()),
+        "improper": sum("False" in path.name for path in (drawn / "test").iterdir()),
+    }
+    with (run.path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row in rows:
+        for part in ("train", "validation", "test"):
+            assert float(row[f"{part}_loss"]) > 0
+            assert 0 <= float(row[f"{part}_iou"]) <= 1
+            assert 0 <= float(row[f"{part}_accuracy"]) <= 1
+    with Image.open(run.path / "curves.png") as curves:
+        assert curves.format == "PNG"
+    best = load_file(run.path / "best.safetensors")
+    torch.testing.assert_close(best["mean"].tolist(), config.normalisation["mean"])
+
+
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_resumed_run_ends_as_an_uninterrupted_one(
+    drawn: Path, tmp_path: Path, model: Model, optimizer: str
+):
+    augment = ("crop", "color", "flip")
+    settings = _settings(drawn, model, optimizer=optimizer, augment=augment)
+    whole = loop.train(settings, tmp_path / "whole", NOW, Silent())
+
+    recorder = _Recorder(interrupt_at=2)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(settings, tmp_path / "cut", NOW, recorder)
+    cut = RunFolder.newest(tmp_path / "cut")
+    assert recorder.lines[-1].endswith(f"Go on with: maskinfer train --resume {cut.path}")
+    assert len(cut.read_history()) == 1
+    loop.resume(cut, None, Silent())
+
+    expected, got = (load_file(r.path / "last" / "network.safetensors") for r in (whole, cut))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    figures = [[replace(row, seconds=0.0) for row in run.read_history()] for run in (whole, cut)]
+    assert figures[0] == figures[1]
+
+
+def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(drawn: Path, tmp_path: Path):
+    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
+    recorder = _Recorder()
+    loop.resume(run, None, recorder)
+    assert "all 1 epochs are done" in recorder.lines[-1]
+    loop.resume(run, 2, Silent())
+    assert len(run.read_history()) == 2
+    assert run.read_config().settings.epochs == 2
+
+
+def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Silent())
+    next((data / "train").iterdir()).unlink()
+    with pytest.raises(RunError, match="the data has changed"):
+        loop.resume(run, 2, Silent())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("config.json", "{", id="config"),
+        pytest.param("history.csv", "epoch\nx\n", id="history"),
+        pytest.param("last/state.json", "[]", id="state"),
+        pytest.param("last/network.safetensors", "short", id="network"),
+    ],
+)
+def test_resume_of_a_damaged_run_is_refused(drawn: Path, tmp_path: Path, name: str, content: str):
+    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
+    (run.path / name).write_text(content)
+    with pytest.raises(RunError, match="damaged"):
+        loop.resume(run, 2, Silent())
+
+
+def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed(tmp_path: Path):
+    for split in ("train", "test"):
+        folder = tmp_path / "data" / split
+        folder.mkdir(parents=True)
+        for index, box in enumerate([(5, 5, 20, 20)] * 8 + [(-3, 5, 20, 20), (50, 5, 20, 20)]):
+            name = format_name(Label(f"{index}", box, index % 2 == 0), ".png")
+            Image.effect_noise((64, 64), 50).convert("RGB").save(folder / name)
+    settings = _settings(tmp_path / "data", epochs=1, validation=0.0)
+    run = loop.train(settings, tmp_path / "runs", NOW, Silent())
+
+    counts = run.read_config().data["counts"]
+    assert sum(counts["train"].values()) == 8
+    assert sum(counts["test"].values()) == 10
+    with (run.path / "cleaning.csv").open(newline="") as file:
+        actions = [row["action"] for row in csv.DictReader(file)]
+    assert actions == ["dropped", "dropped", "repaired", "repaired"]
+
+
+def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path):
+    run = loop.train(_settings(drawn, validation=0.0), tmp_path, NOW, Silent())
+    best, last = (
+        load_file(run.path / name) for name in ("best.safetensors", "last/network.safetensors")
+    )
+    assert all(torch.equal(best[name], last[name]) for name in best)
+
+
+def test_patience_stops_early(drawn: Path, tmp_path: Path):
+    recorder = _Recorder()
+    settings = _settings(drawn, epochs=20, patience=1, learning_rate=1e-9)
+    run = loop.train(settings, tmp_path, NOW, recorder)
+    assert len(run.read_history()) < 20
+    assert recorder.lines[-1].startswith("Stopped early")
+
+
+def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path):
+    settings = _settings(
+        drawn, epochs=5, learning_rate=1e30, schedule="constant", clip_norm=None, optimizer="sgd"
+    )
+    with pytest.raises(TrainingError, match=r"the loss is not a number.*\.jpg"):
+        loop.train(settings, tmp_path, NOW, Silent())
+
+
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model):
+    report = recipe_settings(model, "report", (str(drawn),))
+    assert report.batch_size == 32
+    assert report.optimizer == "adam"
+    assert report.geometry.canvas == 224
+    if model == "resnet":
+        assert (report.learning_rate, report.geometry.resize) == (0.02, 256)
+    else:
+        assert (report.learning_rate, report.clip_norm) == (0.001, 2.0)
+    small = recipe_settings(model, "report", (str(drawn),), 64)
+    small = replace(small, backbone="resnet18", weights="none", epochs=1, workers=0)
+    assert len(loop.train(small, tmp_path, NOW, Silent()).read_history()) == 1
+
+
+def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path: Path):
+    """Behind a proxy that nobody answers at, so on every machine."""
+    command = [sys.executable, "-m", "maskinfer", "train", "--data", str(drawn), "--canvas", "64"]
+    command += ["--backbone", "resnet18", "--epochs", "1", "--workers", "0"]
+    environment = {
+        **os.environ,
+        "TORCH_HOME": str(tmp_path / "empty"),
+        "https_proxy": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+    for extra, code in ([], 0), (["--weights", "imagenet"], 1):
+        done = subprocess.run(
+            command + extra, env=environment, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == code, done.stderr
+        assert "cannot be fetched" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    command += ["-m", "maskinfer", "train", "--data", str(drawn), "--canvas", "64"]
+    command += ["--backbone", "resnet18", "--weights", "none", "--epochs", "2", "--workers", "0"]
+    command += ["--batch-size", "8"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    runs = list((tmp_path / "runs").iterdir())
+    assert len(runs) == 1
+    assert len(RunFolder(runs[0]).read_history()) == 2
+    assert done.stderr.count("Done:") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        pytest.param({"epochs": 0}, "--epochs: got 0", id="epochs"),
+        pytest.param({"batch_size": 1}, "--batch-size: got 1", id="batch"),
+        pytest.param({"learning_rate": -1.0}, "--lr: got -1.0", id="lr"),
+        pytest.param({"validation": 0.95}, "--validation: got 0.95", id="validation"),
+        pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
+        pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(
+    tmp_path: Path, changes: dict[str, object], complaint: str
+):
+    with pytest.raises(UsageError, match=complaint):
+        check(_settings(tmp_path, **changes))
+
+
+def test_settings_survive_json(drawn: Path):
+    settings = _settings(drawn, augment=("flip",))
+    assert TrainSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+@pytest.mark.gpu
+def test_training_on_cuda_with_mixed_precision(drawn: Path, tmp_path: Path):
+    for model in ("resnet", "fasterrcnn"):
+        settings = _settings(drawn, model, epochs=2)  # type: ignore[arg-type]
+        run = loop.train(settings, tmp_path, NOW, Silent())
+        assert len(run.read_history()) == 2
