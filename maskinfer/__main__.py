@@ -1,6 +1,6 @@
 """`python -m maskinfer`, which torchrun and accelerate launch."""
 
-from maskinfer.cli import main
+from .cli import main
 
 if __name__ == "__main__":
     main()

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from maskinfer.dataset import IMAGE_SUFFIXES, list_images
-from maskinfer.errors import AnnotationError, ImageError
-from maskinfer.images import read_header
+from .dataset import IMAGE_SUFFIXES, list_images
+from .errors import AnnotationError, ImageError
+from .images import read_header
 
 BoxXywhFloat = tuple[float, float, float, float]
 Split = Literal["train", "val", "test"]

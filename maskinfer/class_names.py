@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from maskinfer.errors import UsageError
+from .errors import UsageError
 
 # What public data sets call the two labels.
 _PROPER_NAMES = (

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from maskinfer.dataset import Sample
-from maskinfer.errors import ImageError
-from maskinfer.images import image_size
-from maskinfer.labels import BoxXywh
+from .dataset import Sample
+from .errors import ImageError
+from .images import image_size
+from .labels import BoxXywh
 
 Mode = Literal["train", "test"]
 

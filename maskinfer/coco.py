@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from maskinfer.annotations import (
+from .annotations import (
     AnnotatedImage,
     Face,
     ImageIndex,
@@ -17,7 +17,7 @@ from maskinfer.annotations import (
     split_in,
     split_of,
 )
-from maskinfer.errors import AnnotationError
+from .errors import AnnotationError
 
 
 def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskinfer.errors import DatasetError, LabelError
-from maskinfer.labels import BoxXywh, parse_name
+from .errors import DatasetError, LabelError
+from .labels import BoxXywh, parse_name
 
 # HEIC is listed although Pillow needs a plugin for it: phone photos are reported, not overlooked.
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .gif .avif .heic .heif".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+    | {".avif", ".heic", ".heif"}
 )
 
 
@@ -71,7 +72,10 @@ def _walk(folder: str, prefix: str, recursive: bool) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             if recursive:
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", recursive)
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+        # A broken link is listed, so that it is reported; a pipe would be waited for for ever.
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and (
+            entry.is_file() or entry.is_symlink()
+        ):
             yield prefix + entry.name
 
 

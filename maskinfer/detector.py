@@ -15,13 +15,13 @@ from typing import TypeVar, overload
 import numpy as np
 from PIL import Image
 
-from maskinfer.cleaning import repair
-from maskinfer.errors import ImageError
-from maskinfer.geometry import Placement, canvas_to_image, min_decode_side, place
-from maskinfer.images import ImageSource, Pixels, load_photo
-from maskinfer.labels import BoxXywh
-from maskinfer.models import resolve_model
-from maskinfer.runtime import Session
+from .cleaning import repair
+from .errors import ImageError
+from .geometry import Placement, canvas_to_image, min_decode_side, place
+from .images import ImageSource, Pixels, load_photo
+from .labels import BoxXywh
+from .models import resolve_model
+from .runtime import Session
 
 Source = TypeVar("Source", bound=ImageSource)
 

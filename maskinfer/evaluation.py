@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskinfer.cleaning import Decision, clean
-from maskinfer.dataset import read_folder
-from maskinfer.detector import MaskDetector
-from maskinfer.errors import DatasetError, UsageError
-from maskinfer.metrics import Metrics
-from maskinfer.pipeline import Tally, predict_images
-from maskinfer.results import Failure, printable_name
-from maskinfer.runtime import Provider
-from maskinfer.version import __version__
+from .cleaning import Decision, clean
+from .dataset import read_folder
+from .detector import MaskDetector
+from .errors import DatasetError, UsageError
+from .metrics import Metrics
+from .pipeline import Tally, predict_images
+from .results import Failure, printable_name
+from .runtime import Provider
+from .version import __version__
 
 SAMPLE_IMAGES = Path("sample_images")
 

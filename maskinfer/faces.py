@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from maskinfer.annotations import BoxXywhFloat
-from maskinfer.cleaning import find_fault
-from maskinfer.labels import BoxXywh
+from .annotations import BoxXywhFloat
+from .cleaning import find_fault
+from .labels import BoxXywh
 
 # In face sizes, on each side of the face's longer side: a crop of up to three face sizes.
 _CROP_MARGIN = 1.0

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from maskinfer.boxes import Boxes, clip_xywh
-from maskinfer.images import Photo, Pixels
+from .boxes import Boxes, clip_xywh
+from .images import Photo, Pixels
 
 # Grey, the least surprising thing next to a photo.
 _PADDING = 114
@@ -36,6 +36,10 @@ class Geometry:
     kind: Literal["letterbox", "center_crop"]
     canvas: int
     resize: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.canvas <= self.resize:
+            raise ValueError(f"canvas {self.canvas} of a photo resized to {self.resize}")
 
     @classmethod
     def letterbox(cls, canvas: int) -> "Geometry":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from maskinfer.errors import ImageError
+from .errors import ImageError
 
 Pixels = NDArray[np.uint8]
 

@@ -21,21 +21,21 @@ from typing import Literal
 
 from PIL import Image
 
-from maskinfer.annotations import (
+from .annotations import (
     AnnotatedImage,
     Skipped,
     read_split_lists,
     split_key,
 )
-from maskinfer.class_names import class_labels, fold
-from maskinfer.coco import read_coco
-from maskinfer.dataset import IMAGE_SUFFIXES
-from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
-from maskinfer.faces import choose_face, crop_around, fit_box
-from maskinfer.images import load_photo
-from maskinfer.labels import BoxXywh, Label, format_name
-from maskinfer.voc import read_voc
-from maskinfer.yolo import read_yolo
+from .class_names import class_labels, fold
+from .coco import read_coco
+from .dataset import IMAGE_SUFFIXES
+from .errors import AnnotationError, DatasetError, ImageError, UsageError
+from .faces import choose_face, crop_around, fit_box
+from .images import load_photo
+from .labels import BoxXywh, Label, format_name
+from .voc import read_voc
+from .yolo import read_yolo
 
 Layout = Literal["voc", "yolo", "coco"]
 Choice = Literal["left", "largest", "each"]

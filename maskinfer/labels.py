@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from maskinfer.errors import LabelError
+from .errors import LabelError
 
 BoxXywh = tuple[int, int, int, int]
 

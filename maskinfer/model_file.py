@@ -16,8 +16,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from maskinfer.errors import ModelFileError
-from maskinfer.geometry import Geometry
+from .errors import ModelFileError
+from .geometry import Geometry
 
 METADATA_KEY = "maskinfer"
 SCHEMA = 1

@@ -3,7 +3,7 @@
 import importlib.resources
 from pathlib import Path
 
-from maskinfer.errors import ModelFileError
+from .errors import ModelFileError
 
 EXPORTS = Path("models")
 SHIPPED = "default.onnx"

@@ -13,18 +13,18 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from maskinfer.boxes import iou_xywh
-from maskinfer.cleaning import repair
-from maskinfer.dataset import IMAGE_SUFFIXES, list_images
-from maskinfer.detector import NOT_FINITE, MaskDetector, Prediction
-from maskinfer.errors import DatasetError, ImageError, LabelError, UsageError
-from maskinfer.geometry import Placement
-from maskinfer.images import Pixels
-from maskinfer.labels import is_labelled, parse_name
-from maskinfer.lookahead import map_ahead, usable_cores
-from maskinfer.metrics import Metrics, measure
-from maskinfer.results import Failure, ResultsWriter, Row
-from maskinfer.runtime import Provider
+from .boxes import iou_xywh
+from .cleaning import repair
+from .dataset import IMAGE_SUFFIXES, list_images
+from .detector import NOT_FINITE, MaskDetector, Prediction
+from .errors import DatasetError, ImageError, LabelError, UsageError
+from .geometry import Placement
+from .images import Pixels
+from .labels import is_labelled, parse_name
+from .lookahead import map_ahead, usable_cores
+from .metrics import Metrics, measure
+from .results import Failure, ResultsWriter, Row
+from .runtime import Provider
 
 # Past this many, threads only take memory from each other.
 _MAX_THREADS = 32

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.labels import BoxXywh
+from .errors import MaskinferError, UsageError
+from .labels import BoxXywh
 
 COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask", "score")
 LABEL_COLUMNS = ("iou", "correct")

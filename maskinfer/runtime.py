@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer import gpu
-from maskinfer.errors import MaskinferError, ModelFileError, UsageError
-from maskinfer.images import Pixels
-from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from . import gpu
+from .errors import MaskinferError, ModelFileError, UsageError
+from .images import Pixels
+from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
 _REPAIR = "Run: maskinfer export"
 _LOG_FATAL_ONLY = 4

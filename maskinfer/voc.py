@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.parsers import expat
 
-from maskinfer.annotations import (
+from .annotations import (
     AnnotatedImage,
     Face,
     ImageIndex,
@@ -16,7 +16,7 @@ from maskinfer.annotations import (
     parse_size,
     split_of,
 )
-from maskinfer.errors import AnnotationError
+from .errors import AnnotationError
 
 
 def read_voc(src: Path) -> Iterator[AnnotatedImage | Skipped]:

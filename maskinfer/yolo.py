@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from maskinfer.annotations import (
+from .annotations import (
     AnnotatedImage,
     BoxXywhFloat,
     Face,
@@ -20,7 +20,7 @@ from maskinfer.annotations import (
     read_text,
     split_of,
 )
-from maskinfer.errors import AnnotationError
+from .errors import AnnotationError
 
 # Boxes reach a little past the border; numbers far past it are pixels, not fractions.
 _LARGEST_FRACTION = 2.0

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maskinfer.boxes import clip_xywh, iou_xywh, xywh_to_xyxy, xyxy_to_xywh
@@ -11,7 +11,6 @@ BOXES = st.tuples(POSITIONS, POSITIONS, LENGTHS, LENGTHS)
 SIZES = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 
 
-@settings(deadline=None)
 @given(st.lists(BOXES))
 def test_formats_convert_there_and_back(boxes):
     boxes_xywh = np.array(boxes).reshape(-1, 4)
@@ -37,7 +36,6 @@ def test_converting_leaves_the_argument_alone():
     assert boxes.tolist() == [[1.0, 2.0, 3.0, 4.0]]
 
 
-@settings(deadline=None)
 @given(BOXES, BOXES)
 def test_iou_is_symmetric_and_in_range(a, b):
     iou = iou_xywh(a, b)
@@ -46,7 +44,6 @@ def test_iou_is_symmetric_and_in_range(a, b):
     assert 0 <= iou <= 1 + 1e-12
 
 
-@settings(deadline=None)
 @given(st.tuples(POSITIONS, POSITIONS, st.floats(0.01, 5000), st.floats(0.01, 5000)))
 def test_iou_of_a_box_with_itself_is_one(box):
     assert iou_xywh(box, box) == 1
@@ -76,7 +73,6 @@ def test_iou_broadcasts_one_against_many():
     assert iou_xywh(many[:, None], many[None]).shape == (3, 3)
 
 
-@settings(deadline=None)
 @given(BOXES, SIZES)
 def test_clipping_stays_inside(box, size_wh):
     clipped = clip_xywh(box, size_wh)
@@ -87,7 +83,6 @@ def test_clipping_stays_inside(box, size_wh):
     assert iou_xywh(clipped, clip_xywh(clipped, size_wh)) in (0, pytest.approx(1))
 
 
-@settings(deadline=None)
 @given(SIZES, st.data())
 def test_clipping_keeps_what_is_inside(size_wh, data):
     x, y = (data.draw(st.integers(0, side - 1)) for side in size_wh)

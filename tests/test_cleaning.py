@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -40,7 +40,6 @@ def test_the_rules(box, fault, repaired):
     assert repair(box, (100, 80)) == repaired
 
 
-@settings(deadline=None)
 @given(BOXES, SIZES)
 def test_a_repaired_box_is_inside_and_has_area(box, size_wh):
     x, y, w, h = repair(box, size_wh)
@@ -52,7 +51,6 @@ def test_a_repaired_box_is_inside_and_has_area(box, size_wh):
     assert find_fault((x, y, w, h), size_wh) is None
 
 
-@settings(deadline=None)
 @given(BOXES, SIZES)
 def test_repairing_changes_faulty_boxes_only(box, size_wh):
     assert (repair(box, size_wh) == box) == (find_fault(box, size_wh) is None)

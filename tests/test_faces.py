@@ -1,12 +1,11 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maskinfer.cleaning import find_fault
 from maskinfer.faces import choose_face, crop_around, fit_box
 
 
-@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(-300, 300)] * 4),
     st.tuples(st.integers(1, 200), st.integers(1, 200)),
@@ -97,7 +96,6 @@ def crowds(draw: st.DrawFn) -> tuple[list[tuple[int, int, int, int]], tuple[int,
     return faces, (240, 200)
 
 
-@settings(deadline=None)
 @given(crowds())
 def test_a_face_apart_is_whole_left_most_and_largest_in_its_crop(crowd):
     faces, size_wh = crowd

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maskinfer.geometry import (
@@ -27,7 +27,6 @@ def blank(width: int, height: int) -> Photo:
 
 
 @BOTH
-@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
 def test_boxes_come_back_from_the_canvas(geometry, width, height, data):
     x, y = data.draw(st.floats(0, width - 0.5)), data.draw(st.floats(0, height - 0.5))

@@ -14,7 +14,6 @@ from maskinfer.errors import ImageError
 from maskinfer.images import MAX_PIXELS, Header, image_size, load_photo, read_header
 
 # `maskinfer.images` sets this filter once; pytest takes it away for each test.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL[.]")
 
 ORIENTATION = 0x0112
 

@@ -1,7 +1,7 @@
 from pathlib import PurePath
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskinfer.errors import LabelError
@@ -13,7 +13,6 @@ IDS = st.text(min_size=1).filter(lambda text: not set(text) & set("/\\\0"))
 SUFFIXES = st.from_regex(r"\A\.[A-Za-z0-9]{1,5}\Z")
 
 
-@settings(deadline=None)
 @given(IDS, BOXES, st.booleans(), SUFFIXES)
 @example("__[1, 2, 3, 4]__True.jpg", (0, 0, 1, 1), False, ".jpg")
 @example("a\nb", (-5, 0, 999_999_999, 1), True, ".png")
@@ -81,7 +80,6 @@ def test_parse_says_where_a_name_departs(name, fault):
     assert repr(name) in str(caught.value)
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r".*__\[.*\]__.*\..*"))
 @example("1__[1\n, 2, 3]__True.jpg")
 @example("1__[1, 2, 3, 4]__Tr\nue.jpg")

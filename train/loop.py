@@ -149,15 +149,13 @@ class Trainer:
                     loss, rate = self._train_epoch(model, optimizer, epoch)
                     row = self._measure_epoch(epoch, loss, rate, began)
                     self._keep(run, row, self.accelerator.unwrap_model(model), optimizer)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             done = self.state.epochs_done
-            where = f"maskinfer train --resume {run.path}"
-            self.display.say(
-                f"Interrupted after epoch {done}. Go on with: {where}"
+            raise KeyboardInterrupt(
+                f"after epoch {done}. Go on with: maskinfer train --resume {run.path}"
                 if done
-                else f"Interrupted before the first epoch ended; {run.path} holds nothing yet"
-            )
-            raise
+                else f"before the first epoch ended; {run.path} holds nothing to go on from"
+            ) from stop
         self.accelerator.end_training()
 
     def _train_epoch(self, model: Module, optimizer: Any, epoch: int) -> tuple[float, float]:

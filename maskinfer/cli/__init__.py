@@ -7,9 +7,10 @@ import typer
 from typer.core import TyperGroup
 
 from maskinfer import __version__
-from maskinfer.cli import evaluate, export, importing, predict, synth, train
-from maskinfer.cli.console import say
 from maskinfer.errors import MaskinferError
+
+from . import evaluate, export, importing, predict, synth, train
+from .console import say
 
 # Extras by the packages that only they install.
 _TRAIN_ONLY = (

@@ -1,6 +1,5 @@
 """What commands that run a model share: opening it, saying which it is, and the progress bar."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,17 +16,16 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from maskinfer.cli.console import err, say
 from maskinfer.detector import MaskDetector
 from maskinfer.runtime import Provider, Session
+
+from .console import err, say
 
 FAILED_SOME = 3
 
 
 def open_detector(model: Path | None, provider: Provider, batch_size: int) -> MaskDetector:
     """Load a model and name it on stderr."""
-    # Decoders warn of what they could read all the same; a failed image is reported by us.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     if provider is Provider.TENSORRT:
         say("tensorrt: the first run of a model builds an engine, which takes minutes")
     detector = MaskDetector(model, provider, batch_size)

@@ -8,13 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.cli import detecting, options
-from maskinfer.cli.console import err, say
-from maskinfer.cli.console import out as stdout
 from maskinfer.detector import MaskDetector
 from maskinfer.evaluation import EvaluateSettings, Evaluation, choose_data, evaluate_folder
 from maskinfer.metrics import Confusion
 from maskinfer.results import check_out, write_text
+
+from . import detecting, options
+from .console import err, say
+from .console import out as stdout
 
 _STDOUT = Path("-")
 

@@ -40,9 +40,10 @@ def export(
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as an ONNX file, and verify it against them on real images."""
-    from maskinfer.cli.console import err, say
     from maskinfer.export import job
     from maskinfer.train.run_folder import RunFolder
+
+    from .console import err, say
 
     folder = RunFolder(run) if run is not None else RunFolder.newest(runs)
     settings = ExportSettings(out, data, storage, proposals)

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.cli import detecting, options
-from maskinfer.cli.console import say
 from maskinfer.importing import Choice, ImportReport, ImportSettings, Layout, import_annotations
+
+from . import detecting, options
+from .console import say
 
 
 def import_(

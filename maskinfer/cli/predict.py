@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.cli import detecting, options
-from maskinfer.cli.console import out as stdout
-from maskinfer.cli.console import say
 from maskinfer.detector import MaskDetector
 from maskinfer.errors import MaskinferError
 from maskinfer.pipeline import PredictSettings, Summary, find_images, predict_folder
 from maskinfer.results import check_out, errors_path
+
+from . import detecting, options
+from .console import out as stdout
+from .console import say
 
 
 def predict(

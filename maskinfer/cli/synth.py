@@ -20,8 +20,9 @@ def synth(
     """Draw labelled sample images: faces with masks worn properly, wrongly, and not at all."""
     from rich.progress import Progress
 
-    from maskinfer.cli.console import err, say
     from maskinfer.train.synthetic import SynthSettings, write_samples
+
+    from .console import err, say
 
     settings = SynthSettings(count=count, seed=seed, size_px=size)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:

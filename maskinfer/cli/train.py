@@ -151,10 +151,11 @@ def train(
     """
     from datetime import datetime
 
-    from maskinfer.cli.console import err
     from maskinfer.train import loop
     from maskinfer.train.display import display_for
     from maskinfer.train.run_folder import RunFolder
+
+    from .console import err
 
     given: dict[str, Any] = {
         "backbone": backbone,

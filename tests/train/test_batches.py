@@ -87,7 +87,7 @@ def test_crop_keeps_the_face_whole(
     assert box_in_crop[0] + box_in_crop[2] <= crop_w
     assert box_in_crop[1] + box_in_crop[3] <= crop_h
     scale = crop.pixels.shape[1] / crop_w
-    assert box_in_crop[2] * scale == pytest.approx(w if crop is not photo else w)
+    assert box_in_crop[2] * scale == pytest.approx(w)
 
 
 def test_flip_mirrors_canvas_and_box(drawn: Path):

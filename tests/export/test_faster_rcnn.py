@@ -1,0 +1,80 @@
+"""The batched graph against torchvision's own operators and evaluation."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.ops import MultiScaleRoIAlign, nms
+
+from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode, _suppress
+from maskinfer.train.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.networks import build
+from maskinfer.train.settings import recipe_settings
+
+
+def _random_boxes(count: int, canvas: int, seed: int) -> torch.Tensor:
+    """(count, 4) xyxy inside the canvas, of all sizes, at the border now and then."""
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 2, 2, generator=generator) * 1.2 * canvas - 0.1 * canvas
+    corners = corners.clamp(0, canvas).sort(dim=1).values
+    return corners.flatten(1)
+
+
+@pytest.mark.parametrize("canvas", [64, 128, 224])
+def test_roi_align_equals_torchvisions(canvas: int):
+    generator = torch.Generator().manual_seed(canvas)
+    sides = [canvas // stride for stride in (4, 8, 16, 32)]
+    features = {
+        str(level): torch.randn(2, 5, side, side, generator=generator)
+        for level, side in enumerate(sides)
+    }
+    regions = torch.stack([_random_boxes(50, canvas, seed) for seed in (1, 2)])
+    expected = MultiScaleRoIAlign(list(features), 7, 2)(
+        features, list(regions), [(canvas, canvas)] * 2
+    )
+
+    cells = torch.cat([f.flatten(2) for f in features.values()], dim=2).transpose(1, 2)
+    got = RoIAlign(sides, canvas)(cells, regions)  # (2, 50, 7 * 7 * 5)
+
+    got = got.reshape(100, 7, 7, 5).permute(0, 3, 1, 2)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
+def test_suppression_equals_greedy_nms(seed: int, count: int):
+    boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap
+    scores = torch.linspace(1, 0, count)
+    keep = _suppress(boxes[None], torch.ones(1, count))[0]
+    assert torch.flatnonzero(keep).tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
+
+
+def test_suppression_ignores_invalid_boxes():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30]])[None]
+    keep = _suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]))
+    assert keep.tolist() == [[0.0, 1.0, 1.0]]
+
+
+def test_decode_equals_torchvisions():
+    generator = torch.Generator().manual_seed(0)
+    boxes = _random_boxes(40, 100, 3)
+    shifts = torch.randn(40, 4, generator=generator) * 3
+    weights = (10.0, 10.0, 5.0, 5.0)
+    expected = BoxCoder(weights).decode_single(shifts, boxes)
+    torch.testing.assert_close(_decode(shifts, boxes, weights), expected)
+
+
+def test_with_all_proposals_the_graph_equals_torchvisions_evaluation():
+    """At 64 px every level has at most 256 cells, so both look at the same proposals."""
+    torch.manual_seed(3)
+    settings = replace(recipe_settings("fasterrcnn", "default", ("data",), 64), backbone="resnet18")
+    network = build(settings).eval()
+    assert isinstance(network, FasterRCNNDetector)
+    canvases = torch.randint(0, 256, (6, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = network.detect(canvases)
+        got = BatchedFasterRCNN(network, 10_000).eval()(canvases)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
