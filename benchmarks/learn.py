@@ -26,7 +26,7 @@ from maskinfer.train.display import TerminalDisplay
 from maskinfer.train.settings import Backbone, MixedPrecision, recipe_settings
 from maskinfer.train.synthetic import SynthSettings, write_samples
 
-TRAINING_IMAGES, UNSEEN_IMAGES = 1000, 500
+TRAINING_IMAGES, UNSEEN_IMAGES = 1000, 300
 
 
 def main(

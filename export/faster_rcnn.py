@@ -100,7 +100,7 @@ class BatchedFasterRCNN(nn.Module):
         objectness, shifts = self.rpn_head(features)
         boxes_of, scores_of, valid_of = [], [], []
         for level_objectness, level_shifts, anchors in zip(
-            objectness, shifts, self.anchors.split(self.level_sizes), strict=True
+            objectness, shifts, torch.split(self.anchors, self.level_sizes), strict=True
         ):
             count = min(_PER_LEVEL, len(anchors))
             score, index = level_objectness.flatten(1).topk(count, dim=1)  # (N, k), best first
@@ -246,7 +246,7 @@ def _channels_last(fc6: nn.Linear) -> nn.Linear:
     """The first layer of the box head, for regions whose channels run fastest."""
     channels = fc6.in_features // (_BINS * _BINS)
     turned = nn.Linear(fc6.in_features, fc6.out_features)
-    weight = fc6.weight.detach().unflatten(1, (channels, _BINS, _BINS))
+    weight = fc6.weight.detach().reshape(-1, channels, _BINS, _BINS)
     turned.load_state_dict(
         {"weight": weight.permute(0, 2, 3, 1).flatten(1), "bias": fc6.bias.detach()}
     )

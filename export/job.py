@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.cleaning import clean
-from maskinfer.dataset import Sample, read_folder, split_folder
+from maskinfer.atomic import replacing
+from maskinfer.dataset import Sample
 from maskinfer.errors import DatasetError, ExportError, UsageError
-from maskinfer.geometry import Geometry, min_decode_side, place
-from maskinfer.images import load_photo
 from maskinfer.model_file import ModelMetadata
+from maskinfer.models import EXPORTS
+from maskinfer.train.batches import Key, SampleCanvases
 from maskinfer.train.networks import build
+from maskinfer.train.parts import read_part
 from maskinfer.train.run_folder import EpochRow, RunConfig, RunFolder
 from maskinfer.version import __version__
 
@@ -45,38 +46,35 @@ def export(run: RunFolder, settings: ExportSettings) -> Exported:
         ExportError: the written file does not predict what the checkpoint predicts.
     """
     config = run.read_config()
+    path = _destination(run, settings)
     network = build(config.settings).eval()
     run.read_best(network)
     canvases = _verification_canvases(config, settings)
-    path = _destination(run, settings)
 
     module = contract_module(network, settings.proposals)
     model = to_onnx(module, config.settings.geometry.canvas)
-    metadata = _describe(config, run.read_history(), settings)
-    beside = path.with_name(f".{path.name}.partial")
-    try:
+    metadata = _describe(config, run.best_row(), settings)
+    allowed = tolerance(settings.storage, config.settings.model)
+    with replacing(path) as beside:
         write_onnx(model, metadata, settings.storage, beside)
-        allowed = tolerance(settings.storage, config.settings.model)
         parity = compare(beside, module, network, canvases, allowed)
         faults = parity.faults(allowed)
         if faults:
             raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return Exported(path, parity)
 
 
 def _destination(run: RunFolder, settings: ExportSettings) -> Path:
     if settings.out is None:
-        path = Path("models") / f"{run.path.resolve().name}.onnx"
+        path = EXPORTS / f"{run.path.resolve().name}.onnx"
         path.parent.mkdir(exist_ok=True)
-        return path
-    if settings.out.suffix != ".onnx":
-        raise UsageError(f"--out: got {settings.out}, expected a file name that ends in .onnx")
-    if not settings.out.parent.is_dir():
-        raise UsageError(f"--out: {settings.out.parent} is no folder; make it first")
-    return settings.out
+    else:
+        path = settings.out
+    if path.suffix != ".onnx" or path.is_dir():
+        raise UsageError(f"--out: got {path}, expected a file name that ends in .onnx")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out: {path.parent} is no folder; make it first")
+    return path
 
 
 def _verification_canvases(config: RunConfig, settings: ExportSettings) -> NDArray[np.uint8]:
@@ -85,22 +83,19 @@ def _verification_canvases(config: RunConfig, settings: ExportSettings) -> NDArr
     samples: list[Sample] = []
     for folder in map(Path, folders):
         try:
-            samples += clean(read_folder(split_folder(folder, "test")).samples, "test")[0]
+            samples += read_part(folder, "test")[0]
         except DatasetError as error:
             raise DatasetError(
                 f"{error}. An export is verified on test images; name some with --data DIR"
             ) from error
+    if not samples:
+        raise DatasetError(f"{', '.join(folders)}: no test image can be read; give --data DIR")
     places = np.linspace(0, len(samples) - 1, min(_IMAGES, len(samples))).round().astype(int)
-    return np.stack([_canvas(samples[i], config.settings.geometry) for i in places])
+    canvases = SampleCanvases(samples, config.settings.geometry)
+    return np.stack([canvases[Key(0, place, place)].canvas for place in places.tolist()])
 
 
-def _canvas(sample: Sample, geometry: Geometry) -> NDArray[np.uint8]:
-    return place(load_photo(sample.path, min_side=min_decode_side(geometry)), geometry)[0]
-
-
-def _describe(
-    config: RunConfig, history: list[EpochRow], settings: ExportSettings
-) -> ModelMetadata:
+def _describe(config: RunConfig, best: EpochRow, settings: ExportSettings) -> ModelMetadata:
     told = config.settings
     recipe = told.to_dict()
     # Paths say where the data lay on one machine; names say which it was.
@@ -121,19 +116,12 @@ def _describe(
             "versions": config.versions,
             "proposals": settings.proposals if told.model == "fasterrcnn" else None,
         },
-        metrics=_metrics(history),
+        metrics=_metrics(best),
     )
 
 
-def _metrics(history: list[EpochRow]) -> dict[str, float | int | None]:
+def _metrics(row: EpochRow) -> dict[str, float | int | None]:
     """Figures of the epoch whose weights these are."""
-    scores = [row.score for row in history]
-    best = max(
-        range(len(history)), key=lambda i: scores[i] if scores[i] is not None else i, default=None
-    )
-    if best is None:
-        return {}
-    row = history[best]
     return {
         "epoch": row.epoch,
         "validation_iou": row.validation_iou,

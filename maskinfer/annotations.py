@@ -136,7 +136,9 @@ class ImageIndex:
         """Read an image's header and bring its boxes upright.
 
         Tools differ on whether boxes of a photo with EXIF orientation refer to the stored or to the
-        upright pixels; the size that the annotation states tells which.
+        upright pixels. Where the turn swaps the sides (orientations 5 to 8), the size that the
+        annotation states tells which. Where it does not (2 to 4), where the photo is square, or
+        where no size is stated, nothing tells, and boxes are taken to be upright.
 
         Args:
             source: one of `sources`.
@@ -236,8 +238,12 @@ def split_key(source: str) -> str:
 
 
 def list_files(src: Path, suffix: str) -> list[str]:
-    """Relative paths of the files with an ending, hidden ones passed over, sorted."""
-    found = (path.relative_to(src) for path in src.rglob("*") if path.suffix.lower() == suffix)
+    """Relative paths of the regular files with an ending, hidden ones passed over, sorted."""
+    found = (
+        path.relative_to(src)
+        for path in src.rglob("*")
+        if path.suffix.lower() == suffix and path.is_file()
+    )
     return sorted(
         path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)
     )

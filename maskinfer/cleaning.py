@@ -11,12 +11,14 @@ Training on a wrong box teaches it; leaving a test image out would flatter the r
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from .dataset import Sample
 from .errors import ImageError
 from .images import image_size
 from .labels import BoxXywh
+from .results import printable_name
 
 Mode = Literal["train", "test"]
 
@@ -26,7 +28,8 @@ class Decision:
     """What was done to one sample, and why.
 
     Attributes:
-        filename: the sample's file name.
+        filename: of the sample, relative to the root that `clean` was given, with `/`, else without
+            folders; printable.
         action: `dropped` or `repaired`.
         reason: one line.
         box_xywh: the box after repair; None where dropped.
@@ -72,13 +75,18 @@ def _repair_side(start: int, length: int, limit: int) -> tuple[int, int]:
     return start, max(stop - start, 1)
 
 
-def clean(samples: Iterable[Sample], mode: Mode) -> tuple[list[Sample], list[Decision]]:
+def clean(
+    samples: Iterable[Sample], mode: Mode, root: Path | None = None
+) -> tuple[list[Sample], list[Decision]]:
     """Apply the rules to samples.
 
     Args:
         samples: as read from a data set.
-        mode: `train` drops what is impossible, `test` repairs it. Unreadable images are dropped
-            in both.
+        mode: `train` drops what is impossible, `test` repairs it. In both, an image is dropped
+            whose header cannot be read; pixels are not decoded, so that one damaged further on
+            stays, unless the caller proves the images otherwise.
+        root: a folder that all samples lie in; decisions name each by its path from there. None
+            for the file's name alone.
 
     Returns:
         the samples that stay, and a decision for each one that was dropped or repaired.
@@ -86,7 +94,8 @@ def clean(samples: Iterable[Sample], mode: Mode) -> tuple[list[Sample], list[Dec
     kept: list[Sample] = []
     decisions: list[Decision] = []
     for sample in samples:
-        name = sample.path.name
+        path = sample.path.relative_to(root) if root is not None else Path(sample.path.name)
+        name = printable_name(path.as_posix())
         try:
             size_wh = image_size(sample.path)
         except ImageError as error:

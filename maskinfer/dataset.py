@@ -14,6 +14,9 @@ IMAGE_SUFFIXES = frozenset(
     | {".avif", ".heic", ".heif"}
 )
 
+# The labelled images that a clone of the project holds: what is used where no data is named.
+SAMPLE_IMAGES = Path("sample_images")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -36,11 +39,12 @@ class LabelledFolder:
 
     Attributes:
         samples: in sorted order of their names.
-        unlabelled: one line for each image whose name carries no label that can be read.
+        unlabelled: each image whose name carries no label that can be read, by its path from the
+            folder, with `/`, and one line that says why.
     """
 
     samples: list[Sample]
-    unlabelled: list[str]
+    unlabelled: dict[str, str]
 
 
 def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
@@ -72,11 +76,19 @@ def _walk(folder: str, prefix: str, recursive: bool) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             if recursive:
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", recursive)
-        # A broken link is listed, so that it is reported; a pipe would be waited for for ever.
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and (
-            entry.is_file() or entry.is_symlink()
-        ):
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and _is_listed(entry):
             yield prefix + entry.name
+
+
+def _is_listed(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is to be reported.
+
+    A pipe, or a link to one, would be waited for for ever.
+    """
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except OSError:  # a link in a circle, or into a folder that is locked
+        return True
 
 
 def read_folder(folder: Path) -> LabelledFolder:
@@ -86,19 +98,18 @@ def read_folder(folder: Path) -> LabelledFolder:
         DatasetError: there is no such folder, or not one labelled image in it.
     """
     samples: list[Sample] = []
-    unlabelled: list[str] = []
+    unlabelled: dict[str, str] = {}
     for relative in list_images(folder):
         path = folder / relative
         try:
             label = parse_name(path.name)
         except LabelError as error:
-            unlabelled.append(str(error))
+            unlabelled[relative] = str(error)
         else:
             samples.append(Sample(path, label.box_xywh, label.proper_mask))
     if not samples:
-        hint = (
-            f"; the first of {len(unlabelled)} images says: {unlabelled[0]}" if unlabelled else ""
-        )
+        first = next(iter(unlabelled.values()), None)
+        hint = f"; the first of {len(unlabelled)} images says: {first}" if first else ""
         raise DatasetError(f"{folder}: no labelled image{hint}")
     return LabelledFolder(samples, unlabelled)
 

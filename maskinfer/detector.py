@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from .cleaning import repair
-from .errors import ImageError
+from .errors import ImageError, ModelFileError
 from .geometry import Placement, canvas_to_image, min_decode_side, place
 from .images import ImageSource, Pixels, load_photo
 from .labels import BoxXywh
-from .models import resolve_model
+from .models import EXPORTS, resolve_model
 from .runtime import Session
 
 Source = TypeVar("Source", bound=ImageSource)
@@ -72,7 +72,14 @@ class MaskDetector:
             ModelFileError: there is no model, or the file is damaged or not one of ours.
         """
         path = resolve_model(None if model is None else Path(model))
-        self.session = Session(path, provider, batch_size)
+        try:
+            self.session = Session(path, provider, batch_size)
+        except ModelFileError as error:
+            if model is not None or not path.is_relative_to(EXPORTS):
+                raise
+            raise ModelFileError(
+                f"{error} (the newest under {EXPORTS}/; choose another with --model FILE)"
+            ) from error
 
     @overload
     def __call__(self, images: ImageSource) -> Prediction: ...

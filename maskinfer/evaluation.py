@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .cleaning import Decision, clean
-from .dataset import read_folder
+from .dataset import SAMPLE_IMAGES, read_folder
 from .detector import MaskDetector
 from .errors import DatasetError, UsageError
 from .metrics import Metrics
@@ -16,8 +16,6 @@ from .pipeline import Tally, predict_images
 from .results import Failure, printable_name
 from .runtime import Provider
 from .version import __version__
-
-SAMPLE_IMAGES = Path("sample_images")
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,9 @@ class Evaluation:
         """Everything, with the model it is about, fit for JSON."""
         session = detector.session
         return {
-            "data": str(self.folder),
+            "data": printable_name(str(self.folder)),
             "model": {
-                "path": str(session.path),
+                "path": printable_name(str(session.path)),
                 "sha256": session.sha256,
                 **asdict(session.metadata),
             },
@@ -126,7 +124,7 @@ def evaluate_folder(
         MaskinferError: the model fails.
     """
     labelled = read_folder(folder)
-    samples, decisions = clean(labelled.samples, "test")
+    samples, decisions = clean(labelled.samples, "test", folder)
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
     tally = Tally()
     failures: list[Failure] = []
@@ -145,5 +143,10 @@ def evaluate_folder(
             f"the first: {reason}"
         )
     return Evaluation(
-        folder, summary.metrics, decisions, labelled.unlabelled, failures, summary.seconds
+        folder,
+        summary.metrics,
+        decisions,
+        list(labelled.unlabelled.values()),
+        failures,
+        summary.seconds,
     )

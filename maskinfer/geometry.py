@@ -10,7 +10,7 @@ the network learned on is what it is given.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,8 @@ from .images import Photo, Pixels
 # Grey, the least surprising thing next to a photo.
 _PADDING = 114
 
+_Kind = Literal["letterbox", "center_crop"]
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -31,13 +33,21 @@ class Geometry:
         kind: `letterbox` or `center_crop`.
         canvas: S, the canvas's side in pixels.
         resize: both sides before the crop, in pixels; equals `canvas` for a letterbox.
+
+    Raises:
+        ValueError: the values are of another kind, or make no canvas.
     """
 
-    kind: Literal["letterbox", "center_crop"]
+    kind: _Kind
     canvas: int
     resize: int
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(_Kind):
+            raise ValueError(f"geometry is {self.kind!r}, expected {' or '.join(get_args(_Kind))}")
+        for name in ("canvas", "resize"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected a whole number")
         if not 0 < self.canvas <= self.resize:
             raise ValueError(f"canvas {self.canvas} of a photo resized to {self.resize}")
 

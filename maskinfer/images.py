@@ -1,12 +1,12 @@
 """Safe decoding: any file in, upright 8-bit RGB out, or an `ImageError` that says why not.
 
 EXIF orientation is applied, every colour mode is brought to RGB, transparency is laid on white,
-and large JPEGs are decoded at a fraction of their size where the caller needs no more.
+and JPEGs and very large images are decoded at a fraction of their size where the caller needs no
+more.
 """
 
 import io
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,29 +18,17 @@ from .errors import ImageError
 
 Pixels = NDArray[np.uint8]
 
-# Past this a decoder may fill the memory of a laptop: 3 bytes a pixel.
+# More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, so a gigabyte at
+# this limit; an array of all pixels, where no `min_side` allows a smaller one, takes 3 more. Pillow
+# has a limit of its own, Image.MAX_IMAGE_PIXELS: it warns past it and refuses twice as much. It is
+# for a program, not for a library, to change that; `maskinfer.cli` does.
 MAX_PIXELS = 250_000_000
-_TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels"
+# Larger images are reduced where less will do; smaller ones never, so that a resize alone decides.
+_LARGE_PIXELS = 25_000_000
+_LARGEST_REDUCTION = 8  # as for JPEG
+# As many pixels are brought to RGB at a time: Pillow keeps 4 bytes for each, an array's copy 3.
+_STRIP_PIXELS = 4_000_000
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-
-# What turns the stored pixels upright, by EXIF orientation.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# Pillow warns of large and of slightly damaged files. Warnings cannot be caught thread by thread,
-# and photos are decoded on threads, so it is settled once, here: past our limit (Pillow's own would
-# warn from 89 million pixels on) the warning is an error, which becomes an `ImageError`; what
-# Pillow says about a broken EXIF block is not for users, whose pixels are fine.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -64,8 +52,8 @@ def load_photo(source: ImageSource, min_side: int | None = None) -> Photo:
 
     Args:
         source: a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 array.
-        min_side: where given, a JPEG may be decoded reduced (by 2, 4 or 8) so long as both its
-            sides keep at least this many pixels.
+        min_side: where given, a JPEG may be decoded reduced (by 2, 4 or 8), and any very large
+            image be reduced, so long as both its sides keep at least this many pixels.
 
     Raises:
         ImageError: the source cannot be read as an image.
@@ -74,7 +62,7 @@ def load_photo(source: ImageSource, min_side: int | None = None) -> Photo:
         return _from_array(source)
     try:
         if isinstance(source, Image.Image):
-            return _upright(source, source.size)
+            return _upright(source, source.size, min_side)
         # Read whole: Pillow's lazy file handles otherwise stay open when a decoder raises.
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         with Image.open(io.BytesIO(data)) as image:
@@ -115,26 +103,52 @@ def read_header(path: Path) -> Header:
     """
     try:
         with Image.open(path) as image:
+            _check_size(image.size)
             orientation = _orientation(image)
             return Header(_turned(image.size, orientation), orientation)
+    except ImageError:
+        raise
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise ImageError(_reason(error)) from error
 
 
 def _decode(image: Image.Image, min_side: int | None) -> Photo:
     size_wh = image.size
-    if size_wh[0] * size_wh[1] > MAX_PIXELS:
-        raise ImageError(_TOO_LARGE)
+    _check_size(size_wh)
     if min_side is not None and image.format == "JPEG":
         image.draft(None, (min_side, min_side))
-    return _upright(image, size_wh)
+    return _upright(image, size_wh, min_side)
 
 
-def _upright(image: Image.Image, size_wh: tuple[int, int]) -> Photo:
+def _check_size(size_wh: tuple[int, int]) -> None:
+    if size_wh[0] * size_wh[1] > MAX_PIXELS:
+        raise ImageError(_too_large(MAX_PIXELS))
+
+
+def _too_large(limit: int) -> str:
+    return f"more than {limit // 10**6} million pixels"
+
+
+def _upright(image: Image.Image, size_wh: tuple[int, int], min_side: int | None) -> Photo:
+    if 0 in image.size:
+        raise ImageError("an empty image")
+    factor = 1
+    if min_side is not None and image.width * image.height > _LARGE_PIXELS:
+        factor = min(max(min(image.size) // min_side, 1), _LARGEST_REDUCTION)
     orientation = _orientation(image)
-    if orientation != 1:
-        image = image.transpose(_TURNS[orientation])
-    return Photo(np.asarray(_to_rgb(image)), _turned(size_wh, orientation))
+    pixels = _turn(_to_pixels(image, factor), orientation)
+    return Photo(pixels, _turned(size_wh, orientation))
+
+
+def _turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn stored pixels upright."""
+    if orientation in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(pixels)
 
 
 def _turned(size_wh: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -152,14 +166,27 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT or image.mode == "I":
-        values = np.asarray(image).astype(np.int64)
-        if image.mode != "I" or values.max(initial=0) > 255:
-            values = values >> 8
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
+def _to_pixels(image: Image.Image, factor: int) -> Pixels:
+    """Bring an image to RGB, both sides divided by a factor and rounded up, strip by strip."""
     if image.mode == "F":
         raise ImageError("floating-point pixels, whose range is not known; save it as 8-bit")
+    if image.mode == "I":  # 32 bits a pixel, holding 8 or 16
+        image = image.convert("I;16" if np.max(image.getextrema()) > 255 else "L")
+    if image.width * image.height <= _STRIP_PIXELS:
+        return np.asarray(_to_rgb(image))
+    width, height = (-(-side // factor) for side in image.size)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(1, _STRIP_PIXELS // (image.width * factor))  # of `pixels`, a strip
+    for top in range(0, height, rows):
+        bottom = min((top + rows) * factor, image.height)
+        strip = _to_rgb(image.crop((0, top * factor, image.width, bottom)))
+        pixels[top : top + rows] = np.asarray(strip.reduce(factor) if factor > 1 else strip)
+    return pixels
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         rgb = Image.new("RGB", image.size, "white")
@@ -183,7 +210,9 @@ def _from_array(array: NDArray[np.uint8]) -> Photo:
 def _reason(error: Exception) -> str:
     """One line for what a decoder raised, without the name of the buffer Pillow read from."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return _TOO_LARGE
+        # The error is past twice Pillow's limit; the warning, where it is made an error, past it.
+        times = 2 if isinstance(error, Image.DecompressionBombError) else 1
+        return _too_large(min(MAX_PIXELS, times * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)))
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of an unknown format"
     text = " ".join(str(error).split()) or type(error).__name__

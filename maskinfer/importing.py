@@ -6,8 +6,8 @@
 | `repaired.csv` | `filename,reason`  | which boxes reached past the photo and were clipped      |
 | `skipped.csv`  | `source,reason`    | which photos, faces and files were left out              |
 
-`filename` is relative to the data set, `source` to the source folder. The data set is built beside
-its place and moved there when it is complete.
+`filename` is relative to the data set, `source` to the source folder; both are printable. The data
+set is built beside its place and moved there when it is complete.
 """
 
 import csv
@@ -15,6 +15,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,7 @@ from .errors import AnnotationError, DatasetError, ImageError, UsageError
 from .faces import choose_face, crop_around, fit_box
 from .images import load_photo
 from .labels import BoxXywh, Label, format_name
+from .results import csv_line
 from .voc import read_voc
 from .yolo import read_yolo
 
@@ -44,6 +46,8 @@ _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 _READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
 
 _JPEG_QUALITY = 95
+
+_LISTS = _SOURCES, _REPAIRED, _SKIPPED = ("sources.csv", "repaired.csv", "skipped.csv")
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def import_annotations(
         on_progress: called with the number of photos done and their total.
 
     Raises:
-        UsageError: the source is no folder, or the place for the data set is taken.
+        UsageError: the source is no folder, or the place for the data set is taken, also where
+            `overwrite` is given and the folder holds a file that no import made.
         AnnotationError: a class has no label, or nothing could be imported.
         DatasetError: the data set cannot be written.
     """
@@ -139,10 +144,10 @@ def import_annotations(
         on_progress(len(images), len(images))
         if not sources:
             raise AnnotationError(_nothing_imported(settings.src, report.skipped))
-        _write_csv(partial / "sources.csv", ("filename", "source"), sources)
-        _write_csv(partial / "repaired.csv", ("filename", "reason"), report.repaired)
+        _write_csv(partial / _SOURCES, ("filename", "source"), sources)
+        _write_csv(partial / _REPAIRED, ("filename", "reason"), report.repaired)
         skipped = [(item.source, item.reason) for item in report.skipped]
-        _write_csv(partial / "skipped.csv", ("source", "reason"), skipped)
+        _write_csv(partial / _SKIPPED, ("source", "reason"), skipped)
         _move_into_place(partial, out)
     except OSError as error:
         raise DatasetError(
@@ -170,23 +175,48 @@ def _check_places(settings: ImportSettings) -> None:
         raise UsageError(
             f"test fraction: got {settings.test_fraction}, expected more than 0, less than 1"
         )
+    at, photos = out.resolve(), src.resolve()
+    if photos.is_relative_to(at):
+        raise UsageError(f"{out}: holds the photos to import. Choose another --out")
+    if at.is_relative_to(photos):
+        raise UsageError(
+            f"{out}: lies in {src}, which holds the photos to import. Choose another --out"
+        )
     if not out.exists():
         return
     if not out.is_dir():
         raise UsageError(f"{out}: a file of that name exists. Choose another --out")
     if not any(out.iterdir()):
         return
-    if src.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"{out}: holds the photos to import. Choose another --out")
     if not settings.overwrite:
         raise UsageError(
             f"{out}: exists and is not empty. Choose another --out, or add --overwrite"
         )
-    if not (out / "sources.csv").is_file():
+    if not (out / _SOURCES).is_file():
         raise UsageError(
-            f"{out}: has no sources.csv, so no import made it and --overwrite leaves it alone. "
+            f"{out}: has no {_SOURCES}, so no import made it and --overwrite leaves it alone. "
             "Choose another --out"
         )
+    others = _list_others(out)
+    if others:
+        raise UsageError(
+            f"{out}: holds {len(others)} files that no import made, the first: {others[0]}; "
+            "move them"
+        )
+
+
+def _list_others(out: Path) -> list[str]:
+    """The files of an earlier import's folder that its lists do not name."""
+    made = set(_LISTS)
+    # A list that is damaged names fewer files, so that fewer may go.
+    with suppress(csv.Error), (out / _SOURCES).open(newline="", errors="replace") as file:
+        made.update(str(row.get("filename")) for row in csv.DictReader(file))
+    found = (
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+    return sorted(path for path in found if path not in made)
 
 
 def _read(
@@ -333,11 +363,8 @@ def _crops(
 
 
 def _write_csv(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
-    # File names that are no valid text are written as the bytes they are.
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(map(csv_line, [header, *rows]))
 
 
 def _move_into_place(partial: Path, out: Path) -> None:

@@ -77,14 +77,20 @@ class ModelMetadata:
         try:
             values = json.loads(text)
             schema = values["schema"]
-            if isinstance(schema, int) and schema > SCHEMA:
+            if type(schema) is not int or schema < 1:
+                raise ValueError(f"schema is {schema!r}, expected a whole number from 1")
+            if schema > SCHEMA:
                 raise ModelFileError(
                     f"{subject}: metadata schema {schema}, this maskinfer reads up to {SCHEMA}; "
                     "install a newer maskinfer"
                 )
+            threshold = values["threshold"]
+            if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+                raise ValueError(f"threshold is {threshold!r}, expected a number in 0..1")
             values["geometry"] = Geometry(**values["geometry"])
             return cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            what = error if isinstance(error, ValueError) else repr(error)
             raise ModelFileError(
-                f"{subject}: damaged maskinfer metadata ({error!r}). Run: maskinfer export"
+                f"{subject}: damaged maskinfer metadata ({what}). Run: maskinfer export"
             ) from error

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from .boxes import iou_xywh
 from .cleaning import repair
-from .dataset import IMAGE_SUFFIXES, list_images
+from .dataset import IMAGE_SUFFIXES, SAMPLE_IMAGES, list_images
 from .detector import NOT_FINITE, MaskDetector, Prediction
-from .errors import DatasetError, ImageError, LabelError, UsageError
+from .errors import DatasetError, ImageError, LabelError, MaskinferError, UsageError
 from .geometry import Placement
 from .images import Pixels
 from .labels import is_labelled, parse_name
@@ -97,8 +97,8 @@ def find_images(images: Path, *, recursive: bool = True) -> tuple[Path, list[str
         return images.parent, [images.name]
     if not images.is_dir():
         hint = ""
-        if Path("sample_images").is_dir():
-            hint = ". To try the sample images: maskinfer predict sample_images --out preds.csv"
+        if SAMPLE_IMAGES.is_dir():
+            hint = f". To try the sample images: maskinfer predict {SAMPLE_IMAGES} --out preds.csv"
         raise UsageError(f"{images}: no such folder or image{hint}")
     names = list_images(images, recursive=recursive)
     if not names:
@@ -159,7 +159,7 @@ def predict_folder(
 
     Raises:
         MaskinferError: the model fails, or the files cannot be written.
-        KeyboardInterrupt: with a message that says what is kept.
+        KeyboardInterrupt: with a message that says what is kept, as the other has.
     """
     tally = Tally()
     start = time.perf_counter()
@@ -172,12 +172,17 @@ def predict_folder(
                     tally.add(result)
                     on_progress(tally.images)
         except KeyboardInterrupt:
-            where = f", kept in {writer.partial}" if tally.images else ""
-            raise KeyboardInterrupt(
-                f"{tally.images} of {len(names)} images are done{where}"
-            ) from None
+            raise KeyboardInterrupt(_progress(tally, names, writer)) from None
+        except MaskinferError as error:
+            raise type(error)(f"{error}; {_progress(tally, names, writer)}") from error
         assert writer.rows + writer.failures == len(names), "an image is in neither file or in both"
     return tally.summary(time.perf_counter() - start)
+
+
+def _progress(tally: "Tally", names: list[str], writer: ResultsWriter) -> str:
+    """How far a run that ends early has come, and where that is."""
+    where = f", kept in {writer.partial}" if tally.images else ""
+    return f"{tally.images} of {len(names)} images are done{where}"
 
 
 class Tally:

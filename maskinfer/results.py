@@ -10,12 +10,14 @@
 import contextlib
 import csv
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from .atomic import replacing
 from .errors import MaskinferError, UsageError
 from .labels import BoxXywh
 
@@ -92,7 +94,7 @@ class ResultsWriter:
         """Write the header."""
         try:
             with self._explained():
-                self._rows.write(_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
+                self._rows.write(csv_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
         except MaskinferError:
             self._give_up()
             raise
@@ -106,13 +108,13 @@ class ResultsWriter:
         """
         with self._explained():
             if isinstance(result, Row):
-                self._rows.write(_line(_cells(result, self._labelled)))
+                self._rows.write(csv_line(_cells(result, self._labelled)))
                 self.rows += 1
                 return
             if self._errors is None:
                 self._errors = _open(_partial(errors_path(self.out)))
-                self._errors.write(_line(ERROR_COLUMNS))
-            self._errors.write(_line((printable_name(result.filename), result.error)))
+                self._errors.write(csv_line(ERROR_COLUMNS))
+            self._errors.write(csv_line((result.filename, result.error)))
             self.failures += 1
 
     def __exit__(
@@ -166,6 +168,23 @@ def errors_path(out: Path) -> Path:
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
+    """Refuse the place of a prediction CSV before any work is done for it.
+
+    Raises:
+        UsageError: it, its errors CSV, or what an interrupted run left cannot be written, or exists
+            and `overwrite` is False.
+    """
+    for path in (out, errors_path(out)):
+        check_file(path, overwrite=overwrite)
+        partial = _partial(path)
+        if partial.is_file() and not overwrite:
+            raise UsageError(
+                f"{partial}: holds rows of an interrupted run; move it or add --overwrite"
+            )
+        check_file(partial, overwrite=True)
+
+
+def check_file(out: Path, *, overwrite: bool) -> None:
     """Refuse an output file before any work is done for it.
 
     Raises:
@@ -174,7 +193,9 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     if out.is_dir():
         raise UsageError(f"{out}: a folder, expected a file to write")
     if not out.parent.is_dir():
-        raise UsageError(f"{out}: no folder {out.parent}. Make it with: mkdir -p {out.parent}")
+        raise UsageError(
+            f"{out}: no folder {out.parent}. Make it with: mkdir -p {shlex.quote(str(out.parent))}"
+        )
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out}: folder {out.parent} cannot be written to")
     if out.exists() and not out.is_file():
@@ -189,19 +210,20 @@ def write_text(out: Path, text: str) -> None:
     Raises:
         MaskinferError: the disk is full, or otherwise refuses.
     """
-    partial = _partial(out)
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
+        with replacing(out) as beside:
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise MaskinferError(f"{out}: cannot be written, {error.strerror}") from error
 
 
 def printable_name(name: str) -> str:
-    r"""Make a file name valid UTF-8: bytes that are not UTF-8 are written as `\xff`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    r"""Make a file name, or text with one in it, valid UTF-8: other bytes are written as `\xff`."""
+    try:
+        data = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
+        data = name.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
 
 
 def read_predictions(path: Path) -> list[Row]:
@@ -253,7 +275,7 @@ def _parse_bool(cell: str) -> bool:
 
 def _cells(row: Row, labelled: bool) -> list[str]:
     cells = [
-        printable_name(row.filename),
+        row.filename,
         *map(str, row.box_xywh),
         str(row.proper_mask),
         f"{row.score:.4f}",
@@ -264,9 +286,10 @@ def _cells(row: Row, labelled: bool) -> list[str]:
     return cells
 
 
-def _line(cells: Iterable[str]) -> str:
+def csv_line(cells: Iterable[str]) -> str:
+    """Write one line of a CSV, printable names in it, with its line feed."""
     # By hand: before Python 3.13 the csv module leaves a lone carriage return unquoted.
-    return ",".join(map(_quote, cells)) + "\n"
+    return ",".join(_quote(printable_name(cell)) for cell in cells) + "\n"
 
 
 def _quote(cell: str) -> str:

@@ -135,7 +135,7 @@ def read_class_names(src: Path) -> dict[int, str]:
         AnnotationError: the names are there and cannot be read.
     """
     for path in sorted([*src.glob("*.yaml"), *src.glob("*.yml")]):
-        names = _parse_yaml_names(path)
+        names = _parse_yaml_names(path) if path.is_file() else None
         if names:
             return names
     listed = [src / "classes.txt", src / "labels" / "classes.txt", *sorted(src.glob("*.names"))]

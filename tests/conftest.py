@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import hypothesis
 import pytest
 import torch
+from PIL import Image
 from tiny_model import write_model
 
 from maskinfer.cli import main
@@ -48,6 +50,8 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
     def run(*arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", ["maskinfer", *map(str, arguments)])
+        # The command line raises Pillow's limit for its process; the tests go on in this one.
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
             main()
@@ -61,12 +65,15 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 def run_process() -> RunCli:
     """Run `python -m maskinfer` in a process of its own."""
 
-    def run(*arguments: object, cwd: Path | None = None) -> Finished:
+    def run(
+        *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> Finished:
         done = subprocess.run(
             [sys.executable, "-m", "maskinfer", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=cwd,
+            env=os.environ | (env or {}),
             timeout=60,
             check=False,
         )

@@ -1,6 +1,8 @@
 """The three readers, over small data sets written as the tools write them."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -559,3 +561,33 @@ def test_split_lists_are_read(tmp_path, folder):
 
 def test_no_split_lists(tmp_path):
     assert read_split_lists(tmp_path) == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes among its files")
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [("voc", "x.xml"), ("yolo", "x.txt"), ("yolo", "x.yaml"), ("coco", "x.json")],
+)
+def test_what_is_no_file_is_no_annotation(tmp_path, layout, name):
+    photo(tmp_path / "a.jpg")
+    write(tmp_path / "a.xml", voc(voc_object(1, 1, 5, 5)))
+    write(tmp_path / "a.txt", "0 0.5 0.5 0.1 0.1")
+    write(tmp_path / "a.json", coco([{"id": 1, "file_name": "a.jpg"}], []))
+    os.mkfifo(tmp_path / name)
+    (tmp_path / name).with_stem("folder").mkdir()
+
+    images, skipped = read(layout, tmp_path)
+
+    assert [image.source for image in images] == ["a.jpg"]
+    assert skipped == []
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_boxes_stay_where_the_size_cannot_tell_how_they_lie(tmp_path, orientation):
+    photo(tmp_path / "a.jpg", orientation=orientation)
+    size = "<size><width>100</width><height>80</height></size>"
+    write(tmp_path / "a.xml", voc(voc_object(10, 20, 30, 60), size=size))
+
+    ((image,), _) = read("voc", tmp_path)
+
+    assert boxes(image) == [(10, 20, 20, 40)]

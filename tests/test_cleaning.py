@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,19 @@ def test_a_decision_names_box_and_image(tmp_path):
     assert decisions == [
         Decision(name, "dropped", "box [90, 20, 30, 40] reaches past the image, 100 x 80")
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_decision_gives_the_path_from_the_root(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    name = write_sample(folder, "1", (90, 20, 30, 40))
+    samples = read_folder(tmp_path).samples
+
+    for root, filename in ((None, name), (tmp_path, rf"caf\xe9/{name}"), (folder, name)):
+        for mode in ("train", "test"):
+            (decision,) = clean(samples, mode, root)[1]
+            assert decision.filename == filename
 
 
 def test_boxes_are_held_against_the_upright_image(tmp_path):

@@ -71,6 +71,23 @@ def test_links_to_folders_are_not_followed(tmp_path):
     assert list_images(tmp_path) == ["a/b.jpg", "dangling.jpg", "link.jpg"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes among its files")
+def test_links_are_listed_where_they_are_files_or_lead_nowhere(tmp_path):
+    touch(tmp_path, "a/b.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name, target in {
+        "circle.jpg": "circle.jpg",
+        "dangling.jpg": "gone.jpg",
+        "file.jpg": "a/b.jpg",
+        "folder.jpg": "a",
+        "to pipe.jpg": "pipe.jpg",
+        "null.jpg": os.devnull,
+    }.items():
+        (tmp_path / name).symlink_to(target)
+
+    assert list_images(tmp_path) == ["a/b.jpg", "circle.jpg", "dangling.jpg", "file.jpg"]
+
+
 def test_an_empty_folder_holds_no_images(tmp_path):
     assert list_images(tmp_path) == []
 
@@ -100,9 +117,9 @@ def test_unlabelled_images_are_listed_with_the_reason(tmp_path):
     folder = read_folder(tmp_path)
 
     assert len(folder.samples) == 1
-    assert len(folder.unlabelled) == 2
-    assert "2__[1, 2, 3]__True.jpg" in folder.unlabelled[0]
-    assert "photo.jpg" in folder.unlabelled[1]
+    assert list(folder.unlabelled) == ["2__[1, 2, 3]__True.jpg", "photo.jpg"]
+    assert "four whole numbers" in folder.unlabelled["2__[1, 2, 3]__True.jpg"]
+    assert "no label in the file name" in folder.unlabelled["photo.jpg"]
 
 
 def test_a_folder_without_labels_is_refused(tmp_path):

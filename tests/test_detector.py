@@ -157,3 +157,9 @@ def test_package_gives_the_detector_and_stays_light() -> None:
     heavy = "import sys, maskinfer; print({'numpy', 'onnxruntime', 'PIL'} & set(sys.modules))"
     printed = subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True)
     assert printed.stdout.strip() == b"set()"
+
+
+@pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (0, 0)])
+def test_empty_image_is_told(detector: MaskDetector, size_wh: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match="image 0: an empty image"):
+        detector(Image.new("RGB", size_wh))

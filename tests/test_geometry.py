@@ -139,3 +139,19 @@ def test_no_boxes_and_uneven_lists(carry):
 @BOTH
 def test_decoding_keeps_more_detail_than_the_canvas_shows(geometry):
     assert min_decode_side(geometry) >= geometry.resize
+
+
+@pytest.mark.parametrize(
+    ("kind", "canvas", "resize"),
+    [
+        ("wobble", 32, 32),
+        ("letterbox", 32.0, 32),
+        ("letterbox", 32, "32"),
+        ("letterbox", True, True),
+        ("center_crop", 32, 31),
+        ("center_crop", 0, 31),
+    ],
+)
+def test_what_is_no_geometry_is_refused(kind, canvas, resize):
+    with pytest.raises(ValueError, match=r"geometry|canvas|resize"):
+        Geometry(kind, canvas, resize)

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -417,6 +419,58 @@ def test_a_folder_that_is_in_use_is_refused(settings):
     assert names(settings.out) == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["notes.txt", "train/.hidden", "train/mine__[1, 2, 3, 4]__True.jpg", "more/deep/a.jpg"],
+)
+def test_files_that_no_import_made_are_never_deleted(settings, name):
+    import_annotations(settings)
+    write(settings.out / name, "mine")
+    write(settings.out / "z.txt", "mine")
+    before = contents(settings.out)
+
+    with pytest.raises(UsageError) as caught:
+        import_annotations(replace(settings, overwrite=True))
+
+    assert str(caught.value) == (
+        f"{settings.out}: holds 2 files that no import made, the first: {name}; move them"
+    )
+    assert contents(settings.out) == before
+    assert names(settings.out.parent) == ["out", "src"]
+
+
+def test_an_image_that_was_given_another_label_is_never_deleted(settings):
+    import_annotations(settings)
+    (image,) = (settings.out / "train").iterdir()
+    image.rename(image.with_name(image.name.replace("False", "True")))
+
+    with pytest.raises(UsageError, match="holds 1 files that no import made"):
+        import_annotations(replace(settings, overwrite=True))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\0", b"a,b\n1,2\n"])
+def test_a_damaged_list_allows_nothing_to_be_deleted(settings, damage):
+    import_annotations(settings)
+    (settings.out / "sources.csv").write_bytes(damage)
+
+    with pytest.raises(UsageError, match="holds 2 files that no import made, the first: test/0"):
+        import_annotations(replace(settings, overwrite=True))
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_source_and_data_set_never_lie_in_one_another(settings, exists):
+    inside = settings.src / "images" / "out"
+    if exists:
+        inside.mkdir()
+
+    with pytest.raises(UsageError, match=r"lies in .*src, which holds the photos to import"):
+        import_annotations(replace(settings, out=inside))
+    with pytest.raises(UsageError, match="holds the photos to import"):
+        import_annotations(replace(settings, out=settings.src.parent / "src" / ".." / "src"))
+
+    assert names(settings.src) == ["annotations", "images", "test.txt", "train.txt"]
+
+
 def test_an_empty_folder_is_used(settings):
     settings.out.mkdir()
 
@@ -472,6 +526,32 @@ def test_a_place_that_cannot_be_written_is_one_line(settings):
 
     with pytest.raises(DatasetError, match="cannot be written"):
         import_annotations(replace(settings, out=settings.src.parent / "file" / "out"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_lists_are_text_whatever_the_names_of_photos(tmp_path):
+    name = os.fsdecode(b"caf\xe9 \r.jpg")
+    src = make_voc(tmp_path / "src", {"a.jpg": TWO_FACES, "b.jpg": []})
+    (src / "images" / "a.jpg").rename(src / "images" / name)
+    (src / "annotations" / "a.xml").rename(src / "annotations" / name.replace("jpg", "xml"))
+
+    import_annotations(ImportSettings("voc", src, tmp_path / "out"))
+
+    assert rows(tmp_path / "out" / "sources.csv")[0]["source"] == "images/caf\\xe9 \r.jpg"
+    for path in (tmp_path / "out").glob("*.csv"):
+        assert b"\r\n" not in path.read_bytes()
+    import_annotations(ImportSettings("voc", src, tmp_path / "out", overwrite=True))
+
+
+def test_names_that_no_file_can_have_are_listed(tmp_path):
+    src = make_coco(tmp_path / "src", {"a.jpg": TWO_FACES})
+    listed = json.loads((src / "coco.json").read_text())
+    listed["images"].append({"id": "x", "file_name": "\ud83d.jpg"})
+    (src / "coco.json").write_text(json.dumps(listed))
+
+    import_annotations(ImportSettings("coco", src, tmp_path / "out"))
+
+    assert r"\ud83d.jpg" in [row["source"] for row in rows(tmp_path / "out" / "skipped.csv")]
 
 
 @pytest.mark.parametrize("name", ["ü 口罩.jpg", "a__[1, 2, 3, 4]__True.jpg", "a,b'.jpg"])

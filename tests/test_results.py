@@ -10,6 +10,7 @@ from maskinfer.results import (
     Failure,
     ResultsWriter,
     Row,
+    check_file,
     check_out,
     errors_path,
     printable_name,
@@ -87,6 +88,21 @@ def test_csv_stays_utf8_where_a_file_name_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "printable"),
+    [
+        ("", ""),
+        ("größe 口罩.jpg", "größe 口罩.jpg"),
+        ("caf\udce9.jpg", r"caf\xe9.jpg"),
+        ("half \ud83d.jpg", r"half \ud83d.jpg"),
+    ],
+    ids=["empty", "text", "bytes", "half a pair"],
+)
+def test_printable_name_can_always_be_printed(name: str, printable: str) -> None:
+    assert printable_name(name) == printable
+    printable_name(name).encode()
+
+
+@pytest.mark.parametrize(
     ("out", "errors"),
     [
         ("preds.csv", "preds.errors.csv"),
@@ -150,6 +166,40 @@ def test_check_out_refuses_what_cannot_be_replaced(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             check_out(out, overwrite=overwrite)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("p.errors.csv", r"p\.errors\.csv: exists\. To replace it, add --overwrite"),
+        ("p.csv.partial", r"rows of an interrupted run; move it or add --overwrite"),
+        ("p.errors.csv.partial", r"rows of an interrupted run; move it or add --overwrite"),
+    ],
+)
+def test_check_out_refuses_to_lose_what_stands_beside(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=words):
+        check_out(tmp_path / "p.csv", overwrite=False)
+    check_out(tmp_path / "p.csv", overwrite=True)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(UsageError, match="a folder, expected a file"):
+        check_out(tmp_path / "p.csv", overwrite=True)
+
+
+def test_check_file_is_about_one_file(tmp_path: Path) -> None:
+    (tmp_path / "p.errors.csv").write_text("mine")
+    (tmp_path / "p.csv.partial").write_text("mine")
+    check_file(tmp_path / "p.csv", overwrite=False)
+    with pytest.raises(UsageError, match="exists"):
+        check_file(tmp_path / "p.errors.csv", overwrite=False)
+
+
+def test_check_out_gives_a_command_that_a_shell_takes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"Make it with: mkdir -p '.*/no dir'$"):
+        check_out(tmp_path / "no dir" / "p.csv", overwrite=False)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,18 @@ def newer_schema(model: onnx.ModelProto) -> None:
 
 def damaged_metadata(model: onnx.ModelProto) -> None:
     set_metadata(model, '{"schema": 1')
+
+
+def change_metadata(*path: str, value: object) -> Callable[[onnx.ModelProto], None]:
+    def spoil(model: onnx.ModelProto) -> None:
+        values = json.loads(METADATA.to_json())
+        inner = values
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        set_metadata(model, json.dumps(values))
+
+    return spoil
 
 
 def other_canvas(model: onnx.ModelProto) -> None:
@@ -98,6 +112,20 @@ def newer_operators(model: onnx.ModelProto) -> None:
         (no_metadata, r"no maskinfer metadata.*Run: maskinfer export"),
         (newer_schema, r"metadata schema 99.*install a newer maskinfer"),
         (damaged_metadata, r"damaged maskinfer metadata"),
+        (change_metadata("schema", value=0), r"damaged maskinfer metadata \(schema is 0"),
+        (change_metadata("schema", value=True), r"damaged maskinfer metadata \(schema is True"),
+        (change_metadata("schema", value="1"), r"damaged maskinfer metadata \(schema is '1'"),
+        (change_metadata("schema", value=1.0), r"damaged maskinfer metadata \(schema is 1\.0"),
+        (change_metadata("threshold", value="abc"), r"threshold is 'abc', expected a number in 0"),
+        (change_metadata("threshold", value=1.5), r"threshold is 1\.5, expected a number in 0"),
+        (change_metadata("threshold", value=True), r"threshold is True, expected a number in 0"),
+        (change_metadata("threshold", value=math.nan), r"threshold is nan, expected a number"),
+        (change_metadata("geometry", "kind", value="wobble"), r"geometry is 'wobble', expected"),
+        (change_metadata("geometry", "kind", value=[]), r"geometry is \[\], expected letterbox"),
+        (change_metadata("geometry", "canvas", value=32.0), r"canvas is 32\.0, expected a whole"),
+        (change_metadata("geometry", "resize", value="32"), r"resize is '32', expected a whole"),
+        (change_metadata("geometry", "canvas", value=0), r"damaged maskinfer metadata \(canvas 0"),
+        (change_metadata("geometry", value=None), r"damaged maskinfer metadata \("),
         (other_canvas, r"input 'images' is \(N, 32, 32, 3\), expected \(N, 64, 64, 3\)"),
         (fixed_batch, r"input 'images' is \(1, 32, 32, 3\), expected \(N, 32, 32, 3\)"),
         (channels_first, r"input 'images' is \(N, 3, 32, 32\), expected \(N, 32, 32, 3\)"),

@@ -4,7 +4,6 @@ Every random choice follows from the seed, the epoch and the place in the epoch,
 resumed goes on exactly as it would have, whatever the number of worker processes.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from maskinfer.dataset import Sample
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.geometry import Geometry, Placement, image_to_canvas, min_decode_side, place
 from maskinfer.images import Photo, Pixels, load_photo
+from maskinfer.lookahead import usable_cores
 
 from .detections import Targets
 from .settings import Augmentation
@@ -219,7 +219,7 @@ def loader(
         canvases,
         batch_size=batch_size,
         sampler=order,
-        num_workers=min(8, (os.cpu_count() or 1) // 2) if workers is None else workers,
+        num_workers=min(8, usable_cores() // 2) if workers is None else workers,
         collate_fn=collate,
         drop_last=whole_batches and count >= batch_size,
         pin_memory=torch.cuda.is_available(),

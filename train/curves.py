@@ -5,6 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from maskinfer.atomic import replacing
+
 from .run_folder import EpochRow
 
 _PARTS = {"train": "#4477aa", "validation": "#ccbb44", "test": "#cc3311"}
@@ -36,6 +38,5 @@ def draw_curves(history: Sequence[EpochRow], best_epoch: int, title: str, path: 
             axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    beside = path.with_name(path.name + ".partial")
-    figure.savefig(beside, format="png", dpi=110)
-    beside.replace(path)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png", dpi=110)

@@ -74,6 +74,7 @@ class TerminalDisplay:
             _EpochTimeLeft(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self.epoch, self.epochs = 0, 0
 

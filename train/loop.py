@@ -1,6 +1,7 @@
 """The training loop: one for both networks, on one process or several."""
 
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -100,15 +101,19 @@ class Trainer:
             origin = load_initial_weights(self.network, self.settings, self.display.say)
         self.network.mean.copy_(torch.tensor(self.normalisation["mean"]))
         self.network.std.copy_(torch.tensor(self.normalisation["std"]))
+        config = RunConfig(
+            self.settings,
+            origin,
+            self.normalisation,
+            self.parts.summary(),
+            self._machine(),
+            versions(),
+        )
         names: list[Any] = [None]
         if self.is_main:
             run = RunFolder.create(runs, self.settings.model, now)
             names = [str(run.path)]
-            run.write_config(
-                RunConfig(
-                    self.settings, origin, self.normalisation, self.parts.summary(), versions()
-                )
-            )
+            run.write_config(config)
             run.write_decisions(self.parts.decisions)
         run = RunFolder(Path(broadcast_object_list(names)[0]))
         self._say_parts()
@@ -127,6 +132,14 @@ class Trainer:
                 f"{run.path}: the data has changed since this run began "
                 f"({', '.join(self.settings.data)}); train anew"
             )
+        trained_by, here = config.machine, self._machine()
+        if trained_by["processes"] != here["processes"]:
+            raise RunError(
+                f"{run.path}: was trained by {trained_by['processes']} processes, got "
+                f"{here['processes']}; the order of its images hangs on that, so use as many"
+            )
+        if trained_by != here:
+            self.display.say(f"This run was begun on {trained_by}, and goes on on {here}")
         self.state = run.read_last(self.network, self.optimizer)
         self.history = run.read_history()[: self.state.epochs_done]
         self._say_parts()
@@ -151,8 +164,9 @@ class Trainer:
                     self._keep(run, row, self.accelerator.unwrap_model(model), optimizer)
         except KeyboardInterrupt as stop:
             done = self.state.epochs_done
+            path = shlex.quote(str(run.path))
             raise KeyboardInterrupt(
-                f"after epoch {done}. Go on with: maskinfer train --resume {run.path}"
+                f"after epoch {done}. Go on with: maskinfer train --resume {path}"
                 if done
                 else f"before the first epoch ended; {run.path} holds nothing to go on from"
             ) from stop
@@ -188,7 +202,18 @@ class Trainer:
         sums = np.sum(gather_object([(total, count)]), axis=0)
         return float(sums[0] / sums[1]), rate
 
+    def _machine(self) -> dict[str, Any]:
+        return {
+            "device": self.accelerator.device.type,
+            "processes": self.accelerator.num_processes,
+            "mixed_precision": self.accelerator.mixed_precision,
+        }
+
     def _measure_epoch(self, epoch: int, loss: float, rate: float, began: float) -> EpochRow:
+        if self.accelerator.num_processes > 1:
+            # Each process has batch-norm statistics of its own last step; the first one's are kept.
+            for buffer in self.network.buffers():
+                torch.distributed.broadcast(buffer, 0)
         train = self._measure("measure train", self.parts.train_sample(_TRAIN_SAMPLE))
         test = self._measure("test", self.parts.test)
         validation = (

@@ -1,6 +1,7 @@
 """The data of a run: training, validation and test samples, cleaned, and what was cleaned away."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from maskinfer.cleaning import Decision, clean
+from maskinfer.cleaning import Decision, Mode, clean
 from maskinfer.dataset import Sample, read_folder, split_folder
-from maskinfer.errors import DatasetError
+from maskinfer.errors import DatasetError, ImageError
+from maskinfer.images import load_photo
+from maskinfer.lookahead import map_ahead, usable_cores
+from maskinfer.results import printable_name
 
 # Held-out samples come in runs of consecutive names: neighbours are often crops of one photo, or
 # shots of one scene, and a validation part that shares them with training flatters the network.
@@ -50,7 +54,8 @@ class Parts:
             samples: list[Sample] = getattr(self, part)
             proper = sum(sample.proper_mask for sample in samples)
             counts[part] = {"proper": proper, "improper": len(samples) - proper}
-            digest.update("\0".join([part, *(sample.path.name for sample in samples)]).encode())
+            names = [part, *(sample.path.name for sample in samples)]
+            digest.update(os.fsencode("\0".join(names)))
         return {
             "names": self.names,
             "counts": counts,
@@ -75,10 +80,7 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     decisions: list[Decision] = []
     for folder in map(Path, data):
         for split in ("train", "test"):
-            samples, decided = clean(
-                read_folder(split_folder(folder, split)).samples,
-                "train" if split == "train" else "test",
-            )
+            samples, decided = read_part(folder, "train" if split == "train" else "test")
             decisions += decided
             if split == "train":
                 samples, part = _hold_out(samples, validation, seed)
@@ -91,6 +93,47 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
             )
     names = [Path(folder).resolve().name for folder in data]
     return Parts(kept["train"], held, kept["test"], decisions, names)
+
+
+def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
+    """One split of a data set, cleaned; each of its images has been decoded once.
+
+    An image that turned out unreadable in the midst of training would cost the epoch.
+
+    Args:
+        data: holds `train/` and `test/`.
+        split: which of them, and so by which rules it is cleaned.
+
+    Returns:
+        the samples that can be used, and a decision for each other image.
+
+    Raises:
+        DatasetError: there is no such folder, or not one labelled image in it.
+    """
+    labelled = read_folder(split_folder(data, split))
+    samples, decisions = clean(labelled.samples, split, data)
+    decisions += [
+        Decision(printable_name(f"{split}/{name}"), "dropped", why)
+        for name, why in labelled.unlabelled.items()
+    ]
+    threads = usable_cores()
+    faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
+    kept = []
+    for sample, fault in zip(samples, faults, strict=True):
+        if fault is None:
+            kept.append(sample)
+        else:
+            name = printable_name(sample.path.relative_to(data).as_posix())
+            decisions.append(Decision(name, "dropped", f"unreadable image: {fault}"))
+    return kept, decisions
+
+
+def _fault(sample: Sample) -> str | None:
+    try:
+        load_photo(sample.path, min_side=1)
+    except ImageError as error:
+        return str(error)
+    return None
 
 
 def _hold_out(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -32,7 +32,7 @@ class ResNetDetector(Network):
         box_weight: float,
     ) -> None:
         super().__init__(canvas)
-        self.resnet: ResNet = getattr(models, backbone)(weights=None)
+        self.resnet = _resnet(backbone)
         channels: int = self.resnet.fc.in_features
         self.resnet.fc = nn.Identity()
         self.logits = 1 if loss == "bce" else 2
@@ -80,6 +80,13 @@ class ResNetDetector(Network):
 
     def detect(self, canvases: Tensor) -> Detections:
         return self._detections(*self._outputs(canvases))
+
+
+def _resnet(backbone: Backbone) -> ResNet:
+    build = {"resnet18": models.resnet18, "resnet34": models.resnet34, "resnet50": models.resnet50}
+    network = build[backbone](weights=None)
+    assert isinstance(network, ResNet)
+    return network
 
 
 class PooledHead(nn.Module):

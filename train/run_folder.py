@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from maskinfer.atomic import replacing
 from maskinfer.cleaning import Decision
 from maskinfer.errors import RunError
 
@@ -92,6 +93,7 @@ class RunConfig:
         initial_weights: what it started from in fact.
         normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
         data: what the data sets held: counts by part and label, and a digest of their names.
+        machine: what trained: `device`, `processes` and the `mixed_precision` in force.
         versions: of maskinfer, torch and the rest.
     """
 
@@ -99,6 +101,7 @@ class RunConfig:
     initial_weights: str
     normalisation: dict[str, list[float]]
     data: dict[str, Any]
+    machine: dict[str, Any]
     versions: dict[str, str]
 
 
@@ -212,17 +215,26 @@ class RunFolder:
         fresh.rename(last)
         shutil.rmtree(old, ignore_errors=True)
 
+    def best_row(self) -> EpochRow:
+        """The history's row of the epoch that `best.safetensors` holds.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        path = self._last() / "state.json"
+        try:
+            best_epoch = json.loads(path.read_text(encoding="utf-8"))["best_epoch"]
+            return next(row for row in self.read_history() if row.epoch == best_epoch)
+        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            raise RunError(f"{path}: damaged ({error!r})") from error
+
     def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
         """Load what resuming needs.
 
         Raises:
             RunError: missing or damaged.
         """
-        last = self.path / "last"
-        if not last.exists() and (self.path / "last.old").exists():
-            last = self.path / "last.old"  # stopped between the two renames
-        if not last.exists():
-            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
+        last = self._last()
         _read_into(network, last / "network.safetensors")
         try:
             values = json.loads((last / "state.json").read_text(encoding="utf-8"))
@@ -235,6 +247,13 @@ class RunFolder:
             return State(**values)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{last}: damaged ({error!r})") from error
+
+    def _last(self) -> Path:
+        # Stopped between the two renames, a run has its last state under the old name.
+        for name in ("last", "last.old"):
+            if (self.path / name).is_dir():
+                return self.path / name
+        raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
 
 
 def _read_into(network: nn.Module, path: Path) -> None:
@@ -252,25 +271,21 @@ def _read_into(network: nn.Module, path: Path) -> None:
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    beside = path.with_name(path.name + ".partial")
     plain = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    save_file(plain, beside)
-    beside.replace(path)
+    with replacing(path) as beside:
+        save_file(plain, beside)
 
 
 def _write_text(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def _write_rows(path: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> None:
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    beside.replace(path)

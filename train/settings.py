@@ -3,6 +3,7 @@
 Numbers marked (report) come from the course report that this project follows.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +20,16 @@ Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["flip", "crop", "color"]
 MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
+
+_CHOICES: dict[str, Any] = {
+    "model": Model,
+    "backbone": Backbone,
+    "loss": MaskLoss,
+    "head": Head,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "mixed_precision": MixedPrecision,
+}
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,11 @@ class TrainSettings:
         """Read what `to_dict` wrote.
 
         Raises:
-            TypeError, KeyError: the values are not those of a run.
+            TypeError, KeyError, ValueError: the values are not those of a run.
         """
+        for name, choices in _CHOICES.items():
+            if values[name] not in get_args(choices):
+                raise ValueError(f"{name} is {values[name]!r}")
         geometry = Geometry(**values["geometry"])
         lists = {name: tuple(values[name]) for name in ("data", "augment")}
         return cls(**{**values, **lists, "geometry": geometry})
@@ -110,13 +124,12 @@ def recipe_settings(
     side = 224 if canvas is None else canvas
     default = TrainSettings(model, data, "default", Geometry.letterbox(side))
     if model == "fasterrcnn":
-        default = replace(default, learning_rate=3e-4, geometry=Geometry.letterbox(side))
+        default = replace(default, learning_rate=3e-4)
     if recipe == "default":
         return default
     report = replace(
         default,
         recipe="report",
-        weights="imagenet" if model == "fasterrcnn" else default.weights,
         batch_size=32,  # (report)
         optimizer="adam",  # (report)
         schedule="constant",
@@ -150,7 +163,24 @@ def check(settings: TrainSettings) -> None:
     rules = [
         (settings.epochs >= 1, f"--epochs: got {settings.epochs}, expected at least 1"),
         (settings.batch_size >= 2, f"--batch-size: got {settings.batch_size}, expected at least 2"),
-        (settings.learning_rate > 0, f"--lr: got {settings.learning_rate}, expected above 0"),
+        (
+            0 < settings.learning_rate < math.inf,
+            f"--lr: got {settings.learning_rate}, expected above 0",
+        ),
+        (
+            0 <= settings.momentum < 1,
+            f"--momentum: got {settings.momentum}, expected 0 to 1, 1 excluded",
+        ),
+        (0 <= settings.seed < 2**31, f"--seed: got {settings.seed}, expected 0 to 2147483647"),
+        (
+            settings.patience is None or settings.patience >= 1,
+            f"--patience: got {settings.patience}, expected at least 1",
+        ),
+        (
+            settings.patience is None or settings.validation > 0,
+            f"--patience {settings.patience}: stops by the validation part, and there is none; "
+            "give --validation 0.1",
+        ),
         (
             settings.geometry.canvas >= 64 and settings.geometry.canvas % 32 == 0,
             f"--canvas: got {settings.geometry.canvas}, expected a multiple of 32, at least 64",

@@ -4,7 +4,6 @@ The label is computed from the geometry that is drawn, so it is exact. `Scene` s
 image; `draw_scene` paints it. Needs numpy and Pillow only.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from maskinfer.atomic import replacing
 from maskinfer.dataset import list_images
 from maskinfer.errors import UsageError
 from maskinfer.labels import BoxXywh, Label, format_name, is_labelled
@@ -24,6 +24,8 @@ from .synthetic_photo import develop, draw_background
 
 MIN_SIZE_PX = 64
 _SUPERSAMPLING = 2
+# A name alone does not tell: real photos are labelled in the same way.
+_MARK = b"drawn by maskinfer synth"
 
 
 @dataclass(frozen=True)
@@ -145,27 +147,29 @@ def write_samples(
     Args:
         folder: where to.
         settings: what to draw.
-        overwrite: delete the labelled images that the folder holds, and no other file.
+        overwrite: replace what this function drew into the folder before, which its JPEG comment
+            says; the earlier images go when the new ones are written, and no other file does.
         on_progress: called after each image with the number written so far.
 
     Raises:
-        UsageError: the folder holds images and `overwrite` is not given, or it cannot be made.
+        UsageError: the folder holds images and `overwrite` is not given, or it holds labelled
+            images from elsewhere, or it cannot be made.
     """
-    _clear(folder, overwrite)
+    earlier = _prepare(folder, overwrite)
     for index in range(settings.count):
         scene = random_scene(settings.seed, index, settings.size_px)
-        buffer = io.BytesIO()
-        draw_scene(scene).save(buffer, "JPEG", quality=scene.jpeg_quality)
         name = format_name(Label(f"{index:06d}", scene.box_xywh, scene.proper_mask))
-        # Written beside and renamed: an interrupted run leaves no half of an image.
-        partial = folder / f".{index:06d}.partial"
-        partial.write_bytes(buffer.getvalue())
-        partial.replace(folder / name)
+        with replacing(folder / name) as beside:
+            draw_scene(scene).save(beside, "JPEG", quality=scene.jpeg_quality, comment=_MARK)
+        earlier.discard(name)
         if on_progress is not None:
             on_progress(index + 1)
+    for name in earlier:
+        (folder / name).unlink()
 
 
-def _clear(folder: Path, overwrite: bool) -> None:
+def _prepare(folder: Path, overwrite: bool) -> set[str]:
+    """Make the folder; return the names of the images in it that may be replaced."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -176,11 +180,24 @@ def _clear(folder: Path, overwrite: bool) -> None:
     if images and not overwrite:
         raise UsageError(
             f"{folder}: holds images already, {len(images)} of them, expected none. "
-            "Name another folder, or add --overwrite to replace the labelled ones"
+            "Name another folder, or add --overwrite to replace what synth drew"
         )
-    for name in images:
-        if is_labelled(folder / name):
-            (folder / name).unlink()
+    labelled = [name for name in images if is_labelled(folder / name)]
+    others = [name for name in labelled if not _is_drawn(folder / name)]
+    if others:
+        raise UsageError(
+            f"{folder}: holds {len(others)} labelled images that synth did not draw, the first: "
+            f"{others[0]}. Name another folder"
+        )
+    return set(labelled)
+
+
+def _is_drawn(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.info.get("comment") == _MARK
+    except Exception:  # decoders raise whatever a damaged file leads them to
+        return False
 
 
 def _random_pose(rng: np.random.Generator, height_px: float) -> Pose:

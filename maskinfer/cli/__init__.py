@@ -1,13 +1,18 @@
 """The command line: one module a command, each parsing, calling one function, and printing."""
 
+import os
+import re
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
+from PIL import Image
 from typer.core import TyperGroup
 
 from maskinfer import __version__
-from maskinfer.errors import MaskinferError
+from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.images import MAX_PIXELS
 
 from . import evaluate, export, importing, predict, synth, train
 from .console import say
@@ -74,17 +79,56 @@ def root(
     """Find the one face in a photo and say whether its mask is worn properly."""
 
 
+def _take_debug() -> bool:
+    """Take `--debug` out of the arguments, wherever a user put it."""
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options = [argument for argument in sys.argv[:end] if argument != "--debug"]
+    debug = len(options) < end
+    sys.argv = options + sys.argv[end:]
+    return debug
+
+
+def _check_arguments() -> None:
+    """Refuse an argument or a value that is empty, which as a path would be the current folder.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
+        raise UsageError("an empty argument, expected a value; is a variable of the shell not set?")
+
+
+def _settle_pillow() -> None:
+    """Make Pillow silent and take photos up to our limit; this process is ours alone.
+
+    Photos past our limit and damaged pixels are reported; of damaged EXIF blocks users need not
+    hear, as the pixels are fine.
+    """
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
 def main() -> None:
     """Run the command line; turn what a user can mend into one line and an exit code."""
+    debug = _take_debug()
+    _settle_pillow()
     try:
+        _check_arguments()
         app()
     except MaskinferError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
         say(f"error: {error}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        file = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        say(f"error: {file}{error.strerror or error}")
+        sys.exit(1)
     except ModuleNotFoundError as error:
-        if "--debug" in sys.argv or error.name not in _TRAIN_ONLY:
+        if debug or error.name not in _TRAIN_ONLY:
             raise
         say(
             f"error: {error.name} is not installed; training and exporting need maskinfer's "

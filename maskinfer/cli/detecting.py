@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskinfer.detector import MaskDetector
+from maskinfer.results import printable_name
 from maskinfer.runtime import Provider, Session
 
 from .console import err, say
@@ -68,8 +69,8 @@ def figures_table() -> Table:
 
 
 def add_figure(table: Table, name: str, value: object) -> None:
-    """Add a line; the value is taken as it is, without markup."""
-    table.add_row(name, Text(str(value)))
+    """Add a line; the value is taken as it is, without markup, and made printable."""
+    table.add_row(name, Text(printable_name(str(value))))
 
 
 def percent(share: float | None) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from maskinfer.detector import MaskDetector
 from maskinfer.evaluation import EvaluateSettings, Evaluation, choose_data, evaluate_folder
 from maskinfer.metrics import Confusion
-from maskinfer.results import check_out, write_text
+from maskinfer.results import check_file, write_text
 
 from . import detecting, options
 from .console import err, say
@@ -54,7 +54,7 @@ def evaluate(
     settings = EvaluateSettings(data, model, provider, batch_size, json_file, overwrite)
     to_stdout = settings.json == _STDOUT
     if settings.json is not None and not to_stdout:
-        check_out(settings.json, overwrite=settings.overwrite)
+        check_file(settings.json, overwrite=settings.overwrite)
     folder = choose_data(settings.data)
     detector = detecting.open_detector(settings.model, settings.provider, settings.batch_size)
     with detecting.progress_bar("evaluating") as show:

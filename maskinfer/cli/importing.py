@@ -53,7 +53,8 @@ def import_(
 
     Beside train/ and test/, DIR gets sources.csv (which photo each image came from), repaired.csv
     (boxes that reached past their photo and were clipped) and skipped.csv (photos and faces left
-    out, each with the reason). --overwrite replaces what an earlier import made, nothing else.
+    out, each with the reason). --overwrite replaces what an earlier import made, and refuses where
+    DIR holds any other file.
 
     Exit code 0: done; 1: nothing could be imported; 2: wrong usage; 3: done, but some photos could
     not be read.

@@ -14,7 +14,11 @@ def synth(
         int, typer.Option(min=64, max=2048, help="The images' longer side, in pixels.")
     ] = 224,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the labelled images that DIR holds.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace what synth drew into DIR; refused where DIR holds other labelled images.",
+        ),
     ] = False,
 ) -> None:
     """Draw labelled sample images: faces with masks worn properly, wrongly, and not at all."""

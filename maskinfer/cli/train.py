@@ -1,5 +1,6 @@
 """`maskinfer train`."""
 
+import shlex
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from maskinfer.dataset import SAMPLE_IMAGES
 from maskinfer.errors import UsageError
 from maskinfer.train.settings import (
     Backbone,
@@ -29,10 +31,10 @@ class Augmentation(StrEnum):
 
 _TRAINING = "Training"
 _DATA = "Data"
-_SAMPLES = Path("sample_images")
 
 
 def train(
+    context: typer.Context,
     model: Annotated[Model, typer.Option(help="Which network.")] = "resnet",
     data: Annotated[
         list[Path] | None,
@@ -56,7 +58,14 @@ def train(
             show_default="imagenet if it can be fetched, else none",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the training images. With --resume, the new number: the cosine "
+            "schedule is stretched to it.",
+            show_default="30",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step, over all processes.", show_default="32")
     ] = None,
@@ -141,7 +150,7 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Go on with an interrupted run; only --epochs may be changed."
+            metavar="RUN", help="Go on with an interrupted run; no other option but --epochs."
         ),
     ] = None,
 ) -> None:
@@ -177,24 +186,35 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     display = display_for(err)
     if resume is not None:
-        others = [*given, *(["data"] if data else []), *(["canvas"] if canvas else [])]
-        if set(others) - {"epochs"}:
-            raise UsageError(
-                "--resume goes on as the run was told: got also "
-                f"{', '.join(sorted(set(others) - {'epochs'}))}, expected at most --epochs"
-            )
+        _refuse_changes(context)
         run = loop.resume(RunFolder(resume), epochs, display)
     else:
         settings = recipe_settings(model, recipe, _data_folders(data), canvas)
         settings = replace(settings, **given)
         run = loop.train(settings, runs, datetime.now(), display)
-    display.say(f"Done: {run.path}. Next: maskinfer export {run.path}")
+    display.say(f"Done: {run.path}. Next: maskinfer export {shlex.quote(str(run.path))}")
+
+
+def _refuse_changes(context: typer.Context) -> None:
+    """A run goes on as it was told: but for --epochs, no option may be given with --resume."""
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and parameter.name not in ("resume", "epochs")
+        and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageError(
+            f"--resume goes on as the run was told: got {', '.join(given)}, expected no other "
+            "option than --epochs"
+        )
 
 
 def _data_folders(data: list[Path] | None) -> tuple[str, ...]:
     """Where the data is: as named, else the sample images of a clone."""
     if data:
         return tuple(str(folder.resolve()) for folder in data)
-    if not _SAMPLES.is_dir():
+    if not SAMPLE_IMAGES.is_dir():
         raise UsageError("no data set: name a folder that holds train/ and test/ with --data DIR")
-    return (str(_SAMPLES.resolve()),)
+    return (str(SAMPLE_IMAGES.resolve()),)

@@ -111,3 +111,14 @@ def test_evaluate_fails_an_image_that_breaks_while_decoding(
     (failure,) = json.loads(done.stdout)["failures"]
     assert failure["filename"] == broken.name
     assert "truncated" in failure["error"]
+
+
+def test_evaluate_names_images_by_their_path_from_the_folder(
+    data: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    (data / "test" / "sub").mkdir()
+    draw_photo().save(data / "test" / "sub" / "4__[32, 32, 99, 99]__True.png")
+    done = run_cli("evaluate", data, "--model", tiny_model, "--json", "-")
+    names = [decision["filename"] for decision in json.loads(done.stdout)["decisions"]]
+    assert "4__[32, 32, 99, 99]__True.png" in names
+    assert "sub/4__[32, 32, 99, 99]__True.png" in names

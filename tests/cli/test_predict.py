@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 from tiny_model import draw_photo
 
+from maskinfer.errors import MaskinferError
 from maskinfer.results import read_predictions
+from maskinfer.runtime import Session
 
 BOX = (16, 8, 24, 32)
 
@@ -214,6 +217,14 @@ def test_predict_overwrite_leaves_nothing_of_the_earlier_run(folder: Path, run_c
     assert not Path("preds.errors.csv").exists()
 
 
+def errors_exist(folder: Path) -> None:
+    Path("preds.errors.csv").write_text("mine")
+
+
+def partial_exists(folder: Path) -> None:
+    Path("preds.csv.partial").write_text("mine")
+
+
 def no_photo(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
@@ -252,7 +263,19 @@ def nothing(folder: Path) -> None: ...
             "a folder, expected a file",
             id="out is a folder",
         ),
+        pytest.param(
+            errors_exist, ["photos", "--out", "preds.csv"], 2, "--overwrite", id="errors exist"
+        ),
+        pytest.param(
+            partial_exists,
+            ["photos", "--out", "preds.csv"],
+            2,
+            "preds.csv.partial: holds rows of an interrupted run",
+            id="partial exists",
+        ),
         pytest.param(nothing, ["photos", "--out", "no/p.csv"], 2, "mkdir -p no", id="no parent"),
+        pytest.param(nothing, ["", "--out", "p.csv"], 2, "an empty argument", id="empty path"),
+        pytest.param(nothing, ["photos", "--out="], 2, "an empty argument", id="empty option"),
         pytest.param(
             nothing,
             ["photos", "--out", "p.csv", "--model", "no.onnx"],
@@ -261,7 +284,11 @@ def nothing(folder: Path) -> None: ...
             id="no such model",
         ),
         pytest.param(
-            damaged_model, ["photos", "--out", "p.csv"], 1, "models/tiny.onnx: damaged", id="model"
+            damaged_model,
+            ["photos", "--out", "p.csv"],
+            1,
+            "(the newest under models/; choose another with --model FILE)",
+            id="model",
         ),
         pytest.param(
             nothing,
@@ -306,6 +333,55 @@ def test_predict_refuses_a_folder_that_cannot_be_written(folder: Path, run_cli: 
 def test_debug_shows_the_traceback(folder: Path, run_process: Any) -> None:
     done = run_process("predict", "nowhere", "--out", "p.csv")
     assert (done.code, done.stderr) == (2, "error: nowhere: no such folder or image\n")
-    done = run_process("--debug", "predict", "nowhere", "--out", "p.csv")
+    for arguments in (["--debug", "predict", "nowhere"], ["predict", "--debug", "nowhere"]):
+        done = run_process(*arguments, "--out", "p.csv")
+        assert done.code == 1
+        assert "Traceback" in done.stderr
+        assert done.stderr.endswith("UsageError: nowhere: no such folder or image\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_predict_prints_names_that_are_not_utf8(folder: Path, run_process: Any) -> None:
+    draw_photo().save(folder / "a.png")
+    (folder / "b.png").write_text("not an image")
+    out = os.fsdecode(b"lat\xff")
+    Path(out).mkdir()
+    done = run_process("predict", folder, "--out", f"{out}/o.csv", env={"LC_ALL": "C.UTF-8"})
+    assert done.code == 3, done.stderr
+    assert r"lat\xff/o.csv" in done.stdout
+    assert r"Why is in lat\xff/o.errors.csv" in done.stderr
+    done = run_process("predict", out + "/none", "--out", "p.csv", env={"LC_ALL": "C.UTF-8"})
+    assert (done.code, done.stderr) == (2, "error: lat\\xff/none: no such folder or image\n")
+
+
+def test_predict_says_what_is_kept_when_the_model_fails_on_the_way(
+    folder: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        draw_photo().save(folder / f"{name}.png")
+    run, runs = Session.run, []
+
+    def run_once(self: Session, canvases: Any) -> Any:
+        runs.append(len(canvases))
+        if len(runs) > 1:
+            raise MaskinferError("tiny.onnx: failed on cpu. Try a smaller --batch-size")
+        return run(self, canvases)
+
+    monkeypatch.setattr(Session, "run", run_once)
+    done = run_cli("predict", folder, "--out", "preds.csv", "--batch-size", 2)
     assert done.code == 1
-    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: tiny.onnx: failed on cpu. Try a smaller --batch-size; "
+        "2 of 3 images are done, kept in preds.csv.partial"
+    )
+    assert len(read_predictions(Path("preds.csv.partial"))) == 2
+    assert not Path("preds.csv").exists()
+
+
+def test_a_chosen_model_is_not_called_the_newest(folder: Path, run_cli: Any) -> None:
+    damaged_model(folder)
+    draw_photo().save(folder / "a.png")
+    done = run_cli("predict", folder, "--out", "p.csv", "--model", "models/tiny.onnx")
+    assert done.stderr == (
+        "error: models/tiny.onnx: damaged, or not an ONNX file. Run: maskinfer export\n"
+    )

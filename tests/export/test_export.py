@@ -230,6 +230,7 @@ def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder
     for out, complaint in (
         (tmp_path / "model.bin", "ends in .onnx"),
         (tmp_path / "nowhere" / "model.onnx", "is no folder"),
+        (tmp_path, "expected a file name"),
     ):
         with pytest.raises(UsageError, match=complaint):
             job.export(runs["resnet"], ExportSettings(out=out))
@@ -238,6 +239,28 @@ def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder
 def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path):
     with pytest.raises(DatasetError, match="name some with --data DIR"):
         job.export(runs["resnet"], ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone"))
+
+
+def test_unreadable_test_image_does_not_block_an_export(
+    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path
+):
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    truncated = min((data / "test").iterdir())
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    done = job.export(runs["resnet"], ExportSettings(out=tmp_path / "model.onnx", data=data))
+    assert done.parity.images == 10
+
+
+def test_models_folder_that_is_a_file_is_one_line(
+    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").write_text("not a folder")
+    done = run_cli("export", runs["resnet"].path)
+    assert done.code in (1, 2)
+    assert done.stderr.strip().startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_unknown_run_is_refused(tmp_path: Path, run_cli, monkeypatch: pytest.MonkeyPatch):

@@ -45,7 +45,7 @@ def test_synth_image_does_not_depend_on_count(tmp_path: Path) -> None:
 def test_synth_names_carry_the_label(tmp_path: Path) -> None:
     written(tmp_path, 6, 3)
     folder = read_folder(tmp_path)
-    assert folder.unlabelled == []
+    assert folder.unlabelled == {}
     for index, sample in enumerate(folder.samples):
         image, box_xywh, proper_mask = draw_sample(3, index, 96)
         assert (sample.box_xywh, sample.proper_mask) == (box_xywh, proper_mask)
@@ -131,6 +131,55 @@ def test_write_samples_overwrite_deletes_labelled_images_only(tmp_path: Path) ->
     assert len(read_folder(tmp_path).samples) == 2
     assert (tmp_path / "holiday.jpg").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "like", ["000190__[70, 83, 100, 102]__True.jpg", "a__[1, 2, 3, 4]__True.png"]
+)
+def test_write_samples_overwrite_refuses_images_that_others_labelled(
+    tmp_path: Path, like: str
+) -> None:
+    written(tmp_path, 2, 0)
+    Image.new("RGB", (8, 8)).save(tmp_path / like)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match=r"holds 1 labelled images .* did not draw, the first: "):
+        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96), overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
+    tmp_path: Path,
+) -> None:
+    before = written(tmp_path, 3, 0)
+
+    def stop(written: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_samples(
+            tmp_path,
+            SynthSettings(count=2, seed=1, size_px=96),
+            overwrite=True,
+            on_progress=stop,
+        )
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.items() <= after.items()
+    assert len(after) == 4
+    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_write_samples_leaves_no_half_of_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Image.Image, path: Path, *_: object, **__: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(OSError, match="No space left"):
+        write_samples(tmp_path, SynthSettings(count=1, seed=0, size_px=96))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("inside", [".", "deeper"])

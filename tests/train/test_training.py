@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -16,6 +18,9 @@ from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.labels import Label, format_name
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
+from maskinfer.train.measuring import measure_samples
+from maskinfer.train.networks import build
+from maskinfer.train.parts import read_part
 from maskinfer.train.run_folder import RunFolder
 from maskinfer.train.settings import Model, TrainSettings, check, recipe_settings
 
@@ -110,8 +115,6 @@ def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(drawn: Path
 
 
 def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
-    import shutil
-
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Silent())
@@ -124,6 +127,7 @@ def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
     ("name", "content"),
     [
         pytest.param("config.json", "{", id="config"),
+        pytest.param("config.json", '{"settings": {"model": "vgg"}}', id="model"),
         pytest.param("history.csv", "epoch\nx\n", id="history"),
         pytest.param("last/state.json", "[]", id="state"),
         pytest.param("last/network.safetensors", "short", id="network"),
@@ -143,7 +147,7 @@ def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed
         for index, box in enumerate([(5, 5, 20, 20)] * 8 + [(-3, 5, 20, 20), (50, 5, 20, 20)]):
             name = format_name(Label(f"{index}", box, index % 2 == 0), ".png")
             Image.effect_noise((64, 64), 50).convert("RGB").save(folder / name)
-    settings = _settings(tmp_path / "data", epochs=1, validation=0.0)
+    settings = _settings(tmp_path / "data", epochs=1, validation=0.0, patience=None)
     run = loop.train(settings, tmp_path / "runs", NOW, Silent())
 
     counts = run.read_config().data["counts"]
@@ -154,8 +158,36 @@ def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed
     assert actions == ["dropped", "dropped", "repaired", "repaired"]
 
 
+def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(drawn: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    for split in ("train", "test"):
+        truncated = min((data / split).iterdir())
+        truncated.write_bytes(truncated.read_bytes()[:-200])
+        (data / split / "no label.jpg").write_bytes(b"")
+        (data / split / "7__[1, 2, 3]__True.jpg").write_bytes(b"")
+    run = loop.train(_settings(data, epochs=1, workers=1), tmp_path / "runs", NOW, Silent())
+
+    with (run.path / "cleaning.csv").open(newline="") as file:
+        rows = [(row["filename"], row["action"], row["reason"]) for row in csv.DictReader(file)]
+    assert len(rows) == 6
+    for split in ("train", "test"):
+        assert (f"{split}/no label.jpg", "dropped") in [row[:2] for row in rows]
+        assert any(row[0].startswith(f"{split}/000000__") and "truncated" in row[2] for row in rows)
+
+
+def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    odd = os.fsencode(data / "train") + b"/x\xff__[500, 5, 5, 5]__True.jpg"
+    Path(os.fsdecode(odd)).write_bytes(min((data / "train").iterdir()).read_bytes())
+    run = loop.train(_settings(data, epochs=1), tmp_path / "runs", NOW, Silent())
+    assert "x\\xff__" in (run.path / "cleaning.csv").read_text(encoding="utf-8")
+
+
 def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path):
-    run = loop.train(_settings(drawn, validation=0.0), tmp_path, NOW, Silent())
+    settings = _settings(drawn, validation=0.0, patience=None)
+    run = loop.train(settings, tmp_path, NOW, Silent())
     best, last = (
         load_file(run.path / name) for name in ("best.safetensors", "last/network.safetensors")
     )
@@ -228,8 +260,27 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     runs = list((tmp_path / "runs").iterdir())
     assert len(runs) == 1
-    assert len(RunFolder(runs[0]).read_history()) == 2
+    run = RunFolder(runs[0])
+    assert len(run.read_history()) == 2
     assert done.stderr.count("Done:") == 1
+
+    # What the two measured together is what the weights that were kept measure in one process.
+    settings = run.read_config().settings
+    network = build(settings)
+    run.read_best(network)
+    samples, _ = read_part(drawn, "test")
+    figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
+    assert run.best_row().test_loss == pytest.approx(figures.loss, abs=1e-5)
+    assert run.best_row().test_iou == pytest.approx(figures.iou, abs=1e-5)
+
+    with pytest.raises(RunError, match="was trained by 2 processes, got 1"):
+        loop.resume(run, 3, Silent())
+
+
+def test_resume_refuses_other_options_by_their_names(drawn: Path, tmp_path: Path, run_cli):
+    done = run_cli("train", "--resume", tmp_path, "--model", "fasterrcnn", "--lr", 1, "--epochs", 2)
+    assert done.code == 2
+    assert "got --model, --lr, expected no other option than --epochs" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -238,6 +289,14 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
         pytest.param({"epochs": 0}, "--epochs: got 0", id="epochs"),
         pytest.param({"batch_size": 1}, "--batch-size: got 1", id="batch"),
         pytest.param({"learning_rate": -1.0}, "--lr: got -1.0", id="lr"),
+        pytest.param({"learning_rate": float("inf")}, "--lr: got inf", id="lr-infinite"),
+        pytest.param({"momentum": -3.0}, "--momentum: got -3.0", id="momentum"),
+        pytest.param({"seed": -1}, "--seed: got -1", id="seed"),
+        pytest.param({"seed": 10**20}, "--seed: got 1000", id="seed-large"),
+        pytest.param({"patience": 0}, "--patience: got 0", id="patience"),
+        pytest.param(
+            {"validation": 0.0, "patience": 3}, "there is none", id="patience-without-validation"
+        ),
         pytest.param({"validation": 0.95}, "--validation: got 0.95", id="validation"),
         pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
         pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),

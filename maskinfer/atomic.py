@@ -1,0 +1,29 @@
+"""Write beside, then rename: whoever looks at a file finds the old one or the new one, whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to: renamed to `path` when the block ends, removed where it fails.
+
+    Args:
+        path: the file to make or to replace, in a folder that exists.
+
+    Yields:
+        `path` with `.partial` behind its name, so that the rename stays within one file system.
+
+    Raises:
+        OSError: what the block raises, or the file cannot be renamed.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        # What stopped the writing is what the caller should hear of.
+        with suppress(OSError):
+            partial.unlink()
+        raise
