@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
-from torchvision.models import ResNet
 
 from .detections import Detections, Losses, Network, Targets
 from .settings import Backbone, Head, MaskLoss
@@ -32,7 +31,7 @@ class ResNetDetector(Network):
         box_weight: float,
     ) -> None:
         super().__init__(canvas)
-        self.resnet = _resnet(backbone)
+        self.resnet = getattr(models, backbone)(weights=None)
         channels: int = self.resnet.fc.in_features
         self.resnet.fc = nn.Identity()
         self.logits = 1 if loss == "bce" else 2
@@ -45,7 +44,8 @@ class ResNetDetector(Network):
 
     @property
     def trunk(self) -> nn.Module:
-        return self.resnet
+        trunk: nn.Module = self.resnet
+        return trunk
 
     def _outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, 4) as xywh in units of the canvas, mask logits (B, 1 or 2), score (B,)."""
@@ -80,13 +80,6 @@ class ResNetDetector(Network):
 
     def detect(self, canvases: Tensor) -> Detections:
         return self._detections(*self._outputs(canvases))
-
-
-def _resnet(backbone: Backbone) -> ResNet:
-    build = {"resnet18": models.resnet18, "resnet34": models.resnet34, "resnet50": models.resnet50}
-    network = build[backbone](weights=None)
-    assert isinstance(network, ResNet)
-    return network
 
 
 class PooledHead(nn.Module):
