@@ -49,6 +49,7 @@ def main(
         backbone=backbone,
         weights="none",
         epochs=epochs,
+        batch_size=16,  # 1,000 images are few: more steps
         augment=("crop", "color"),
         mixed_precision=mixed_precision,
         patience=None,

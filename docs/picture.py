@@ -36,7 +36,7 @@ def main() -> None:
         sheet.paste(photo, (left, top))
         words = f"{'proper' if found.proper_mask else 'improper'} {found.probability:.2f}"
         draw.text((left, top + TILE + 2), words, fill=color, font=font)
-    sheet.save(root / "docs" / "predictions.png", optimize=True)
+    sheet.quantize(192).save(root / "docs" / "predictions.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ from .run_folder import EpochRow, RunConfig, RunFolder, State
 from .settings import TrainSettings, check
 from .versions import versions
 
-# Training figures are measured on a fixed sample of at most this many training images.
+# Training figures are measured on as many training images as there are test images, but no more
+# than this, always the same ones.
 _TRAIN_SAMPLE = 256
 _WARM_UP = 0.03  # share of the steps
 
@@ -214,7 +215,9 @@ class Trainer:
             # Each process has batch-norm statistics of its own last step; the first one's are kept.
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
-        train = self._measure("measure train", self.parts.train_sample(_TRAIN_SAMPLE))
+        train = self._measure(
+            "measure train", self.parts.train_sample(min(_TRAIN_SAMPLE, len(self.parts.test)))
+        )
         test = self._measure("test", self.parts.test)
         validation = (
             self._measure("validation", self.parts.validation) if self.parts.validation else None
