@@ -14,6 +14,7 @@ from PIL import Image
 from tiny_model import write_model
 
 from maskinfer.cli import main
+from maskinfer.train.synthetic import SynthSettings, write_samples
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -42,6 +43,15 @@ RunCli = Callable[..., Finished]
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model file of `tiny_model.py`, letterbox, canvas 32."""
     return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 24 training and 11 test images."""
+    folder = tmp_path_factory.mktemp("drawn data")
+    write_samples(folder / "train", SynthSettings(count=24, seed=1, size_px=96))
+    write_samples(folder / "test", SynthSettings(count=11, seed=2, size_px=96))
+    return folder
 
 
 @pytest.fixture

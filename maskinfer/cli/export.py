@@ -13,7 +13,7 @@ _DEFAULTS = ExportSettings()
 def export(
     run: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="A run folder.", show_default="the newest one"),
+        typer.Argument(metavar="RUN", help="A run folder.", show_default="the newest one"),
     ] = None,
     out: Annotated[
         Path | None,

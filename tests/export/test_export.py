@@ -22,18 +22,9 @@ from maskinfer.train.display import Silent
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
 from maskinfer.train.settings import Model, recipe_settings
-from maskinfer.train.synthetic import SynthSettings, write_samples
 
 # Operators whose output's shape hangs on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn data")
-    write_samples(folder / "train", SynthSettings(count=24, seed=1, size_px=96))
-    write_samples(folder / "test", SynthSettings(count=11, seed=2, size_px=96))
-    return folder
 
 
 def _train(model: Model, data: Path, runs: Path) -> RunFolder:
