@@ -11,23 +11,17 @@ set is built beside its place and moved there when it is complete.
 """
 
 import csv
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
-from .annotations import (
-    AnnotatedImage,
-    Skipped,
-    read_split_lists,
-    split_key,
-)
+from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold
 from .coco import read_coco
 from .dataset import IMAGE_SUFFIXES
@@ -36,6 +30,7 @@ from .faces import choose_face, crop_around, fit_box
 from .images import load_photo
 from .labels import BoxXywh, Label, format_name
 from .results import csv_line
+from .splits import assign_splits
 from .voc import read_voc
 from .yolo import read_yolo
 
@@ -237,44 +232,11 @@ def _read(
             f"{settings.src}: unknown class {names}. Say what each means with --proper NAME, "
             "--improper NAME or --ignore NAME"
         )
-    return _split(sorted(images, key=lambda image: image.source), settings, report)
-
-
-def _split(
-    images: list[AnnotatedImage], settings: ImportSettings, report: ImportReport
-) -> list[AnnotatedImage]:
-    """Give every image the split `train` or `test`."""
-    lists = read_split_lists(settings.src)
-    if lists:
-        images = [replace(image, split=lists.get(split_key(image.source))) for image in images]
-    named = {image.split for image in images if image.split is not None}
-    if named:
-        report.skipped.extend(
-            Skipped(image.source, "in no split that the source names")
-            for image in images
-            if image.split is None
-        )
-        images = [image for image in images if image.split is not None]
-    if named <= {"train"}:
-        report.held_out = True
-        return _hold_out(images, settings.test_fraction)
-    val_is: Literal["train", "test"] = "train" if "test" in named else "test"
-    return [replace(image, split=val_is) if image.split == "val" else image for image in images]
-
-
-def _hold_out(images: list[AnnotatedImage], fraction: float) -> list[AnnotatedImage]:
-    """Draw the test set by a hash of the file name: the same photos each time, on every machine."""
-
-    def draw(image: AnnotatedImage) -> float:  # range [0, 1)
-        name = image.path.name.encode(errors="surrogateescape")
-        return int.from_bytes(hashlib.sha256(name).digest()[:6], "big") / 2**48
-
-    # One photo at the least, where there are two.
-    least = min((draw(image) for image in images), default=0.0) if len(images) > 1 else -1.0
-    return [
-        replace(image, split="test" if draw(image) < fraction or draw(image) == least else "train")
-        for image in images
-    ]
+    images.sort(key=lambda image: image.source)
+    assigned = assign_splits(images, settings.src, settings.test_fraction)
+    report.skipped.extend(assigned.skipped)
+    report.held_out = assigned.held_out
+    return assigned.images
 
 
 def _write_image(

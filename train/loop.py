@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Optimizer
 
 from maskinfer.dataset import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
@@ -26,10 +25,11 @@ from .batches import (
     measure_normalisation,
 )
 from .curves import draw_curves
-from .detections import Losses, Network
+from .detections import Losses
 from .display import Display
 from .measuring import Figures, measure_samples, to_device, total_loss
 from .networks import build, load_initial_weights
+from .optimization import build_accelerator, build_optimizer, learning_rate
 from .parts import read_parts
 from .run_folder import EpochRow, RunConfig, RunFolder, State
 from .settings import TrainSettings, check
@@ -38,7 +38,6 @@ from .versions import versions
 # Training figures are measured on as many training images as there are test images, but no more
 # than this, always the same ones.
 _TRAIN_SAMPLE = 256
-_WARM_UP = 0.03  # share of the steps
 
 
 class Trainer:
@@ -52,7 +51,7 @@ class Trainer:
         """
         check(settings)
         self.settings = settings
-        self.accelerator = _accelerator(settings)
+        self.accelerator = build_accelerator(settings)
         processes = self.accelerator.num_processes
         if settings.batch_size % processes:
             raise UsageError(
@@ -69,7 +68,7 @@ class Trainer:
         self.network.mean.copy_(torch.tensor(mean))
         self.network.std.copy_(torch.tensor(std))
 
-        self.optimizer: Optimizer = _optimizer(settings, self.network)
+        self.optimizer: Optimizer = build_optimizer(settings, self.network)
         self.order = EpochOrder(
             np.array([sample.proper_mask for sample in self.parts.train]),
             settings.balance,
@@ -183,7 +182,9 @@ class Trainer:
         self.display.begin("train", self.steps)
         total, count, rate = 0.0, 0, 0.0
         for step, batch in enumerate(self.train_batches):
-            rate = self._rate((epoch - 1) * self.steps + step)
+            rate = learning_rate(
+                settings, (epoch - 1) * self.steps + step, self.steps * settings.epochs
+            )
             for group in optimizer.param_groups:
                 group["lr"] = rate
             canvases, targets = to_device(batch, self.accelerator)
@@ -280,17 +281,6 @@ class Trainer:
             )
         return stuck
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0 over the whole run."""
-        peak = self.settings.learning_rate
-        if self.settings.schedule == "constant":
-            return peak
-        total = self.steps * self.settings.epochs
-        warm_up = max(1, round(_WARM_UP * total))
-        if step < warm_up:
-            return peak * (step + 1) / warm_up
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
-
     def _say_parts(self) -> None:
         dropped = len(self.parts.decisions)
         self.display.say(
@@ -340,23 +330,6 @@ def resume(run: RunFolder, epochs: int | None, display: Display) -> RunFolder:
         run.write_config(replace(config, settings=settings))
     trainer.fit(run)
     return run
-
-
-def _accelerator(settings: TrainSettings) -> Accelerator:
-    precision: str = settings.mixed_precision
-    if precision == "auto":
-        precision = "no"
-        if torch.cuda.is_available():
-            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise UsageError("--mixed-precision fp16: there is no CUDA device; use bf16 or no")
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
-
-
-def _optimizer(settings: TrainSettings, network: Network) -> Optimizer:
-    if settings.optimizer == "sgd":
-        return SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
-    return Adam(network.parameters(), lr=settings.learning_rate)
 
 
 def _not_finite(losses: Losses, batch: Batch, rate: float) -> str:

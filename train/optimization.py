@@ -1,0 +1,54 @@
+"""What moves the weights: device and precision, optimizer, learning rate."""
+
+import math
+
+import torch
+from accelerate import Accelerator
+from torch.optim import SGD, Adam, Optimizer
+
+from maskinfer.errors import UsageError
+
+from .detections import Network
+from .settings import TrainSettings
+
+_WARM_UP = 0.03  # share of the steps
+
+
+def build_accelerator(settings: TrainSettings) -> Accelerator:
+    """CUDA where there is one, else the CPU, in the precision that settings name.
+
+    Raises:
+        UsageError: FP16 without CUDA.
+    """
+    precision: str = settings.mixed_precision
+    if precision == "auto":
+        precision = "no"
+        if torch.cuda.is_available():
+            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise UsageError("--mixed-precision fp16: there is no CUDA device; use bf16 or no")
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+
+
+def build_optimizer(settings: TrainSettings, network: Network) -> Optimizer:
+    """Adam, or SGD with momentum, over all of a network's weights."""
+    if settings.optimizer == "sgd":
+        return SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    return Adam(network.parameters(), lr=settings.learning_rate)
+
+
+def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
+    """The learning rate of a step.
+
+    Args:
+        settings: `learning_rate` at its highest, and the `schedule`.
+        step: counted from 0 over the whole run.
+        steps: of the whole run.
+    """
+    peak = settings.learning_rate
+    if settings.schedule == "constant":
+        return peak
+    warm_up = max(1, round(_WARM_UP * steps))
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
