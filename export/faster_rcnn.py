@@ -160,15 +160,15 @@ class RoIAlign(nn.Module):
         bin_wh = (scaled[..., 2:] - scaled[..., :2]).clamp(min=1.0) / _BINS
         points = scaled[..., :2, None] + bin_wh[..., None] * self.steps  # (N, K, 2, 14)
         sides = self.sides[level][..., None]  # (N, K, 1)
-        low_x, high_x, part_x = _neighbours(points[:, :, 0], sides)  # (N, K, 14) each
-        low_y, high_y, part_y = _neighbours(points[:, :, 1], sides)
+        low_x, high_x, weights_x = _neighbours(points[:, :, 0], sides)  # (N, K, 14) each
+        low_y, high_y, weights_y = _neighbours(points[:, :, 1], sides)
 
         table = cells.reshape(-1, channels)  # (N * all cells, C)
         first = torch.arange(batch, device=cells.device) * cells.shape[1]
         first = first[:, None] + self.starts[level]  # (N, K): where a region's level begins
         total = torch.zeros((), device=cells.device)
-        for y, weight_y in ((low_y, 1 - part_y), (high_y, part_y)):
-            for x, weight_x in ((low_x, 1 - part_x), (high_x, part_x)):
+        for y, weight_y in zip((low_y, high_y), weights_y, strict=True):
+            for x, weight_x in zip((low_x, high_x), weights_x, strict=True):
                 inner = y[..., :, None] * sides[..., None] + x[..., None, :]  # (N, K, 14, 14)
                 index = first[..., None, None] + inner.long()
                 weight = weight_y[..., :, None] * weight_x[..., None, :]
@@ -184,15 +184,17 @@ class RoIAlign(nn.Module):
         return (level - self.finest).clamp(0, len(self.sides) - 1).long()
 
 
-def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells below and above each coordinate, and how far it is towards the one above, 0..1.
+def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Cells below and above each coordinate, and the weights of both, 0..1.
 
-    Regions lie inside the canvas, so a point is at most half a cell past the last cell's centre,
-    where RoIAlign repeats that cell.
+    Past the last cell's centre RoIAlign repeats that cell, and past the map it reads 0, where a
+    region of less than a cell was widened to one.
     """
+    inside = (points <= sides).to(points.dtype)
     points = torch.minimum(points.clamp(min=0), sides - 1)
     low = points.floor()
-    return low, torch.minimum(low + 1, sides - 1), points - low
+    part = points - low
+    return low, torch.minimum(low + 1, sides - 1), (inside * (1 - part), inside * part)
 
 
 def _suppress(boxes_xyxy: Tensor, valid: Tensor) -> Tensor:

@@ -38,8 +38,10 @@ class FasterRCNNDetector(Network):
             num_classes=3,
             rpn_anchor_generator=AnchorGenerator(sides, ((1.0,),) * len(sides)),
             box_batch_size_per_image=box_samples,
-            # The best box is wanted however little it scores, so none is cut off by its score.
+            # The best box of either class is wanted however little it scores, so none is cut off
+            # by its score or by the number of better ones: 1,000 proposals, two classes.
             box_score_thresh=0.0,
+            box_detections_per_img=2000,
         )
 
     @property

@@ -48,7 +48,7 @@ def test_suppression_equals_greedy_nms(seed: int, count: int):
     boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap
     scores = torch.linspace(1, 0, count)
     keep = _suppress(boxes[None], torch.ones(1, count))[0]
-    assert torch.flatnonzero(keep).tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
+    assert keep.nonzero().flatten().tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
 
 
 def test_suppression_ignores_invalid_boxes():
