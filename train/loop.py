@@ -99,8 +99,6 @@ class Trainer:
         """Load initial weights and make the run's folder."""
         with self.accelerator.main_process_first():
             origin = load_initial_weights(self.network, self.settings, self.display.say)
-        self.network.mean.copy_(torch.tensor(self.normalisation["mean"]))
-        self.network.std.copy_(torch.tensor(self.normalisation["std"]))
         config = RunConfig(
             self.settings,
             origin,

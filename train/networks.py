@@ -85,6 +85,8 @@ def _load_matching(
     fitting: dict[str, Tensor] = {}
     left_over: list[str] = []
     for name, tensor in state.items():
+        if name in ("mean", "std"):
+            continue  # a run normalises by its own training images
         stripped = next((name[len(p) :] for p in _TRUNK_PREFIXES if name.startswith(p)), name)
         for candidate in (name, trunk_prefix + stripped):
             if candidate in own and own[candidate].shape == tensor.shape:

@@ -114,7 +114,9 @@ def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
     save_file(source.state_dict(), tmp_path / "best.safetensors")
     settings = _settings("fasterrcnn", weights=str(tmp_path / "best.safetensors"))
     network = build(settings)
+    network.mean.fill_(99.0)
     load_initial_weights(network, settings, lambda _: None)
+    assert network.mean.tolist() == [99.0] * 3  # a run normalises by its own images
     trunk, expected = network.trunk.state_dict(), source.trunk.state_dict()
     assert all(torch.equal(trunk[name], expected[name]) for name in trunk)
 
