@@ -23,9 +23,9 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from maskinfer.train.detections import Detections
 from maskinfer.train.faster_rcnn import IMPROPER, FasterRCNNDetector
 
-# Proposals of one level that enter its suppression, best first. torchvision takes 1,000, but one
-# face has few rivals.
-_PER_LEVEL = 256
+# Proposals of one level that enter its suppression, best first, where fewer are wanted in the end.
+# torchvision takes 1,000, but one face has few rivals.
+_LEAST_PER_LEVEL = 256
 _NMS_IOU = 0.7  # torchvision's default
 # Each round settles what hangs on one more chain of overlaps; longer chains do not occur in the
 # best 256 of real photos.
@@ -64,7 +64,8 @@ class BatchedFasterRCNN(nn.Module):
         self.register_buffer("anchors", anchors.clone())
         self.anchors: Tensor
 
-        self.proposals = min(proposals, sum(min(_PER_LEVEL, size) for size in self.level_sizes))
+        self.per_level = min(max(proposals, _LEAST_PER_LEVEL), max(self.level_sizes))
+        self.proposals = min(proposals, sum(min(self.per_level, n) for n in self.level_sizes))
         # Feature levels that RoIAlign reads: all but the coarsest, which only proposes.
         self.align = RoIAlign(self.level_sides[:-1], self.canvas)
         head, predictor = detector.roi_heads.box_head, detector.roi_heads.box_predictor
@@ -98,24 +99,26 @@ class BatchedFasterRCNN(nn.Module):
     def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""
         objectness, shifts = self.rpn_head(features)
-        boxes_of, scores_of, valid_of = [], [], []
+        rows = []
         for level_objectness, level_shifts, anchors in zip(
             objectness, shifts, torch.split(self.anchors, self.level_sizes), strict=True
         ):
-            count = min(_PER_LEVEL, len(anchors))
+            count = min(self.per_level, len(anchors))
             score, index = level_objectness.flatten(1).topk(count, dim=1)  # (N, k), best first
             shift = _rows(level_shifts.flatten(2).transpose(1, 2), index)  # (N, k, 4)
-            boxes = _decode(shift, anchors[index], (1.0, 1.0, 1.0, 1.0)).clamp(0, self.canvas)
-            sides = boxes[..., 2:] - boxes[..., :2]
-            real = (sides.amin(dim=2) >= 1e-3).to(score.dtype)  # torchvision's smallest box
-            boxes_of.append(boxes)
-            scores_of.append(score)
-            valid_of.append(_suppress(boxes, real))
-        boxes, valid = torch.cat(boxes_of, dim=1), torch.cat(valid_of, dim=1)
-        scores = torch.cat(scores_of, dim=1)
+            row = torch.cat([score[..., None], shift, anchors[index]], dim=2)  # (N, k, 9)
+            # A level with fewer cells is filled with empty boxes, which count as unreal.
+            rows.append(nn.functional.pad(row, (0, 0, 0, self.per_level - count)))
+        score, shift, anchor = torch.split(torch.stack(rows, dim=1), [1, 4, 4], dim=3)
+        boxes = _decode(shift, anchor, (1.0, 1.0, 1.0, 1.0)).clamp(0, self.canvas)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        real = (sides.amin(dim=3) >= 1e-3).to(score.dtype)  # torchvision's smallest box
+        valid = _suppress(boxes.flatten(0, 1), real.flatten(0, 1)).reshape(real.shape)
         # Suppressed proposals sink below every other without leaving the fixed shape.
-        _, index = (scores - (1 - valid) * 1e4).topk(self.proposals, dim=1)
-        return _rows(boxes, index), _rows(valid[..., None], index)[..., 0]
+        scores = (score[..., 0] - (1 - valid) * 1e4).flatten(1)
+        _, index = scores.topk(self.proposals, dim=1)
+        valid = _rows(valid.flatten(1)[..., None], index)[..., 0]
+        return _rows(boxes.flatten(1, 2), index), valid
 
 
 class RoIAlign(nn.Module):

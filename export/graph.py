@@ -14,7 +14,6 @@ from maskinfer.train.detections import Detections, Network
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 
 from .faster_rcnn import BatchedFasterRCNN
-from .settings import Storage
 
 OPSET = 18
 # Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.
@@ -107,19 +106,14 @@ def store_fp16(model: onnx.ModelProto) -> None:
     graph.node.extend([*casts, *nodes])
 
 
-def write_onnx(
-    model: onnx.ModelProto, metadata: ModelMetadata, storage: Storage, path: Path
-) -> None:
+def write_onnx(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:
     """Write a model file with its metadata; the weights lie in the one file.
 
     Args:
-        model: as traced; changed in place.
+        model: the graph; only what it says about itself is changed.
         metadata: what the file will say about itself.
-        storage: `fp32`, or `fp16` to halve the file.
         path: is overwritten.
     """
-    if storage == "fp16":
-        store_fp16(model)
     del model.metadata_props[:]
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     model.producer_name = "maskinfer"

@@ -1,122 +1,207 @@
 """From a run folder to a model file known to predict what the run's best weights predict."""
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from onnx import ModelProto
 
 from maskinfer.atomic import replacing
-from maskinfer.dataset import Sample
-from maskinfer.errors import DatasetError, ExportError, UsageError
+from maskinfer.cpu import has_int8_dot_products
+from maskinfer.dataset import split_folder
+from maskinfer.errors import ExportError, UsageError
+from maskinfer.images import Pixels
 from maskinfer.model_file import ModelMetadata
 from maskinfer.models import EXPORTS
-from maskinfer.train.batches import Key, SampleCanvases
 from maskinfer.train.networks import build
-from maskinfer.train.parts import read_part
 from maskinfer.train.run_folder import EpochRow, RunConfig, RunFolder
 from maskinfer.version import __version__
 
-from .graph import contract_module, to_onnx, write_onnx
-from .parity import Parity, compare, tolerance
-from .settings import ExportSettings
+from . import engine, triton
+from .canvases import draw_evenly
+from .engine_run import EngineSession
+from .graph import contract_module, store_fp16, to_onnx, write_onnx
+from .half import to_half
+from .int8 import quantise
+from .parity import Parity, Run, Tolerance, tolerance
+from .settings import ExportSettings, check
+from .verification import Verifier, engine_runner, file_runner, verification_canvases
 
-_IMAGES = 48  # verified on, evenly spaced over the test images
+_CALIBRATION_IMAGES = 96
 _THRESHOLD = 0.5
+_ENDINGS = {"onnx": ".onnx", "engine": ".engine", "triton": ""}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished export: the file, and how well it agrees with its checkpoint."""
+    """A finished export: the file or folder, and how well it agrees with its checkpoint."""
 
     path: Path
     parity: Parity
 
 
-def export(run: RunFolder, settings: ExportSettings) -> Exported:
-    """Trace a run's best weights, write them as ONNX, and verify the file on real images.
+def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None]) -> Exported:
+    """Trace a run's best weights, write them as a model, and verify it on real images.
 
-    The file is written beside its place and renamed only when it agrees, so a failed or interrupted
-    export leaves an older file of that name as it was.
+    What is written lies beside its place and is renamed only when it agrees, so a failed or
+    interrupted export leaves an older one of that name as it was.
+
+    Args:
+        run: a run folder with weights.
+        settings: what to make of them.
+        say: told, in one line each, what takes long.
 
     Raises:
         RunError: the run has no usable weights.
-        DatasetError: there are no images to verify on.
-        UsageError: the file's folder does not exist.
-        ExportError: the written file does not predict what the checkpoint predicts.
+        DatasetError: there are no images to verify or to calibrate on.
+        UsageError: the settings contradict each other, or the place cannot be written.
+        ExportError: the written file does not predict what the checkpoint predicts, or the engine
+            cannot be built.
     """
+    check(settings)
+    if settings.format == "engine":
+        engine.choose()
     config = run.read_config()
     path = _destination(run, settings)
     network = build(config.settings).eval()
     run.read_best(network)
-    canvases = _verification_canvases(config, settings)
+    canvases = verification_canvases(config, settings.data)
+    calibration = _calibration_canvases(config, settings)
 
-    module = contract_module(network, settings.proposals)
-    model = to_onnx(module, config.settings.geometry.canvas)
-    metadata = _describe(config, run.best_row(), settings)
-    allowed = tolerance(settings.storage, config.settings.model)
-    with replacing(path) as beside:
-        write_onnx(model, metadata, settings.storage, beside)
-        parity = compare(beside, module, network, canvases, allowed)
-        faults = parity.faults(allowed)
-        if faults:
-            raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
+    traced = contract_module(network, settings.proposals)
+    say("Tracing the network")
+    graph = to_onnx(traced, config.settings.geometry.canvas)
+    details: dict[str, Any] = {}
+    if config.settings.model == "fasterrcnn":
+        details["proposals"] = settings.proposals
+    if settings.precision == "fp16":
+        to_half(graph)
+    elif settings.storage == "fp16":
+        store_fp16(graph)
+    if calibration is not None:
+        say(f"Quantising on {len(calibration)} images")
+        quantised = quantise(
+            graph,
+            calibration,
+            settings.target,
+            full_range=has_int8_dot_products() is True,
+            say=say,
+        )
+        graph = quantised.model
+        details["int8"] = quantised.describe()
+    metadata = _describe(config, run.best_row(), settings, details)
+    say("Verifying")
+    verifier = Verifier(network, traced, canvases)
+    with _place(path, settings) as onnx_file:
+        parity, metadata = _write_verified(graph, metadata, verifier, path, onnx_file)
+        if settings.format == "engine":
+            say("Building the engine")
+            built = engine.build(onnx_file.read_bytes(), metadata.geometry.canvas, settings.batch)
+            if built.built_with["builder"] == engine.TENSORRT:  # so there is a GPU to run it on
+                on_gpu = engine_runner(EngineSession(built), settings.batch)
+                # A GPU computes FP32 convolutions in TF32, which has FP16's digits.
+                exact = metadata.precision.startswith("fp32")
+                allowed = tolerance(metadata.network, "fp16" if exact else metadata.precision)
+                parity, metadata = _verify(on_gpu, allowed, metadata, verifier, path)
+            engine.write(built, metadata, path)
+        elif settings.format == "triton":
+            most = settings.batch.maximum
+            triton.write_repository(onnx_file, metadata, most, path.parent, path.name)
     return Exported(path, parity)
 
 
 def _destination(run: RunFolder, settings: ExportSettings) -> Path:
+    """Where the model goes, so that what cannot be written is said before the work."""
+    ending = _ENDINGS[settings.format]
     if settings.out is None:
-        path = EXPORTS / f"{run.path.resolve().name}.onnx"
-        path.parent.mkdir(exist_ok=True)
+        suffix = "" if settings.precision == "fp32" else f"-{settings.precision}"
+        if settings.target == "tensorrt":
+            suffix += "-tensorrt"
+        folder = EXPORTS / "triton" if settings.format == "triton" else EXPORTS
+        path = folder / f"{run.path.resolve().name}{suffix}{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
     else:
         path = settings.out
-    if path.suffix != ".onnx" or path.is_dir():
-        raise UsageError(f"--out: got {path}, expected a file name that ends in .onnx")
+    if settings.format == "triton":
+        triton.check_destination(path.parent, path.name)
+    elif path.suffix != ending or path.is_dir():
+        raise UsageError(f"--out: got {path}, expected a file name that ends in {ending}")
     if not path.parent.is_dir():
         raise UsageError(f"--out: {path.parent} is no folder; make it first")
     return path
 
 
-def _verification_canvases(config: RunConfig, settings: ExportSettings) -> NDArray[np.uint8]:
-    """Test images on their canvases, (N, S, S, 3), evenly spaced over all of them."""
-    folders = [str(settings.data)] if settings.data else config.settings.data
-    samples: list[Sample] = []
-    for folder in map(Path, folders):
-        try:
-            samples += read_part(folder, "test")[0]
-        except DatasetError as error:
-            raise DatasetError(
-                f"{error}. An export is verified on test images; name some with --data DIR"
-            ) from error
-    if not samples:
-        raise DatasetError(f"{', '.join(folders)}: no test image can be read; give --data DIR")
-    places = np.linspace(0, len(samples) - 1, min(_IMAGES, len(samples))).round().astype(int)
-    canvases = SampleCanvases(samples, config.settings.geometry)
-    return np.stack([canvases[Key(0, place, place)].canvas for place in places.tolist()])
+def _calibration_canvases(config: RunConfig, settings: ExportSettings) -> Pixels | None:
+    if settings.precision != "int8":
+        return None
+    if settings.calibrate is not None:
+        folders = [settings.calibrate]
+    else:
+        folders = [split_folder(Path(folder), "train") for folder in config.settings.data]
+    return draw_evenly(folders, config.settings.geometry, _CALIBRATION_IMAGES)
 
 
-def _describe(config: RunConfig, best: EpochRow, settings: ExportSettings) -> ModelMetadata:
+@contextmanager
+def _place(path: Path, settings: ExportSettings) -> Iterator[Path]:
+    """Yield where the ONNX file is written: beside its place, or for other formats for a while."""
+    if settings.format == "onnx":
+        with replacing(path) as beside:
+            yield beside
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, "model.onnx")
+
+
+def _write_verified(
+    graph: ModelProto, metadata: ModelMetadata, verifier: Verifier, path: Path, beside: Path
+) -> tuple[Parity, ModelMetadata]:
+    """Write the file, verify it, and write into it what the verification found."""
+    write_onnx(graph, metadata, beside)
+    allowed = tolerance(metadata.network, metadata.precision)
+    parity, metadata = _verify(file_runner(beside), allowed, metadata, verifier, path)
+    write_onnx(graph, metadata, beside)
+    return parity, metadata
+
+
+def _verify(
+    run: Run, allowed: Tolerance, metadata: ModelMetadata, verifier: Verifier, path: Path
+) -> tuple[Parity, ModelMetadata]:
+    """Hold what will be `path` against the checkpoint, and note in the metadata what was found."""
+    parity = verifier.verify(run, allowed)
+    faults = parity.faults(allowed)
+    if faults:
+        raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
+    return parity, replace(metadata, verification=parity.to_dict())
+
+
+def _describe(
+    config: RunConfig, best: EpochRow, settings: ExportSettings, details: dict[str, Any]
+) -> ModelMetadata:
     told = config.settings
     recipe = told.to_dict()
     # Paths say where the data lay on one machine; names say which it was.
     for private in ("data", "weights", "workers", "geometry"):
         recipe.pop(private)
+    precision = settings.precision
     return ModelMetadata(
         network=told.model,
         backbone=told.backbone,
         geometry=told.geometry,
         threshold=_THRESHOLD,
         normalisation=config.normalisation,
-        precision="fp32" if settings.storage == "fp32" else "fp32, weights stored as fp16",
+        precision=precision if settings.storage == "fp32" else "fp32, weights stored as fp16",
         maskinfer_version=__version__,
         training={
             "data": config.data,
             "initial_weights": config.initial_weights,
             "recipe": recipe,
             "versions": config.versions,
-            "proposals": settings.proposals if told.model == "fasterrcnn" else None,
         },
         metrics=_metrics(best),
+        export=details,
     )
 
 

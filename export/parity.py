@@ -1,27 +1,30 @@
 """Whether a written file predicts what its checkpoint predicts, on real images.
 
-Two comparisons: with the module that was traced, which must agree to the last digits, at several
-batch sizes; and with the checkpoint's own evaluation, which for Faster R-CNN is torchvision's and
-takes more proposals, so a few images may differ.
+Two comparisons: with the network that was traced, whose answers differ only by what the precision
+costs, at several batch sizes; and with the checkpoint's own evaluation, which for Faster R-CNN is
+torchvision's and takes more proposals, so a few images may differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from maskinfer.boxes import iou_xywh
-from maskinfer.runtime import Outputs, Session
-from maskinfer.train.detections import Detections, Network
-
-from .settings import Storage
+from maskinfer.errors import ModelFileError
+from maskinfer.images import Pixels
+from maskinfer.runtime import Outputs
+from maskinfer.train.detections import Detections
 
 BATCH_SIZES = (1, 3, 8)
+_THRESHOLD = 0.5
+_TORCH_BATCH = 8
+
+Run = Callable[[Pixels, int], Outputs]
+Detect = Callable[[torch.Tensor], Detections]
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class Tolerance:
     """What still counts as the same.
 
     Attributes:
-        box_px: largest difference of x, y, w or h, in canvas pixels.
+        box_px: largest difference of x, y, w or h from the traced network, in canvas pixels.
         probability: largest difference of a probability or score.
         share: of the images that must be within both. Where the best of many boxes is chosen, two
             that score the same to the last digit may change places.
-        label_agreement: least share of images with the checkpoint's label.
+        label_agreement: least share of images whose label is the checkpoint's. A label that
+            differs counts only where the probabilities differ by more than `probability`: one
+            that is half and half may fall either way.
         mean_iou: least mean IoU with the checkpoint's boxes.
     """
 
@@ -44,28 +49,57 @@ class Tolerance:
     mean_iou: float
 
 
-def tolerance(storage: Storage, network: str) -> Tolerance:
-    """What a file of that storage must reach."""
-    exact = Tolerance(0.02, 2e-4, 1.0, 0.99, 0.995)
-    if storage == "fp16":
-        exact = Tolerance(0.5, 0.02, 0.98, 0.97, 0.98)
-    if network == "fasterrcnn":
-        return Tolerance(exact.box_px, exact.probability, 0.96, 0.94, 0.90)
-    return exact
+_TOLERANCES = {
+    "resnet": {
+        "fp32": Tolerance(0.02, 2e-4, 1.0, 0.99, 0.995),
+        "fp32, weights stored as fp16": Tolerance(0.5, 0.02, 0.98, 0.97, 0.98),
+        "fp16": Tolerance(1.0, 0.02, 0.98, 0.97, 0.98),
+        "int8": Tolerance(20.0, 0.2, 0.9, 0.95, 0.9),
+    },
+    "fasterrcnn": {
+        "fp32": Tolerance(0.02, 2e-4, 0.96, 0.94, 0.90),
+        "fp32, weights stored as fp16": Tolerance(0.5, 0.02, 0.96, 0.94, 0.90),
+        "fp16": Tolerance(1.0, 0.02, 0.96, 0.94, 0.90),
+        "int8": Tolerance(20.0, 0.2, 0.85, 0.90, 0.85),
+    },
+}
+
+
+def tolerance(network: str, precision: str) -> Tolerance:
+    """What a file of that network and precision must reach.
+
+    Raises:
+        ModelFileError: either is unknown.
+    """
+    try:
+        return _TOLERANCES[network][precision]
+    except KeyError:
+        raise ModelFileError(
+            f"a {network} in {precision}: this maskinfer knows {', '.join(_TOLERANCES)} in "
+            f"{'; '.join(_TOLERANCES['resnet'])}"
+        ) from None
 
 
 @dataclass(frozen=True)
-class BatchParity:
-    """The file against the traced module, at one batch size.
+class Comparison:
+    """The file, run at one batch size, against another evaluation of the same weights.
 
     Attributes:
-        batch_size: images a run.
-        box_px: largest difference over all boxes, in canvas pixels.
-        probability: largest difference over all probabilities and scores.
-        within: share of the images within the tolerance.
+        against: the `traced` network, or the `checkpoint`'s own evaluation.
+        batch_size: images a run of the file.
+        label_agreement: share of the images with one label.
+        contrary: share whose labels differ, and probabilities by more than the tolerance.
+        mean_iou: of both boxes.
+        box_px: largest difference of x, y, w or h, in canvas pixels.
+        probability: largest difference of a probability or score.
+        within: share of the images within the tolerance of both.
     """
 
+    against: Literal["traced", "checkpoint"]
     batch_size: int
+    label_agreement: float
+    contrary: float
+    mean_iou: float
     box_px: float
     probability: float
     within: float
@@ -77,15 +111,11 @@ class Parity:
 
     Attributes:
         images: how many were compared.
-        batches: one entry a batch size.
-        label_agreement: share of images on which the file and the checkpoint give one label.
-        mean_iou: of the file's boxes and the checkpoint's.
+        comparisons: with the traced network, one a batch size; the last with the checkpoint.
     """
 
     images: int
-    batches: tuple[BatchParity, ...]
-    label_agreement: float
-    mean_iou: float
+    comparisons: tuple[Comparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -93,86 +123,92 @@ class Parity:
 
     def faults(self, allowed: Tolerance) -> list[str]:
         """What is beyond the tolerance, one line each; empty where the file may be trusted."""
-        lines = [
-            f"batch {batch.batch_size}: {batch.within:.1%} of {self.images} images agree with the "
-            f"checkpoint, expected {allowed.share:.0%} (largest difference {batch.box_px:.3g} px, "
-            f"{batch.probability:.2g} in probability)"
-            for batch in self.batches
-            if batch.within < allowed.share
-        ]
-        if self.label_agreement < allowed.label_agreement:
-            lines.append(
-                f"labels agree with the checkpoint's on {self.label_agreement:.1%} of "
-                f"{self.images} images, expected {allowed.label_agreement:.0%}"
-            )
-        if self.mean_iou < allowed.mean_iou:
-            lines.append(
-                f"mean IoU with the checkpoint's boxes is {self.mean_iou:.3f}, "
-                f"expected {allowed.mean_iou}"
-            )
+        lines = []
+        for found in self.comparisons:
+            if found.against == "traced":
+                if found.within < allowed.share:
+                    lines.append(
+                        f"batch {found.batch_size}: {found.within:.1%} of {self.images} images "
+                        f"agree with the checkpoint, expected {allowed.share:.0%} (largest "
+                        f"difference {found.box_px:.3g} px, {found.probability:.2g} in probability)"
+                    )
+                continue
+            if 1 - found.contrary < allowed.label_agreement:
+                lines.append(
+                    f"labels agree with the checkpoint's on {1 - found.contrary:.1%} of "
+                    f"{self.images} images, expected {allowed.label_agreement:.0%}"
+                )
+            if found.mean_iou < allowed.mean_iou:
+                lines.append(
+                    f"mean IoU with the checkpoint's boxes is {found.mean_iou:.3f}, "
+                    f"expected {allowed.mean_iou}"
+                )
         return lines
 
 
 def compare(
-    file: Path,
-    module: nn.Module,
-    network: Network,
-    canvases: NDArray[np.uint8],
-    allowed: Tolerance,
+    run: Run, traced: Detect, checkpoint: Detect, canvases: Pixels, allowed: Tolerance
 ) -> Parity:
-    """Run a model file, the traced module and the checkpoint on the same canvases.
+    """Run a model file, the traced network and the checkpoint on the same canvases.
 
     Args:
-        file: the model file.
-        module: what was traced, in evaluation mode.
-        network: the checkpoint, in evaluation mode.
+        run: the file, of canvases and a batch size.
+        traced: what was traced, in evaluation mode.
+        checkpoint: its own evaluation.
         canvases: (N, S, S, 3) uint8, N at least 1.
         allowed: what counts as the same.
     """
-    traced = _evaluate(module, canvases)
-    own = _evaluate(network.detect, canvases)
-    batches = []
+    expected = evaluate(traced, canvases)
+    comparisons = []
     for size in BATCH_SIZES:
-        found = _run(file, canvases, size)
-        box = np.abs(found.boxes_xywh - traced.boxes_xywh).max(axis=1)  # (N,)
-        probability = np.maximum(
-            np.abs(found.proper_mask - traced.proper_mask), np.abs(found.score - traced.score)
-        )
-        within = (box <= allowed.box_px) & (probability <= allowed.probability)
-        batches.append(
-            BatchParity(size, float(box.max()), float(probability.max()), float(within.mean()))
-        )
-    same_label = (found.proper_mask >= 0.5) == (own.proper_mask >= 0.5)
-    return Parity(
-        len(canvases),
-        tuple(batches),
-        float(same_label.mean()),
-        float(iou_xywh(_positive(found.boxes_xywh), _positive(own.boxes_xywh)).mean()),
+        found = run(canvases, size)
+        comparisons.append(_compare(found, expected, "traced", size, allowed))
+    own = evaluate(checkpoint, canvases)
+    comparisons.append(_compare(found, own, "checkpoint", size, allowed))
+    return Parity(len(canvases), tuple(comparisons))
+
+
+def evaluate(detect: Detect, canvases: Pixels) -> Outputs:
+    """Run a torch network over canvases (N, S, S, 3)."""
+    with torch.inference_mode():
+        parts = [
+            detect(torch.from_numpy(canvases[start : start + _TORCH_BATCH]))
+            for start in range(0, len(canvases), _TORCH_BATCH)
+        ]
+    return joined([Outputs(*(t.numpy() for t in part)) for part in parts])
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """Outputs of several batches as those of one."""
+    return Outputs(
+        np.concatenate([part.boxes_xywh for part in parts]),
+        np.concatenate([part.proper_mask for part in parts]),
+        np.concatenate([part.score for part in parts]),
     )
 
 
-def _run(file: Path, canvases: NDArray[np.uint8], batch_size: int) -> Outputs:
-    session = Session(file, "cpu", batch_size)
-    parts = [
-        session.run(canvases[start : start + batch_size])
-        for start in range(0, len(canvases), batch_size)
-    ]
-    return Outputs(*_joined([(p.boxes_xywh, p.proper_mask, p.score) for p in parts]))
+def _compare(
+    found: Outputs,
+    other: Outputs,
+    against: Literal["traced", "checkpoint"],
+    batch_size: int,
+    allowed: Tolerance,
+) -> Comparison:
+    box = np.abs(found.boxes_xywh - other.boxes_xywh).max(axis=1)  # (N,)
+    proper = np.abs(found.proper_mask - other.proper_mask)
+    probability = np.maximum(proper, np.abs(found.score - other.score))
+    differs = (found.proper_mask >= _THRESHOLD) != (other.proper_mask >= _THRESHOLD)
+    return Comparison(
+        against,
+        batch_size,
+        label_agreement=_share(~differs),
+        contrary=_share(differs & (proper > allowed.probability)),
+        mean_iou=float(iou_xywh(found.boxes_xywh, other.boxes_xywh).mean()),
+        box_px=float(box.max()),
+        probability=float(probability.max()),
+        within=_share((box <= allowed.box_px) & (probability <= allowed.probability)),
+    )
 
 
-def _evaluate(function: Any, canvases: NDArray[np.uint8]) -> Outputs:
-    with torch.inference_mode():
-        parts: list[Detections] = [
-            function(torch.from_numpy(canvases[start : start + 8]))
-            for start in range(0, len(canvases), 8)
-        ]
-    return Outputs(*_joined([tuple(t.numpy() for t in part) for part in parts]))
-
-
-def _joined(parts: Sequence[Sequence[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-
-def _positive(boxes_xywh: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Boxes whose width and height are at least 0: an untrained regressor gives others."""
-    return np.concatenate([boxes_xywh[:, :2], np.maximum(boxes_xywh[:, 2:], 0)], axis=1)
+def _share(flags: NDArray[np.bool_]) -> float:
+    return float(flags.mean())

@@ -8,7 +8,7 @@ MaskinferError            base: one line saying what is wrong and what to do; ex
 ├── AnnotationError       an annotation file that cannot be understood
 ├── ModelFileError        a model file that is missing, damaged, or not ours
 ├── RunError              a run folder that is missing or incomplete
-├── ExportError           a model file that does not predict what its checkpoint predicts
+├── ExportError           a model that cannot be built, or disagrees with its checkpoint
 └── TrainingError         training that cannot go on, such as a loss that is not a number
 
 An assertion that fails is our bug; an exception from this module is about the user's input.
@@ -52,7 +52,7 @@ class RunError(MaskinferError):
 
 
 class ExportError(MaskinferError):
-    """A model file that does not predict what its checkpoint predicts."""
+    """A model that cannot be built, or that predicts something else than its checkpoint."""
 
 
 class TrainingError(MaskinferError):

@@ -5,18 +5,149 @@ import ctypes
 import importlib.util
 import io
 import os
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+_NVIDIA_SMI = (
+    "nvidia-smi",
+    "--query-gpu=name,driver_version,memory.total,compute_cap",
+    "--format=csv,noheader",
+)
+_NVIDIA_SMI_SECONDS = 10
+# The major version of TensorRT that onnxruntime's provider is linked against, and of cuDNN.
+_TENSORRT_MAJOR = 10
+_CUDNN_MAJOR = 9
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What NVIDIA's driver says of itself.
+
+    Attributes:
+        cuda_version: major and minor of the newest CUDA it runs.
+        devices: GPUs it shows to this process.
+    """
+
+    cuda_version: tuple[int, int]
+    devices: int
+
+
+@dataclass(frozen=True)
+class NvidiaSmi:
+    """What `nvidia-smi` says.
+
+    Attributes:
+        gpus: a line for each, with name, driver, memory and compute capability.
+        fault: why it says nothing; else empty.
+    """
+
+    gpus: tuple[str, ...]
+    fault: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library that a GPU provider loads.
+
+    Attributes:
+        name: its file's name, with the major version that onnxruntime was linked against.
+        tensorrt: whether TensorRT alone needs it; else CUDA needs it.
+        path: what was loaded under that name, as far as the system tells; None: not found.
+    """
+
+    name: str
+    tensorrt: bool
+    path: Path | None
 
 
 def has_nvidia_driver() -> bool:
     """Whether NVIDIA's driver can be loaded; without it no GPU provider starts."""
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        ctypes.CDLL(_DRIVER)
     except OSError:
         return False
     return True
+
+
+def ask_driver() -> Driver | None:
+    """Ask NVIDIA's driver which CUDA it runs and how many GPUs it shows; None: no driver."""
+    version, devices = ctypes.c_int(), ctypes.c_int()
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+        driver.cuDriverGetVersion(ctypes.byref(version))
+        if driver.cuInit(0) == 0:
+            driver.cuDeviceGetCount(ctypes.byref(devices))
+    except (OSError, AttributeError):
+        return None
+    # 13020 is CUDA 13.2, says the driver API's manual.
+    return Driver((version.value // 1000, version.value % 1000 // 10), devices.value)
+
+
+def ask_nvidia_smi() -> NvidiaSmi:
+    """Ask `nvidia-smi` for the GPUs, and not for long: with a stuck driver it never answers."""
+    try:
+        done = subprocess.run(
+            _NVIDIA_SMI,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=_NVIDIA_SMI_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        return NvidiaSmi((), "not found")
+    except subprocess.TimeoutExpired:
+        return NvidiaSmi((), f"no answer in {_NVIDIA_SMI_SECONDS} s; the driver may be stuck")
+    except OSError as error:
+        return NvidiaSmi((), f"cannot be run, {error.strerror}")
+    lines = tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
+    if done.returncode == 0:
+        return NvidiaSmi(lines, "" if lines else "lists no GPU")
+    said = (*lines, *done.stderr.strip().splitlines())
+    return NvidiaSmi((), said[0] if said else f"failed with exit code {done.returncode}")
+
+
+def count_nvidia_cards() -> int:
+    """NVIDIA's display and compute cards on Linux's PCI bus, which shows them without a driver."""
+    count = 0
+    for device in PCI_DEVICES.glob("*"):
+        try:
+            vendor, kind = (device / "vendor").read_text(), (device / "class").read_text()
+        except OSError:
+            continue
+        # Class 03 is a display controller; the same card's sound and USB have others.
+        count += vendor.strip() == "0x10de" and kind.startswith("0x03")
+    return count
+
+
+def find_libraries(ort: ModuleType, cuda_version: str, *, tensorrt: bool) -> tuple[Library, ...]:
+    """Load the libraries of the GPU providers as a session would, and say which are there.
+
+    Args:
+        ort: onnxruntime.
+        cuda_version: which CUDA it was built for, such as `13.0`.
+        tensorrt: whether to look for TensorRT's too.
+
+    Returns:
+        each library, CUDA's first.
+    """
+    preload_libraries(ort, tensorrt=tensorrt)
+    major = int(cuda_version.partition(".")[0])
+    majors = {"cudart": major, "cublas": major, "cublasLt": major}
+    # cuFFT's own major is one behind CUDA's since 12; cuRAND has been at 10 since CUDA 10.
+    majors |= {"cufft": major - 1, "curand": 10, "cudnn": _CUDNN_MAJOR}
+    needed = [(_library_name(stem, number), False) for stem, number in majors.items()]
+    if tensorrt:
+        stems = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
+        needed += [(_library_name(stem, _TENSORRT_MAJOR), True) for stem in stems]
+    return tuple(Library(name, only, _load(name)) for name, only in needed)
 
 
 def preload_libraries(ort: ModuleType, *, tensorrt: bool) -> None:
@@ -48,6 +179,28 @@ def explain_no_start(ort: ModuleType, provider: str) -> str:
             except OSError as error:
                 return f"the provider did not start ({str(error).splitlines()[0]})"
     return "the provider did not start; the driver or its libraries do not suit this onnxruntime"
+
+
+def _library_name(stem: str, major: int) -> str:
+    if sys.platform == "win32":
+        return f"{stem}_{major}.dll" if stem.startswith("nv") else f"{stem}64_{major}.dll"
+    else:
+        return f"lib{stem}.so.{major}"
+
+
+def _load(name: str) -> Path | None:
+    """Load a library by its name, which also finds what is loaded already; None: not found."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        # The last column is the file, such as libcudart.so.13.0.96 for libcudart.so.13.
+        for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
+            path = Path(line.split(maxsplit=5)[-1])
+            if path.name == name or path.name.startswith(f"{name}."):
+                return path
+    return Path(name)
 
 
 def cache_folder() -> Path:

@@ -20,7 +20,7 @@ from .errors import ModelFileError
 from .geometry import Geometry
 
 METADATA_KEY = "maskinfer"
-SCHEMA = 1
+SCHEMA = 2  # 2 added `export` and `verification`
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
@@ -36,9 +36,12 @@ class ModelMetadata:
         geometry: how photos become the canvases this model reads.
         threshold: least probability that counts as a properly worn mask.
         normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
-        precision: how weights are stored and computed with, such as `fp32`.
+        precision: what its layers compute with: `fp32`, `fp32, weights stored as fp16`, `fp16` or
+            `int8`.
         training: the data and the recipe the model comes from.
         metrics: figures measured when it was trained, by split.
+        export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.
+        verification: how far it agrees with its checkpoint, as measured when it was written.
         maskinfer_version: the version that wrote the file.
         schema: version of this structure.
     """
@@ -52,6 +55,8 @@ class ModelMetadata:
     maskinfer_version: str
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)
+    verification: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from .boxes import iou_xywh
 from .cleaning import repair
+from .cpu import usable_cores
 from .dataset import IMAGE_SUFFIXES, SAMPLE_IMAGES, list_images
 from .detector import NOT_FINITE, MaskDetector, Prediction
 from .errors import DatasetError, ImageError, LabelError, MaskinferError, UsageError
 from .geometry import Placement
 from .images import Pixels
 from .labels import is_labelled, parse_name
-from .lookahead import map_ahead, usable_cores
+from .lookahead import map_ahead
 from .metrics import Metrics, measure
 from .results import Failure, ResultsWriter, Row
 from .runtime import Provider

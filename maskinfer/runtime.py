@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gpu
+from . import cpu, gpu
 from .errors import MaskinferError, ModelFileError, UsageError
 from .images import Pixels
 from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
@@ -67,8 +67,11 @@ class Session:
         sha256: of the model file, in hexadecimal.
         metadata: what the file says about itself.
         provider: what computes, never `auto`.
-        note: why it is that provider, where `auto` would have liked another; else empty.
+        note: why it is that provider, where `auto` would have liked another, and whether it suits
+            the file; else empty.
         batch_size: most canvases that one run takes.
+        inputs: of the graph, as onnxruntime's `NodeArg`: name, type, shape.
+        outputs: likewise.
     """
 
     def __init__(
@@ -93,11 +96,17 @@ class Session:
         wanted = _parse_provider(provider)
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._ort = _import_onnxruntime()
+        self._ort = import_onnxruntime()
         self._session, self.note = self._open(data, wanted)
         self.metadata = self._check(self._session)
+        self.inputs: list[Any] = self._session.get_inputs()
+        self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
+        if self.provider is Provider.CPU and self._saturates():
+            self.note = (self.note and f"{self.note}; ") + (
+                "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
+            )
 
     def run(self, canvases: Pixels) -> Outputs:
         """Run the model on one batch.
@@ -157,6 +166,12 @@ class Session:
         session = session or self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
 
+    def _saturates(self) -> bool:
+        """Whether it is INT8 made on another CPU, whose range this one's arithmetic cannot hold."""
+        told = self.metadata.export.get("int8", {})
+        is_full_range = told.get("target") == "cpu" and told.get("weight_bits") == 8
+        return is_full_range and cpu.has_int8_dot_products() is False
+
     def _find_obstacle(self, provider: Provider) -> str | None:
         """Why a GPU provider cannot start, as far as can be told before trying."""
         if _ORT_NAME[provider] not in self._ort.get_available_providers():
@@ -174,12 +189,13 @@ class Session:
             options = {"cudnn_conv_algo_search": "HEURISTIC"}
             providers.insert(0, (_ORT_NAME[Provider.CUDA], options))
         if first is Provider.TENSORRT:
-            # The profile needs S, which the file itself says.
-            side = self._check(self._create(data, providers[-1:])).geometry.canvas
-            providers.insert(0, (_ORT_NAME[first], self._tensorrt_options(side)))
+            # The profile needs S and the precision, which the file itself says.
+            metadata = self._check(self._create(data, providers[-1:]))
+            providers.insert(0, (_ORT_NAME[first], self._tensorrt_options(metadata)))
         return providers
 
-    def _tensorrt_options(self, side: int) -> dict[str, str]:
+    def _tensorrt_options(self, metadata: ModelMetadata) -> dict[str, str]:
+        side = metadata.geometry.canvas
         # The provider's own cache key leaves out the weights, so each model file has its folder.
         cache = gpu.cache_folder() / "tensorrt" / f"{self.sha256[:16]}-batch{self.batch_size}"
         try:
@@ -195,6 +211,9 @@ class Session:
             "trt_engine_cache_path": str(cache),
             "trt_timing_cache_enable": "True",
             "trt_timing_cache_path": str(cache.parent),
+            # TensorRT 10 computes in FP32 what the graph has in less, unless it is told.
+            "trt_fp16_enable": str(metadata.precision == "fp16"),
+            "trt_int8_enable": str(metadata.precision == "int8"),
         } | {
             f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{side}x{side}x3"
             for bound, count in counts.items()
@@ -277,7 +296,8 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"{path}: cannot be read, {error.strerror}") from error
 
 
-def _import_onnxruntime() -> ModuleType:
+def import_onnxruntime() -> ModuleType:
+    """The module, its log silent but for what is fatal."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_LOG_FATAL_ONLY)

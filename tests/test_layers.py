@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 from tiny_model import draw_photo
 
-HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "accelerate", "safetensors", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnxscript",
+    "accelerate",
+    "safetensors",
+    "matplotlib",
+    "tensorrt_rtx_bindings",
+)
 
 
 def loaded_by(arguments: list[str]) -> set[str]:

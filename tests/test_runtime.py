@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_model import METADATA, build_model, write_model
 
-from maskinfer import gpu
+from maskinfer import cpu, gpu
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
 from maskinfer.geometry import Geometry
 from maskinfer.model_file import METADATA_KEY
@@ -297,3 +297,15 @@ def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:
     assert session.metadata == replace(METADATA, threshold=0.25)
     assert len(session.sha256) == 64
     assert session.sha256 != Session(write_model(tmp_path / "b.onnx"), "cpu").sha256
+
+
+@pytest.mark.parametrize(
+    ("has_dot_products", "is_said"), [(False, True), (True, False), (None, False)]
+)
+def test_int8_made_for_another_cpu_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_dot_products: bool | None, is_said: bool
+) -> None:
+    monkeypatch.setattr(cpu, "has_int8_dot_products", lambda: has_dot_products)
+    told = {"int8": {"target": "cpu", "weight_bits": 8}}
+    path = write_model(tmp_path / "a.onnx", precision="int8", export=told)
+    assert ("lacks VNNI: export it again" in Session(path, "cpu").note) == is_said

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from maskinfer.boxes import Boxes
+from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.geometry import Geometry, Placement, image_to_canvas, min_decode_side, place
 from maskinfer.images import Photo, Pixels, load_photo
-from maskinfer.lookahead import usable_cores
 
 from .detections import Targets
 from .settings import Augmentation

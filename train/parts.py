@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from maskinfer.cleaning import Decision, Mode, clean
+from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample, read_folder, split_folder
 from maskinfer.errors import DatasetError, ImageError
 from maskinfer.images import load_photo
-from maskinfer.lookahead import map_ahead, usable_cores
+from maskinfer.lookahead import map_ahead
 from maskinfer.results import printable_name
 
 # Held-out samples come in runs of consecutive names: neighbours are often crops of one photo, or

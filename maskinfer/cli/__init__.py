@@ -14,7 +14,7 @@ from maskinfer import __version__
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.images import MAX_PIXELS
 
-from . import evaluate, export, importing, predict, synth, train
+from . import doctor, evaluate, export, importing, info, predict, synth, train, verify
 from .console import say
 
 # Extras by the packages that only they install.
@@ -56,6 +56,9 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
 app.command("import")(importing.import_)
 app.command("synth")(synth.synth)
 

@@ -5,9 +5,18 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.export.settings import ExportSettings, Storage
+from maskinfer.errors import UsageError
+from maskinfer.export.settings import (
+    BatchRange,
+    ExportSettings,
+    Format,
+    Precision,
+    Storage,
+    Target,
+)
 
 _DEFAULTS = ExportSettings()
+_BATCH = _DEFAULTS.batch
 
 
 def export(
@@ -18,7 +27,7 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The model file, ending in .onnx; replaced if it exists.",
+            help="The model file, or for triton the model's folder; replaced if it exists.",
             show_default="models/RUN.onnx",
         ),
     ] = None,
@@ -29,34 +38,78 @@ def export(
             show_default="the run's own",
         ),
     ] = None,
+    format_: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="onnx; engine: TensorRT, built for this machine's GPU, or ahead of time where "
+            "there is none; triton: a model repository.",
+        ),
+    ] = _DEFAULTS.format,
+    precision: Annotated[
+        Precision,
+        typer.Option(help="What the layers compute with; int8 needs no other option."),
+    ] = _DEFAULTS.precision,
+    target: Annotated[
+        Target | None,
+        typer.Option(
+            help="Whose INT8: a CPU's or TensorRT's.", show_default="cpu; tensorrt for engines"
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Photos like those to come, without labels, that INT8's ranges are measured on.",
+            show_default="the run's training images",
+        ),
+    ] = None,
     storage: Annotated[
         Storage,
-        typer.Option(help="How weights are stored; fp16 halves the file, computing stays FP32."),
+        typer.Option(help="How FP32 weights are stored; fp16 halves the file, at FP32's speed."),
     ] = _DEFAULTS.storage,
+    batch: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(
+            metavar="MIN OPT MAX",
+            help="Batch sizes of an engine, and the one it is tuned for; triton takes the largest.",
+            show_default=f"{_BATCH.minimum} {_BATCH.optimum} {_BATCH.maximum}",
+        ),
+    ] = None,
     proposals: Annotated[
         int,
         typer.Option(min=1, help="Proposals that go through Faster R-CNN's box head."),
     ] = _DEFAULTS.proposals,
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
-    """Write a run's best weights as an ONNX file, and verify it against them on real images."""
+    """Write a run's best weights as a model file, and verify it against them on real images."""
     from maskinfer.export import job
     from maskinfer.train.run_folder import RunFolder
 
     from .console import err, say
+    from .console import out as stdout
+    from .parity_table import parity_table
 
-    folder = RunFolder(run) if run is not None else RunFolder.newest(runs)
-    settings = ExportSettings(out, data, storage, proposals)
-    with err.status(f"Exporting {folder.path}"):
-        done = job.export(folder, settings)
-    parity = done.parity
-    for batch in parity.batches:
-        say(
-            f"batch {batch.batch_size}: largest difference from the checkpoint "
-            f"{batch.box_px:.2g} px, {batch.probability:.1g} in probability"
-        )
-    say(
-        f"Verified on {parity.images} images: labels agree on {parity.label_agreement:.1%}, "
-        f"mean IoU {parity.mean_iou:.4f}"
+    if format_ == "onnx" and batch is not None:
+        raise UsageError("--batch: an ONNX file takes any batch; only for --format engine, triton")
+    settings = ExportSettings(
+        out=out,
+        data=data,
+        format=format_,
+        precision=precision,
+        storage=storage,
+        target=target or _default_target(format_, precision),
+        calibrate=calibrate,
+        batch=_BATCH if batch is None else BatchRange(*batch),
+        proposals=proposals,
     )
-    say(f"Done: {done.path} ({done.path.stat().st_size / 1e6:.1f} MB)")
+    folder = RunFolder(run) if run is not None else RunFolder.newest(runs)
+    with err.status(f"Exporting {folder.path}") as status:
+        done = job.export(folder, settings, status.update)
+    stdout.print(parity_table(done.parity))
+    size = sum(p.stat().st_size for p in (done.path, *done.path.rglob("*")) if p.is_file())
+    say(f"Done: {done.path} ({size / 1e6:.1f} MB)")
+
+
+def _default_target(format_: Format, precision: Precision) -> Target:
+    return "tensorrt" if format_ == "engine" and precision == "int8" else "cpu"

@@ -1,8 +1,7 @@
 """Exporting small networks that were trained a little on drawn images."""
 
 import shutil
-from dataclasses import replace
-from datetime import datetime
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,74 +10,42 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from maskinfer import MaskDetector
-from maskinfer.dataset import read_folder
 from maskinfer.errors import DatasetError, ExportError, RunError, UsageError
 from maskinfer.export import graph, job
 from maskinfer.export.settings import ExportSettings
 from maskinfer.runtime import Session
-from maskinfer.train import loop
-from maskinfer.train.display import Silent
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
-from maskinfer.train.settings import Model, recipe_settings
 
 # Operators whose output's shape hangs on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
 
 
-def _train(model: Model, data: Path, runs: Path) -> RunFolder:
-    settings = replace(
-        recipe_settings(model, "default", (str(data),), 64),
-        backbone="resnet18",
-        weights="none",
-        batch_size=8,
-        epochs=1,
-        workers=0,
-    )
-    return loop.train(settings, runs, datetime(2026, 1, 2, 3, 4, 5), Silent())
-
-
-@pytest.fixture(scope="module")
-def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
-    folder = tmp_path_factory.mktemp("runs")
-    return {model: _train(model, drawn, folder) for model in ("resnet", "fasterrcnn")}  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each run exported, at 64 px with every proposal there is."""
-    folder = tmp_path_factory.mktemp("models")
-    settings = ExportSettings(proposals=400)
-    return {
-        model: job.export(run, replace(settings, out=folder / f"{model}.onnx")).path
-        for model, run in runs.items()
-    }
-
-
-def _canvases(drawn: Path, file: Path) -> np.ndarray:
-    detector = MaskDetector(file, "cpu")
-    samples = read_folder(drawn / "test").samples
-    return np.stack([detector.make_canvas(sample.path)[0] for sample in samples])
-
-
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
 def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
-    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], model: str
+    canvases: np.ndarray, runs: dict[str, RunFolder], files: dict[str, Path], model: str
 ):
-    canvases = _canvases(drawn, files[model])
+    """One file takes any batch, and an image's neighbours do not change its answer."""
     network = build(runs[model].read_config().settings).eval()
     runs[model].read_best(network)
     with torch.no_grad():
-        boxes, proper, score = (t.numpy() for t in network.detect(torch.from_numpy(canvases)))
-    for size in (1, 2, 7, 11):
-        session = Session(files[model], "cpu", size)
-        for start in range(0, len(canvases), size):
-            part = slice(start, start + size)
-            found = session.run(canvases[part])
-            np.testing.assert_allclose(found.boxes_xywh, boxes[part], atol=0.02)
-            np.testing.assert_allclose(found.proper_mask, proper[part], atol=1e-3)
-            np.testing.assert_allclose(found.score, score[part], atol=1e-3)
+        own = [t.numpy() for t in network.detect(torch.from_numpy(canvases))]
+    alone = _run(files[model], canvases, 1)
+    for found, expected, within in zip(alone, own, (0.02, 1e-3, 1e-3), strict=True):
+        np.testing.assert_allclose(found, expected, atol=within)
+    for size in (2, 7, 32):
+        batch = np.resize(canvases, (max(size, len(canvases)), *canvases.shape[1:]))
+        together = _run(files[model], batch, size)
+        for found, expected, within in zip(together, alone, (1e-3, 1e-4, 1e-4), strict=True):
+            np.testing.assert_allclose(found, np.resize(expected, found.shape), atol=within)
+
+
+def _run(file: Path, canvases: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    session = Session(file, "cpu", batch_size)
+    starts = range(0, len(canvases), batch_size)
+    parts = [session.run(canvases[start : start + batch_size]) for start in starts]
+    columns = [(part.boxes_xywh, part.proper_mask, part.score) for part in parts]
+    return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
@@ -102,15 +69,61 @@ def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str
     assert not any(node.metadata_props or node.doc_string for node in proto.graph.node)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_file_stored_in_fp16_is_half_the_size_and_agrees(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
 ):
     half = tmp_path / "half.onnx"
-    job.export(runs["resnet"], ExportSettings(out=half, storage="fp16"))
+    job.export(runs["resnet"], ExportSettings(out=half, storage="fp16"), print)
     assert half.stat().st_size < 0.55 * files["resnet"].stat().st_size
     assert Session(half, "cpu").metadata.precision == "fp32, weights stored as fp16"
 
 
+def _kinds(file: Path) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(file).graph.node)
+
+
+@pytest.mark.usefixtures("traced_once")
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
+    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, model: str
+):
+    half = tmp_path / "half.onnx"
+    settings = ExportSettings(out=half, precision="fp16", proposals=400)
+    done = job.export(runs[model], settings, print)
+    assert Session(half, "cpu").metadata.precision == "fp16"
+    assert half.stat().st_size < 0.55 * files[model].stat().st_size
+    kinds = {tensor.name: tensor.data_type for tensor in onnx.load(half).graph.initializer}
+    for node in onnx.load(half).graph.node:
+        if node.op_type == "Conv":
+            assert kinds[node.input[1]] == onnx.TensorProto.FLOAT16
+    # One cast into the layers, and one out where box arithmetic begins, not one around each node.
+    assert _kinds(half)["Cast"] - _kinds(files[model])["Cast"] < _kinds(half)["Conv"]
+    assert done.parity.comparisons[0].box_px < 1
+
+
+@pytest.mark.usefixtures("traced_once")
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_int8_is_calibrated_on_the_images_given(
+    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, model: str
+):
+    """Photos without labels do, as those of whoever deploys the model."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for index, image in enumerate(sorted((drawn / "train").iterdir())):
+        shutil.copy(image, photos / f"{index}.jpg")
+    out = tmp_path / "int8.onnx"
+    settings = ExportSettings(out=out, precision="int8", calibrate=photos, proposals=400)
+    job.export(runs[model], settings, print)
+    metadata = Session(out, "cpu").metadata
+    assert metadata.precision == "int8"
+    assert metadata.export["int8"]["target"] == "cpu"
+    assert metadata.export["int8"]["calibration_images"] == 16  # of 24; the others judge
+    assert _kinds(out)["QuantizeLinear"] > _kinds(out)["Conv"] / 2
+
+
+@pytest.mark.usefixtures("traced_once")
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
 def test_broken_export_is_caught_and_the_old_file_stays(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
@@ -128,7 +141,7 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     out = tmp_path / "model.onnx"
     out.write_bytes(b"older")
     with pytest.raises(ExportError, match="not written, the file disagrees"):
-        job.export(runs[model], ExportSettings(out=out, proposals=400))
+        job.export(runs[model], ExportSettings(out=out, proposals=400), print)
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -212,7 +225,7 @@ def test_damaged_run_is_refused(runs: dict[str, RunFolder], tmp_path: Path, dama
     shutil.copytree(runs["resnet"].path, run)
     damage(run)
     with pytest.raises(RunError, match=complaint) as caught:
-        job.export(RunFolder(run), ExportSettings(out=tmp_path / "model.onnx"))
+        job.export(RunFolder(run), ExportSettings(out=tmp_path / "model.onnx"), print)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.onnx"))
 
@@ -224,14 +237,16 @@ def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder
         (tmp_path, "expected a file name"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            job.export(runs["resnet"], ExportSettings(out=out))
+            job.export(runs["resnet"], ExportSettings(out=out), print)
 
 
 def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path):
+    settings = ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone")
     with pytest.raises(DatasetError, match="name some with --data DIR"):
-        job.export(runs["resnet"], ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone"))
+        job.export(runs["resnet"], settings, print)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_unreadable_test_image_does_not_block_an_export(
     drawn: Path, runs: dict[str, RunFolder], tmp_path: Path
 ):
@@ -239,7 +254,8 @@ def test_unreadable_test_image_does_not_block_an_export(
     shutil.copytree(drawn, data)
     truncated = min((data / "test").iterdir())
     truncated.write_bytes(truncated.read_bytes()[:-200])
-    done = job.export(runs["resnet"], ExportSettings(out=tmp_path / "model.onnx", data=data))
+    settings = ExportSettings(out=tmp_path / "model.onnx", data=data)
+    done = job.export(runs["resnet"], settings, print)
     assert done.parity.images == 10
 
 
@@ -262,3 +278,81 @@ def test_unknown_run_is_refused(tmp_path: Path, run_cli, monkeypatch: pytest.Mon
     done = run_cli("export")
     assert done.code == 1
     assert "Run: maskinfer train" in done.stderr
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_triton_repository_holds_the_verified_file(runs: dict[str, RunFolder], tmp_path: Path):
+    out = tmp_path / "mask"
+    job.export(runs["resnet"], ExportSettings(out=out, format="triton"), print)
+    assert _names(tmp_path) == {"mask", "mask/config.pbtxt", "mask/1", "mask/1/model.onnx"}
+    assert Session(out / "1" / "model.onnx", "cpu").metadata.verification["images"] == 11
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_settings_that_contradict_each_other_are_refused(
+    runs: dict[str, RunFolder], tmp_path: Path, run_cli
+):
+    for options, complaint in (
+        (("--calibrate", tmp_path), "--calibrate: only for --precision int8"),
+        (("--target", "tensorrt"), "--target tensorrt: only for --precision int8"),
+        (("--precision", "fp16", "--storage", "fp16"), "--storage fp16: only for"),
+        (("--batch", 1, 2, 4), "--batch: an ONNX file takes any batch"),
+        (("--format", "engine", "--batch", 4, 2, 8), "--batch: got 4 2 8, expected 1 <= MIN"),
+        (("--format", "engine", "--out", tmp_path / "m.onnx"), "ends in .engine"),
+    ):
+        done = run_cli("export", runs["resnet"].path, *options)
+        assert done.code == 2, options
+        assert complaint in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_verify_tells_its_own_run_from_another(
+    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, run_cli
+):
+    own = runs["resnet"].path
+    done = run_cli("verify", files["resnet"], "--against", own, "--data", drawn)
+    assert done.code == 0, done.stderr
+    assert "Agreement on 11 images" in done.stdout
+    assert done.stdout.count("100.0 %") == 4
+
+    other = tmp_path / "other"
+    shutil.copytree(own, other)
+    state = load_file(other / "best.safetensors")
+    name = next(name for name in state if name.startswith("resnet.layer4") and "conv" in name)
+    save_file({**state, name: state[name] * 3}, other / "best.safetensors")
+    done = run_cli("verify", files["resnet"], "--against", other / "best.safetensors")
+    assert done.code == 1
+    assert "does not predict what" in done.stderr
+
+    _other_backbone(other)
+    done = run_cli("verify", files["resnet"], "--against", other)
+    assert done.code == 2
+    assert "resnet18 (letterbox, 64 px)" in done.stderr
+    assert "resnet34" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["truncated", "not-ours", "missing", "newer"])
+def test_verify_refuses_what_is_no_model_of_ours(
+    files: dict[str, Path], runs: dict[str, RunFolder], tmp_path: Path, kind: str, run_cli
+):
+    file = tmp_path / "model.onnx"
+    if kind == "truncated":
+        file.write_bytes(files["resnet"].read_bytes()[:-1000])
+    elif kind != "missing":
+        model = onnx.load(files["resnet"])
+        text = model.metadata_props[0].value
+        del model.metadata_props[:]
+        if kind == "newer":
+            newer = text.replace('"schema": 2', '"schema": 99')
+            onnx.helper.set_model_props(model, {"maskinfer": newer})
+        onnx.save(model, file)
+    done = run_cli("verify", file, "--against", runs["resnet"].path)
+    assert done.code in (1, 2)
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,223 @@
+"""A model as a TensorRT engine.
+
+`tensorrt` tries kernels on the GPU in the machine, and its engine is for GPUs of that kind. Where
+that package or a GPU is missing, `tensorrt-rtx` compiles ahead of time, with no GPU and for many:
+the machine that loads the engine finishes the work. Their Python APIs are the same.
+
+TensorRT 11 and TensorRT-RTX compute in the types that stand in the graph, and 10 is told to, so
+FP16 and INT8 are the ONNX file's matter and there is no precision to choose here.
+"""
+
+import contextlib
+import importlib
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from maskinfer import gpu
+from maskinfer.engine_file import write_engine
+from maskinfer.errors import ExportError
+from maskinfer.model_file import INPUT_NAME, ModelMetadata
+
+from .settings import BatchRange
+
+TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+_MODULES = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt_rtx_bindings"}
+_AS_ONNX = "The model runs as ONNX: maskinfer export --format onnx"
+_AMPERE = 80
+# TensorRT-RTX looks for a GPU in passing, and logs that there is none.
+_NO_DRIVER = "cudaError 35"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A built engine.
+
+    Attributes:
+        plan: as TensorRT serialised it; only the same TensorRT loads it.
+        built_with: JSON-able; `builder` and its `version`, the `compute_capabilities` of the GPUs
+            it is for, whether it also runs on `later_gpus`, and its `batch` range.
+    """
+
+    plan: bytes
+    built_with: dict[str, Any]
+
+
+class Toolkit:
+    """`tensorrt` or `tensorrt-rtx`, imported, and a logger that collects errors in silence.
+
+    Attributes:
+        name: of the package.
+        trt: the module.
+        logger: an `ILogger`, which must outlive what is made with it.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Import a package.
+
+        Raises:
+            ImportError: it is not installed, or its libraries do not load.
+            OSError: the same, on Windows.
+        """
+        self.name = name
+        self.trt: Any = importlib.import_module(_MODULES[name])
+        self._errors: list[str] = []
+        self.logger = _make_logger(self.trt, self._errors)
+
+    def __str__(self) -> str:
+        title = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT-RTX"}[self.name]
+        return f"{title} {self.trt.__version__}"
+
+    def reason(self) -> str:
+        """What went wrong first, for that is the cause of the rest."""
+        return _reason(self._errors)
+
+
+def choose() -> Toolkit:
+    """The package that builds here; cheap, so ask before a long export.
+
+    Raises:
+        ExportError: there is none.
+    """
+    # torch says the same of AMD's GPUs, which have no NVIDIA driver.
+    has_gpu = gpu.has_nvidia_driver() and torch.cuda.is_available()
+    if has_gpu:
+        with contextlib.suppress(ImportError, OSError):
+            return Toolkit(TENSORRT)
+    try:
+        return Toolkit(TENSORRT_RTX)
+    except (ImportError, OSError) as error:
+        lacking = "tensorrt is not installed" if has_gpu else "there is no NVIDIA GPU for tensorrt"
+        raise ExportError(
+            f"--format engine: {lacking}, and tensorrt-rtx, which needs none, cannot be imported "
+            f"({error}). Run, on Linux x86_64 or Windows: pip install '.[tensorrt]'"
+        ) from error
+
+
+def build(model: bytes, canvas: int, batch: BatchRange) -> Engine:
+    """Build an engine with what this machine has.
+
+    Args:
+        model: a serialized ONNX file that follows the contract.
+        canvas: S in pixels.
+        batch: the batch sizes that the engine takes, and the one that it is tuned for.
+
+    Raises:
+        ExportError: there is no TensorRT, or it cannot build this model.
+    """
+    toolkit = choose()
+    trt = toolkit.trt
+    try:
+        builder = trt.Builder(toolkit.logger)
+    except TypeError as error:  # how pybind11 says that there is no builder
+        raise ExportError(f"{toolkit} does not start: {toolkit.reason()}. {_AS_ONNX}") from error
+    # 11 is always strongly typed and ignores the flag; a version that dropped it needs none.
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if flag is None else 1 << int(flag))
+    parser = trt.OnnxParser(network, toolkit.logger)
+    if not parser.parse(model):
+        raise _parse_fault(toolkit, parser.get_error(0))
+    profile = builder.create_optimization_profile()
+    shapes = [(n, canvas, canvas, 3) for n in (batch.minimum, batch.optimum, batch.maximum)]
+    profile.set_shape(INPUT_NAME, *shapes)
+    config = builder.create_builder_config()
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise _build_fault(toolkit, model)
+    built_with = {
+        "builder": toolkit.name,
+        "version": trt.__version__,
+        **_gpus(toolkit),
+        "batch": asdict(batch),
+    }
+    return Engine(bytes(plan), built_with)
+
+
+def write(engine: Engine, metadata: ModelMetadata, path: Path) -> None:
+    """Write an engine, and beside it the sidecar that `maskinfer.engine_file` reads.
+
+    Args:
+        engine: as `build` made it.
+        metadata: what an ONNX file of this model would say about itself.
+        path: ends in `.engine`; it and its sidecar are overwritten.
+
+    Raises:
+        OSError: a file cannot be written; older files of those names stay.
+    """
+    write_engine(engine.plan, metadata, engine.built_with, path)
+
+
+def _gpus(toolkit: Toolkit) -> dict[str, Any]:
+    if toolkit.name == TENSORRT:
+        major, minor = torch.cuda.get_device_capability()
+        return {
+            "gpu": torch.cuda.get_device_name(),
+            "compute_capabilities": [f"{major}.{minor}"],
+            "later_gpus": False,
+        }
+    # Where the builder is told nothing, its manual promises 8.0, 8.6, 8.9, 12.0 and later. The
+    # header of such a plan, read from 1.7, has a bit for each capability from 8.0 that the package
+    # names, and one more; no list that is set gives that last one.
+    named = sorted(int(member) for member in toolkit.trt.ComputeCapability.__members__.values())
+    return {
+        "compute_capabilities": [f"{n // 10}.{n % 10}" for n in named if n >= _AMPERE],
+        "later_gpus": True,
+    }
+
+
+def _make_logger(trt: Any, errors: list[str]) -> Any:
+    class Collector(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= trt.ILogger.ERROR:
+                errors.append(message)
+
+    return Collector()
+
+
+def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
+    reason = _reason(error.desc().splitlines())
+    if error.node() < 0:
+        return ExportError(f"{toolkit} cannot read the model: {reason}. Run: maskinfer export")
+    return _operator_fault(toolkit, error.node_operator(), error.node_name(), reason)
+
+
+def _build_fault(toolkit: Toolkit, model: bytes) -> ExportError:
+    """Name the operator where TensorRT names a layer, which is called after its node."""
+    reason = toolkit.reason()
+    words = set(re.findall(r"[\w./:-]+", reason))
+    words |= {re.sub(r"_\d+$", "", word) for word in words}
+    nodes = [n for n in onnx.load_model_from_string(model).graph.node if n.name in words]
+    if nodes:
+        node = max(nodes, key=lambda node: len(node.name))
+        return _operator_fault(toolkit, node.op_type, node.name, reason)
+    return ExportError(f"{toolkit} cannot build the model: {reason}. {_AS_ONNX}")
+
+
+def _operator_fault(toolkit: Toolkit, operator: str, node: str, reason: str) -> ExportError:
+    return ExportError(
+        f"{toolkit} cannot build operator {operator} (node '{node}'): {reason}. {_AS_ONNX}"
+    )
+
+
+def _reason(messages: Iterable[str]) -> str:
+    """One short line of TensorRT's messages, without its prefixes and source positions."""
+    messages = [text for text in messages if not text.startswith("Invalid Node")]
+    telling = [text for text in messages if _NO_DRIVER not in text] or messages
+    if not telling:
+        return "it gives no reason"
+    text = " ".join(telling[0].split())
+    text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
+    text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
+    text = re.sub(r"^\((.*)\)$", r"\1", text)
+    text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
+    text = text.strip(" .")
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,246 @@
+"""INT8: static quantisation of a graph's layers, calibrated on real images.
+
+Two flavours of the same recipe (QDQ nodes, weights per channel, symmetric):
+
+- `cpu`: unsigned activations. Where the CPU has no VNNI, its multiply-add saturates on products of
+  8 by 8 bits, so weights take 7 bits.
+- `tensorrt`: signed, symmetric activations, and biases left in FP32.
+
+All layers are quantised first. Where that moves the answers too far, layers go back to float, those
+first whose quantisation alone moves the answers furthest.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QDQQuantizer,
+    QuantType,
+    TensorsData,
+    create_calibrator,
+)
+
+from maskinfer.boxes import iou_xywh
+from maskinfer.errors import ExportError
+from maskinfer.images import Pixels
+from maskinfer.model_file import INPUT_NAME, OUTPUT_NAMES
+from maskinfer.runtime import Outputs
+
+from .layers import Layer, find_layers, reduced_nodes
+from .settings import Target
+
+_MOST_GROUPS = 24  # sensitivity is measured on so many groups of neighbouring layers
+_MOST_IN_FLOAT = 0.5  # share of the groups; beyond it INT8 has no point
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far quantisation moved a graph's answers, as means over images.
+
+    Attributes:
+        iou: of its boxes and the float graph's.
+        probability: absolute difference of `proper_mask`.
+    """
+
+    iou: float
+    probability: float
+
+    @property
+    def size(self) -> float:
+        """One figure to rank by; 0 where nothing moved."""
+        return 1 - self.iou + self.probability
+
+    def is_beyond(self, allowed: "Drift") -> bool:
+        """Whether either mean is worse than allowed."""
+        return self.iou < allowed.iou or self.probability > allowed.probability
+
+
+ALLOWED = Drift(iou=0.95, probability=0.03)
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An INT8 graph and how it came about.
+
+    Attributes:
+        model: the graph.
+        target: whose INT8 it is.
+        weight_bits: 8, or 7 for CPUs without VNNI.
+        images: how many the ranges were measured on.
+        layers: how many the network has.
+        in_float: the weights of the layers that stayed in float.
+        drift: from the float graph, on images that the ranges were not measured on.
+    """
+
+    model: ModelProto
+    target: Target
+    weight_bits: int
+    images: int
+    layers: int
+    in_float: tuple[str, ...]
+    drift: Drift
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able values, for the file's metadata."""
+        return {
+            "target": self.target,
+            "weight_bits": self.weight_bits,
+            "calibration_images": self.images,
+            "layers": self.layers,
+            "layers_in_float": list(self.in_float),
+            "mean_iou_with_float": self.drift.iou,
+            "mean_probability_difference": self.drift.probability,
+        }
+
+
+def quantise(
+    model: ModelProto,
+    canvases: Pixels,
+    target: Target,
+    *,
+    full_range: bool,
+    say: Callable[[str], None],
+) -> Quantised:
+    """Make the layers of a graph compute in 8-bit integers.
+
+    Args:
+        model: in FP32; left as it is.
+        canvases: (N, S, S, 3), N at least 2. Two thirds set the ranges, the others judge.
+        target: `cpu` or `tensorrt`.
+        full_range: whether weights take 8 bits on a CPU; see the module's text.
+        say: told what takes long.
+
+    Raises:
+        ExportError: with half of the layers in float the answers still move too far.
+    """
+    judged = np.arange(len(canvases)) % 3 == 2
+    judged[-1] = True
+    ranges = _calibrate(model, canvases[~judged])
+    weight_bits = 8 if full_range or target == "tensorrt" else 7
+    layers = find_layers(model.graph)
+
+    def lower(chosen: Sequence[Layer]) -> ModelProto:
+        return _quantise(model, ranges, chosen, target, reduce_range=weight_bits == 7)
+
+    judges = canvases[judged]
+    truth = _run(model, judges)
+
+    def measure(lowered: ModelProto) -> Drift:
+        return _drift(_run(lowered, judges), truth)
+
+    lowered, in_float = lower(layers), set[str]()
+    drift = measure(lowered)
+    if drift.is_beyond(ALLOWED):
+        say(f"INT8 moves the answers (mean IoU {drift.iou:.3f}): looking for the layers that do")
+        groups = _group(layers)
+        groups.sort(key=lambda group: measure(lower(group)).size, reverse=True)
+        for group in groups[: round(len(groups) * _MOST_IN_FLOAT)]:
+            in_float |= {layer.weight for layer in group}
+            lowered = lower([layer for layer in layers if layer.weight not in in_float])
+            drift = measure(lowered)
+            if not drift.is_beyond(ALLOWED):
+                break
+        else:
+            raise ExportError(
+                f"INT8: with {len(in_float)} of {len(layers)} layers in float, boxes still differ "
+                f"(mean IoU {drift.iou:.3f}, expected {ALLOWED.iou}; probabilities by "
+                f"{drift.probability:.3f}, expected {ALLOWED.probability}). Calibrate on more "
+                "images like yours with --calibrate DIR, or use --precision fp16"
+            )
+    kept = tuple(layer.weight for layer in layers if layer.weight in in_float)
+    return Quantised(lowered, target, weight_bits, int((~judged).sum()), len(layers), kept, drift)
+
+
+def _group(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Neighbouring layers together, at most `_MOST_GROUPS` groups."""
+    ends = np.linspace(0, len(layers), min(_MOST_GROUPS, len(layers)) + 1).round().astype(int)
+    pairs = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    return [list(layers[start:end]) for start, end in pairs]
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, canvases: Pixels) -> None:
+        starts = range(0, len(canvases), _BATCH)
+        self.batches = iter([{INPUT_NAME: canvases[start : start + _BATCH]} for start in starts])
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        return next(self.batches, None)
+
+
+def _calibrate(model: ModelProto, canvases: Pixels) -> TensorsData:
+    """Least and greatest value of each tensor that a layer or a follower reads or writes."""
+    kinds = sorted({node.op_type for node in _nodes(model, find_layers(model.graph))})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(model.SerializeToString())
+        calibrator = create_calibrator(path, kinds, str(path.with_name("augmented.onnx")))
+        calibrator.collect_data(_Reader(canvases))
+        return calibrator.compute_data()
+
+
+def _nodes(model: ModelProto, layers: Sequence[Layer]) -> list[NodeProto]:
+    names = set(reduced_nodes(model.graph, layers))
+    return [node for node in model.graph.node if node.name in names]
+
+
+def _quantise(
+    model: ModelProto,
+    ranges: TensorsData,
+    layers: Sequence[Layer],
+    target: Target,
+    *,
+    reduce_range: bool,
+) -> ModelProto:
+    nodes = _nodes(model, layers)
+    signed = target == "tensorrt"
+    quantizer = QDQQuantizer(
+        _copy(model),
+        per_channel=True,
+        reduce_range=reduce_range,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QInt8 if signed else QuantType.QUInt8,
+        tensors_range=ranges,
+        nodes_to_quantize=[node.name for node in nodes],
+        nodes_to_exclude=[],
+        op_types_to_quantize=sorted({node.op_type for node in nodes}),
+        # TensorRT multiplies signed by signed around zero, and adds biases as floats.
+        extra_options={"ActivationSymmetric": signed, "QuantizeBias": not signed},
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    lowered = quantizer.model.model
+    assert isinstance(lowered, ModelProto)
+    return lowered
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copied = ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
+def _run(model: ModelProto, canvases: Pixels) -> Outputs:
+    options = SessionOptions()
+    options.log_severity_level = 3  # errors only
+    session = InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    starts = range(0, len(canvases), _BATCH)
+    parts = [
+        session.run(list(OUTPUT_NAMES), {INPUT_NAME: canvases[start : start + _BATCH]})
+        for start in starts
+    ]
+    return Outputs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _drift(found: Outputs, truth: Outputs) -> Drift:
+    iou = iou_xywh(found.boxes_xywh, truth.boxes_xywh)
+    return Drift(float(iou.mean()), float(np.abs(found.proper_mask - truth.proper_mask).mean()))

@@ -1,0 +1,56 @@
+"""Which nodes of a graph may compute in a lower precision: its layers, and what lies between.
+
+A layer is a convolution or a matrix product with a weight of its own. What only joins or reshapes
+the layers' feature maps follows them. Box arithmetic, softmax and whatever chooses stay as they
+are: a coordinate of 223.4 pixels has no room in 8 bits.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from onnx import GraphProto, NodeProto
+
+_WEIGHTED = {"Conv", "Gemm", "MatMul"}
+_FOLLOWING = {"Add", "MaxPool", "Relu", "Resize"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight and the nodes that use it: a head that runs on five maps is one layer.
+
+    Attributes:
+        weight: the name of the constant, as the checkpoint has it.
+        nodes: names of the nodes.
+    """
+
+    weight: str
+    nodes: tuple[str, ...]
+
+
+def find_layers(graph: GraphProto) -> list[Layer]:
+    """All layers, in the order in which they compute."""
+    constants = {tensor.name for tensor in graph.initializer}
+    nodes_of: dict[str, list[str]] = {}
+    for node in graph.node:
+        if node.op_type in _WEIGHTED and node.input[1] in constants:
+            nodes_of.setdefault(node.input[1], []).append(node.name)
+    return [Layer(weight, tuple(nodes)) for weight, nodes in nodes_of.items()]
+
+
+def reduced_nodes(graph: GraphProto, layers: Collection[Layer]) -> list[str]:
+    """The nodes that compute in the lower precision where these layers do."""
+    chosen = {name for layer in layers for name in layer.nodes}
+    constants = {tensor.name for tensor in graph.initializer}
+    reduced_values: set[str] = set()
+    names = []
+    for node in graph.node:
+        if node.name in chosen or (
+            node.op_type in _FOLLOWING and _computed(node, constants) <= reduced_values
+        ):
+            names.append(node.name)
+            reduced_values.update(node.output)
+    return names
+
+
+def _computed(node: NodeProto, constants: set[str]) -> set[str]:
+    return {name for name in node.input if name and name not in constants}

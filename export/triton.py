@@ -1,0 +1,187 @@
+"""A finished model file as a model of Triton Inference Server.
+
+    REPOSITORY/NAME/config.pbtxt    what the server must know, and the model's metadata
+    REPOSITORY/NAME/1/model.onnx    the file, byte for byte
+
+The settings follow Triton's documentation (`model_configuration.md`, `batcher.md`) and the sources
+of its ONNX Runtime backend; the text is checked against Triton's own schema in the tests.
+"""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from maskinfer.errors import UsageError
+from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+
+_CONFIG = "config.pbtxt"
+_MODEL = "1/model.onnx"  # Triton's default name for ONNX, version 1
+_WHAT_WE_WRITE = {_CONFIG, "1", _MODEL}
+# By this line a later export knows that it may replace the folder.
+_MARK = "# Written by maskinfer export; exporting to this name again replaces the folder."
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MAX_INT32 = 2**31 - 1  # the schema's type of max_batch_size
+
+# How long a request may wait for others to share its batch: little beside a batch's own time, and
+# enough for requests that are sent together. Preferred sizes are left out, as Triton advises for
+# all but TensorRT.
+_QUEUE_DELAY_US = 1000
+# cuDNN's HEURISTIC, as `maskinfer.runtime` asks for: batches differ in size, and the default tries
+# every algorithm for each. The backend overwrites `execution_accelerators` with that default as
+# soon as there are `parameters`, so it must stand here.
+_CUDNN_SEARCH = ("cudnn_conv_algo_search", "1")
+
+# Triton demands at least one dimension beside the batch, so an output of shape [N] is served as
+# [N, 1] and reshaped from what the model gives, [N].
+_ONE_EACH = "dims: [ 1 ] reshape: { shape: [ ] }"
+_OUTPUT_SHAPES = {"boxes": "dims: [ 4 ]", "proper_mask": _ONE_EACH, "score": _ONE_EACH}
+
+
+def write_repository(
+    model: Path, metadata: ModelMetadata, max_batch: int, folder: Path, name: str
+) -> None:
+    """Make a model file a model of a Triton model repository, or replace it there.
+
+    The new folder is written beside its place and renamed when it is whole; until then an older
+    one stays, and it comes back where the renaming fails.
+
+    Args:
+        model: a finished, verified `.onnx` file; it is copied, and stays where it is.
+        metadata: what that file says about itself; clients can read it from the server.
+        max_batch: the most images that the server puts into one batch, from 1.
+        folder: the model repository; made if need be. Other models in it are left alone.
+        name: the model's name on the server, and its folder's.
+
+    Raises:
+        UsageError: Triton cannot take the name or the batch, or the folder of that name is not one
+            that an earlier export wrote.
+        OSError: the folder cannot be written.
+    """
+    check_destination(folder, name)
+    config = config_text(name, metadata, max_batch)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
+    try:
+        new = work / "new"
+        (new / _MODEL).parent.mkdir(parents=True)
+        (new / _CONFIG).write_text(config, encoding="utf-8", newline="\n")
+        # Not its permissions: the server may run as another user.
+        shutil.copyfile(model, new / _MODEL)
+        _swap(new, folder / name, work / "old")
+    finally:
+        # An old folder that could not be put back must not go with the rest.
+        if (folder / name).exists() or not (work / "old").exists():
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def check_destination(folder: Path, name: str) -> None:
+    """Refuse what `write_repository` would refuse; cheap, so ask before a long export.
+
+    Args:
+        folder: the model repository, or where it will be.
+        name: the model's name.
+
+    Raises:
+        UsageError: the name does not suit Triton, or something stands there that no export wrote.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"Triton model name: got {name!r}, expected letters, digits, '_', '.' and '-', the "
+            "first a letter, a digit or '_'"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file, expected a folder for a Triton model repository")
+    place = folder / name
+    if not place.exists() and not place.is_symlink():
+        return
+    strange = _strange(place)
+    if strange:
+        raise UsageError(f"{place}: {strange}; not replaced. Remove it, or choose another name")
+
+
+def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:
+    """The model's `config.pbtxt`: Triton's `ModelConfig` in protobuf text format.
+
+    Args:
+        name: as `check_destination` allows it.
+        metadata: goes under `parameters`, as the JSON value that the model file holds.
+        max_batch: the most images in one batch, from 1.
+
+    Raises:
+        UsageError: `max_batch` is out of range.
+    """
+    if not 1 <= max_batch <= _MAX_INT32:
+        raise UsageError(f"Triton max batch: got {max_batch}, expected 1 to {_MAX_INT32}")
+    side = metadata.geometry.canvas
+    outputs = ",\n".join(
+        f"  {{ name: {quoted(output)} data_type: TYPE_FP32 {_OUTPUT_SHAPES[output]} }}"
+        for output in OUTPUT_NAMES
+    )
+    parameters = ",\n".join(
+        f"  {{ key: {quoted(key)} value: {{ string_value: {quoted(value)} }} }}"
+        for key, value in ((METADATA_KEY, metadata.to_json()), _CUDNN_SEARCH)
+    )
+    # `dims` leave the batch out. The input's format stays FORMAT_NONE: the graph itself casts and
+    # transposes, so the server has nothing to know of channels.
+    return f"""\
+{_MARK}
+name: {quoted(name)}
+backend: "onnxruntime"
+max_batch_size: {max_batch}
+input [
+  {{ name: {quoted(INPUT_NAME)} data_type: TYPE_UINT8 dims: [ {side}, {side}, 3 ] }}
+]
+output [
+{outputs}
+]
+# One instance on each GPU, or one on the CPU where there is none.
+instance_group [ {{ count: 1 kind: KIND_AUTO }} ]
+dynamic_batching {{ max_queue_delay_microseconds: {_QUEUE_DELAY_US} }}
+parameters [
+{parameters}
+]
+"""
+
+
+def quoted(text: str) -> str:
+    """A string literal of protobuf text format, in ASCII: the bytes of its UTF-8, escaped."""
+    return '"' + "".join(map(_escape, text.encode("utf-8"))) + '"'
+
+
+def _escape(byte: int) -> str:
+    character = chr(byte)
+    if character in '"\\':
+        return "\\" + character
+    # Always three octal digits, so that a digit that follows is not taken for a fourth.
+    return character if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
+
+
+def _strange(place: Path) -> str:
+    """What speaks against replacing a folder; empty where all of it comes from an export."""
+    if not place.is_dir():
+        return "is no folder"
+    try:
+        config = (place / _CONFIG).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return f"has no {_CONFIG}, so is no Triton model"
+    if _MARK not in config:
+        return f"its {_CONFIG} was not written by maskinfer"
+    found = {path.relative_to(place).as_posix() for path in place.rglob("*")}
+    foreign = sorted(found - _WHAT_WE_WRITE)
+    return f"holds {foreign[0]}, which maskinfer did not write" if foreign else ""
+
+
+def _swap(new: Path, place: Path, old: Path) -> None:
+    """Put a folder in its place, and what stood there into `old`; all of it, or nothing."""
+    if not place.exists():
+        new.rename(place)
+        return
+    try:
+        place.rename(old)
+        new.rename(place)
+    except BaseException:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        raise

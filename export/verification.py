@@ -1,0 +1,137 @@
+"""Holding a model file against the checkpoint it came from."""
+
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from maskinfer.dataset import split_folder
+from maskinfer.errors import DatasetError, UsageError
+from maskinfer.geometry import Geometry
+from maskinfer.images import Pixels
+from maskinfer.runtime import Outputs, Provider, Session
+from maskinfer.train.detections import Network
+from maskinfer.train.networks import build
+from maskinfer.train.run_folder import RunConfig, RunFolder
+
+from .canvases import draw_evenly
+from .engine_run import EngineSession
+from .graph import contract_module
+from .parity import Parity, Run, Tolerance, compare, joined, tolerance
+from .settings import DEFAULT_PROPOSALS, BatchRange
+
+IMAGES = 48  # verified on, evenly spaced over the test images
+
+
+class Verifier:
+    """A checkpoint and the real images that files exported from it are held against."""
+
+    def __init__(self, network: Network, traced: nn.Module, canvases: Pixels) -> None:
+        """Take what to compare with.
+
+        Args:
+            network: the checkpoint, in evaluation mode.
+            traced: the same weights as the module that was exported.
+            canvases: (N, S, S, 3) uint8.
+        """
+        self.network = network
+        self.traced = traced
+        self.canvases = canvases
+
+    def verify(self, run: Run, allowed: Tolerance) -> Parity:
+        """Compare a model with the checkpoint."""
+        return compare(run, self.traced, self.network.detect, self.canvases, allowed)
+
+
+def file_runner(file: Path) -> Run:
+    """Run an ONNX file on the CPU, at any batch size."""
+
+    def run(canvases: Pixels, batch_size: int) -> Outputs:
+        session = Session(file, Provider.CPU, batch_size)
+        starts = range(0, len(canvases), batch_size)
+        return joined([session.run(canvases[start : start + batch_size]) for start in starts])
+
+    return run
+
+
+def engine_runner(session: EngineSession, batch: BatchRange) -> Run:
+    """Run an engine on the GPU, at the batch size of its range that is nearest to the one wanted.
+
+    Has not run on a GPU: none was at hand when it was written.
+    """
+
+    def run(canvases: Pixels, batch_size: int) -> Outputs:
+        size = min(max(batch_size, batch.minimum), batch.maximum)
+        missing = -len(canvases) % size  # the last batch is filled up
+        filled = np.concatenate([canvases, canvases[:1].repeat(missing, axis=0)])
+        found = joined(
+            [session.run(filled[start : start + size]) for start in range(0, len(filled), size)]
+        )
+        count = len(canvases)
+        return Outputs(found.boxes_xywh[:count], found.proper_mask[:count], found.score[:count])
+
+    return run
+
+
+def verify_file(
+    file: Path, run: RunFolder, data: Path | None, images: int
+) -> tuple[Parity, list[str]]:
+    """Compare a model file with the best weights of the run it came from.
+
+    Args:
+        file: the model file.
+        run: the run.
+        data: a data set, or any folder of images; None takes the run's own test images.
+        images: how many to compare on, at most.
+
+    Returns:
+        how far they agree, and what is beyond the tolerance.
+
+    Raises:
+        ModelFileError: the file is damaged or not ours.
+        RunError: the run has no usable weights.
+        UsageError: the file is not of the run's network, backbone or geometry.
+        DatasetError: there is no image to compare on.
+    """
+    metadata = Session(file, Provider.CPU).metadata
+    config = run.read_config()
+    settings = config.settings
+    ours = _kind(metadata.network, metadata.backbone, metadata.geometry)
+    theirs = _kind(settings.model, settings.backbone, settings.geometry)
+    if ours != theirs:
+        raise UsageError(
+            f"{file} is a {ours}, {run.path} a {theirs}: name the run that it was exported from"
+        )
+    network = build(settings).eval()
+    run.read_best(network)
+    proposals = metadata.export.get("proposals") or DEFAULT_PROPOSALS
+    verifier = Verifier(
+        network, contract_module(network, proposals), verification_canvases(config, data, images)
+    )
+    allowed = tolerance(metadata.network, metadata.precision)
+    parity = verifier.verify(file_runner(file), allowed)
+    return parity, parity.faults(allowed)
+
+
+def verification_canvases(config: RunConfig, data: Path | None, images: int = IMAGES) -> Pixels:
+    """Draw test images on their canvases, evenly spaced over all of them.
+
+    Args:
+        config: of the run, which names its data and its geometry.
+        data: a data set, or any folder of images; None takes the run's own.
+        images: how many at most.
+    """
+    try:
+        if data is None:
+            folders = [split_folder(Path(folder), "test") for folder in config.settings.data]
+        else:
+            folders = [data / "test" if (data / "test").is_dir() else data]
+        return draw_evenly(folders, config.settings.geometry, images)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}. A model file is verified on test images; name some with --data DIR"
+        ) from error
+
+
+def _kind(network: str, backbone: str, geometry: Geometry) -> str:
+    return f"{network} {backbone} ({geometry.kind}, {geometry.canvas} px)"

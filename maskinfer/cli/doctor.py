@@ -1,0 +1,127 @@
+"""`maskinfer doctor`: what of this machine decides where models run, and how to mend it."""
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from maskinfer.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
+from maskinfer.gpu import Library
+from maskinfer.mending import Mend, conclude, find_mends
+from maskinfer.results import printable_name
+from maskinfer.runtime import Provider
+
+from .console import err, out
+from .sections import print_heading, print_section
+
+
+def doctor() -> None:
+    """Show versions, libraries, and which providers really run a model.
+
+    Each problem comes with the command that mends it. Where TensorRT is
+    installed, it builds an engine the first time, which can take a minute.
+
+    Exit code 0: models run here, if only on the CPU; 1: they do not.
+    """
+    with err.status("Examining this machine"):
+        found = examine()
+    print_section("Versions", found.versions)
+    print_section("ONNX Runtime", dict(_onnxruntime_rows(found.onnxruntime)))
+    print_section("CPU", dict(_cpu_rows(found.cpu)))
+    print_section("GPU", dict(_gpu_rows(found.gpu)))
+    print_section("CUDA's and TensorRT's libraries", dict(map(_library_row, found.libraries)))
+    print_section("Providers, running the shipped model", dict(_provider_rows(found)))
+    if found.torch is not None:
+        print_section("Training", {"torch": _torch_words(found.torch)})
+    print_heading("In short")
+    _print_line(conclude(found))
+    for mend in find_mends(found):
+        _print_mend(mend)
+    if found.auto is None:
+        raise typer.Exit(1)
+
+
+def _onnxruntime_rows(runtime: OnnxRuntime) -> Iterator[tuple[str, str]]:
+    yield from runtime.packages.items()
+    if not runtime.packages:
+        yield "package", "not installed"
+    if runtime.fault:
+        yield "fault", runtime.fault
+    else:
+        yield "built for CUDA", runtime.cuda_version or "no"
+        yield "built in", ", ".join(runtime.built_in)
+
+
+def _cpu_rows(cpu: Cpu) -> Iterator[tuple[str, object]]:
+    yield "processor", cpu.name or "unknown"
+    yield "usable cores", cpu.cores
+    if cpu.has_avx2 is not None:
+        yield "AVX2", "yes" if cpu.has_avx2 else "no"
+    yield (
+        "INT8 dot products",
+        {
+            True: "yes: INT8 models are at their fastest",
+            False: "no (no VNNI): INT8 models gain less, and need a reduced range",
+            None: "unknown",
+        }[cpu.has_int8_dot_products],
+    )
+
+
+def _gpu_rows(gpu: Gpu) -> Iterator[tuple[str, object]]:
+    if gpu.driver is None:
+        yield "driver", "not found"
+    else:
+        version = ".".join(map(str, gpu.driver.cuda_version))
+        yield "driver", f"runs CUDA up to {version}; GPUs it shows: {gpu.driver.devices}"
+    if gpu.cards:
+        yield "NVIDIA cards", gpu.cards
+    if gpu.nvidia_smi.fault:
+        yield "nvidia-smi", gpu.nvidia_smi.fault
+    for number, line in enumerate(gpu.nvidia_smi.gpus):
+        yield f"GPU {number}", line
+    if gpu.hidden_by is not None:
+        yield "CUDA_VISIBLE_DEVICES", repr(gpu.hidden_by)
+
+
+def _library_row(library: Library) -> tuple[str, str]:
+    if library.path is None:
+        return library.name, "missing"
+    packages = Path(sysconfig.get_path("purelib")).resolve()
+    if library.path.is_relative_to(packages):
+        return library.name, f"pip: {library.path.parent.relative_to(packages)}"
+    return library.name, str(library.path.parent) if library.path.parent.name else "found"
+
+
+def _provider_rows(found: Findings) -> Iterator[tuple[str, str]]:
+    for provider, obstacle in found.obstacles.items():
+        if not obstacle:
+            yield provider, "runs"
+        elif found.onnxruntime.has(provider):
+            yield provider, f"built in, does not run: {obstacle}"
+        else:
+            yield provider, f"not built in: {obstacle}"
+    if found.auto is not None:
+        note = f" ({found.auto_note})" if found.auto_note else ""
+        yield Provider.AUTO, f"takes {found.auto}{note}"
+
+
+def _torch_words(torch: Torch) -> str:
+    if torch.fault:
+        return f"{torch.version} cannot be imported ({torch.fault})"
+    built = f"built for CUDA {torch.cuda_version}" if torch.cuda_version else "built without CUDA"
+    where = "sees a GPU" if torch.sees_gpu else "sees no GPU: training runs on the CPU"
+    return f"{torch.version}, {built}, {where}"
+
+
+def _print_mend(mend: Mend) -> None:
+    out.print()
+    _print_line(f"Problem: {mend.problem}", style="yellow")
+    # Unwrapped, to be copied.
+    out.print(Text(f"    {mend.command}", style="bold"), soft_wrap=True)
+
+
+def _print_line(words: str, style: str = "") -> None:
+    out.print(Padding(Text(printable_name(words), style=style), (0, 0, 0, 2), expand=False))

@@ -1,0 +1,122 @@
+"""`maskinfer info`: what a model file is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.columns import Columns
+from rich.padding import Padding
+from rich.text import Text
+
+from maskinfer.geometry import Geometry
+from maskinfer.model_info import ModelInfo, Tensor, examine_model
+from maskinfer.models import resolve_model
+
+from .console import out, say
+from .sections import print_heading, print_section
+
+
+def info(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Model file (.onnx or .engine). By default the newest .onnx under models/, else "
+            "the one that ships.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a model file is: metadata, inputs, outputs, operators, size."""
+    found = examine_model(resolve_model(model))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    _print_info(found)
+    if found.graph is None and found.engine is None:
+        say("note: listing operators, weights and opset needs onnx. Run: pip install onnx")
+
+
+def _print_info(found: ModelInfo) -> None:
+    print_section("File", dict(_file_rows(found)))
+    values = {field.name: getattr(found.metadata, field.name) for field in fields(found.metadata)}
+    sections = {name: value for name, value in values.items() if isinstance(value, dict)}
+    print_section("Model", dict(_model_rows(values)))
+    for name, value in sections.items():
+        print_section(_words(name), dict(_flatten(value)))
+    print_section("Engine", dict(_flatten(found.engine or {})))
+    print_section("Inputs", {tensor.name: _tensor_words(tensor) for tensor in found.inputs})
+    print_section("Outputs", {tensor.name: _tensor_words(tensor) for tensor in found.outputs})
+    if found.graph is not None:
+        print_heading(f"Operators ({sum(found.graph.operators.values())})")
+        counts = (Text(f"{count:>4} {name}") for name, count in found.graph.operators.items())
+        columns = Columns(counts, equal=True, padding=(0, 2), column_first=True)
+        out.print(Padding(columns, (0, 0, 0, 2)))
+
+
+def _file_rows(found: ModelInfo) -> Iterator[tuple[str, object]]:
+    yield "path", found.path
+    yield "size", f"{found.size_bytes / 1e6:.1f} MB ({found.size_bytes:,} bytes)"
+    yield "SHA-256", found.sha256
+    if found.graph is not None:
+        yield "producer", found.graph.producer or "not named"
+        yield "opset", found.graph.opset
+        weights = (f"{count:,} {kind}" for kind, count in found.graph.weights.items())
+        yield "weights", ", ".join(weights) or "none"
+
+
+def _model_rows(values: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Geometry):
+            yield "canvas", f"{value.canvas} x {value.canvas} px"
+            yield "geometry", _geometry_words(value)
+        elif not isinstance(value, dict) and value != "":
+            yield name.replace("_", " "), _value_words(value)
+
+
+def _geometry_words(geometry: Geometry) -> str:
+    if geometry.kind == "letterbox":
+        return "letterbox: the whole photo, its aspect kept"
+    return f"center_crop: the middle of the photo stretched to {geometry.resize} px"
+
+
+def _tensor_words(tensor: Tensor) -> str:
+    return f"{tensor.type} ({', '.join(map(str, tensor.shape))})"
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Turn nested values into rows; an inner dictionary of plain values is one row."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, list) and not _is_plain(value):
+            value = {str(number): item for number, item in enumerate(value, start=1)}
+        if not isinstance(value, dict):
+            yield name, _value_words(value)
+        elif all(map(_is_plain, value.values())):
+            # No space inside a pair, so that lines break between pairs.
+            pairs = (f"{k}={_value_words(v).replace(', ', ',')}" for k, v in value.items())
+            yield name, "  ".join(pairs) or "none"
+        else:
+            yield from _flatten(value, f"{name}.")
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return not any(isinstance(item, dict | list) for item in value)
+    return not isinstance(value, dict)
+
+
+def _value_words(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(_value_words(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,205 @@
+import hashlib
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import helper
+from tiny_model import METADATA, build_model, write_model
+
+from maskinfer.engine_file import write_engine
+from maskinfer.geometry import Geometry
+from maskinfer.model_file import METADATA_KEY, SCHEMA
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty current folder, and lines that do not wrap."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+def sections(stdout: str) -> dict[str, dict[str, str]]:
+    """The headings of what was printed, and the rows below each."""
+    found: dict[str, dict[str, str]] = {}
+    for line in filter(str.strip, stdout.splitlines()):
+        if not line.startswith(" "):
+            found[line.strip()] = rows = {}
+        else:
+            name, *value = re.split(r"  +", line.strip(), maxsplit=1)
+            rows[name] = value[0] if value else ""
+    return found
+
+
+def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: Any) -> None:
+    done = run_cli("info", tiny_model)
+    assert (done.code, done.stderr) == (0, "")
+    found = sections(done.stdout)
+    data = tiny_model.read_bytes()
+    assert found["File"] == {
+        "path": str(tiny_model),
+        "size": f"0.0 MB ({len(data):,} bytes)",
+        "SHA-256": hashlib.sha256(data).hexdigest(),
+        "producer": "not named",
+        "opset": "18",
+        "weights": "none",
+    }
+    assert found["Model"] == {
+        "network": "tiny",
+        "canvas": "32 x 32 px",
+        "geometry": "letterbox: the whole photo, its aspect kept",
+        "threshold": "0.5",
+        "precision": "fp32",
+        "maskinfer version": "0.1.0",
+        "schema": str(SCHEMA),
+    }
+    assert found["Normalisation"] == {"mean": "0, 0, 0", "std": "1, 1, 1"}
+    assert found["Inputs"] == {"images": "uint8 (N, 32, 32, 3)"}
+    assert found["Outputs"] == {
+        "boxes": "float32 (N, 4)",
+        "proper_mask": "float32 (N)",
+        "score": "float32 (N)",
+    }
+
+
+def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli: Any) -> None:
+    counts = Counter(node.op_type for node in onnx.load(tiny_model).graph.node)
+    listed = json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"]["operators"]
+    assert listed == counts
+    assert list(listed.items()) == sorted(listed.items(), key=lambda item: (-item[1], item[0]))
+    printed = run_cli("info", tiny_model).stdout.split(f"Operators ({counts.total()})\n")[1]
+    assert {name: int(n) for n, name in re.findall(r"(\d+) (\w+)", printed)} == counts
+
+
+def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: Any) -> None:
+    metadata = replace(METADATA, geometry=Geometry.center_crop(32, 40))
+    model = build_model(metadata)
+    for name, kind in (("a", onnx.TensorProto.FLOAT16), ("b", onnx.TensorProto.FLOAT)):
+        model.graph.initializer.append(helper.make_tensor(name, kind, [2, 3], [0.0] * 6))
+    model.graph.node.append(helper.make_node("Gelu", ["b"], ["c"], domain="com.microsoft"))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    model.producer_name, model.producer_version = "maskinfer", "9.9"
+    onnx.save(model, tmp_path / "m.onnx")
+    done = run_cli("info", tmp_path / "m.onnx")
+    found = sections(done.stdout)
+    assert found["File"]["weights"] == "6 float16, 6 float32"
+    assert found["File"]["opset"] == "18, com.microsoft 1"
+    assert found["File"]["producer"] == "maskinfer 9.9"
+    assert found["Model"]["geometry"] == "center_crop: the middle of the photo stretched to 40 px"
+    assert "1 com.microsoft.Gelu" in done.stdout
+
+
+def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: Any) -> None:
+    training = {
+        "data": {"counts": {"train": {"proper": 3, "improper": 4}}, "names": ["a", "b"]},
+        "recipe": {"augment": ["crop", "color"], "rate": 0.001, "head": None},
+        "batches": [{"size": 1, "px": 0.5}, {"size": 7, "px": 0.25}],
+        "nothing": {},
+        "[/markup]": "[red]stays[/red]",
+    }
+    found = sections(run_cli("info", write_model(tmp_path / "m.onnx", training=training)).stdout)
+    assert found["Training"] == {
+        "data.counts.train": "improper=4  proper=3",
+        "data.names": "a, b",
+        "recipe": "augment=crop,color  head=none  rate=0.001",
+        "batches.1": "px=0.5  size=1",
+        "batches.2": "px=0.25  size=7",
+        "nothing": "none",
+        "[/markup]": "[red]stays[/red]",
+    }
+
+
+def test_info_prints_one_json_object(tiny_model: Path, run_cli: Any) -> None:
+    done = run_cli("info", "--json", tiny_model)
+    assert (done.code, done.stderr) == (0, "")
+    values = json.loads(done.stdout)
+    assert values["path"] == str(tiny_model)
+    assert values["size_bytes"] == tiny_model.stat().st_size
+    assert values["metadata"] == asdict(METADATA)
+    assert values["inputs"] == [{"name": "images", "type": "uint8", "shape": ["N", 32, 32, 3]}]
+
+
+def test_info_takes_the_newest_export_where_none_is_named(run_cli: Any, tiny_model: Path) -> None:
+    Path("models").mkdir()
+    shutil.copy(tiny_model, "models/a.onnx")
+    assert sections(run_cli("info").stdout)["File"]["path"] == "models/a.onnx"
+
+
+def test_info_shows_the_rest_without_onnx(
+    tiny_model: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = run_cli("info", tiny_model)
+    assert done.code == 0
+    assert list(sections(done.stdout)) == ["File", "Model", "Normalisation", "Inputs", "Outputs"]
+    assert done.stderr == (
+        "note: listing operators, weights and opset needs onnx. Run: pip install onnx\n"
+    )
+    assert json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"] is None
+
+
+def test_info_shows_an_engine_by_its_sidecar(run_cli: Any) -> None:
+    built = {"built_with": "tensorrt-rtx 1.7", "batch": {"min": 1, "max": 32}}
+    write_engine(b"engine", METADATA, built, Path("m.engine"))
+    done = run_cli("info", "m.engine")
+    assert (done.code, done.stderr) == (0, "")
+    found = sections(done.stdout)
+    assert found["File"]["SHA-256"] == hashlib.sha256(b"engine").hexdigest()
+    assert found["File"]["size"].endswith("(6 bytes)")
+    assert found["Model"]["network"] == "tiny"
+    assert found["Engine"] == {"built_with": "tensorrt-rtx 1.7", "batch": "min=1  max=32"}
+    assert json.loads(run_cli("info", "m.engine", "--json").stdout)["engine"] == built
+
+
+def test_info_refuses_an_engine_without_its_sidecar(run_cli: Any) -> None:
+    Path("m.engine").write_bytes(b"engine")
+    done = run_cli("info", "m.engine")
+    assert (done.code, done.stdout) == (1, "")
+    assert "m.engine.json, which describes it, is missing" in done.stderr
+
+
+def spoilt(metadata: str | None) -> bytes:
+    model = build_model(None)
+    if metadata is not None:
+        helper.set_model_props(model, {METADATA_KEY: metadata})
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", r"m\.onnx: .*Run: maskinfer export"),
+        (b"<html>404</html>" * 100, r"m\.onnx: damaged, or not an ONNX file"),
+        (spoilt(METADATA.to_json())[:500], r"m\.onnx: damaged, or not an ONNX file"),
+        (spoilt(None), r"m\.onnx: no maskinfer metadata"),
+        (spoilt(replace(METADATA, schema=99).to_json()), r"m\.onnx: metadata schema 99"),
+        (
+            spoilt(replace(METADATA, geometry=Geometry.letterbox(64)).to_json()),
+            r"m\.onnx: input 'images' is \(N, 32, 32, 3\), expected \(N, 64, 64, 3\)",
+        ),
+    ],
+    ids=["empty", "garbage", "truncated", "no metadata", "newer schema", "other input"],
+)
+def test_info_refuses_what_is_no_model_in_one_line(
+    tmp_path: Path, run_cli: Any, data: bytes, words: str
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(data)
+    done = run_cli("info", "m.onnx")
+    assert (done.code, done.stdout) == (1, "")
+    assert re.fullmatch(rf"error: {words}.*\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("not-there.onnx", "no such model file"), (".", "a folder, expected")]
+)
+def test_info_of_no_file_is_wrong_usage(run_cli: Any, name: str, words: str) -> None:
+    done = run_cli("info", name)
+    assert (done.code, done.stdout) == (2, "")
+    assert words in done.stderr

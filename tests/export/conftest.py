@@ -1,0 +1,73 @@
+"""Small trained networks and their exported files, shared by the tests of exporting.
+
+Tracing Faster R-CNN takes half a minute, so it happens once.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from maskinfer import MaskDetector
+from maskinfer.dataset import read_folder
+from maskinfer.export import graph, job
+from maskinfer.export.settings import ExportSettings
+from maskinfer.train import loop
+from maskinfer.train.display import Silent
+from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.settings import Model, recipe_settings
+
+# Every proposal there is at 64 px, so that the files and torchvision see the same ones.
+ALL_PROPOSALS = 400
+
+
+def _train(model: Model, data: Path, runs: Path) -> RunFolder:
+    settings = replace(
+        recipe_settings(model, "default", (str(data),), 64),
+        backbone="resnet18",
+        weights="none",
+        batch_size=8,
+        epochs=1,
+        workers=0,
+    )
+    return loop.train(settings, runs, datetime(2026, 1, 2, 3, 4, 5), Silent())
+
+
+@pytest.fixture(scope="session")
+def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+    """A run of either network, at 64 px."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {model: _train(model, drawn, folder) for model in ("resnet", "fasterrcnn")}  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each run exported, with every proposal there is."""
+    folder = tmp_path_factory.mktemp("models")
+    settings = ExportSettings(proposals=ALL_PROPOSALS)
+    return {
+        model: job.export(run, replace(settings, out=folder / f"{model}.onnx"), print).path
+        for model, run in runs.items()
+    }
+
+
+@pytest.fixture
+def traced_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports of these runs take the graph that was traced for `files`."""
+
+    def known(module: object, canvas: int) -> onnx.ModelProto:
+        network = "fasterrcnn" if isinstance(module, graph.BatchedFasterRCNN) else "resnet"
+        return onnx.load(files[network])
+
+    monkeypatch.setattr(job, "to_onnx", known)
+
+
+@pytest.fixture(scope="session")
+def canvases(drawn: Path, files: dict[str, Path]) -> np.ndarray:
+    """The drawn test images, (11, 64, 64, 3)."""
+    detector = MaskDetector(files["resnet"], "cpu")
+    samples = read_folder(drawn / "test").samples
+    return np.stack([detector.make_canvas(sample.path)[0] for sample in samples])
