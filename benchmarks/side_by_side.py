@@ -1,0 +1,59 @@
+"""Timing several ways of computing the same, batch by batch in turn, so that drift hits all."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maskinfer.export.parity import joined
+from maskinfer.images import Pixels
+from maskinfer.runtime import Outputs, Session
+from maskinfer.train.detections import Network
+
+Way = Callable[[Pixels], Outputs]
+
+
+def eager(network: Network) -> Way:
+    """A torch network's own evaluation."""
+
+    def run(canvases: Pixels) -> Outputs:
+        with torch.inference_mode():
+            return Outputs(*(t.numpy() for t in network.detect(torch.from_numpy(canvases))))
+
+    return run
+
+
+def onnx(file: Path, batch_size: int) -> Way:
+    """A model file on the CPU."""
+    return Session(file, "cpu", batch_size).run
+
+
+def race(
+    ways: Mapping[str, Way], canvases: Pixels, batch_size: int
+) -> tuple[dict[str, Outputs], dict[str, float]]:
+    """Run every way on every batch.
+
+    Args:
+        ways: by name.
+        canvases: (N, S, S, 3).
+        batch_size: images a run.
+
+    Returns:
+        by way, its outputs, and its median speed in images/s.
+    """
+    for way in ways.values():
+        way(canvases[:batch_size])  # the first run of each allocates
+    parts: dict[str, list[Outputs]] = {name: [] for name in ways}
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for start in range(0, len(canvases), batch_size):
+        batch = canvases[start : start + batch_size]
+        for name, way in ways.items():
+            began = time.perf_counter()
+            parts[name].append(way(batch))
+            speeds[name].append(len(batch) / (time.perf_counter() - began))
+    return (
+        {name: joined(found) for name, found in parts.items()},
+        {name: float(np.median(found)) for name, found in speeds.items()},
+    )
