@@ -25,7 +25,7 @@ from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
 from maskinfer.version import __version__
 
-_BATCH = 8
+_BATCH = 2  # at 1,000 proposals, 8 images take more than 24 GB
 _ALL = 100_000  # of the photos
 
 

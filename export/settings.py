@@ -78,6 +78,10 @@ def check(settings: ExportSettings) -> None:
             f"--target {settings.target}: only for --precision int8, other precisions are the same "
             "everywhere",
         ),
+        (
+            settings.precision != "int8" or (settings.format, settings.target) != ("engine", "cpu"),
+            "--target cpu: TensorRT cannot build a CPU's INT8; leave it out for engines",
+        ),
         (settings.proposals >= 1, f"--proposals: got {settings.proposals}, expected at least 1"),
     ]
     for holds, complaint in rules:

@@ -301,6 +301,10 @@ def test_settings_that_contradict_each_other_are_refused(
         (("--target", "tensorrt"), "--target tensorrt: only for --precision int8"),
         (("--precision", "fp16", "--storage", "fp16"), "--storage fp16: only for"),
         (("--batch", 1, 2, 4), "--batch: an ONNX file takes any batch"),
+        (
+            ("--format", "engine", "--precision", "int8", "--target", "cpu"),
+            "--target cpu: TensorRT cannot build",
+        ),
         (("--format", "engine", "--batch", 4, 2, 8), "--batch: got 4 2 8, expected 1 <= MIN"),
         (("--format", "engine", "--out", tmp_path / "m.onnx"), "ends in .engine"),
     ):
