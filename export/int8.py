@@ -34,6 +34,7 @@ from maskinfer.model_file import INPUT_NAME, OUTPUT_NAMES
 from maskinfer.runtime import Outputs
 
 from .layers import Layer, find_layers, reduced_nodes
+from .parity import in_batches
 from .settings import Target
 
 _MOST_GROUPS = 24  # sensitivity is measured on so many groups of neighbouring layers
@@ -233,12 +234,11 @@ def _run(model: ModelProto, canvases: Pixels) -> Outputs:
     session = InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    starts = range(0, len(canvases), _BATCH)
-    parts = [
-        session.run(list(OUTPUT_NAMES), {INPUT_NAME: canvases[start : start + _BATCH]})
-        for start in starts
-    ]
-    return Outputs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def run(batch: Pixels) -> Outputs:
+        return Outputs(*session.run(list(OUTPUT_NAMES), {INPUT_NAME: batch}))
+
+    return in_batches(run, canvases, _BATCH)
 
 
 def _drift(found: Outputs, truth: Outputs) -> Drift:

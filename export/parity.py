@@ -170,12 +170,18 @@ def compare(
 
 def evaluate(detect: Detect, canvases: Pixels) -> Outputs:
     """Run a torch network over canvases (N, S, S, 3)."""
+
+    def run(batch: Pixels) -> Outputs:
+        return Outputs(*(t.numpy() for t in detect(torch.from_numpy(batch))))
+
     with torch.inference_mode():
-        parts = [
-            detect(torch.from_numpy(canvases[start : start + _TORCH_BATCH]))
-            for start in range(0, len(canvases), _TORCH_BATCH)
-        ]
-    return joined([Outputs(*(t.numpy() for t in part)) for part in parts])
+        return in_batches(run, canvases, _TORCH_BATCH)
+
+
+def in_batches(run: Callable[[Pixels], Outputs], canvases: Pixels, batch_size: int) -> Outputs:
+    """Run canvases (N, S, S, 3) so many at a time."""
+    starts = range(0, len(canvases), batch_size)
+    return joined([run(canvases[start : start + batch_size]) for start in starts])
 
 
 def joined(parts: Sequence[Outputs]) -> Outputs:

@@ -1,5 +1,6 @@
 """Holding a model file against the checkpoint it came from."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from maskinfer.train.run_folder import RunConfig, RunFolder
 from .canvases import draw_evenly
 from .engine_run import EngineSession
 from .graph import contract_module
-from .parity import Parity, Run, Tolerance, compare, joined, tolerance
+from .parity import BATCH_SIZES, Parity, Run, Tolerance, compare, in_batches, tolerance
 from .settings import DEFAULT_PROPOSALS, BatchRange
 
 IMAGES = 48  # verified on, evenly spaced over the test images
@@ -44,14 +45,9 @@ class Verifier:
 
 
 def file_runner(file: Path) -> Run:
-    """Run an ONNX file on the CPU, at any batch size."""
-
-    def run(canvases: Pixels, batch_size: int) -> Outputs:
-        session = Session(file, Provider.CPU, batch_size)
-        starts = range(0, len(canvases), batch_size)
-        return joined([session.run(canvases[start : start + batch_size]) for start in starts])
-
-    return run
+    """Run an ONNX file on the CPU."""
+    session = Session(file, Provider.CPU, max(BATCH_SIZES))
+    return partial(in_batches, session.run)
 
 
 def engine_runner(session: EngineSession, batch: BatchRange) -> Run:
@@ -64,9 +60,7 @@ def engine_runner(session: EngineSession, batch: BatchRange) -> Run:
         size = min(max(batch_size, batch.minimum), batch.maximum)
         missing = -len(canvases) % size  # the last batch is filled up
         filled = np.concatenate([canvases, canvases[:1].repeat(missing, axis=0)])
-        found = joined(
-            [session.run(filled[start : start + size]) for start in range(0, len(filled), size)]
-        )
+        found = in_batches(session.run, filled, size)
         count = len(canvases)
         return Outputs(found.boxes_xywh[:count], found.proper_mask[:count], found.score[:count])
 
