@@ -13,16 +13,14 @@ import importlib
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 
 from maskinfer import gpu
-from maskinfer.engine_file import write_engine
 from maskinfer.errors import ExportError
-from maskinfer.model_file import INPUT_NAME, ModelMetadata
+from maskinfer.model_file import INPUT_NAME
 
 from .settings import BatchRange
 
@@ -137,20 +135,6 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> Engine:
         "batch": asdict(batch),
     }
     return Engine(bytes(plan), built_with)
-
-
-def write(engine: Engine, metadata: ModelMetadata, path: Path) -> None:
-    """Write an engine, and beside it the sidecar that `maskinfer.engine_file` reads.
-
-    Args:
-        engine: as `build` made it.
-        metadata: what an ONNX file of this model would say about itself.
-        path: ends in `.engine`; it and its sidecar are overwritten.
-
-    Raises:
-        OSError: a file cannot be written; older files of those names stay.
-    """
-    write_engine(engine.plan, metadata, engine.built_with, path)
 
 
 def _gpus(toolkit: Toolkit) -> dict[str, Any]:

@@ -163,22 +163,23 @@ class RoIAlign(nn.Module):
         bin_wh = (scaled[..., 2:] - scaled[..., :2]).clamp(min=1.0) / _BINS
         points = scaled[..., :2, None] + bin_wh[..., None] * self.steps  # (N, K, 2, 14)
         sides = self.sides[level][..., None]  # (N, K, 1)
-        low_x, high_x, weights_x = _neighbours(points[:, :, 0], sides)  # (N, K, 14) each
-        low_y, high_y, weights_y = _neighbours(points[:, :, 1], sides)
+        columns = _neighbours(points[:, :, 0], sides)
+        rows = _neighbours(points[:, :, 1], sides)
 
         table = cells.reshape(-1, channels)  # (N * all cells, C)
         first = torch.arange(batch, device=cells.device) * cells.shape[1]
         first = first[:, None] + self.starts[level]  # (N, K): where a region's level begins
-        total = torch.zeros((), device=cells.device)
-        for y, weight_y in zip((low_y, high_y), weights_y, strict=True):
-            for x, weight_x in zip((low_x, high_x), weights_x, strict=True):
-                inner = y[..., :, None] * sides[..., None] + x[..., None, :]  # (N, K, 14, 14)
+        # One corner of one sample point of all bins at a time: few megabytes an image, where all
+        # points at once take hundreds.
+        bins = torch.zeros((), device=cells.device)
+        for y, weight_y in rows:
+            for x, weight_x in columns:
+                inner = y[..., :, None] * sides[..., None] + x[..., None, :]  # (N, K, 7, 7)
                 index = first[..., None, None] + inner.long()
                 weight = weight_y[..., :, None] * weight_x[..., None, :]
                 corner = table.index_select(0, index.flatten())
-                total = total + corner * weight.reshape(-1, 1)
-        bins = total.reshape(batch * count, _BINS, _SAMPLES, _BINS, _SAMPLES, channels)
-        return bins.mean(dim=(2, 4)).reshape(batch, count, _BINS * _BINS * channels)
+                bins = bins + corner * weight.reshape(-1, 1)
+        return bins.reshape(batch, count, _BINS * _BINS * channels)
 
     def _level_of(self, regions_xyxy: Tensor) -> Tensor:
         sides = (regions_xyxy[..., 2:] - regions_xyxy[..., :2]).clamp(min=0)
@@ -187,17 +188,31 @@ class RoIAlign(nn.Module):
         return (level - self.finest).clamp(0, len(self.sides) - 1).long()
 
 
-def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Cells below and above each coordinate, and the weights of both, 0..1.
+def _neighbours(points: Tensor, sides: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The cells along one axis that each bin averages, and how much each of them counts.
 
     Past the last cell's centre RoIAlign repeats that cell, and past the map it reads 0, where a
     region of less than a cell was widened to one.
+
+    Args:
+        points: (N, K, 7 * 2) coordinates of the sample points, in cells.
+        sides: (N, K, 1) cells along a side of the region's level.
+
+    Returns:
+        for either sample point of a bin, for the cell below and the one above it: cells (N, K, 7)
+        and weights (N, K, 7).
     """
-    inside = (points <= sides).to(points.dtype)
+    share = (points <= sides).to(points.dtype) / _SAMPLES
     points = torch.minimum(points.clamp(min=0), sides - 1)
     low = points.floor()
     part = points - low
-    return low, torch.minimum(low + 1, sides - 1), (inside * (1 - part), inside * part)
+    high = torch.minimum(low + 1, sides - 1)
+    cells_and_weights = ((low, share * (1 - part)), (high, share * part))
+    return [
+        (cells[..., sample::_SAMPLES], weights[..., sample::_SAMPLES])
+        for sample in range(_SAMPLES)
+        for cells, weights in cells_and_weights
+    ]
 
 
 def _suppress(boxes_xyxy: Tensor, valid: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from onnx import ModelProto
 from maskinfer.atomic import replacing
 from maskinfer.cpu import has_int8_dot_products
 from maskinfer.dataset import split_folder
+from maskinfer.engine_file import write_engine
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.images import Pixels
 from maskinfer.model_file import ModelMetadata
@@ -106,7 +107,7 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
                 exact = metadata.precision.startswith("fp32")
                 allowed = tolerance(metadata.network, "fp16" if exact else metadata.precision)
                 parity, metadata = _verify(on_gpu, allowed, metadata, verifier, path)
-            engine.write(built, metadata, path)
+            write_engine(built.plan, metadata, built.built_with, path)
         elif settings.format == "triton":
             most = settings.batch.maximum
             triton.write_repository(onnx_file, metadata, most, path.parent, path.name)

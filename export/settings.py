@@ -15,6 +15,8 @@ Target = Literal["cpu", "tensorrt"]
 # boxes: docs/results.md.
 DEFAULT_PROPOSALS = 512
 
+VERIFIED_ON = 48  # images, evenly spaced over the test images
+
 
 @dataclass(frozen=True)
 class BatchRange:

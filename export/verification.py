@@ -19,9 +19,7 @@ from .canvases import draw_evenly
 from .engine_run import EngineSession
 from .graph import contract_module
 from .parity import BATCH_SIZES, Parity, Run, Tolerance, compare, in_batches, tolerance
-from .settings import DEFAULT_PROPOSALS, BatchRange
-
-IMAGES = 48  # verified on, evenly spaced over the test images
+from .settings import DEFAULT_PROPOSALS, VERIFIED_ON, BatchRange
 
 
 class Verifier:
@@ -98,16 +96,21 @@ def verify_file(
         )
     network = build(settings).eval()
     run.read_best(network)
-    proposals = metadata.export.get("proposals") or DEFAULT_PROPOSALS
+    # Schema 1 had it among the training's values.
+    proposals = metadata.export.get("proposals") or metadata.training.get("proposals")
     verifier = Verifier(
-        network, contract_module(network, proposals), verification_canvases(config, data, images)
+        network,
+        contract_module(network, proposals or DEFAULT_PROPOSALS),
+        verification_canvases(config, data, images),
     )
     allowed = tolerance(metadata.network, metadata.precision)
     parity = verifier.verify(file_runner(file), allowed)
     return parity, parity.faults(allowed)
 
 
-def verification_canvases(config: RunConfig, data: Path | None, images: int = IMAGES) -> Pixels:
+def verification_canvases(
+    config: RunConfig, data: Path | None, images: int = VERIFIED_ON
+) -> Pixels:
     """Draw test images on their canvases, evenly spaced over all of them.
 
     Args:

@@ -6,7 +6,6 @@ runs the shipped model for real, so that what is reported is what `predict` will
 """
 
 import importlib.metadata
-import importlib.resources
 import os
 import platform
 import sys
@@ -18,9 +17,9 @@ from types import ModuleType
 import numpy as np
 
 from . import cpu, gpu
-from .errors import MaskinferError
+from .errors import MaskinferError, ProviderError
 from .gpu import Driver, Library, NvidiaSmi
-from .models import SHIPPED
+from .models import shipped_model
 from .runtime import Provider, Session, import_onnxruntime
 from .version import __version__
 
@@ -228,20 +227,17 @@ def _examine_gpu() -> Gpu:
     )
 
 
-def _shipped_model() -> Path:
-    return Path(str(importlib.resources.files("maskinfer") / SHIPPED))
-
-
 def _find_obstacle(provider: Provider) -> str:
     """Run one image on a provider; say what stands in its way, or nothing."""
     try:
-        session = Session(_shipped_model(), provider, batch_size=1)
+        session = Session(shipped_model(), provider, batch_size=1)
         side = session.metadata.geometry.canvas
         # cuDNN is loaded only when something is computed.
         session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
+    except ProviderError as error:
+        return error.obstacle
     except MaskinferError as error:
-        words = str(error).removeprefix(f"--provider {provider}: ")
-        return words.removesuffix(". To run on what there is: --provider auto")
+        return str(error)
     except Exception as error:  # whatever it is, finding it is what this command is for
         return f"{type(error).__name__}: {error}"
     return ""
@@ -249,7 +245,7 @@ def _find_obstacle(provider: Provider) -> str:
 
 def _open_auto() -> tuple[Provider | None, str]:
     try:
-        session = Session(_shipped_model(), Provider.AUTO, batch_size=1)
+        session = Session(shipped_model(), Provider.AUTO, batch_size=1)
     except Exception as error:  # as above
         return None, str(error)
     return session.provider, session.note

@@ -2,6 +2,7 @@
 
 MaskinferError            base: one line saying what is wrong and what to do; exit code 1
 ├── UsageError            the command line or the arguments cannot mean anything; exit code 2
+│   └── ProviderError     an execution provider was asked for that does not run here
 ├── LabelError            a file name that does not follow the data-set contract
 ├── ImageError            a file that cannot be read as an image
 ├── DatasetError          a data set that cannot be used: missing, empty, no labels
@@ -25,6 +26,17 @@ class UsageError(MaskinferError):
     """The command line or the arguments cannot mean anything."""
 
     exit_code = 2
+
+
+class ProviderError(UsageError):
+    """An execution provider was asked for that does not run here."""
+
+    def __init__(self, provider: str, obstacle: str) -> None:
+        """Take the provider's name, and what stands in its way."""
+        super().__init__(
+            f"--provider {provider}: {obstacle}. To run on what there is: --provider auto"
+        )
+        self.obstacle = obstacle
 
 
 class LabelError(MaskinferError):

@@ -27,7 +27,7 @@ def resolve_model(named: Path | None = None) -> Path:
     exports = [path for path in EXPORTS.rglob("*.onnx") if path.is_file()]
     if exports:
         return max(exports, key=lambda path: (path.stat().st_mtime_ns, path.as_posix()))
-    shipped = Path(str(importlib.resources.files("maskinfer") / SHIPPED))
+    shipped = shipped_model()
     if shipped.is_file():
         return shipped
     raise ModelFileError(
@@ -35,3 +35,8 @@ def resolve_model(named: Path | None = None) -> Path:
         "installation. Name one with --model FILE, or make one with: maskinfer train, "
         "maskinfer export"
     )
+
+
+def shipped_model() -> Path:
+    """Where the model that ships in the package lies, or would."""
+    return Path(str(importlib.resources.files("maskinfer") / SHIPPED))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cpu, gpu
-from .errors import MaskinferError, ModelFileError, UsageError
+from .errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from .images import Pixels
 from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
@@ -160,9 +160,7 @@ class Session:
                 return session, ""
             obstacle = obstacle or gpu.explain_no_start(self._ort, first)
         if wanted is not Provider.AUTO:
-            raise UsageError(
-                f"--provider {first}: {obstacle}. To run on what there is: --provider auto"
-            )
+            raise ProviderError(first, obstacle)
         session = session or self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from maskinfer.export.settings import VERIFIED_ON
+
 
 def verify(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
@@ -21,7 +23,7 @@ def verify(
     ] = None,
     images: Annotated[
         int, typer.Option(min=1, help="Compare on at most so many, evenly spaced over all.")
-    ] = 48,
+    ] = VERIFIED_ON,
 ) -> None:
     """Compare a model file with the checkpoint it came from, on real images.
 

@@ -9,7 +9,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from maskinfer import doctor, gpu
+from maskinfer import gpu, models
 from maskinfer.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
 from maskinfer.mending import find_mends
 from maskinfer.runtime import Provider
@@ -45,7 +45,7 @@ def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: Any) -
 def test_doctor_fails_where_not_even_the_cpu_runs(
     run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "SHIPPED", "not-there.onnx")
+    monkeypatch.setattr(models, "SHIPPED", "not-there.onnx")
     done = run_cli("doctor")
     assert done.code == 1
     assert "not even the CPU provider starts" in done.stdout

@@ -4,7 +4,6 @@ import json
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from onnx import TensorProto, helper
 from tiny_model import METADATA
 
 from maskinfer import gpu
-from maskinfer.engine_file import read_sidecar, sidecar_path
+from maskinfer.engine_file import read_sidecar, sidecar_path, write_engine
 from maskinfer.errors import ExportError, ModelFileError, UsageError
 from maskinfer.export import engine, int8
 from maskinfer.export.engine_run import EngineSession
@@ -201,12 +200,13 @@ def test_build_without_a_package_says_what_to_install(
     assert str(caught.value).endswith("pip install '.[tensorrt]'")
 
 
-_ENGINE = engine.Engine(b"plan", {"builder": "tensorrt-rtx", "version": "1.7"})
+def _write(path: Path, plan: bytes = b"plan") -> None:
+    write_engine(plan, METADATA, {"builder": "tensorrt-rtx", "version": "1.7"}, path)
 
 
 def test_engine_that_was_written_is_read(tmp_path: Path):
     path = tmp_path / "model.engine"
-    engine.write(_ENGINE, METADATA, path)
+    _write(path)
     assert path.read_bytes() == b"plan"
     assert {child.name for child in tmp_path.iterdir()} == {"model.engine", "model.engine.json"}
     metadata, built_with = read_sidecar(path)
@@ -218,10 +218,10 @@ def test_engine_that_was_written_is_read(tmp_path: Path):
 @pytest.mark.parametrize("blocked", ["model.engine", "model.engine.json"])
 def test_failed_write_leaves_the_older_files(tmp_path: Path, blocked: str):
     path = tmp_path / "model.engine"
-    engine.write(_ENGINE, METADATA, path)
+    _write(path)
     (tmp_path / f"{blocked}.partial").mkdir()
     with pytest.raises(OSError, match="partial"):
-        engine.write(replace(_ENGINE, plan=b"newer"), METADATA, path)
+        _write(path, b"newer")
     assert path.read_bytes() == b"plan"
     read_sidecar(path)
 
@@ -252,7 +252,7 @@ def _change_sidecar(**values: object) -> Callable[[Path], None]:
 )
 def test_damaged_engine_is_refused(tmp_path: Path, damage: Callable[[Path], None], complaint: str):
     path = tmp_path / "model.engine"
-    engine.write(_ENGINE, METADATA, path)
+    _write(path)
     damage(path)
     with pytest.raises(ModelFileError, match=complaint) as caught:
         read_sidecar(path)
