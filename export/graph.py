@@ -14,6 +14,7 @@ from maskinfer.train.detections import Detections, Network
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 
 from .faster_rcnn import BatchedFasterRCNN
+from .half import is_beyond_fp16
 
 OPSET = 18
 # Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.
@@ -91,7 +92,11 @@ def store_fp16(model: onnx.ModelProto) -> None:
     graph = model.graph
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < _LEAST_FP16_DIMENSIONS:
+        if (
+            tensor.data_type != TensorProto.FLOAT
+            or len(tensor.dims) < _LEAST_FP16_DIMENSIONS
+            or is_beyond_fp16(tensor)
+        ):
             continue
         name = tensor.name
         half = numpy_helper.from_array(

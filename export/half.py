@@ -13,10 +13,17 @@ from .layers import find_layers, reduced_nodes
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def to_half(model: ModelProto) -> None:
-    """Make the layers of a graph compute in FP16, in place."""
+def to_half(model: ModelProto) -> tuple[str, ...]:
+    """Make the layers of a graph compute in FP16, in place, but for those it cannot hold.
+
+    Returns:
+        the weights of the layers that stay in FP32, since a value of theirs is beyond FP16's.
+    """
     graph = model.graph
-    reduced = set(reduced_nodes(graph, find_layers(graph)))
+    layers = find_layers(graph)
+    values = {tensor.name: tensor for tensor in graph.initializer}
+    beyond = {layer.weight for layer in layers if is_beyond_fp16(values[layer.weight])}
+    reduced = set(reduced_nodes(graph, [x for x in layers if x.weight not in beyond]))
     weights = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
     constants = {t.name for t in graph.initializer}
     inside = {name for node in graph.node if node.name in reduced for name in node.output}
@@ -40,6 +47,12 @@ def to_half(model: ModelProto) -> None:
         nodes += [_cast(name, _full(name)) for name in node.output if name in leaving]
     _replace_nodes(graph, nodes)
     _add_halves(graph, halves & weights)
+    return tuple(layer.weight for layer in layers if layer.weight in beyond)
+
+
+def is_beyond_fp16(tensor: TensorProto) -> bool:
+    """Whether a constant holds a value larger than FP16 can."""
+    return bool(np.abs(numpy_helper.to_array(tensor)).max(initial=0) > _LARGEST)
 
 
 def _cast(name: str, renamed: str) -> NodeProto:

@@ -28,7 +28,7 @@ from onnxruntime.quantization import (
 )
 
 from maskinfer.boxes import iou_xywh
-from maskinfer.errors import ExportError
+from maskinfer.errors import ExportError, UsageError
 from maskinfer.images import Pixels
 from maskinfer.model_file import INPUT_NAME, OUTPUT_NAMES
 from maskinfer.runtime import Outputs
@@ -60,8 +60,8 @@ class Drift:
         return 1 - self.iou + self.probability
 
     def is_beyond(self, allowed: "Drift") -> bool:
-        """Whether either mean is worse than allowed."""
-        return self.iou < allowed.iou or self.probability > allowed.probability
+        """Whether either mean is worse than allowed, or no number."""
+        return not (self.iou >= allowed.iou and self.probability <= allowed.probability)
 
 
 ALLOWED = Drift(iou=0.95, probability=0.03)
@@ -114,14 +114,19 @@ def quantise(
 
     Args:
         model: in FP32; left as it is.
-        canvases: (N, S, S, 3), N at least 2. Two thirds set the ranges, the others judge.
+        canvases: (N, S, S, 3). Two thirds set the ranges, the others judge.
         target: `cpu` or `tensorrt`.
         full_range: whether weights take 8 bits on a CPU; see the module's text.
         say: told what takes long.
 
     Raises:
+        UsageError: fewer than two canvases.
         ExportError: with half of the layers in float the answers still move too far.
     """
+    if len(canvases) < 2:
+        raise UsageError(
+            f"--calibrate: got {len(canvases)} readable image, expected at least 2; 100 are enough"
+        )
     judged = np.arange(len(canvases)) % 3 == 2
     judged[-1] = True
     ranges = _calibrate(model, canvases[~judged])

@@ -1,5 +1,6 @@
 """From a run folder to a model file known to predict what the run's best weights predict."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from maskinfer.engine_file import write_engine
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.images import Pixels
 from maskinfer.model_file import ModelMetadata
-from maskinfer.models import EXPORTS
+from maskinfer.models import EXPORTS, TRITON
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import EpochRow, RunConfig, RunFolder
 from maskinfer.version import __version__
@@ -28,7 +29,7 @@ from .graph import contract_module, store_fp16, to_onnx, write_onnx
 from .half import to_half
 from .int8 import quantise
 from .parity import Parity, Run, Tolerance, tolerance
-from .settings import ExportSettings, check
+from .settings import DEFAULT_PROPOSALS, ExportSettings, check
 from .verification import Verifier, engine_runner, file_runner, verification_canvases
 
 _CALIBRATION_IMAGES = 96
@@ -38,10 +39,17 @@ _ENDINGS = {"onnx": ".onnx", "engine": ".engine", "triton": ""}
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished export: the file or folder, and how well it agrees with its checkpoint."""
+    """A finished export.
+
+    Attributes:
+        path: the file or folder.
+        parity: how well it agrees with its checkpoint.
+        note: what the figures do not say of it; else empty.
+    """
 
     path: Path
     parity: Parity
+    note: str = ""
 
 
 def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None]) -> Exported:
@@ -66,20 +74,21 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
     if settings.format == "engine":
         engine.choose()
     config = run.read_config()
+    proposals = _proposals(config, settings)
     path = _destination(run, settings)
     network = build(config.settings).eval()
-    run.read_best(network)
+    best = run.read_best(network)
     canvases = verification_canvases(config, settings.data)
     calibration = _calibration_canvases(config, settings)
 
-    traced = contract_module(network, settings.proposals)
+    traced = contract_module(network, proposals)
     say("Tracing the network")
     graph = to_onnx(traced, config.settings.geometry.canvas)
     details: dict[str, Any] = {}
     if config.settings.model == "fasterrcnn":
-        details["proposals"] = settings.proposals
+        details["proposals"] = proposals
     if settings.precision == "fp16":
-        to_half(graph)
+        details["fp16"] = {"layers_in_fp32": to_half(graph)}
     elif settings.storage == "fp16":
         store_fp16(graph)
     if calibration is not None:
@@ -93,8 +102,9 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
         )
         graph = quantised.model
         details["int8"] = quantised.describe()
-    metadata = _describe(config, run.best_row(), settings, details)
+    metadata = _describe(config, best, settings, details)
     say("Verifying")
+    note = ""
     verifier = Verifier(network, traced, canvases)
     with _place(path, settings) as onnx_file:
         parity, metadata = _write_verified(graph, metadata, verifier, path, onnx_file)
@@ -107,11 +117,26 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
                 exact = metadata.precision.startswith("fp32")
                 allowed = tolerance(metadata.network, "fp16" if exact else metadata.precision)
                 parity, metadata = _verify(on_gpu, allowed, metadata, verifier, path)
+            else:
+                note = f"{path} has not run; the figures are those of the graph it was built from"
+                stated = {**metadata.verification, "of": "the ONNX graph, not the engine"}
+                metadata = replace(metadata, verification=stated)
             write_engine(built.plan, metadata, built.built_with, path)
         elif settings.format == "triton":
             most = settings.batch.maximum
             triton.write_repository(onnx_file, metadata, most, path.parent, path.name)
-    return Exported(path, parity)
+    return Exported(path, parity, note)
+
+
+def _proposals(config: RunConfig, settings: ExportSettings) -> int:
+    if settings.proposals is None:
+        return DEFAULT_PROPOSALS
+    model = config.settings.model
+    if model != "fasterrcnn":
+        raise UsageError(
+            f"--proposals {settings.proposals}: only for fasterrcnn, got a {model} run"
+        )
+    return settings.proposals
 
 
 def _destination(run: RunFolder, settings: ExportSettings) -> Path:
@@ -121,7 +146,9 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
         suffix = "" if settings.precision == "fp32" else f"-{settings.precision}"
         if settings.target == "tensorrt":
             suffix += "-tensorrt"
-        folder = EXPORTS / "triton" if settings.format == "triton" else EXPORTS
+        if settings.storage == "fp16":
+            suffix += "-stored-fp16"
+        folder = TRITON if settings.format == "triton" else EXPORTS
         path = folder / f"{run.path.resolve().name}{suffix}{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
@@ -132,6 +159,8 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
         raise UsageError(f"--out: got {path}, expected a file name that ends in {ending}")
     if not path.parent.is_dir():
         raise UsageError(f"--out: {path.parent} is no folder; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out: {path.parent} cannot be written to")
     return path
 
 

@@ -93,6 +93,8 @@ class Comparison:
         box_px: largest difference of x, y, w or h, in canvas pixels.
         probability: largest difference of a probability or score.
         within: share of the images within the tolerance of both.
+        unusable: share of the images for which the file's answer is no number, as after an
+            overflow; the other figures leave them out.
     """
 
     against: Literal["traced", "checkpoint"]
@@ -103,6 +105,7 @@ class Comparison:
     box_px: float
     probability: float
     within: float
+    unusable: float
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,17 @@ class Parity:
         """What is beyond the tolerance, one line each; empty where the file may be trusted."""
         lines = []
         for found in self.comparisons:
+            if found.unusable:
+                lines.append(
+                    f"batch {found.batch_size}: for {found.unusable:.1%} of {self.images} images "
+                    "the answer is no number"
+                )
+                break
             if found.against == "traced":
                 if found.within < allowed.share:
                     lines.append(
                         f"batch {found.batch_size}: {found.within:.1%} of {self.images} images "
-                        f"agree with the checkpoint, expected {allowed.share:.0%} (largest "
+                        f"agree with the traced network, expected {allowed.share:.0%} (largest "
                         f"difference {found.box_px:.3g} px, {found.probability:.2g} in probability)"
                     )
                 continue
@@ -158,6 +167,9 @@ def compare(
         canvases: (N, S, S, 3) uint8, N at least 1.
         allowed: what counts as the same.
     """
+    images = len(canvases)
+    # Fewer images than the largest batch are repeated, or that batch would not be tried.
+    canvases = np.resize(canvases, (max(images, *BATCH_SIZES), *canvases.shape[1:]))
     expected = evaluate(traced, canvases)
     comparisons = []
     for size in BATCH_SIZES:
@@ -165,7 +177,7 @@ def compare(
         comparisons.append(_compare(found, expected, "traced", size, allowed))
     own = evaluate(checkpoint, canvases)
     comparisons.append(_compare(found, own, "checkpoint", size, allowed))
-    return Parity(len(canvases), tuple(comparisons))
+    return Parity(images, tuple(comparisons))
 
 
 def evaluate(detect: Detect, canvases: Pixels) -> Outputs:
@@ -200,6 +212,11 @@ def _compare(
     batch_size: int,
     allowed: Tolerance,
 ) -> Comparison:
+    numbers = np.column_stack([found.boxes_xywh, found.proper_mask, found.score])  # (N, 6)
+    usable: NDArray[np.bool_] = np.all(np.isfinite(numbers), axis=1)
+    if not usable.any():
+        return Comparison(against, batch_size, 0, 1, 0, float("inf"), 1, 0, unusable=1)
+    found, other = _only(found, usable), _only(other, usable)
     box = np.abs(found.boxes_xywh - other.boxes_xywh).max(axis=1)  # (N,)
     proper = np.abs(found.proper_mask - other.proper_mask)
     probability = np.maximum(proper, np.abs(found.score - other.score))
@@ -213,7 +230,12 @@ def _compare(
         box_px=float(box.max()),
         probability=float(probability.max()),
         within=_share((box <= allowed.box_px) & (probability <= allowed.probability)),
+        unusable=_share(~usable),
     )
+
+
+def _only(outputs: Outputs, flags: NDArray[np.bool_]) -> Outputs:
+    return Outputs(outputs.boxes_xywh[flags], outputs.proper_mask[flags], outputs.score[flags])
 
 
 def _share(flags: NDArray[np.bool_]) -> float:

@@ -42,7 +42,8 @@ class ExportSettings:
         calibrate: folder of images that INT8's ranges are measured on; None takes the run's
             training images.
         batch: what an engine takes; its maximum is Triton's `max_batch_size` too.
-        proposals: Faster R-CNN's proposals that go through its box head.
+        proposals: Faster R-CNN's proposals that go through its box head; None takes
+            `DEFAULT_PROPOSALS`.
     """
 
     out: Path | None = None
@@ -53,7 +54,7 @@ class ExportSettings:
     target: Target = "cpu"
     calibrate: Path | None = None
     batch: BatchRange = BatchRange()
-    proposals: int = DEFAULT_PROPOSALS
+    proposals: int | None = None
 
 
 def check(settings: ExportSettings) -> None:
@@ -86,7 +87,10 @@ def check(settings: ExportSettings) -> None:
             settings.precision != "int8" or (settings.format, settings.target) != ("engine", "cpu"),
             "--target cpu: TensorRT cannot build a CPU's INT8; leave it out for engines",
         ),
-        (settings.proposals >= 1, f"--proposals: got {settings.proposals}, expected at least 1"),
+        (
+            settings.proposals is None or settings.proposals >= 1,
+            f"--proposals: got {settings.proposals}, expected at least 1",
+        ),
     ]
     for holds, complaint in rules:
         if not holds:

@@ -1,5 +1,6 @@
 """Write beside, then rename: whoever looks at a file finds the old one or the new one, whole."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,12 +14,13 @@ def replacing(path: Path) -> Iterator[Path]:
         path: the file to make or to replace, in a folder that exists.
 
     Yields:
-        `path` with `.partial` behind its name, so that the rename stays within one file system.
+        a path beside it, so that the rename stays within one file system, and this process's own,
+        so that no other that writes the same file meets it half-written.
 
     Raises:
         OSError: what the block raises, or the file cannot be renamed.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(path)

@@ -15,6 +15,8 @@ from .atomic import replacing
 from .errors import ModelFileError, UsageError
 from .model_file import METADATA_KEY, ModelMetadata
 
+ENGINE_SUFFIX = ".engine"
+
 _ENGINE_KEY = "engine"
 _REPAIR = "Run: maskinfer export --format engine"
 

@@ -115,6 +115,11 @@ def _mends_of_libraries(found: Findings) -> Iterator[Mend]:
         yield Mend(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
     if missing[True]:
         yield Mend(f"missing, for --provider tensorrt alone: {missing[True]}", _TENSORRT)
+    elif not obstacle and found.obstacles[Provider.TENSORRT]:
+        yield Mend(
+            f"tensorrt: {found.obstacles[Provider.TENSORRT]}",
+            f"{_TENSORRT} --upgrade --force-reinstall",
+        )
 
 
 def _mends_of_torch(found: Findings, gpu_works: bool) -> Iterator[Mend]:

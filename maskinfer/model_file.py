@@ -25,6 +25,11 @@ SCHEMA = 2  # 2 added `export` and `verification`
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("network", "backbone", "precision", "maskinfer_version"), str),
+    **dict.fromkeys(("normalisation", "training", "metrics", "export", "verification"), dict),
+}
+
 
 @dataclass(frozen=True)
 class ModelMetadata:
@@ -92,6 +97,11 @@ class ModelMetadata:
             threshold = values["threshold"]
             if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
                 raise ValueError(f"threshold is {threshold!r}, expected a number in 0..1")
+            for name, kind in _KINDS.items():
+                if not isinstance(values.get(name, kind()), kind):
+                    raise ValueError(f"{name} is {values[name]!r}")
+            if not isinstance(values.get("export", {}).get("int8", {}), dict):
+                raise ValueError(f"int8 is {values['export']['int8']!r}")
             values["geometry"] = Geometry(**values["geometry"])
             return cls(**values)
         except (ValueError, KeyError, TypeError, RecursionError) as error:

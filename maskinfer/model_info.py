@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model_file import ModelMetadata
+from .engine_file import ENGINE_SUFFIX, read_sidecar
+from .model_file import INPUT_NAME, OUTPUT_NAMES, ModelMetadata
 from .runtime import Provider, Session
 
 if TYPE_CHECKING:
     import onnx
-
-ENGINE_SUFFIX = ".engine"
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class ModelInfo:
         size_bytes: of the file.
         sha256: of the file, in hexadecimal.
         metadata: what the file says about itself.
-        inputs: of an ONNX file.
-        outputs: of an ONNX file.
+        inputs: of the graph; an engine's as the contract has them.
+        outputs: likewise.
         graph: of an ONNX file; None where the onnx package is not installed.
         engine: how a TensorRT engine was built; None for an ONNX file.
     """
@@ -92,12 +91,22 @@ def examine_model(path: Path) -> ModelInfo:
 
 
 def _examine_engine(path: Path) -> ModelInfo:
-    from .engine_file import read_sidecar
-
     metadata, engine = read_sidecar(path)
     sha256 = engine.pop("sha256")
     engine.pop("bytes", None)
-    return ModelInfo(path, path.stat().st_size, sha256, metadata, engine=engine)
+    side = metadata.geometry.canvas
+    return ModelInfo(
+        path,
+        path.stat().st_size,
+        sha256,
+        metadata,
+        (Tensor(INPUT_NAME, "uint8", ("N", side, side, 3)),),
+        tuple(
+            Tensor(name, "float32", ("N", *shape))
+            for name, shape in zip(OUTPUT_NAMES, ((4,), (), ()), strict=True)
+        ),
+        engine=engine,
+    )
 
 
 def _tensors(nodes: list[Any]) -> tuple[Tensor, ...]:

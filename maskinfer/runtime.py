@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cpu, gpu
+from .engine_file import ENGINE_SUFFIX
 from .errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from .images import Pixels
 from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
@@ -160,6 +161,8 @@ class Session:
                 return session, ""
             obstacle = obstacle or gpu.explain_no_start(self._ort, first)
         if wanted is not Provider.AUTO:
+            if session is not None:
+                self._check(session)  # or a file that is not ours would be blamed on the provider
             raise ProviderError(first, obstacle)
         session = session or self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
@@ -193,6 +196,11 @@ class Session:
         return providers
 
     def _tensorrt_options(self, metadata: ModelMetadata) -> dict[str, str]:
+        if metadata.export.get("int8", {}).get("target") == "cpu":
+            raise UsageError(
+                f"--provider tensorrt: {self.path} is a CPU's INT8, which TensorRT cannot build; "
+                "export it with --target tensorrt, or use --provider cuda"
+            )
         side = metadata.geometry.canvas
         # The provider's own cache key leaves out the weights, so each model file has its folder.
         cache = gpu.cache_folder() / "tensorrt" / f"{self.sha256[:16]}-batch{self.batch_size}"
@@ -286,6 +294,11 @@ def _parse_provider(name: str) -> Provider:
 def _read(path: Path) -> bytes:
     if path.is_dir():
         raise UsageError(f"{path}: a folder, expected a model file")
+    if path.suffix == ENGINE_SUFFIX and path.is_file():
+        raise UsageError(
+            f"{path}: a TensorRT engine, expected an ONNX file; --provider tensorrt builds an "
+            "engine of its own"
+        )
     try:
         return path.read_bytes()
     except FileNotFoundError:

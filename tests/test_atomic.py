@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,24 @@ def test_replacing_renames_what_was_written(tmp_path: Path) -> None:
     with replacing(path) as beside:
         beside.write_text("new")
         assert path.read_text() == "old"
-        assert beside == tmp_path / "a.json.partial"
+        assert beside.parent == tmp_path
 
     assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_do_not_meet_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    with replacing(path) as first:
+        first.write_text("half")
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with replacing(path) as second:
+            second.write_text("other")
+        assert path.read_text() == "other"
+        first.write_text("whole")
+    assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -34,6 +34,14 @@ def test_the_newest_export_is_next_whatever_its_folder() -> None:
     assert resolve_model() == newest
 
 
+def test_what_triton_serves_is_no_default() -> None:
+    export = make("models/a.onnx", 10)
+    make("models/triton/a/1/model.onnx", 20)
+    make("models/triton/.a.half/new/1/model.onnx", 30)
+    make("models/.hidden/b.onnx", 40)
+    assert resolve_model() == export
+
+
 def test_the_shipped_model_is_last(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whether one ships yet or not: a file of the package that is certainly there.
     monkeypatch.setattr(models, "SHIPPED", "py.typed")

@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "p.csv.partial").symlink_to("/dev/full")
     with pytest.raises(MaskinferError, match=r"p\.csv: cannot be written, No space left"):
         write(tmp_path / "p.csv", ROWS)
-    (tmp_path / "r.json.partial").symlink_to("/dev/full")
+    (tmp_path / f"r.json.{os.getpid()}.partial").symlink_to("/dev/full")
     with pytest.raises(MaskinferError, match=r"r\.json: cannot be written, No space left"):
         write_text(tmp_path / "r.json", "text")
     assert not (tmp_path / "p.csv").exists()

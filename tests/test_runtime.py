@@ -125,6 +125,9 @@ def newer_operators(model: onnx.ModelProto) -> None:
         (change_metadata("geometry", "canvas", value=32.0), r"canvas is 32\.0, expected a whole"),
         (change_metadata("geometry", "resize", value="32"), r"resize is '32', expected a whole"),
         (change_metadata("geometry", "canvas", value=0), r"damaged maskinfer metadata \(canvas 0"),
+        (change_metadata("export", value=None), r"damaged maskinfer metadata \(export is None"),
+        (change_metadata("export", "int8", value=None), r"metadata \(int8 is None"),
+        (change_metadata("network", value=5), r"damaged maskinfer metadata \(network is 5"),
         (change_metadata("geometry", value=None), r"damaged maskinfer metadata \("),
         (other_canvas, r"input 'images' is \(N, 32, 32, 3\), expected \(N, 64, 64, 3\)"),
         (fixed_batch, r"input 'images' is \(1, 32, 32, 3\), expected \(N, 32, 32, 3\)"),
@@ -273,6 +276,73 @@ def test_a_gpu_provider_that_does_not_start_is_noticed(
     assert session.provider is Provider.CPU
     assert session.note.startswith("no CUDA: the provider did not start")
     assert capfd.readouterr() == ("", "")  # our words only
+
+
+@pytest.fixture
+def _pretended_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if HAS_GPU or "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("is about onnxruntime-gpu on machines without a GPU")
+    monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+@pytest.mark.parametrize("provider", ["auto", "cuda", "tensorrt"])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(no_metadata, "no maskinfer metadata"), (newer_schema, "metadata schema 99")],
+)
+def test_a_file_that_is_not_ours_is_not_blamed_on_the_provider(
+    tmp_path: Path, provider: str, spoil: Callable[[onnx.ModelProto], None], words: str
+) -> None:
+    model = build_model()
+    spoil(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ModelFileError, match=words):
+        Session(tmp_path / "a.onnx", provider)
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_tensorrt_is_told_the_batch_profile_and_where_to_keep_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no engine is built twice, or anew in mid-run."""
+    told: list[dict[str, str]] = []
+    create = onnxruntime.InferenceSession
+
+    def record(data: bytes, providers: list[tuple[str, dict[str, str]]], **options: object) -> None:
+        told.extend(o for name, o in providers if name == "TensorrtExecutionProvider")
+        return create(data, providers=providers, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    for name, threshold in (("a", 0.25), ("b", 0.75)):
+        path = write_model(tmp_path / f"{name}.onnx", precision="fp16", threshold=threshold)
+        with pytest.raises(UsageError, match="--provider tensorrt"):
+            Session(path, "tensorrt", batch_size=24)
+    first, second = told
+    assert first["trt_profile_min_shapes"] == "images:1x32x32x3"
+    assert first["trt_profile_opt_shapes"] == first["trt_profile_max_shapes"] == "images:24x32x32x3"
+    assert (first["trt_fp16_enable"], first["trt_int8_enable"]) == ("True", "False")
+    assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == "True"
+    folders = [Path(options["trt_engine_cache_path"]) for options in told]
+    assert folders[0] != folders[1]  # TensorRT's own key leaves out the weights
+    assert all(folder.is_relative_to(tmp_path / "cache") for folder in folders)
+    assert first["trt_timing_cache_path"] == second["trt_timing_cache_path"]
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_int8_made_for_a_cpu_is_refused_for_tensorrt(tmp_path: Path) -> None:
+    told = {"int8": {"target": "cpu", "weight_bits": 8}}
+    path = write_model(tmp_path / "a.onnx", precision="int8", export=told)
+    with pytest.raises(UsageError, match=r"a CPU's INT8.*export it with --target tensorrt"):
+        Session(path, "tensorrt")
+
+
+def test_an_engine_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"plan")
+    with pytest.raises(UsageError, match="a TensorRT engine, expected an ONNX file"):
+        Session(path)
 
 
 def test_unknown_provider_and_batch_size_are_wrong_usage(tiny_model: Path) -> None:

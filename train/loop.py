@@ -259,9 +259,9 @@ class Trainer:
         )
         self.history.append(row)
         if self.is_main:
-            if is_best:
-                run.write_best(network)
             run.write_history(self.history)
+            if is_best:
+                run.write_best(network, row.epoch)
             run.write_last(network, getattr(optimizer, "optimizer", optimizer), self.state)
             draw_curves(self.history, self.state.best_epoch, run.path.name, run.path / "curves.png")
         self.accelerator.wait_for_everyone()

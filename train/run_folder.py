@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -34,6 +34,9 @@ from maskinfer.cleaning import Decision
 from maskinfer.errors import RunError
 
 from .settings import TrainSettings
+
+WEIGHTS = "best.safetensors"
+_EPOCH = "epoch"  # in that file's header, whose values are text
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class RunFolder:
         Raises:
             RunError: there is none.
         """
-        found = sorted(runs.glob("*/best.safetensors"), key=lambda p: (p.stat().st_mtime, str(p)))
+        found = sorted(runs.glob(f"*/{WEIGHTS}"), key=lambda p: (p.stat().st_mtime, str(p)))
         if not found:
             raise RunError(f"{runs}: no finished run in it. Run: maskinfer train")
         return cls(found[-1].parent)
@@ -182,16 +185,26 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: damaged ({error!r})") from error
 
-    def write_best(self, network: nn.Module) -> None:
-        _write_tensors(self.path / "best.safetensors", network.state_dict())
+    def write_best(self, network: nn.Module, epoch: int) -> None:
+        _write_tensors(self.path / WEIGHTS, network.state_dict(), {_EPOCH: str(epoch)})
 
-    def read_best(self, network: nn.Module) -> None:
+    def read_best(self, network: nn.Module) -> EpochRow:
         """Load the best epoch's weights into the network the config names.
+
+        Returns:
+            the history's row of that epoch, also where the training has gone on meanwhile.
 
         Raises:
             RunError: missing, damaged, or of another network.
         """
-        _read_into(network, self.path / "best.safetensors")
+        header = _read_into(network, self.path / WEIGHTS)
+        try:
+            epoch = int(header[_EPOCH]) if _EPOCH in header else self._best_epoch()
+            return next(row for row in self.read_history() if row.epoch == epoch)
+        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            raise RunError(
+                f"{self.path}: damaged, it does not say which epoch {WEIGHTS} is of ({error!r})"
+            ) from error
 
     def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
         """Replace `last/` as a whole."""
@@ -215,18 +228,10 @@ class RunFolder:
         fresh.rename(last)
         shutil.rmtree(old, ignore_errors=True)
 
-    def best_row(self) -> EpochRow:
-        """The history's row of the epoch that `best.safetensors` holds.
-
-        Raises:
-            RunError: missing or damaged.
-        """
-        path = self._last() / "state.json"
-        try:
-            best_epoch = json.loads(path.read_text(encoding="utf-8"))["best_epoch"]
-            return next(row for row in self.read_history() if row.epoch == best_epoch)
-        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-            raise RunError(f"{path}: damaged ({error!r})") from error
+    def _best_epoch(self) -> int:
+        """What weights without a header are of, which maskinfer 0.1.0 wrote at first."""
+        state = json.loads((self._last() / "state.json").read_text(encoding="utf-8"))
+        return int(state["best_epoch"])
 
     def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
         """Load what resuming needs.
@@ -256,9 +261,14 @@ class RunFolder:
         raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
 
 
-def _read_into(network: nn.Module, path: Path) -> None:
+def _read_into(network: nn.Module, path: Path) -> dict[str, str]:
+    """Load tensors into a network; returns the file's header."""
     try:
-        network.load_state_dict(load_file(path))
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            names = file.keys()  # it cannot be iterated itself
+            network.load_state_dict({name: file.get_tensor(name) for name in names})
+        return header
     except FileNotFoundError as error:
         raise RunError(f"{path}: missing; the run has no whole epoch yet") from error
     except (OSError, SafetensorError) as error:
@@ -270,13 +280,15 @@ def _read_into(network: nn.Module, path: Path) -> None:
         ) from error
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def _write_tensors(
+    path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
+) -> None:
     plain = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
     with replacing(path) as beside:
-        save_file(plain, beside)
+        save_file(plain, beside, header)
 
 
 def _write_text(path: Path, text: str) -> None:

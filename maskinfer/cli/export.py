@@ -7,6 +7,7 @@ import typer
 
 from maskinfer.errors import UsageError
 from maskinfer.export.settings import (
+    DEFAULT_PROPOSALS,
     BatchRange,
     ExportSettings,
     Format,
@@ -77,9 +78,13 @@ def export(
         ),
     ] = None,
     proposals: Annotated[
-        int,
-        typer.Option(min=1, help="Proposals that go through Faster R-CNN's box head."),
-    ] = _DEFAULTS.proposals,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Proposals that go through Faster R-CNN's box head; fewer are faster.",
+            show_default=str(DEFAULT_PROPOSALS),
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
@@ -108,6 +113,8 @@ def export(
         done = job.export(folder, settings, status.update)
     stdout.print(parity_table(done.parity))
     size = sum(p.stat().st_size for p in (done.path, *done.path.rglob("*")) if p.is_file())
+    if done.note:
+        say(f"Note: {done.note}")
     say(f"Done: {done.path} ({size / 1e6:.1f} MB)")
 
 

@@ -29,13 +29,15 @@ def verify(
 
     Exit code 1 where they differ by more than the file's precision explains.
     """
-    from maskinfer.errors import ExportError
+    from maskinfer.errors import ExportError, UsageError
     from maskinfer.export.verification import verify_file
-    from maskinfer.train.run_folder import RunFolder
+    from maskinfer.train.run_folder import WEIGHTS, RunFolder
 
     from .console import err, out
     from .parity_table import parity_table
 
+    if against.is_file() and against.name != WEIGHTS:
+        raise UsageError(f"--against: got {against}, expected a run folder or its {WEIGHTS}")
     run = RunFolder(against.parent if against.is_file() else against)
     with err.status(f"Verifying {model}"):
         parity, faults = verify_file(model, run, data, images)

@@ -21,7 +21,7 @@ from maskinfer.train.run_folder import RunFolder
 from maskinfer.train.settings import Model, recipe_settings
 
 # Every proposal there is at 64 px, so that the files and torchvision see the same ones.
-ALL_PROPOSALS = 400
+ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400}
 
 
 def _train(model: Model, data: Path, runs: Path) -> RunFolder:
@@ -47,9 +47,10 @@ def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run
 def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each run exported, with every proposal there is."""
     folder = tmp_path_factory.mktemp("models")
-    settings = ExportSettings(proposals=ALL_PROPOSALS)
     return {
-        model: job.export(run, replace(settings, out=folder / f"{model}.onnx"), print).path
+        model: job.export(
+            run, ExportSettings(folder / f"{model}.onnx", proposals=ALL_PROPOSALS[model]), print
+        ).path
         for model, run in runs.items()
     }
 

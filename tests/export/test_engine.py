@@ -1,6 +1,7 @@
 """TensorRT engines of real exported graphs, built ahead of time where there is no GPU."""
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -219,7 +220,7 @@ def test_engine_that_was_written_is_read(tmp_path: Path):
 def test_failed_write_leaves_the_older_files(tmp_path: Path, blocked: str):
     path = tmp_path / "model.engine"
     _write(path)
-    (tmp_path / f"{blocked}.partial").mkdir()
+    (tmp_path / f"{blocked}.{os.getpid()}.partial").mkdir()
     with pytest.raises(OSError, match="partial"):
         _write(path, b"newer")
     assert path.read_bytes() == b"plan"
@@ -287,6 +288,8 @@ def test_export_writes_a_verified_engine(
     metadata, built_with = read_sidecar(out)
     assert metadata.precision == "fp16"
     assert metadata.verification["images"] == 11
+    assert metadata.verification["of"] == "the ONNX graph, not the engine"
+    assert "has not run; the figures are those of the graph it was built from" in done.stderr
     assert built_with["batch"] == {"minimum": 1, "optimum": 4, "maximum": 16}
     assert {path.name for path in tmp_path.iterdir()} == {"mask.engine", "mask.engine.json"}
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,14 @@ from safetensors.torch import load_file, save_file
 
 from maskinfer.errors import DatasetError, ExportError, RunError, UsageError
 from maskinfer.export import graph, job
+from maskinfer.export.half import to_half
+from maskinfer.export.layers import find_layers
 from maskinfer.export.settings import ExportSettings
 from maskinfer.runtime import Session
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
 
+_ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400}  # as `files` has them
 # Operators whose output's shape hangs on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
 
@@ -79,6 +83,57 @@ def test_file_stored_in_fp16_is_half_the_size_and_agrees(
     assert Session(half, "cpu").metadata.precision == "fp32, weights stored as fp16"
 
 
+@pytest.mark.usefixtures("traced_once")
+def test_each_way_to_export_has_its_own_place(
+    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    ways = (ExportSettings(), ExportSettings(storage="fp16"), ExportSettings(precision="fp16"))
+    made = [job.export(runs["resnet"], way, print).path.name for way in ways]
+    name = runs["resnet"].path.name
+    assert made == [f"{name}.onnx", f"{name}-stored-fp16.onnx", f"{name}-fp16.onnx"]
+
+
+def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path]):
+    proto = onnx.load(files["resnet"])
+    name = find_layers(proto.graph)[3].weight
+    tensor = next(t for t in proto.graph.initializer if t.name == name)
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values.flat[0] = 1e5
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
+    halved, stored = onnx.ModelProto(), onnx.ModelProto()
+    halved.CopyFrom(proto)
+    stored.CopyFrom(proto)
+
+    assert to_half(halved) == (name,)
+    graph.store_fp16(stored)
+    for model in (halved, stored):
+        kept = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+        assert name in kept
+        assert find_layers(proto.graph)[4].weight not in kept
+        onnx.checker.check_model(model)
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_metrics_are_of_the_epoch_whose_weights_were_exported(
+    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
+):
+    """Also where the training that wrote them has gone on meanwhile."""
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(runs["resnet"].path, run.path)
+    rows = run.read_history()
+
+    def go_on(words: str) -> None:
+        run.write_history([*rows, replace(rows[0], epoch=2, test_iou=0.999)])
+        state = run.path / "last" / "state.json"
+        state.write_text(state.read_text().replace('"best_epoch": 1', '"best_epoch": 2'))
+
+    out = tmp_path / "model.onnx"
+    job.export(run, ExportSettings(out=out), go_on)
+    metrics = Session(out, "cpu").metadata.metrics
+    assert (metrics["epoch"], metrics["test_iou"]) == (1, pytest.approx(rows[0].test_iou, abs=1e-5))
+
+
 def _kinds(file: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(file).graph.node)
 
@@ -89,7 +144,7 @@ def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, model: str
 ):
     half = tmp_path / "half.onnx"
-    settings = ExportSettings(out=half, precision="fp16", proposals=400)
+    settings = ExportSettings(out=half, precision="fp16", proposals=_ALL_PROPOSALS[model])
     done = job.export(runs[model], settings, print)
     assert Session(half, "cpu").metadata.precision == "fp16"
     assert half.stat().st_size < 0.55 * files[model].stat().st_size
@@ -113,7 +168,9 @@ def test_int8_is_calibrated_on_the_images_given(
     for index, image in enumerate(sorted((drawn / "train").iterdir())):
         shutil.copy(image, photos / f"{index}.jpg")
     out = tmp_path / "int8.onnx"
-    settings = ExportSettings(out=out, precision="int8", calibrate=photos, proposals=400)
+    settings = ExportSettings(
+        out=out, precision="int8", calibrate=photos, proposals=_ALL_PROPOSALS[model]
+    )
     job.export(runs[model], settings, print)
     metadata = Session(out, "cpu").metadata
     assert metadata.precision == "int8"
@@ -122,7 +179,6 @@ def test_int8_is_calibrated_on_the_images_given(
     assert _kinds(out)["QuantizeLinear"] > _kinds(out)["Conv"] / 2
 
 
-@pytest.mark.usefixtures("traced_once")
 @pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
 def test_broken_export_is_caught_and_the_old_file_stays(
@@ -141,9 +197,24 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     out = tmp_path / "model.onnx"
     out.write_bytes(b"older")
     with pytest.raises(ExportError, match="not written, the file disagrees"):
-        job.export(runs[model], ExportSettings(out=out, proposals=400), print)
+        job.export(runs[model], ExportSettings(out=out, proposals=_ALL_PROPOSALS[model]), print)
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_calibration_on_one_image_is_refused(
+    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, run_cli
+):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(min((drawn / "train").iterdir()), photos)
+    out = tmp_path / "int8.onnx"
+    options = ("--precision", "int8", "--calibrate", photos, "--out", out)
+    done = run_cli("export", runs["resnet"].path, *options)
+    assert done.code == 2
+    assert "--calibrate: got 1 readable image, expected at least 2" in done.stderr
+    assert not out.exists()
 
 
 def test_chain_of_the_four_commands(drawn: Path, tmp_path: Path, run_process):
@@ -224,10 +295,13 @@ def test_damaged_run_is_refused(runs: dict[str, RunFolder], tmp_path: Path, dama
     run = tmp_path / "run"
     shutil.copytree(runs["resnet"].path, run)
     damage(run)
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"older")
     with pytest.raises(RunError, match=complaint) as caught:
-        job.export(RunFolder(run), ExportSettings(out=tmp_path / "model.onnx"), print)
+        job.export(RunFolder(run), ExportSettings(out=out), print)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.glob("*.onnx"))
+    assert out.read_bytes() == b"older"
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "model.onnx"}
 
 
 def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder], tmp_path: Path):
@@ -305,6 +379,7 @@ def test_settings_that_contradict_each_other_are_refused(
             ("--format", "engine", "--precision", "int8", "--target", "cpu"),
             "--target cpu: TensorRT cannot build",
         ),
+        (("--proposals", 64), "--proposals 64: only for fasterrcnn, got a resnet run"),
         (("--format", "engine", "--batch", 4, 2, 8), "--batch: got 4 2 8, expected 1 <= MIN"),
         (("--format", "engine", "--out", tmp_path / "m.onnx"), "ends in .engine"),
     ):
@@ -332,6 +407,10 @@ def test_verify_tells_its_own_run_from_another(
     done = run_cli("verify", files["resnet"], "--against", other / "best.safetensors")
     assert done.code == 1
     assert "does not predict what" in done.stderr
+
+    done = run_cli("verify", files["resnet"], "--against", other / "history.csv")
+    assert done.code == 2
+    assert "expected a run folder or its best.safetensors" in done.stderr
 
     _other_backbone(other)
     done = run_cli("verify", files["resnet"], "--against", other)

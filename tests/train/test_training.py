@@ -267,11 +267,11 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
     # What the two measured together is what the weights that were kept measure in one process.
     settings = run.read_config().settings
     network = build(settings)
-    run.read_best(network)
+    row = run.read_best(network)
     samples, _ = read_part(drawn, "test")
     figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
-    assert run.best_row().test_loss == pytest.approx(figures.loss, abs=1e-5)
-    assert run.best_row().test_iou == pytest.approx(figures.iou, abs=1e-5)
+    assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)
+    assert row.test_iou == pytest.approx(figures.iou, abs=1e-5)
 
     with pytest.raises(RunError, match="was trained by 2 processes, got 1"):
         loop.resume(run, 3, Silent())
