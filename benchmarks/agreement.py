@@ -33,11 +33,12 @@ def main(
     run: Annotated[Path, typer.Argument(help="A trained fasterrcnn run.")],
     folders: Annotated[list[Path], typer.Argument(help="Folders of photos.")],
     proposals: Annotated[list[int], typer.Option(help="Numbers to try.")] = [  # noqa: B006
-        16,
         32,
         64,
         128,
         256,
+        384,
+        512,
         1000,
     ],
 ) -> None:

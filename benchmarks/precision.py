@@ -18,13 +18,14 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
-from side_by_side import eager, onnx, race
+from side_by_side import eager, race
 
 from maskinfer.detector import MaskDetector
 from maskinfer.evaluation import choose_data, evaluate_folder
 from maskinfer.export.canvases import draw_evenly
 from maskinfer.export.job import export
 from maskinfer.export.settings import ExportSettings, Precision
+from maskinfer.runtime import Session
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
 
@@ -53,15 +54,15 @@ def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, wor
     for precision in get_args(Precision):
         out = work / f"{precision}.onnx"
         export(run, ExportSettings(out=out, precision=precision), _CONSOLE.print)
-        ways[precision] = onnx(out, batch_size)
+        session = Session(out, "cpu", batch_size)
+        ways[precision] = session.run
+        if precision == "int8":
+            _CONSOLE.print(session.metadata.export["int8"])
         accuracy[precision] = []
         for folder in data:
             found = evaluate_folder(MaskDetector(out, "cpu", batch_size), choose_data(folder))
             metrics = found.metrics
             accuracy[precision].append(f"{metrics.mean_iou:.4f} / {metrics.accuracy:.4f}")
-        told = MaskDetector(out, "cpu").session.metadata.export
-        if precision == "int8":
-            _CONSOLE.print(told["int8"])
 
     geometry = settings.geometry
     canvases = draw_evenly([choose_data(data[0])], geometry, images)

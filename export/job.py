@@ -29,11 +29,10 @@ from .graph import contract_module, store_fp16, to_onnx, write_onnx
 from .half import to_half
 from .int8 import quantise
 from .parity import Parity, Run, Tolerance, tolerance
-from .settings import DEFAULT_PROPOSALS, ExportSettings, check
-from .verification import Verifier, engine_runner, file_runner, verification_canvases
+from .settings import DEFAULT_PROPOSALS, THRESHOLD, ExportSettings, check
+from .verification import Verifier, engine_runner, open_file, session_runner, verification_canvases
 
 _CALIBRATION_IMAGES = 96
-_THRESHOLD = 0.5
 _ENDINGS = {"onnx": ".onnx", "engine": ".engine", "triton": ""}
 
 
@@ -191,7 +190,7 @@ def _write_verified(
     """Write the file, verify it, and write into it what the verification found."""
     write_onnx(graph, metadata, beside)
     allowed = tolerance(metadata.network, metadata.precision)
-    parity, metadata = _verify(file_runner(beside), allowed, metadata, verifier, path)
+    parity, metadata = _verify(session_runner(open_file(beside)), allowed, metadata, verifier, path)
     write_onnx(graph, metadata, beside)
     return parity, metadata
 
@@ -220,7 +219,7 @@ def _describe(
         network=told.model,
         backbone=told.backbone,
         geometry=told.geometry,
-        threshold=_THRESHOLD,
+        threshold=THRESHOLD,
         normalisation=config.normalisation,
         precision=precision if settings.storage == "fp32" else "fp32, weights stored as fp16",
         maskinfer_version=__version__,

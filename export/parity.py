@@ -19,8 +19,9 @@ from maskinfer.images import Pixels
 from maskinfer.runtime import Outputs
 from maskinfer.train.detections import Detections
 
+from .settings import THRESHOLD
+
 BATCH_SIZES = (1, 3, 8)
-_THRESHOLD = 0.5
 _TORCH_BATCH = 8
 
 Run = Callable[[Pixels, int], Outputs]
@@ -220,7 +221,7 @@ def _compare(
     box = np.abs(found.boxes_xywh - other.boxes_xywh).max(axis=1)  # (N,)
     proper = np.abs(found.proper_mask - other.proper_mask)
     probability = np.maximum(proper, np.abs(found.score - other.score))
-    differs = (found.proper_mask >= _THRESHOLD) != (other.proper_mask >= _THRESHOLD)
+    differs = (found.proper_mask >= THRESHOLD) != (other.proper_mask >= THRESHOLD)
     return Comparison(
         against,
         batch_size,

@@ -15,6 +15,7 @@ Target = Literal["cpu", "tensorrt"]
 # boxes: docs/results.md.
 DEFAULT_PROPOSALS = 512
 
+THRESHOLD = 0.5  # least probability that counts as a properly worn mask
 VERIFIED_ON = 48  # images, evenly spaced over the test images
 
 

@@ -42,9 +42,13 @@ class Verifier:
         return compare(run, self.traced, self.network.detect, self.canvases, allowed)
 
 
-def file_runner(file: Path) -> Run:
-    """Run an ONNX file on the CPU."""
-    session = Session(file, Provider.CPU, max(BATCH_SIZES))
+def open_file(file: Path) -> Session:
+    """Load an ONNX file for the CPU, to run it at every batch size that is compared."""
+    return Session(file, Provider.CPU, max(BATCH_SIZES))
+
+
+def session_runner(session: Session) -> Run:
+    """Run a file that is loaded."""
     return partial(in_batches, session.run)
 
 
@@ -85,7 +89,8 @@ def verify_file(
         UsageError: the file is not of the run's network, backbone or geometry.
         DatasetError: there is no image to compare on.
     """
-    metadata = Session(file, Provider.CPU).metadata
+    session = open_file(file)
+    metadata = session.metadata
     config = run.read_config()
     settings = config.settings
     ours = _kind(metadata.network, metadata.backbone, metadata.geometry)
@@ -104,7 +109,7 @@ def verify_file(
         verification_canvases(config, data, images),
     )
     allowed = tolerance(metadata.network, metadata.precision)
-    parity = verifier.verify(file_runner(file), allowed)
+    parity = verifier.verify(session_runner(session), allowed)
     return parity, parity.faults(allowed)
 
 
