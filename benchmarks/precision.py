@@ -86,7 +86,9 @@ def _at_canvas(run: Path, canvas: int | None, work: Path) -> RunFolder:
     if canvas is None:
         return RunFolder(run)
     copied = work / "run"
-    shutil.copytree(run, copied, ignore=shutil.ignore_patterns("last"))
+    shutil.copytree(
+        run, copied, ignore=shutil.ignore_patterns("network.safetensors", "optimizer.safetensors")
+    )
     config = json.loads((copied / "config.json").read_text())
     config["settings"]["geometry"] |= {"canvas": canvas, "resize": canvas}
     (copied / "config.json").write_text(json.dumps(config))

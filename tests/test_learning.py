@@ -61,8 +61,7 @@ def _learn(folder: Path, images: int, model: Model, weights: str, epochs: int, *
         **rest,
     )
     run = loop.train(settings, folder / "runs", datetime(2026, 1, 2, 3, 4, 5), Silent())
-    proposals = 128 if model == "fasterrcnn" else None
-    settings = ExportSettings(out=folder / f"{model}.onnx", proposals=proposals)
+    settings = ExportSettings(out=folder / f"{model}.onnx")
     return Learned(data, run, export(run, settings, print).path)
 
 
