@@ -95,14 +95,31 @@ def _guess_iou(train: list[Sample], test: list[Sample]) -> float:
     return float(iou_xywh(best[None], [sample.box_xywh for sample in test]).mean())
 
 
+def _figures(file: Path, samples: list[Sample]) -> tuple[float, float]:
+    """Mean IoU and accuracy."""
+    found = MaskDetector(file, "cpu")([sample.path for sample in samples])
+    iou = iou_xywh([f.box_xywh for f in found], [sample.box_xywh for sample in samples])
+    right = [f.proper_mask == s.proper_mask for f, s in zip(found, samples, strict=True)]
+    return float(iou.mean()), float(np.mean(right))
+
+
 def test_networks_do_far_better_than_a_constant_guess(learned: Learned):
     train, test = (read_folder(learned.data / split).samples for split in ("train", "test"))
-    found = MaskDetector(learned.file, "cpu")([sample.path for sample in test])
-    iou = iou_xywh([f.box_xywh for f in found], [sample.box_xywh for sample in test]).mean()
-    right = np.mean([f.proper_mask == s.proper_mask for f, s in zip(found, test, strict=True)])
+    iou, right = _figures(learned.file, test)
     proper = np.mean([sample.proper_mask for sample in test])
     assert iou > _guess_iou(train, test) + 0.1
     assert right > max(proper, 1 - proper) + 0.15
+
+
+def test_int8_keeps_what_was_learned(learned: Learned, tmp_path: Path):
+    out = tmp_path / "int8.onnx"
+    export(learned.run, ExportSettings(out=out, precision="int8"), print)
+    assert out.stat().st_size < 0.35 * learned.file.stat().st_size
+    samples = read_folder(learned.data / "test").samples
+    iou, accuracy = _figures(learned.file, samples)
+    int8_iou, int8_accuracy = _figures(out, samples)
+    assert int8_iou > iou - 0.03
+    assert int8_accuracy > accuracy - 0.04
 
 
 def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli):
