@@ -34,6 +34,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(folder: Path, tiny_model: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     limit = time.monotonic() + 30
     while not (partial.exists() and partial.stat().st_size > 1000) and time.monotonic() < limit:

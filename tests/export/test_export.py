@@ -416,7 +416,7 @@ def test_verify_tells_its_own_run_from_another(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["truncated", "not-ours", "missing", "newer"])
+@pytest.mark.parametrize("kind", ["truncated", "not-ours", "missing", "newer", "input"])
 def test_verify_refuses_what_is_no_model_of_ours(
     files: dict[str, Path], runs: dict[str, RunFolder], tmp_path: Path, kind: str, run_cli
 ):
@@ -430,6 +430,9 @@ def test_verify_refuses_what_is_no_model_of_ours(
         if kind == "newer":
             newer = text.replace('"schema": 2', '"schema": 99')
             onnx.helper.set_model_props(model, {"maskinfer": newer})
+        if kind == "input":
+            onnx.helper.set_model_props(model, {"maskinfer": text})
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
         onnx.save(model, file)
     done = run_cli("verify", file, "--against", runs["resnet"].path)
     assert done.code in (1, 2)
