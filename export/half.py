@@ -17,14 +17,15 @@ def to_half(model: ModelProto) -> tuple[str, ...]:
     """Make the layers of a graph compute in FP16, in place, but for those it cannot hold.
 
     Returns:
-        the weights of the layers that stay in FP32, since a value of theirs is beyond FP16's.
+        the weights of the layers that stay in FP32, since a weight or bias is beyond FP16.
     """
     graph = model.graph
     layers = find_layers(graph)
-    values = {tensor.name: tensor for tensor in graph.initializer}
-    beyond = {layer.weight for layer in layers if is_beyond_fp16(values[layer.weight])}
-    reduced = set(reduced_nodes(graph, [x for x in layers if x.weight not in beyond]))
     weights = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+    large = {t.name for t in graph.initializer if t.name in weights and is_beyond_fp16(t)}
+    reading = {node.name for node in graph.node if not large.isdisjoint(node.input)}
+    beyond = {layer.weight for layer in layers if not reading.isdisjoint(layer.nodes)}
+    reduced = set(reduced_nodes(graph, [x for x in layers if x.weight not in beyond]))
     constants = {t.name for t in graph.initializer}
     inside = {name for node in graph.node if node.name in reduced for name in node.output}
     leaving = {name for node in graph.node if node.name not in reduced for name in node.input}

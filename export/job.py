@@ -13,7 +13,7 @@ from onnx import ModelProto
 from maskinfer.atomic import replacing
 from maskinfer.cpu import has_int8_dot_products
 from maskinfer.dataset import split_folder
-from maskinfer.engine_file import write_engine
+from maskinfer.engine_file import ENGINE_SUFFIX, write_engine
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.images import Pixels
 from maskinfer.model_file import ModelMetadata
@@ -33,7 +33,7 @@ from .settings import DEFAULT_PROPOSALS, THRESHOLD, ExportSettings, check
 from .verification import Verifier, engine_runner, open_file, session_runner, verification_canvases
 
 _CALIBRATION_IMAGES = 96
-_ENDINGS = {"onnx": ".onnx", "engine": ".engine", "triton": ""}
+_ENDINGS = {"onnx": ".onnx", "engine": ENGINE_SUFFIX, "triton": ""}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
     proposals = _proposals(config, settings)
     path = _destination(run, settings)
     network = build(config.settings).eval()
-    best = run.read_best(network)
+    best = run.best_row(run.read_best(network))
     canvases = verification_canvases(config, settings.data)
     calibration = _calibration_canvases(config, settings)
 

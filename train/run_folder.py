@@ -188,18 +188,28 @@ class RunFolder:
     def write_best(self, network: nn.Module, epoch: int) -> None:
         _write_tensors(self.path / WEIGHTS, network.state_dict(), {_EPOCH: str(epoch)})
 
-    def read_best(self, network: nn.Module) -> EpochRow:
+    def read_best(self, network: nn.Module) -> str | None:
         """Load the best epoch's weights into the network the config names.
 
         Returns:
-            the history's row of that epoch, also where the training has gone on meanwhile.
+            which epoch they say they are of, for `best_row`.
 
         Raises:
             RunError: missing, damaged, or of another network.
         """
-        header = _read_into(network, self.path / WEIGHTS)
+        return _read_into(network, self.path / WEIGHTS).get(_EPOCH)
+
+    def best_row(self, stated: str | None) -> EpochRow:
+        """The history's row of weights, also where the training has gone on since they were read.
+
+        Args:
+            stated: what `read_best` returned.
+
+        Raises:
+            RunError: there is none.
+        """
         try:
-            epoch = int(header[_EPOCH]) if _EPOCH in header else self._best_epoch()
+            epoch = self._best_epoch() if stated is None else int(stated)
             return next(row for row in self.read_history() if row.epoch == epoch)
         except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise RunError(

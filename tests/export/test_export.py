@@ -94,9 +94,11 @@ def test_each_way_to_export_has_its_own_place(
     assert made == [f"{name}.onnx", f"{name}-stored-fp16.onnx", f"{name}-fp16.onnx"]
 
 
-def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path]):
+@pytest.mark.parametrize("place", [1, 2], ids=["weight", "bias"])
+def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path], place: int):
     proto = onnx.load(files["resnet"])
-    name = find_layers(proto.graph)[3].weight
+    layer = find_layers(proto.graph)[3]
+    name = next(n for n in proto.graph.node if n.name == layer.nodes[0]).input[place]
     tensor = next(t for t in proto.graph.initializer if t.name == name)
     values = onnx.numpy_helper.to_array(tensor).copy()
     values.flat[0] = 1e5
@@ -105,7 +107,7 @@ def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path]):
     halved.CopyFrom(proto)
     stored.CopyFrom(proto)
 
-    assert to_half(halved) == (name,)
+    assert to_half(halved) == (layer.weight,)
     graph.store_fp16(stored)
     for model in (halved, stored):
         kept = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
