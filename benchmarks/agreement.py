@@ -20,6 +20,7 @@ from side_by_side import eager, onnx, race
 from maskinfer.boxes import iou_xywh
 from maskinfer.export.canvases import draw_evenly
 from maskinfer.export.graph import contract_module, to_onnx, write_onnx
+from maskinfer.export.settings import Answer
 from maskinfer.model_file import ModelMetadata
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
@@ -61,7 +62,7 @@ def main(
     with tempfile.TemporaryDirectory() as work:
         for count in proposals:
             file = Path(work, f"{count}.onnx")
-            graph = to_onnx(contract_module(network, count), geometry.canvas)
+            graph = to_onnx(contract_module(network, Answer(proposals=count)), geometry.canvas)
             write_onnx(graph, metadata, file)
             ways[str(count)] = onnx(file, _BATCH)
         outputs, speeds = race(ways, canvases, _BATCH)

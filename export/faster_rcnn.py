@@ -20,8 +20,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import AnchorGenerator
 
-from maskinfer.train.detections import Detections
+from maskinfer.train.detections import Candidates, Detections
 from maskinfer.train.faster_rcnn import IMPROPER, FasterRCNNDetector
+
+from .choosing import suppress
 
 # Proposals of one level that enter its suppression, best first, where fewer are wanted in the end.
 # torchvision takes 1,000, but one face has few rivals.
@@ -75,18 +77,10 @@ class BatchedFasterRCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Detections:
         """(N, S, S, 3) uint8 -> boxes (N, 4) in canvas pixels, probability (N,), score (N,)."""
-        features = list(self.backbone(self.network.normalise(images)).values())
-        proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
-        cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
-        regions = self.align(cells, proposals)  # (N, K, 7 * 7 * C)
-        hidden = torch.relu(self.fc7(torch.relu(self.fc6(regions))))
-        scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
-        scores = scores * valid[:, :, None]  # (N, K, 2): improper, proper
-
+        proposals, scores, shifts = self._regions(images)
         improper, proper = scores.amax(dim=1).unbind(dim=1)
         winner = scores.flatten(1).argmax(dim=1)  # (N,), over K * 2
         place = winner // 2
-        shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
         shift = _rows(shifts.flatten(1, 2), winner[:, None])  # (N, 1, 4)
         box = _decode(shift, _rows(proposals, place[:, None]), _BOX_CODER_WEIGHTS)
         box = box.clamp(0, self.canvas)[:, 0]
@@ -95,6 +89,28 @@ class BatchedFasterRCNN(nn.Module):
             proper / (proper + improper).clamp(min=1e-9),
             torch.maximum(proper, improper),
         )
+
+    def every_face(self, images: Tensor) -> Candidates:
+        """A batch of candidates, one a proposal: the box of its better class."""
+        proposals, scores, shifts = self._regions(images)
+        score, better = scores.max(dim=2)  # (N, K)
+        shift = shifts.gather(2, better[..., None, None].expand(-1, -1, 1, 4))[:, :, 0]
+        boxes = _decode(shift, proposals, _BOX_CODER_WEIGHTS).clamp(0, self.canvas)
+        return Candidates(boxes, scores[..., 1] / scores.sum(dim=2).clamp(min=1e-9), score)
+
+    def _regions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Proposals (N, K, 4) xyxy, their scores and shifts: (N, K, 2) and (N, K, 2, 4).
+
+        Improper comes first.
+        """
+        features = list(self.backbone(self.network.normalise(images)).values())
+        proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
+        cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
+        regions = self.align(cells, proposals)  # (N, K, 7 * 7 * C)
+        hidden = torch.relu(self.fc7(torch.relu(self.fc6(regions))))
+        scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
+        shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
+        return proposals, scores * valid[:, :, None], shifts
 
     def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""
@@ -113,7 +129,8 @@ class BatchedFasterRCNN(nn.Module):
         boxes = _decode(shift, anchor, (1.0, 1.0, 1.0, 1.0)).clamp(0, self.canvas)
         sides = boxes[..., 2:] - boxes[..., :2]
         real = (sides.amin(dim=3) >= 1e-3).to(score.dtype)  # torchvision's smallest box
-        valid = _suppress(boxes.flatten(0, 1), real.flatten(0, 1)).reshape(real.shape)
+        valid = suppress(boxes.flatten(0, 1), real.flatten(0, 1), _NMS_IOU, _NMS_ROUNDS)
+        valid = valid.reshape(real.shape)
         # Suppressed proposals sink below every other without leaving the fixed shape.
         scores = (score[..., 0] - (1 - valid) * 1e4).flatten(1)
         _, index = scores.topk(self.proposals, dim=1)
@@ -213,34 +230,6 @@ def _neighbours(points: Tensor, sides: Tensor) -> list[tuple[Tensor, Tensor]]:
         for sample in range(_SAMPLES)
         for cells, weights in cells_and_weights
     ]
-
-
-def _suppress(boxes_xyxy: Tensor, valid: Tensor) -> Tensor:
-    """Greedy non-maximum suppression of boxes sorted by score, as a fixed point.
-
-    A box stays when it is valid and no better box that stays overlaps it by more than 0.7. Started
-    from `valid`, repeating that settles on the greedy result.
-
-    Args:
-        boxes_xyxy: (N, k, 4), best first.
-        valid: (N, k), 0 or 1.
-
-    Returns:
-        (N, k), 0 or 1.
-    """
-    low = torch.maximum(boxes_xyxy[:, :, None, :2], boxes_xyxy[:, None, :, :2])
-    high = torch.minimum(boxes_xyxy[:, :, None, 2:], boxes_xyxy[:, None, :, 2:])
-    overlap = (high - low).clamp(min=0).prod(dim=3)  # (N, k, k)
-    area = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(dim=2)
-    union = area[:, :, None] + area[:, None, :] - overlap
-    rank = torch.arange(boxes_xyxy.shape[1], device=boxes_xyxy.device)
-    better = rank[None, :] < rank[:, None]  # (k, k): column is better than row
-    rivals = ((overlap > _NMS_IOU * union) & better).to(valid.dtype)
-    keep = valid
-    for _ in range(_NMS_ROUNDS):
-        lost = torch.bmm(rivals, keep[..., None])[..., 0] > 0.5
-        keep = valid * (~lost).to(valid.dtype)
-    return keep
 
 
 def _decode(

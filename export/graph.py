@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -12,36 +13,72 @@ from torch import nn
 from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 from maskinfer.train.detections import Detections, Network
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.lite import LiteDetector
 
+from .choosing import choose, choose_one_by_one
 from .faster_rcnn import BatchedFasterRCNN
 from .half import is_beyond_fp16
+from .settings import Answer
 
 OPSET = 18
 # Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.
 _LEAST_FP16_DIMENSIONS = 2
+_LEAST_PROBABILITY = 1e-6  # as in `maskinfer.train.calibration`
 
 
-class _Detect(nn.Module):
-    """A network whose own `detect` already has fixed shapes."""
+class _Contract(nn.Module):
+    """A network as the one function: the face asked for, with a calibrated probability."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, answer: Answer) -> None:
         super().__init__()
-        self.network = network
+        self.network: nn.Module = network
+        if isinstance(network, FasterRCNNDetector):
+            self.network = BatchedFasterRCNN(network, answer.proposals)
+        self.answer = answer
 
     def forward(self, images: torch.Tensor) -> Detections:
-        return self.network.detect(images)
+        network = self.network
+        if self.answer.face != "best":
+            assert isinstance(network, BatchedFasterRCNN | LiteDetector)
+            found = choose(network.every_face(images), self.answer.face, self.answer.face_score)
+        elif isinstance(network, BatchedFasterRCNN):
+            found = network(images)
+        else:
+            assert isinstance(network, Network)
+            found = network.detect(images)
+        return calibrated(found, self.answer.temperature)
 
 
-def contract_module(network: Network, proposals: int) -> nn.Module:
+def contract_module(network: Network, answer: Answer) -> nn.Module:
     """The module to trace: uint8 canvases (N, S, S, 3) in, `Detections` out.
 
     Args:
         network: in evaluation mode, on the CPU.
-        proposals: for Faster R-CNN, how many go through its box head.
+        answer: what is made of its outputs.
     """
-    if isinstance(network, FasterRCNNDetector):
-        return BatchedFasterRCNN(network, proposals).eval()
-    return _Detect(network).eval()
+    return _Contract(network, answer).eval()
+
+
+def checkpoint_answer(network: Network, answer: Answer) -> Callable[[torch.Tensor], Detections]:
+    """The same function by the network's own evaluation, whatever its shapes."""
+
+    def detect(images: torch.Tensor) -> Detections:
+        if answer.face == "best":
+            found = network.detect(images)
+        else:
+            found = choose_one_by_one(network.candidates(images), answer.face, answer.face_score)
+        return calibrated(found, answer.temperature)
+
+    return detect
+
+
+def calibrated(found: Detections, temperature: float) -> Detections:
+    """Divide the log-odds of a properly worn mask by a temperature."""
+    if temperature == 1:
+        return found
+    clipped = found.proper_mask.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    log_odds = torch.log(clipped) - torch.log(1 - clipped)
+    return found._replace(proper_mask=torch.sigmoid(log_odds / temperature))
 
 
 def to_onnx(module: nn.Module, canvas: int) -> onnx.ModelProto:

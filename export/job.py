@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from maskinfer.cpu import has_int8_dot_products
 from maskinfer.dataset import split_folder
 from maskinfer.engine_file import ENGINE_SUFFIX, write_engine
 from maskinfer.errors import ExportError, UsageError
+from maskinfer.geometry import Geometry
 from maskinfer.images import Pixels
 from maskinfer.model_file import ModelMetadata
 from maskinfer.models import EXPORTS, TRITON
+from maskinfer.train.calibration import Calibration
+from maskinfer.train.detections import Network
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import EpochRow, RunConfig, RunFolder
 from maskinfer.version import __version__
@@ -25,11 +28,11 @@ from maskinfer.version import __version__
 from . import engine, triton
 from .canvases import draw_evenly
 from .engine_run import EngineSession
-from .graph import contract_module, store_fp16, to_onnx, write_onnx
+from .graph import checkpoint_answer, contract_module, store_fp16, to_onnx, write_onnx
 from .half import to_half
 from .int8 import quantise
 from .parity import Parity, Run, Tolerance, tolerance
-from .settings import DEFAULT_PROPOSALS, THRESHOLD, ExportSettings, check
+from .settings import DEFAULT_PROPOSALS, Answer, ExportSettings, check
 from .verification import Verifier, engine_runner, open_file, session_runner, verification_canvases
 
 _CALIBRATION_IMAGES = 96
@@ -73,19 +76,27 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
     if settings.format == "engine":
         engine.choose()
     config = run.read_config()
-    proposals = _proposals(config, settings)
-    path = _destination(run, settings)
     network = build(config.settings).eval()
-    best = run.best_row(run.read_best(network))
-    canvases = verification_canvases(config, settings.data)
-    calibration = _calibration_canvases(config, settings)
+    _check_network(network, config, settings)
+    path = _destination(run, settings)
+    weights = run.read_best(network)
+    best = run.best_row(weights.epoch)
+    geometry = config.settings.geometry
+    if settings.canvas is not None:
+        geometry = Geometry.letterbox(settings.canvas)
+        network.canvas = settings.canvas
+    canvases = verification_canvases(config, geometry, settings.data)
+    calibration = _calibration_canvases(config, geometry, settings)
 
-    traced = contract_module(network, proposals)
+    answer = Answer(
+        face=settings.face,
+        temperature=weights.calibration.temperature,
+        proposals=settings.proposals or DEFAULT_PROPOSALS,
+    )
+    traced = contract_module(network, answer)
     say("Tracing the network")
-    graph = to_onnx(traced, config.settings.geometry.canvas)
-    details: dict[str, Any] = {}
-    if config.settings.model == "fasterrcnn":
-        details["proposals"] = proposals
+    graph = to_onnx(traced, geometry.canvas)
+    details = answer.describe(config.settings.model)
     if settings.precision == "fp16":
         details["fp16"] = {"layers_in_fp32": to_half(graph)}
     elif settings.storage == "fp16":
@@ -101,10 +112,12 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
         )
         graph = quantised.model
         details["int8"] = quantised.describe()
-    metadata = _describe(config, best, settings, details)
+    metadata = _describe(config, geometry, best, weights.calibration, settings, details)
     say("Verifying")
     note = ""
-    verifier = Verifier(network, traced, canvases)
+    verifier = Verifier(
+        checkpoint_answer(network, answer), traced, canvases, weights.calibration.threshold
+    )
     with _place(path, settings) as onnx_file:
         parity, metadata = _write_verified(graph, metadata, verifier, path, onnx_file)
         if settings.format == "engine":
@@ -127,15 +140,28 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
     return Exported(path, parity, note)
 
 
-def _proposals(config: RunConfig, settings: ExportSettings) -> int:
-    if settings.proposals is None:
-        return DEFAULT_PROPOSALS
-    model = config.settings.model
-    if model != "fasterrcnn":
+def _check_network(network: Network, config: RunConfig, settings: ExportSettings) -> None:
+    """Refuse options that are of another network."""
+    told = config.settings
+    if settings.proposals is not None and told.model != "fasterrcnn":
         raise UsageError(
-            f"--proposals {settings.proposals}: only for fasterrcnn, got a {model} run"
+            f"--proposals {settings.proposals}: only for fasterrcnn, got a {told.model} run"
         )
-    return settings.proposals
+    if network.learns_all_faces:
+        if settings.canvas is not None and told.geometry.kind != "letterbox":
+            raise UsageError(
+                f"--canvas {settings.canvas}: only for a letterbox, got {told.geometry.kind}"
+            )
+        return
+    if settings.face != "best":
+        raise UsageError(
+            f"--face {settings.face}: a {told.model} sees one face only; train fasterrcnn or lite"
+        )
+    if settings.canvas is not None:
+        raise UsageError(
+            f"--canvas {settings.canvas}: a {told.model} reads the canvas it was trained on, "
+            f"{told.geometry.canvas}; give --canvas to maskinfer train"
+        )
 
 
 def _destination(run: RunFolder, settings: ExportSettings) -> Path:
@@ -143,6 +169,10 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
     ending = _ENDINGS[settings.format]
     if settings.out is None:
         suffix = "" if settings.precision == "fp32" else f"-{settings.precision}"
+        if settings.face != "best":
+            suffix += f"-{settings.face}"
+        if settings.canvas is not None:
+            suffix += f"-{settings.canvas}px"
         if settings.target == "tensorrt":
             suffix += "-tensorrt"
         if settings.storage == "fp16":
@@ -163,14 +193,16 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
     return path
 
 
-def _calibration_canvases(config: RunConfig, settings: ExportSettings) -> Pixels | None:
+def _calibration_canvases(
+    config: RunConfig, geometry: Geometry, settings: ExportSettings
+) -> Pixels | None:
     if settings.precision != "int8":
         return None
     if settings.calibrate is not None:
         folders = [settings.calibrate]
     else:
         folders = [split_folder(Path(folder), "train") for folder in config.settings.data]
-    return draw_evenly(folders, config.settings.geometry, _CALIBRATION_IMAGES)
+    return draw_evenly(folders, geometry, _CALIBRATION_IMAGES)
 
 
 @contextmanager
@@ -207,7 +239,12 @@ def _verify(
 
 
 def _describe(
-    config: RunConfig, best: EpochRow, settings: ExportSettings, details: dict[str, Any]
+    config: RunConfig,
+    geometry: Geometry,
+    best: EpochRow,
+    calibration: Calibration,
+    settings: ExportSettings,
+    details: dict[str, Any],
 ) -> ModelMetadata:
     told = config.settings
     recipe = told.to_dict()
@@ -218,8 +255,8 @@ def _describe(
     return ModelMetadata(
         network=told.model,
         backbone=told.backbone,
-        geometry=told.geometry,
-        threshold=THRESHOLD,
+        geometry=geometry,
+        threshold=calibration.threshold,
         normalisation=config.normalisation,
         precision=precision if settings.storage == "fp32" else "fp32, weights stored as fp16",
         maskinfer_version=__version__,
@@ -229,7 +266,7 @@ def _describe(
             "recipe": recipe,
             "versions": config.versions,
         },
-        metrics=_metrics(best),
+        metrics={**_metrics(best), "calibration": asdict(calibration)},
         export=details,
     )
 

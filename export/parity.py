@@ -19,8 +19,6 @@ from maskinfer.images import Pixels
 from maskinfer.runtime import Outputs
 from maskinfer.train.detections import Detections
 
-from .settings import THRESHOLD
-
 BATCH_SIZES = (1, 3, 8)
 _TORCH_BATCH = 8
 
@@ -56,6 +54,12 @@ _TOLERANCES = {
         "fp32, weights stored as fp16": Tolerance(0.5, 0.02, 0.98, 0.97, 0.98),
         "fp16": Tolerance(1.0, 0.02, 0.98, 0.97, 0.98),
         "int8": Tolerance(20.0, 0.2, 0.9, 0.95, 0.9),
+    },
+    "lite": {
+        "fp32": Tolerance(0.02, 2e-4, 0.98, 0.97, 0.98),
+        "fp32, weights stored as fp16": Tolerance(0.5, 0.02, 0.96, 0.97, 0.98),
+        "fp16": Tolerance(1.0, 0.02, 0.96, 0.97, 0.98),
+        "int8": Tolerance(20.0, 0.2, 0.85, 0.95, 0.9),
     },
     "fasterrcnn": {
         "fp32": Tolerance(0.02, 2e-4, 0.96, 0.94, 0.90),
@@ -157,7 +161,12 @@ class Parity:
 
 
 def compare(
-    run: Run, traced: Detect, checkpoint: Detect, canvases: Pixels, allowed: Tolerance
+    run: Run,
+    traced: Detect,
+    checkpoint: Detect,
+    canvases: Pixels,
+    allowed: Tolerance,
+    threshold: float,
 ) -> Parity:
     """Run a model file, the traced network and the checkpoint on the same canvases.
 
@@ -167,6 +176,7 @@ def compare(
         checkpoint: its own evaluation.
         canvases: (N, S, S, 3) uint8, N at least 1.
         allowed: what counts as the same.
+        threshold: least probability that counts as a properly worn mask.
     """
     images = len(canvases)
     # Fewer images than the largest batch are repeated, or that batch would not be tried.
@@ -175,9 +185,9 @@ def compare(
     comparisons = []
     for size in BATCH_SIZES:
         found = run(canvases, size)
-        comparisons.append(_compare(found, expected, "traced", size, allowed))
+        comparisons.append(_compare(found, expected, "traced", size, allowed, threshold))
     own = evaluate(checkpoint, canvases)
-    comparisons.append(_compare(found, own, "checkpoint", size, allowed))
+    comparisons.append(_compare(found, own, "checkpoint", size, allowed, threshold))
     return Parity(images, tuple(comparisons))
 
 
@@ -212,6 +222,7 @@ def _compare(
     against: Literal["traced", "checkpoint"],
     batch_size: int,
     allowed: Tolerance,
+    threshold: float,
 ) -> Comparison:
     numbers = np.column_stack([found.boxes_xywh, found.proper_mask, found.score])  # (N, 6)
     usable: NDArray[np.bool_] = np.all(np.isfinite(numbers), axis=1)
@@ -221,7 +232,7 @@ def _compare(
     box = np.abs(found.boxes_xywh - other.boxes_xywh).max(axis=1)  # (N,)
     proper = np.abs(found.proper_mask - other.proper_mask)
     probability = np.maximum(proper, np.abs(found.score - other.score))
-    differs = (found.proper_mask >= THRESHOLD) != (other.proper_mask >= THRESHOLD)
+    differs = (found.proper_mask >= threshold) != (other.proper_mask >= threshold)
     return Comparison(
         against,
         batch_size,

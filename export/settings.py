@@ -1,8 +1,8 @@
 """What an export is told to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from maskinfer.errors import UsageError
 
@@ -10,11 +10,14 @@ Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
 Storage = Literal["fp32", "fp16"]
 Target = Literal["cpu", "tensorrt"]
+Face = Literal["best", "left", "largest"]
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
 DEFAULT_PROPOSALS = 128
 
-THRESHOLD = 0.5  # least probability that counts as a properly worn mask
+# Least score of a face among which the left-most or largest is chosen: the one that served best on
+# validation photos (docs/results.md).
+FACE_SCORE = 0.3
 VERIFIED_ON = 48  # images, evenly spaced over the test images
 
 
@@ -44,6 +47,9 @@ class ExportSettings:
         batch: what an engine takes; its maximum is Triton's `max_batch_size` too.
         proposals: Faster R-CNN's proposals that go through its box head; None takes
             `DEFAULT_PROPOSALS`.
+        face: which of the faces that a network sees it answers with: the best-scored, or of those
+            that score `FACE_SCORE` the left-most or the largest.
+        canvas: side of the canvas in pixels; None takes the one trained on.
     """
 
     out: Path | None = None
@@ -55,6 +61,36 @@ class ExportSettings:
     calibrate: Path | None = None
     batch: BatchRange = BatchRange()
     proposals: int | None = None
+    face: Face = "best"
+    canvas: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the exported graph makes of the network's outputs.
+
+    Attributes:
+        face: which of several faces it answers with.
+        face_score: least score of the faces that are chosen from, unless `face` is `best`.
+        temperature: divides the log-odds of a properly worn mask.
+        proposals: Faster R-CNN's, through its box head.
+    """
+
+    face: Face = "best"
+    face_score: float = FACE_SCORE
+    temperature: float = 1.0
+    proposals: int = DEFAULT_PROPOSALS
+
+    def describe(self, model: str) -> dict[str, Any]:
+        """What of it a model's file has to say, for `recall`."""
+        chosen = {"face_score": self.face_score} if self.face != "best" else {}
+        counted = {"proposals": self.proposals} if model == "fasterrcnn" else {}
+        return {"face": self.face, **chosen, "temperature": self.temperature, **counted}
+
+    @classmethod
+    def recall(cls, described: dict[str, Any]) -> "Answer":
+        """From what a file says; what it leaves out is the default."""
+        return cls(**{f.name: described[f.name] for f in fields(cls) if f.name in described})
 
 
 def check(settings: ExportSettings) -> None:
@@ -90,6 +126,10 @@ def check(settings: ExportSettings) -> None:
         (
             settings.proposals is None or settings.proposals >= 1,
             f"--proposals: got {settings.proposals}, expected at least 1",
+        ),
+        (
+            settings.canvas is None or (settings.canvas >= 64 and settings.canvas % 32 == 0),
+            f"--canvas: got {settings.canvas}, expected a multiple of 32, at least 64",
         ),
     ]
     for holds, complaint in rules:

@@ -11,35 +11,47 @@ from maskinfer.errors import DatasetError, UsageError
 from maskinfer.geometry import Geometry
 from maskinfer.images import Pixels
 from maskinfer.runtime import Outputs, Provider, Session
-from maskinfer.train.detections import Network
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunConfig, RunFolder
 
 from .canvases import draw_evenly
 from .engine_run import EngineSession
-from .graph import contract_module
-from .parity import BATCH_SIZES, Parity, Run, Tolerance, compare, in_batches, tolerance
-from .settings import DEFAULT_PROPOSALS, VERIFIED_ON, BatchRange
+from .graph import checkpoint_answer, contract_module
+from .parity import (
+    BATCH_SIZES,
+    Detect,
+    Parity,
+    Run,
+    Tolerance,
+    compare,
+    in_batches,
+    tolerance,
+)
+from .settings import VERIFIED_ON, Answer, BatchRange
 
 
 class Verifier:
     """A checkpoint and the real images that files exported from it are held against."""
 
-    def __init__(self, network: Network, traced: nn.Module, canvases: Pixels) -> None:
+    def __init__(
+        self, checkpoint: Detect, traced: nn.Module, canvases: Pixels, threshold: float
+    ) -> None:
         """Take what to compare with.
 
         Args:
-            network: the checkpoint, in evaluation mode.
+            checkpoint: its own evaluation.
             traced: the same weights as the module that was exported.
             canvases: (N, S, S, 3) uint8.
+            threshold: least probability that counts as a properly worn mask.
         """
-        self.network = network
+        self.checkpoint = checkpoint
         self.traced = traced
         self.canvases = canvases
+        self.threshold = threshold
 
     def verify(self, run: Run, allowed: Tolerance) -> Parity:
         """Compare a model with the checkpoint."""
-        return compare(run, self.traced, self.network.detect, self.canvases, allowed)
+        return compare(run, self.traced, self.checkpoint, self.canvases, allowed, self.threshold)
 
 
 def open_file(file: Path) -> Session:
@@ -95,18 +107,22 @@ def verify_file(
     settings = config.settings
     ours = _kind(metadata.network, metadata.backbone, metadata.geometry)
     theirs = _kind(settings.model, settings.backbone, settings.geometry)
+    network = build(settings).eval()
+    if network.learns_all_faces:  # and so may have been exported for another canvas
+        theirs = _kind(settings.model, settings.backbone, metadata.geometry)
+        network.canvas = metadata.geometry.canvas
     if ours != theirs:
         raise UsageError(
             f"{file} is a {ours}, {run.path} a {theirs}: name the run that it was exported from"
         )
-    network = build(settings).eval()
     run.read_best(network)
-    # Schema 1 had it among the training's values.
-    proposals = metadata.export.get("proposals") or metadata.training.get("proposals")
+    # Schema 1 had the proposals among the training's values.
+    answer = Answer.recall({**metadata.training, **metadata.export})
     verifier = Verifier(
-        network,
-        contract_module(network, proposals or DEFAULT_PROPOSALS),
-        verification_canvases(config, data, images),
+        checkpoint_answer(network, answer),
+        contract_module(network, answer),
+        verification_canvases(config, metadata.geometry, data, images),
+        metadata.threshold,
     )
     allowed = tolerance(metadata.network, metadata.precision)
     parity = verifier.verify(session_runner(session), allowed)
@@ -114,12 +130,13 @@ def verify_file(
 
 
 def verification_canvases(
-    config: RunConfig, data: Path | None, images: int = VERIFIED_ON
+    config: RunConfig, geometry: Geometry, data: Path | None, images: int = VERIFIED_ON
 ) -> Pixels:
     """Draw test images on their canvases, evenly spaced over all of them.
 
     Args:
-        config: of the run, which names its data and its geometry.
+        config: of the run, which names its data.
+        geometry: how photos become canvases.
         data: a data set, or any folder of images; None takes the run's own.
         images: how many at most.
     """
@@ -128,7 +145,7 @@ def verification_canvases(
             folders = [split_folder(Path(folder), "test") for folder in config.settings.data]
         else:
             folders = [data / "test" if (data / "test").is_dir() else data]
-        return draw_evenly(folders, config.settings.geometry, images)
+        return draw_evenly(folders, geometry, images)
     except DatasetError as error:
         raise DatasetError(
             f"{error}. A model file is verified on test images; name some with --data DIR"

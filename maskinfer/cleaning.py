@@ -10,7 +10,7 @@ Training on a wrong box teaches it; leaving a test image out would flatter the r
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -108,6 +108,6 @@ def clean(
             decisions.append(Decision(name, "dropped", fault))
         else:
             box = repair(sample.box_xywh, size_wh)
-            kept.append(Sample(sample.path, box, sample.proper_mask))
+            kept.append(replace(sample, box_xywh=box))
             decisions.append(Decision(name, "repaired", fault, box))
     return kept, decisions

@@ -19,6 +19,19 @@ SAMPLE_IMAGES = Path("sample_images")
 
 
 @dataclass(frozen=True)
+class Face:
+    """A face in an image.
+
+    Attributes:
+        box_xywh: in pixels of the upright image; may reach past it.
+        proper_mask: whether the mask is worn properly.
+    """
+
+    box_xywh: BoxXywh
+    proper_mask: bool
+
+
+@dataclass(frozen=True)
 class Sample:
     """An image and its label.
 
@@ -26,11 +39,13 @@ class Sample:
         path: the image file.
         box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
         proper_mask: whether the mask is worn properly.
+        others: the image's other faces, so far as they are known.
     """
 
     path: Path
     box_xywh: BoxXywh
     proper_mask: bool
+    others: tuple[Face, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and three lists.
+"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and four lists.
 
-| file           | columns            | says                                                     |
-| -------------- | ------------------ | -------------------------------------------------------- |
-| `sources.csv`  | `filename,source`  | which photo each image came from, to split by photo      |
-| `repaired.csv` | `filename,reason`  | which boxes reached past the photo and were clipped      |
-| `skipped.csv`  | `source,reason`    | which photos, faces and files were left out              |
+| file              | says                                                            |
+| ----------------- | --------------------------------------------------------------- |
+| `sources.csv`     | which photo each image came from: `filename,source`             |
+| `other_faces.csv` | the faces its name leaves out: `filename,x,y,w,h,proper_mask`   |
+| `repaired.csv`    | which boxes reached past the photo: `filename,reason`           |
+| `skipped.csv`     | which photos, faces and files were left out: `source,reason`    |
 
 `filename` is relative to the data set, `source` to the source folder; both are printable. The data
 set is built beside its place and moved there when it is complete.
@@ -24,6 +25,7 @@ from PIL import Image
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold
 from .coco import read_coco
+from .companions import OTHER_FACES, OTHER_FACES_COLUMNS, SOURCES, SOURCES_COLUMNS
 from .dataset import IMAGE_SUFFIXES
 from .errors import AnnotationError, DatasetError, ImageError, UsageError
 from .faces import choose_face, crop_around, fit_box
@@ -42,7 +44,8 @@ _READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
 
 _JPEG_QUALITY = 95
 
-_LISTS = _SOURCES, _REPAIRED, _SKIPPED = ("sources.csv", "repaired.csv", "skipped.csv")
+_REPAIRED, _SKIPPED = "repaired.csv", "skipped.csv"
+_LISTS = (SOURCES, OTHER_FACES, _REPAIRED, _SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,14 @@ class _Candidate:
     repair: str | None
 
 
+@dataclass
+class _Written:
+    """Rows of the lists that name each image written."""
+
+    sources: list[tuple[str, str]] = field(default_factory=list)
+    other_faces: list[tuple[str, ...]] = field(default_factory=list)
+
+
 def import_annotations(
     settings: ImportSettings, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> ImportReport:
@@ -132,14 +143,15 @@ def import_annotations(
         _remove(partial)
         for split in ("train", "test"):
             (partial / split).mkdir(parents=True)
-        sources: list[tuple[str, str]] = []
+        written = _Written()
         for done, image in enumerate(images):
             on_progress(done, len(images))
-            _write_image(image, settings, label_of, partial, report, sources)
+            _write_image(image, settings, label_of, partial, report, written)
         on_progress(len(images), len(images))
-        if not sources:
+        if not written.sources:
             raise AnnotationError(_nothing_imported(settings.src, report.skipped))
-        _write_csv(partial / _SOURCES, ("filename", "source"), sources)
+        _write_csv(partial / SOURCES, SOURCES_COLUMNS, written.sources)
+        _write_csv(partial / OTHER_FACES, OTHER_FACES_COLUMNS, written.other_faces)
         _write_csv(partial / _REPAIRED, ("filename", "reason"), report.repaired)
         skipped = [(item.source, item.reason) for item in report.skipped]
         _write_csv(partial / _SKIPPED, ("source", "reason"), skipped)
@@ -187,9 +199,9 @@ def _check_places(settings: ImportSettings) -> None:
         raise UsageError(
             f"{out}: exists and is not empty. Choose another --out, or add --overwrite"
         )
-    if not (out / _SOURCES).is_file():
+    if not (out / SOURCES).is_file():
         raise UsageError(
-            f"{out}: has no {_SOURCES}, so no import made it and --overwrite leaves it alone. "
+            f"{out}: has no {SOURCES}, so no import made it and --overwrite leaves it alone. "
             "Choose another --out"
         )
     others = _list_others(out)
@@ -204,7 +216,7 @@ def _list_others(out: Path) -> list[str]:
     """The files of an earlier import's folder that its lists do not name."""
     made = set(_LISTS)
     # A list that is damaged names fewer files, so that fewer may go.
-    with suppress(csv.Error), (out / _SOURCES).open(newline="", errors="replace") as file:
+    with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
     found = (
         path.relative_to(out).as_posix()
@@ -245,7 +257,7 @@ def _write_image(
     label_of: dict[str, bool | None],
     partial: Path,
     report: ImportReport,
-    sources: list[tuple[str, str]],
+    written: _Written,
 ) -> None:
     """Write one photo's samples: one of the whole photo, or one a face."""
     faces = _candidates(image, label_of, report)
@@ -258,7 +270,7 @@ def _write_image(
             samples = _crops(image, faces, settings.min_face, report)
         else:
             chosen = choose_face([face.box_xywh for face in faces], settings.face)
-            samples = [(faces[chosen], None)]
+            samples = [(faces[chosen], (0, 0, *image.size_wh))]
         if not samples:
             return
         # Decoding in full is the proof that the file is whole; a copy needs no pixels.
@@ -268,19 +280,22 @@ def _write_image(
         report.skipped.append(Skipped(image.source, f"unreadable image: {error}", unreadable=True))
         return
     for face, crop_xyxy in samples:
-        box = face.box_xywh
-        if crop_xyxy is not None:
-            box = (box[0] - crop_xyxy[0], box[1] - crop_xyxy[1], box[2], box[3])
+        box = _moved(face.box_xywh, crop_xyxy)
         suffix = image.path.suffix if copied else ".jpg"
-        name = format_name(Label(f"{len(sources):06d}", box, face.proper_mask), suffix)
+        name = format_name(Label(f"{len(written.sources):06d}", box, face.proper_mask), suffix)
         filename = f"{image.split}/{name}"
         if copied:
             shutil.copyfile(image.path, partial / filename)
         else:
             picture = Image.fromarray(pixels)
-            picture = picture if crop_xyxy is None else picture.crop(crop_xyxy)
+            picture = picture if settings.face != "each" else picture.crop(crop_xyxy)
             picture.save(partial / filename, quality=_JPEG_QUALITY)
-        sources.append((filename, image.source))
+        written.sources.append((filename, image.source))
+        written.other_faces += [
+            (filename, *map(str, _moved(other.box_xywh, crop_xyxy)), str(other.proper_mask))
+            for other in faces
+            if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
+        ]
         report.counts[str(image.split), face.proper_mask] += 1
         if face.repair:
             report.repaired.append((filename, face.repair))
@@ -309,10 +324,10 @@ def _candidates(
 
 def _crops(
     image: AnnotatedImage, faces: list[_Candidate], min_face: int, report: ImportReport
-) -> list[tuple[_Candidate, _Crop | None]]:
+) -> list[tuple[_Candidate, _Crop]]:
     """Each face that is large enough, with its crop."""
     boxes = [face.box_xywh for face in faces]
-    crops: list[tuple[_Candidate, _Crop | None]] = []
+    crops: list[tuple[_Candidate, _Crop]] = []
     for number, face in enumerate(faces):
         x, y, w, h = face.box_xywh
         if min(w, h) < min_face:
@@ -324,7 +339,18 @@ def _crops(
     return crops
 
 
-def _write_csv(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
+def _moved(box_xywh: BoxXywh, crop_xyxy: _Crop) -> BoxXywh:
+    """A box of the photo in pixels of a crop."""
+    return (box_xywh[0] - crop_xyxy[0], box_xywh[1] - crop_xyxy[1], box_xywh[2], box_xywh[3])
+
+
+def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:
+    x, y, w, h = box_xywh
+    left, top, right, bottom = crop_xyxy
+    return x < right and x + w > left and y < bottom and y + h > top
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         file.writelines(map(csv_line, [header, *rows]))
 

@@ -85,3 +85,22 @@ def measure(ious: ArrayLike, proper_true: ArrayLike, proper_predicted: ArrayLike
         balanced_accuracy=float(np.mean(per_class)) if per_class else None,
         confusion=confusion,
     )
+
+
+def expected_calibration_error(
+    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = 10
+) -> float:
+    """How far probabilities are from the frequencies they promise (Guo et al. 2017, eq. 3).
+
+    Args:
+        probabilities: (N,) in 0..1 of a properly worn mask, N at least 1.
+        is_proper: (N,) bool, the labels.
+        bins: of equal width.
+
+    Returns:
+        the mean over the images of |mean probability - share of properly worn| in their bin, 0..1.
+    """
+    probability = np.asarray(probabilities, dtype=np.float64)
+    gap = probability - np.asarray(is_proper, dtype=np.float64)
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(place, gap)).sum() / len(probability))

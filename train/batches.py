@@ -4,6 +4,7 @@ Every random choice follows from the seed, the epoch and the place in the epoch,
 resumed goes on exactly as it would have, whatever the number of worker processes.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from maskinfer.images import Photo, Pixels, load_photo
 from .detections import Targets
 from .settings import Augmentation
 
+_LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
+_LEAST_SEEN = 0.5  # of a face's area: what shows less is neither a face nor none
+
 
 class Key(NamedTuple):
     """Which sample to draw, and where in the run, which seeds its augmentation."""
@@ -33,11 +37,16 @@ class Key(NamedTuple):
     sample: int
 
 
+# Left, top, right, bottom in canvas pixels.
+Extent = NDArray[np.float64]
+
+
 class Item(NamedTuple):
     """One sample, drawn on its canvas."""
 
     canvas: Pixels  # (S, S, 3)
-    box_on_canvas: Boxes  # (4,) x, y, w, h
+    faces_on_canvas: Boxes  # (M, 4) x, y, w, h, the labelled one first; may reach past the canvas
+    extent: Extent  # of the photo on the canvas
     sample: Sample
     placement: Placement
 
@@ -83,44 +92,97 @@ class SampleCanvases(Dataset[Item]):
             photo = load_photo(sample.path, min_side=min_decode_side(self.geometry))
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
-        box = np.array(sample.box_xywh, dtype=np.float64)
+        faces = np.array(
+            [sample.box_xywh, *(other.box_xywh for other in sample.others)], dtype=np.float64
+        )
         if "crop" in self.augment:
-            photo, box = random_crop(photo, box, rng)
+            photo, faces = random_crop(photo, faces, rng)
+        if "zoom" in self.augment:
+            photo, faces = random_zoom(photo, faces, rng)
         canvas, placement = place(photo, self.geometry)
-        box = image_to_canvas(box[None], [placement])[0]
+        faces = image_to_canvas(faces, [placement] * len(faces))
+        side = self.geometry.canvas
+        corner = np.array(placement.offset_xy)
+        far = corner + np.array(placement.scale_xy) * placement.size_wh
+        extent = np.clip(np.concatenate([corner, far]), 0, side)
         if "flip" in self.augment and rng.random() < 0.5:
             canvas = np.ascontiguousarray(canvas[:, ::-1])
-            box = np.array([self.geometry.canvas - box[0] - box[2], *box[1:]])
+            faces[:, 0] = side - faces[:, 0] - faces[:, 2]
+            extent[[0, 2]] = side - extent[[2, 0]]
         if "color" in self.augment:
             canvas = random_color(canvas, rng)
-        return Item(canvas, box, sample, placement)
+        return Item(canvas, faces, extent, sample, placement)
 
 
-def random_crop(photo: Photo, box: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
     """Cut away some of the photo around the face, four times in five.
 
     The face stays whole, and if it was the left-most it still is: only what lies outside is lost.
 
     Args:
         photo: decoded, perhaps reduced.
-        box: (4,) x, y, w, h in pixels of the upright original.
+        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
         rng: drawn from.
 
     Returns:
-        the crop as a photo of its own, and the box in it.
+        the crop as a photo of its own, and the faces in it.
     """
     if rng.random() < 0.2:
-        return photo, box
-    height, width = photo.pixels.shape[:2]
-    scale = np.array([width / photo.size_wh[0], height / photo.size_wh[1]])
-    low = np.clip(np.floor(box[:2] * scale), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil((box[:2] + box[2:]) * scale), low + 1, [width, height])
+        return photo, faces
+    width, height = _decoded_wh(photo)
+    box = _scaled(photo, faces[0])
+    low = np.clip(np.floor(box[:2]), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(box[:2] + box[2:]), low + 1, [width, height])
     left, top = np.floor(low * rng.random(2)).astype(int)
     right, bottom = np.ceil(high + (np.array([width, height]) - high) * rng.random(2)).astype(int)
+    return _cut(photo, faces, (left, top, right, bottom))
+
+
+def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+    """Cut a square about one of the faces, which fills a tenth to all but all of its side.
+
+    One photo in five stays whole. In half of the others the labelled face is the one, else any. The
+    square ends where the photo does.
+
+    Args:
+        photo: decoded, perhaps reduced.
+        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
+        rng: drawn from.
+
+    Returns:
+        the cut as a photo of its own, and the faces in it.
+    """
+    if rng.random() < 0.2:
+        return photo, faces
+    chosen = 0 if rng.random() < 0.5 else int(rng.integers(len(faces)))
+    box = _scaled(photo, faces[chosen])
+    face_side = max(box[2], box[3], 1.0)
+    side = max(face_side * math.exp(rng.uniform(math.log(1.2), math.log(10))), _LEAST_ZOOM)
+    # Where the square begins: anywhere that leaves the whole face in it.
+    corner = box[:2] + box[2:] - side + (side - box[2:]) * rng.random(2)
+    width, height = _decoded_wh(photo)
+    low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
+    return _cut(photo, faces, (low[0], low[1], high[0], high[1]))
+
+
+def _decoded_wh(photo: Photo) -> tuple[int, int]:
+    height, width = photo.pixels.shape[:2]
+    return width, height
+
+
+def _scaled(photo: Photo, boxes: Boxes) -> Boxes:
+    """Boxes (..., 4) of the upright original in pixels of the decoded photo."""
+    scale: Boxes = np.array(_decoded_wh(photo)) / photo.size_wh
+    scaled: Boxes = boxes * np.concatenate([scale, scale])
+    return scaled
+
+
+def _cut(photo: Photo, faces: Boxes, cut: tuple[int, int, int, int]) -> tuple[Photo, Boxes]:
+    left, top, right, bottom = cut
     pixels = photo.pixels[top:bottom, left:right]
     size_wh = (pixels.shape[1], pixels.shape[0])
-    box_in_crop = np.concatenate([box[:2] * scale - [left, top], box[2:] * scale])
-    return Photo(pixels, size_wh), box_in_crop
+    return Photo(pixels, size_wh), _scaled(photo, faces) - [left, top, 0, 0]
 
 
 def random_color(canvas: Pixels, rng: np.random.Generator) -> Pixels:
@@ -135,12 +197,32 @@ def collate(items: list[Item]) -> Batch:
     """Items -> a batch."""
     return Batch(
         torch.from_numpy(np.stack([item.canvas for item in items])),
-        Targets(
-            torch.from_numpy(np.stack([item.box_on_canvas for item in items])).float(),
-            torch.tensor([float(item.sample.proper_mask) for item in items]),
-        ),
+        _targets(items),
         [item.sample for item in items],
         [item.placement for item in items],
+    )
+
+
+def _targets(items: list[Item]) -> Targets:
+    most = max(len(item.faces_on_canvas) for item in items)
+    boxes = np.zeros((len(items), most, 4), dtype=np.float32)
+    proper = np.zeros((len(items), most), dtype=np.float32)
+    learnt = np.zeros((len(items), most), dtype=bool)
+    for row, item in enumerate(items):
+        faces, sample = item.faces_on_canvas, item.sample
+        low = np.maximum(faces[:, :2], item.extent[:2])
+        high = np.minimum(faces[:, :2] + faces[:, 2:], item.extent[2:])
+        seen = np.maximum(high - low, 0)
+        count = len(faces)
+        boxes[row, :count] = np.concatenate([low, seen], axis=1)
+        proper[row, :count] = [sample.proper_mask, *(o.proper_mask for o in sample.others)]
+        learnt[row, :count] = seen.prod(axis=1) >= _LEAST_SEEN * faces[:, 2:].prod(axis=1)
+    return Targets(
+        torch.from_numpy(np.stack([item.faces_on_canvas[0] for item in items])).float(),
+        torch.tensor([float(item.sample.proper_mask) for item in items]),
+        torch.from_numpy(boxes),
+        torch.from_numpy(proper),
+        torch.from_numpy(learnt),
     )
 
 

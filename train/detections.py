@@ -20,16 +20,37 @@ class Detections(NamedTuple):
     score: Tensor
 
 
+class Candidates(NamedTuple):
+    """Faces that a network considered, in any order: of one image, or of a batch.
+
+    Attributes:
+        boxes_xyxy: (..., K, 4) float32, inside the canvas.
+        proper_mask: (..., K) float32, probability in 0..1.
+        score: (..., K) float32, confidence in 0..1.
+    """
+
+    boxes_xyxy: Tensor
+    proper_mask: Tensor
+    score: Tensor
+
+
 class Targets(NamedTuple):
-    """What a batch of canvases shows.
+    """What a batch of canvases shows: the face that each image is labelled with, and all faces.
 
     Attributes:
         boxes_xywh: (B, 4) float32, canvas pixels; may reach past the canvas.
         proper_mask: (B,) float32, 1 where the mask is worn properly, else 0.
+        faces_xywh: (B, M, 4) float32, all known faces, clipped to the photo on the canvas;
+            filled up with boxes of no size.
+        faces_proper: (B, M) float32, as `proper_mask`.
+        learnt: (B, M) bool; False where most of a face is cut off: it is neither a face nor none.
     """
 
     boxes_xywh: Tensor
     proper_mask: Tensor
+    faces_xywh: Tensor
+    faces_proper: Tensor
+    learnt: Tensor
 
 
 Losses = dict[str, Tensor]
@@ -40,7 +61,14 @@ class Network(nn.Module):
 
     Canvases are (B, S, S, 3) uint8 RGB everywhere; casting and normalising happen inside, so that
     an exported network takes the same input.
+
+    Attributes:
+        canvas: S in pixels.
+        learns_all_faces: whether it learns every known face of an image, and so may rightly find
+            another one than the image is labelled with.
     """
+
+    learns_all_faces = False
 
     def __init__(self, canvas: int) -> None:
         super().__init__()
@@ -52,7 +80,7 @@ class Network(nn.Module):
 
     @property
     def trunk(self) -> nn.Module:
-        """The ResNet, with torchvision's names inside, for initial weights."""
+        """The backbone, with its own library's names inside, for initial weights."""
         raise NotImplementedError
 
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
@@ -65,6 +93,13 @@ class Network(nn.Module):
 
     def detect(self, canvases: Tensor) -> Detections:
         """The one box of each canvas, in evaluation mode."""
+        raise NotImplementedError
+
+    def candidates(self, canvases: Tensor) -> list[Candidates]:
+        """Every face considered in each canvas, in evaluation mode.
+
+        Only of networks that learn all faces.
+        """
         raise NotImplementedError
 
     def normalise(self, canvases: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 
-from .detections import Detections, Losses, Network, Targets
+from .detections import Candidates, Detections, Losses, Network, Targets
 from .settings import Backbone
 
 IMPROPER, PROPER = 1, 2  # class numbers; 0 is background
@@ -26,6 +26,8 @@ class FasterRCNNDetector(Network):
     resizes and normalises what we have resized and normalised already; so its backbone, region
     proposal network and box heads are called here one by one.
     """
+
+    learns_all_faces = True
 
     def __init__(self, backbone: Backbone, canvas: int, box_samples: int) -> None:
         super().__init__(canvas)
@@ -78,6 +80,24 @@ class FasterRCNNDetector(Network):
         images = self._images(canvases)
         return self._detections(images, self._features(images))
 
+    def candidates(self, canvases: Tensor) -> list[Candidates]:
+        # One a proposal: the box of its better class.
+        images = self._images(canvases)
+        features = self._features(images)
+        heads = self.detector.roi_heads
+        with torch.autocast(canvases.device.type, enabled=False):
+            proposals, _ = self.detector.rpn(images, features)
+            pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
+            logits, shifts = heads.box_predictor(heads.box_head(pooled))
+            scores = torch.softmax(logits, dim=1)[:, IMPROPER:]  # (all proposals, 2)
+            boxes = heads.box_coder.decode(shifts, proposals)[:, IMPROPER:].clamp(0, self.canvas)
+        score, better = scores.max(dim=1)
+        best_boxes = boxes[torch.arange(len(boxes), device=boxes.device), better]
+        proper = scores[:, 1] / scores.sum(dim=1).clamp(min=1e-9)
+        counts = [len(p) for p in proposals]
+        columns = (column.split(counts) for column in (best_boxes, proper, score))
+        return [Candidates(*image) for image in zip(*columns, strict=True)]
+
     def _images(self, canvases: Tensor) -> ImageList:
         sizes_hw = [(self.canvas, self.canvas)] * len(canvases)
         return ImageList(self.normalise(canvases), sizes_hw)
@@ -105,16 +125,16 @@ class FasterRCNNDetector(Network):
 
 
 def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor]]:
-    """Boxes as x1, y1, x2, y2 inside the canvas, at least a pixel wide: what torchvision takes."""
-    corner = targets.boxes_xywh[:, :2]
-    boxes_xyxy = torch.cat([corner, corner + targets.boxes_xywh[:, 2:]], dim=1)
+    """Every face that is learnt, as x1, y1, x2, y2 inside the canvas, at least a pixel wide."""
+    corner = targets.faces_xywh[..., :2]
+    boxes_xyxy = torch.cat([corner, corner + targets.faces_xywh[..., 2:]], dim=2)
     boxes_xyxy = boxes_xyxy.clamp(0, canvas)
-    low = boxes_xyxy[:, :2].clamp(max=canvas - 1)
-    boxes_xyxy = torch.cat([low, torch.maximum(boxes_xyxy[:, 2:], low + 1)], dim=1)
-    labels = torch.where(targets.proper_mask > 0.5, PROPER, IMPROPER)
+    low = boxes_xyxy[..., :2].clamp(max=canvas - 1)
+    boxes_xyxy = torch.cat([low, torch.maximum(boxes_xyxy[..., 2:], low + 1)], dim=2)
+    labels = torch.where(targets.faces_proper > 0.5, PROPER, IMPROPER)
     return [
-        {"boxes": box[None], "labels": label[None]}
-        for box, label in zip(boxes_xyxy, labels, strict=True)
+        {"boxes": boxes[learnt], "labels": label[learnt]}
+        for boxes, label, learnt in zip(boxes_xyxy, labels, targets.learnt, strict=True)
     ]
 
 

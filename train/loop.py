@@ -24,6 +24,7 @@ from .batches import (
     loader,
     measure_normalisation,
 )
+from .calibration import Calibration, calibrate
 from .curves import draw_curves
 from .detections import Losses
 from .display import Display
@@ -158,8 +159,9 @@ class Trainer:
                     began = time.monotonic()
                     epoch = self.state.epochs_done + 1
                     loss, rate = self._train_epoch(model, optimizer, epoch)
-                    row = self._measure_epoch(epoch, loss, rate, began)
-                    self._keep(run, row, self.accelerator.unwrap_model(model), optimizer)
+                    row, calibration = self._measure_epoch(epoch, loss, rate, began)
+                    network = self.accelerator.unwrap_model(model)
+                    self._keep(run, row, calibration, network, optimizer)
         except KeyboardInterrupt as stop:
             done = self.state.epochs_done
             path = shlex.quote(str(run.path))
@@ -209,7 +211,9 @@ class Trainer:
             "mixed_precision": self.accelerator.mixed_precision,
         }
 
-    def _measure_epoch(self, epoch: int, loss: float, rate: float, began: float) -> EpochRow:
+    def _measure_epoch(
+        self, epoch: int, loss: float, rate: float, began: float
+    ) -> tuple[EpochRow, Calibration]:
         if self.accelerator.num_processes > 1:
             # Each process has batch-norm statistics of its own last step; the first one's are kept.
             for buffer in self.network.buffers():
@@ -221,7 +225,7 @@ class Trainer:
         validation = (
             self._measure("validation", self.parts.validation) if self.parts.validation else None
         )
-        return EpochRow(
+        row = EpochRow(
             epoch=epoch,
             seconds=time.monotonic() - began,
             learning_rate=rate,
@@ -237,6 +241,9 @@ class Trainer:
             test_balanced_accuracy=test.balanced_accuracy,
             test_iou=test.iou,
         )
+        if validation is None:
+            return row, Calibration()
+        return row, calibrate(validation.proper_mask, validation.is_proper)
 
     def _measure(self, what: str, samples: Sequence[Sample]) -> Figures:
         self.display.begin(what, -(-len(samples) // self.settings.batch_size))
@@ -244,7 +251,14 @@ class Trainer:
             self.network, samples, self.settings, self.accelerator, self.display.step
         )
 
-    def _keep(self, run: RunFolder, row: EpochRow, network: Module, optimizer: Any) -> None:
+    def _keep(
+        self,
+        run: RunFolder,
+        row: EpochRow,
+        calibration: Calibration,
+        network: Module,
+        optimizer: Any,
+    ) -> None:
         """Write what the epoch brought, and move the state on."""
         score = row.score
         is_best = score is None or score > self.state.best_score
@@ -261,7 +275,7 @@ class Trainer:
         if self.is_main:
             run.write_history(self.history)
             if is_best:
-                run.write_best(network, row.epoch)
+                run.write_best(network, row.epoch, calibration)
             run.write_last(network, getattr(optimizer, "optimizer", optimizer), self.state)
             draw_curves(self.history, self.state.best_epoch, run.path.name, run.path / "curves.png")
         self.accelerator.wait_for_everyone()

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 from torch import Tensor
 
-from maskinfer.boxes import iou_xywh
-from maskinfer.dataset import Sample
+from maskinfer.boxes import Boxes, iou_xywh
+from maskinfer.dataset import Face, Sample
 from maskinfer.geometry import canvas_to_image
 from maskinfer.metrics import measure
 
@@ -22,12 +22,21 @@ from .settings import TrainSettings
 
 @dataclass(frozen=True)
 class Figures:
-    """What one part of the data measured; IoU and accuracies are means in 0..1."""
+    """What one part of the data measured; IoU and accuracies are means in 0..1.
+
+    A network that learns all faces is measured on the known face that it found.
+
+    Attributes:
+        proper_mask: (N,) probabilities.
+        is_proper: (N,) bool, the labels.
+    """
 
     loss: float
     iou: float
     accuracy: float
     balanced_accuracy: float
+    proper_mask: NDArray[np.float64]
+    is_proper: NDArray[np.bool_]
 
 
 def measure_samples(
@@ -55,26 +64,43 @@ def measure_samples(
         whole_batches=False,
     )
     network.eval()
-    loss_sum, rows = 0.0, list[tuple[float, bool, bool]]()
+    loss_sum, rows = 0.0, list[tuple[float, bool, float]]()
     for batch in batches:
         canvases, targets = to_device(batch, accelerator)
         with torch.no_grad(), accelerator.autocast():
             losses, found = network.measure(canvases, targets)
         boxes = canvas_to_image(found.boxes_xywh.float().cpu().numpy(), batch.placements)
-        overlap = iou_xywh(boxes, [sample.box_xywh for sample in batch.samples])
-        truth = [sample.proper_mask for sample in batch.samples]
-        rows += zip(overlap.tolist(), truth, (found.proper_mask >= 0.5).tolist(), strict=True)
+        if network.learns_all_faces:
+            faces = [_nearest(box, s) for box, s in zip(boxes, batch.samples, strict=True)]
+        else:
+            faces = [Face(s.box_xywh, s.proper_mask) for s in batch.samples]
+        overlap = iou_xywh(boxes, [face.box_xywh for face in faces])
+        truth = [face.proper_mask for face in faces]
+        rows += zip(overlap.tolist(), truth, found.proper_mask.tolist(), strict=True)
         loss_sum += total_loss(losses).item() * len(canvases)
         on_batch(loss_sum / len(rows))
     loss_sum = float(np.sum(gather_object([loss_sum])))
-    columns: list[Any] = [np.array(column) for column in zip(*gather_object(rows), strict=True)]
-    metrics = measure(*columns)
+    gathered = gather_object(rows)
+    overlaps, truths, probabilities = (np.array(c) for c in zip(*gathered, strict=True))
+    metrics = measure(overlaps, truths, probabilities >= 0.5)
     assert metrics.mean_iou is not None
     assert metrics.accuracy is not None
     assert metrics.balanced_accuracy is not None
     return Figures(
-        loss_sum / len(samples), metrics.mean_iou, metrics.accuracy, metrics.balanced_accuracy
+        loss_sum / len(samples),
+        metrics.mean_iou,
+        metrics.accuracy,
+        metrics.balanced_accuracy,
+        probabilities,
+        truths,
     )
+
+
+def _nearest(box_xywh: Boxes, sample: Sample) -> Face:
+    """The known face that a box overlaps most; the labelled one where it overlaps none."""
+    faces = [Face(sample.box_xywh, sample.proper_mask), *sample.others]
+    overlap = iou_xywh(np.tile(box_xywh, (len(faces), 1)), [face.box_xywh for face in faces])
+    return faces[int(overlap.argmax())]
 
 
 def to_device(batch: Batch, accelerator: Accelerator) -> tuple[Tensor, Targets]:

@@ -14,11 +14,12 @@ from maskinfer.errors import TrainingError, UsageError
 
 from .detections import Network
 from .faster_rcnn import FasterRCNNDetector
+from .lite import LiteDetector, imagenet_state
 from .resnet import ResNetDetector
 from .settings import TrainSettings
 
 # What stands before a trunk's own names in the files of either network.
-_TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.")
+_TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.", "body.")
 
 
 def build(settings: TrainSettings) -> Network:
@@ -28,6 +29,8 @@ def build(settings: TrainSettings) -> Network:
         return ResNetDetector(
             settings.backbone, canvas, settings.head, settings.loss, settings.box_weight
         )
+    if settings.model == "lite":
+        return LiteDetector(canvas)
     return FasterRCNNDetector(settings.backbone, canvas, settings.box_samples)
 
 
@@ -54,8 +57,11 @@ def load_initial_weights(
         _load_matching(network, _read(Path(settings.weights)), settings.weights, say)
         return Path(settings.weights).name
     try:
-        weights = get_model_weights(settings.backbone)["IMAGENET1K_V1"]
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        if settings.backbone == "efficientnet_lite0":
+            state = imagenet_state()
+        else:
+            weights = get_model_weights(settings.backbone)["IMAGENET1K_V1"]
+            state = weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         why = f"ImageNet weights of {settings.backbone} cannot be fetched ({error})"
         if settings.weights == "imagenet":

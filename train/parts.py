@@ -3,13 +3,14 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from maskinfer.cleaning import Decision, Mode, clean
+from maskinfer.companions import read_other_faces, read_sources
 from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample, read_folder, split_folder
 from maskinfer.errors import DatasetError, ImageError
@@ -17,8 +18,8 @@ from maskinfer.images import load_photo
 from maskinfer.lookahead import map_ahead
 from maskinfer.results import printable_name
 
-# Held-out samples come in runs of consecutive names: neighbours are often crops of one photo, or
-# shots of one scene, and a validation part that shares them with training flatters the network.
+# Held-out photos come in runs of consecutive names: neighbours are often shots of one scene, and a
+# validation part that shares it with training flatters the network.
 _BLOCKS = 10
 
 
@@ -28,7 +29,7 @@ class Parts:
 
     Attributes:
         train: impossible boxes dropped.
-        validation: held out of training, by blocks of consecutive names; may be empty.
+        validation: held out of training, by photo, in blocks of consecutive names; may be empty.
         test: impossible boxes repaired.
         decisions: each sample that was dropped or repaired.
         names: of the data sets, without the folders they lie in.
@@ -78,15 +79,24 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     """
     kept: dict[str, list[Sample]] = {"train": [], "test": []}
     held: list[Sample] = []
+    held_photos: dict[str, bool] = {}
     decisions: list[Decision] = []
     for folder in map(Path, data):
-        for split in ("train", "test"):
-            samples, decided = read_part(folder, "train" if split == "train" else "test")
-            decisions += decided
-            if split == "train":
-                samples, part = _hold_out(samples, validation, seed)
-                held += part
-            kept[split] += samples
+        tested, decided = read_part(folder, "test")
+        kept["test"] += tested
+        decisions += decided
+        samples, decided = read_part(folder, "train")
+        decisions += decided
+        sources = read_sources(folder)
+        photos = [
+            sources.get(_listed_name(sample, folder), os.fsdecode(sample.path))
+            for sample in samples
+        ]
+        # Crops of one photo may lie in several data sets: where it goes was decided by the first.
+        fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
+        held_photos |= _choose_held(fresh, validation, seed)
+        for sample, photo in zip(samples, photos, strict=True):
+            (held if held_photos[photo] else kept["train"]).append(sample)
     for split, samples in kept.items():
         if not samples:
             raise DatasetError(
@@ -117,14 +127,15 @@ def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
         Decision(printable_name(f"{split}/{name}"), "dropped", why)
         for name, why in labelled.unlabelled.items()
     ]
+    others = read_other_faces(data)
     threads = usable_cores()
     faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
     kept = []
     for sample, fault in zip(samples, faults, strict=True):
         if fault is None:
-            kept.append(sample)
+            kept.append(replace(sample, others=others.get(_listed_name(sample, data), ())))
         else:
-            name = printable_name(sample.path.relative_to(data).as_posix())
+            name = _listed_name(sample, data)
             decisions.append(Decision(name, "dropped", f"unreadable image: {fault}"))
     return kept, decisions
 
@@ -137,20 +148,20 @@ def _fault(sample: Sample) -> str | None:
     return None
 
 
-def _hold_out(samples: list[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Split samples into those to train on and those held out."""
-    if share == 0 or len(samples) < 2:
-        return samples, []
-    wanted = max(1, round(share * len(samples)))
+def _listed_name(sample: Sample, data: Path) -> str:
+    """An image as the lists of its data set name it."""
+    return printable_name(sample.path.relative_to(data).as_posix())
+
+
+def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:
+    """Which photos are held out of training: about so many, never all."""
+    if share == 0 or len(photos) < 2:
+        return dict.fromkeys(photos, False)
+    wanted = min(max(1, round(share * len(photos))), len(photos) - 1)
     length = -(-wanted // min(_BLOCKS, wanted))
-    blocks = [range(i, min(i + length, len(samples))) for i in range(0, len(samples), length)]
-    chosen: set[int] = set()
+    blocks = [range(i, min(i + length, len(photos))) for i in range(0, len(photos), length)]
+    chosen: list[int] = []
     for block in np.random.default_rng(seed).permutation(len(blocks)):
-        if len(chosen) >= wanted:
-            break
-        chosen.update(blocks[block])
-    held = sorted(chosen)[: len(samples) - 1]
-    return (
-        [sample for index, sample in enumerate(samples) if index not in set(held)],
-        [samples[index] for index in held],
-    )
+        chosen.extend(blocks[block])
+    held = set(chosen[:wanted])
+    return {photo: index in held for index, photo in enumerate(photos)}

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,10 +33,11 @@ from maskinfer.atomic import replacing
 from maskinfer.cleaning import Decision
 from maskinfer.errors import RunError
 
+from .calibration import Calibration
 from .settings import TrainSettings
 
 WEIGHTS = "best.safetensors"
-_EPOCH = "epoch"  # in that file's header, whose values are text
+_EPOCH, _CALIBRATION = "epoch", "calibration"  # in that file's header, whose values are text
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,18 @@ class RunConfig:
     data: dict[str, Any]
     machine: dict[str, Any]
     versions: dict[str, str]
+
+
+class Best(NamedTuple):
+    """What the file of the best weights says of them.
+
+    Attributes:
+        epoch: which they are of, for `best_row`; None in files of maskinfer 0.1.0's first days.
+        calibration: of their probabilities.
+    """
+
+    epoch: str | None
+    calibration: Calibration
 
 
 class RunFolder:
@@ -185,25 +198,30 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path}: damaged ({error!r})") from error
 
-    def write_best(self, network: nn.Module, epoch: int) -> None:
-        _write_tensors(self.path / WEIGHTS, network.state_dict(), {_EPOCH: str(epoch)})
+    def write_best(self, network: nn.Module, epoch: int, calibration: Calibration) -> None:
+        header = {_EPOCH: str(epoch), _CALIBRATION: calibration.to_json()}
+        _write_tensors(self.path / WEIGHTS, network.state_dict(), header)
 
-    def read_best(self, network: nn.Module) -> str | None:
+    def read_best(self, network: nn.Module) -> Best:
         """Load the best epoch's weights into the network the config names.
-
-        Returns:
-            which epoch they say they are of, for `best_row`.
 
         Raises:
             RunError: missing, damaged, or of another network.
         """
-        return _read_into(network, self.path / WEIGHTS).get(_EPOCH)
+        path = self.path / WEIGHTS
+        header = _read_into(network, path)
+        stated = header.get(_CALIBRATION)
+        try:
+            calibration = Calibration() if stated is None else Calibration.from_json(stated)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path}: damaged, its calibration is {stated!r}") from error
+        return Best(header.get(_EPOCH), calibration)
 
     def best_row(self, stated: str | None) -> EpochRow:
         """The history's row of weights, also where the training has gone on since they were read.
 
         Args:
-            stated: what `read_best` returned.
+            stated: the epoch that `read_best` returned.
 
         Raises:
             RunError: there is none.

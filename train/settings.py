@@ -11,14 +11,14 @@ from typing import Any, Literal, get_args
 from maskinfer.errors import UsageError
 from maskinfer.geometry import Geometry
 
-Model = Literal["resnet", "fasterrcnn"]
-Backbone = Literal["resnet18", "resnet34", "resnet50"]
+Model = Literal["resnet", "fasterrcnn", "lite"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
 Recipe = Literal["report", "default"]
 MaskLoss = Literal["bce", "ce"]
 Head = Literal["pooled", "spatial"]
 Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Augmentation = Literal["flip", "crop", "color"]
+Augmentation = Literal["flip", "crop", "zoom", "color"]
 MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
 
 _CHOICES: dict[str, Any] = {
@@ -123,6 +123,8 @@ def recipe_settings(
     """
     side = 224 if canvas is None else canvas
     default = TrainSettings(model, data, "default", Geometry.letterbox(side))
+    if model == "lite":
+        default = replace(default, backbone="efficientnet_lite0", augment=("zoom", "flip", "color"))
     if model == "fasterrcnn":
         default = replace(default, learning_rate=3e-4)
     if recipe == "default":

@@ -10,6 +10,7 @@ from maskinfer.export.settings import (
     DEFAULT_PROPOSALS,
     BatchRange,
     ExportSettings,
+    Face,
     Format,
     Precision,
     Storage,
@@ -85,6 +86,21 @@ def export(
             show_default=str(DEFAULT_PROPOSALS),
         ),
     ] = None,
+    face: Annotated[
+        Face,
+        typer.Option(
+            help="Which face of several the file answers with: the best-scored, or of those that "
+            "score enough the left-most or largest; fasterrcnn and lite."
+        ),
+    ] = _DEFAULTS.face,
+    canvas: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the canvas in pixels, a multiple of 32; a larger one finds smaller "
+            "faces; fasterrcnn and lite.",
+            show_default="the run's own",
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
@@ -107,6 +123,8 @@ def export(
         calibrate=calibrate,
         batch=_BATCH if batch is None else BatchRange(*batch),
         proposals=proposals,
+        face=face,
+        canvas=canvas,
     )
     folder = RunFolder(run) if run is not None else RunFolder.newest(runs)
     with err.status(f"Exporting {folder.path}") as status:

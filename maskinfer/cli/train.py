@@ -26,6 +26,7 @@ class Augmentation(StrEnum):
 
     flip = "flip"
     crop = "crop"
+    zoom = "zoom"
     color = "color"
 
 

@@ -267,7 +267,7 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
     # What the two measured together is what the weights that were kept measure in one process.
     settings = run.read_config().settings
     network = build(settings)
-    row = run.best_row(run.read_best(network))
+    row = run.best_row(run.read_best(network).epoch)
     samples, _ = read_part(drawn, "test")
     figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
     assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)

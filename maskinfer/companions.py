@@ -1,0 +1,73 @@
+"""The lists that may lie beside `train/` and `test/`: what file names have no room for.
+
+- `sources.csv`, `filename,source`: which photo an image was cut from.
+- `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
+
+`filename` is relative to the data set, with `/`, and printable. `maskinfer import` writes both; a
+data set without them is complete too.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from .dataset import Face
+from .errors import DatasetError
+
+SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
+OTHER_FACES, OTHER_FACES_COLUMNS = (
+    "other_faces.csv",
+    ("filename", "x", "y", "w", "h", "proper_mask"),
+)
+
+
+def read_sources(data: Path) -> dict[str, str]:
+    """Which photo each image was cut from; empty where there is no such list.
+
+    Raises:
+        DatasetError: the list is damaged.
+    """
+    return dict(_rows(data / SOURCES, SOURCES_COLUMNS))
+
+
+def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
+    """The faces besides the one in each image's name; empty where there is no such list.
+
+    Raises:
+        DatasetError: the list is damaged.
+    """
+    path = data / OTHER_FACES
+    faces: dict[str, tuple[Face, ...]] = {}
+    for filename, *numbers, proper in _rows(path, OTHER_FACES_COLUMNS):
+        try:
+            x, y, w, h = map(int, numbers)
+        except ValueError as error:
+            raise DatasetError(
+                f"{path}: box {', '.join(numbers)} of {filename}, expected four whole numbers"
+            ) from error
+        if proper not in ("True", "False"):
+            raise DatasetError(f"{path}: {proper!r} of {filename}, expected True or False")
+        faces[filename] = (*faces.get(filename, ()), Face((x, y, w, h), proper == "True"))
+    return faces
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
+    if not path.is_file():
+        return
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if tuple(header) != columns:
+                raise DatasetError(
+                    f"{path}: its header is {','.join(header)}, expected {','.join(columns)}"
+                )
+            for row in reader:
+                if len(row) != len(columns):
+                    raise DatasetError(
+                        f"{path}: line {reader.line_num} has {len(row)} columns, "
+                        f"expected {len(columns)}"
+                    )
+                yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error

@@ -1,0 +1,89 @@
+"""From a network's probabilities to ones that can be taken at their word, by the validation part.
+
+Temperature scaling: every log-odds is divided by one number (Guo et al. 2017, arXiv 1706.04599).
+And the threshold from which a mask counts as properly worn.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskinfer.metrics import expected_calibration_error
+
+THRESHOLD = 0.5  # without a validation part
+_LEAST_PROBABILITY = 1e-6  # as the exported graph clips it
+# Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
+_LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was learned from the validation part.
+
+    Attributes:
+        temperature: divides the log-odds of a properly worn mask; 1 leaves them.
+        threshold: least calibrated probability that counts as properly worn: the one with the
+            best balanced accuracy, of equals the nearest to a half.
+        images: how many it was learned from; 0 where there is no validation part.
+        error_before: expected calibration error of those images' probabilities as they were.
+        error_after: and of the calibrated ones.
+    """
+
+    temperature: float = 1.0
+    threshold: float = THRESHOLD
+    images: int = 0
+    error_before: float | None = None
+    error_after: float | None = None
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Calibration":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError: it is something else.
+        """
+        found = cls(**json.loads(text))
+        if not (found.temperature > 0 and 0 <= found.threshold <= 1):
+            raise ValueError(f"temperature {found.temperature}, threshold {found.threshold}")
+        return found
+
+
+def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> Calibration:
+    """Learn temperature and threshold.
+
+    Args:
+        probabilities: (N,) of a properly worn mask, N at least 1.
+        is_proper: (N,) bool, the labels.
+    """
+    if is_proper.all() or not is_proper.any():  # one label alone says nothing of the other
+        return Calibration()
+    clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    signed = np.where(is_proper, -logits, logits)  # log-odds of being wrong
+    temperatures = np.exp(_LOG_TEMPERATURES)
+    losses = [np.logaddexp(0, signed / temperature).mean() for temperature in temperatures]
+    temperature = float(temperatures[int(np.argmin(losses))])
+    calibrated = 1 / (1 + np.exp(-logits / temperature))
+    return Calibration(
+        temperature,
+        _best_threshold(calibrated, is_proper),
+        len(probabilities),
+        expected_calibration_error(probabilities, is_proper),
+        expected_calibration_error(calibrated, is_proper),
+    )
+
+
+def _best_threshold(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> float:
+    values = np.unique(probabilities)
+    between = (values[1:] + values[:-1]) / 2
+    tried = np.append(between, THRESHOLD)
+    called = probabilities >= tried[:, None]  # (T, N)
+    balanced = (called[:, is_proper].mean(axis=1) + (~called)[:, ~is_proper].mean(axis=1)) / 2
+    best = tried[balanced >= balanced.max() - 1e-9]
+    return float(best[np.abs(best - THRESHOLD).argmin()])
