@@ -216,7 +216,8 @@ def _targets(items: list[Item]) -> Targets:
         count = len(faces)
         boxes[row, :count] = np.concatenate([low, seen], axis=1)
         proper[row, :count] = [sample.proper_mask, *(o.proper_mask for o in sample.others)]
-        learnt[row, :count] = seen.prod(axis=1) >= _LEAST_SEEN * faces[:, 2:].prod(axis=1)
+        area = faces[:, 2:].prod(axis=1)
+        learnt[row, :count] = (area > 0) & (seen.prod(axis=1) >= _LEAST_SEEN * area)
     return Targets(
         torch.from_numpy(np.stack([item.faces_on_canvas[0] for item in items])).float(),
         torch.tensor([float(item.sample.proper_mask) for item in items]),

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from maskinfer.dataset import Sample, read_folder
+from maskinfer.dataset import Face, Sample, read_folder
 from maskinfer.geometry import Geometry
 from maskinfer.images import Photo
 from maskinfer.train.batches import (
     EpochOrder,
     Key,
     SampleCanvases,
+    collate,
     measure_normalisation,
     random_crop,
+    random_zoom,
 )
 
 
@@ -79,8 +82,9 @@ def test_crop_keeps_the_face_whole(
     photo = Photo(pixels, (width * reduced, height * reduced))
     box = np.array([x, y, w, h], float) * reduced
 
-    crop, box_in_crop = random_crop(photo, box, np.random.default_rng(seed))
+    crop, faces_in_crop = random_crop(photo, box[None], np.random.default_rng(seed))
 
+    box_in_crop = faces_in_crop[0]
     crop_w, crop_h = crop.size_wh
     assert box_in_crop[0] >= 0
     assert box_in_crop[1] >= 0
@@ -88,6 +92,52 @@ def test_crop_keeps_the_face_whole(
     assert box_in_crop[1] + box_in_crop[3] <= crop_h
     scale = crop.pixels.shape[1] / crop_w
     assert box_in_crop[2] * scale == pytest.approx(w)
+
+
+@given(
+    st.integers(20, 200), st.integers(20, 200), st.integers(1, 3), st.data(), st.integers(0, 2**32)
+)
+def test_zoom_keeps_one_of_the_faces_whole(
+    width: int, height: int, reduced: int, data: st.DataObject, seed: int
+):
+    rows = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        x = data.draw(st.integers(0, width - 1))
+        y = data.draw(st.integers(0, height - 1))
+        w, h = data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
+        rows.append([x, y, w, h])
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 0] = np.arange(width) % 256
+    photo = Photo(pixels, (width * reduced, height * reduced))
+    faces = np.array(rows, float)
+
+    zoomed, moved = random_zoom(photo, faces * reduced, np.random.default_rng(seed))
+
+    zoomed_w, zoomed_h = zoomed.size_wh
+    scale = zoomed.pixels.shape[1] / zoomed_w  # a photo that stays whole keeps its own pixels
+    np.testing.assert_allclose(moved[:, 2:] * scale, faces[:, 2:])
+    low, high = moved[:, :2], moved[:, :2] + moved[:, 2:]
+    assert ((low >= 0) & (high <= [zoomed_w, zoomed_h])).all(axis=1).any()
+    shift = faces[0, 0] - moved[0, 0] * scale
+    assert zoomed.pixels[0, 0, 0] == shift  # the box moved as the pixels did
+
+
+def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    Image.new("RGB", (64, 32)).save(tmp_path / "b.png")
+    crowd = (Face((-20, 0, 40, 40), False), Face((-30, 0, 40, 40), True), Face((9, 9, 0, 5), True))
+    samples = [
+        Sample(tmp_path / "a.png", (20, 20, 20, 20), True, crowd),
+        Sample(tmp_path / "b.png", (0, 0, 20, 20), False),
+    ]
+    canvases = SampleCanvases(samples, Geometry.letterbox(64))
+    targets = collate([canvases[Key(1, index, index)] for index in range(2)]).targets
+
+    assert targets.learnt.tolist() == [[True, True, False, False], [True, False, False, False]]
+    assert targets.faces_proper[0].tolist() == [1, 0, 1, 1]
+    assert targets.faces_xywh[0, 1].tolist() == [0, 0, 20, 40]
+    assert targets.faces_xywh[1, 0].tolist() == [0, 16, 20, 20]  # 16 rows of grey above
+    assert targets.boxes_xywh[0].tolist() == [20, 20, 20, 20]
 
 
 def test_flip_mirrors_canvas_and_box(drawn: Path):
@@ -98,12 +148,12 @@ def test_flip_mirrors_canvas_and_box(drawn: Path):
     for index in range(len(samples)):
         a, b = plain[Key(1, index, index)], flipped[Key(1, index, index)]
         if np.array_equal(a.canvas, b.canvas):
-            np.testing.assert_allclose(a.box_on_canvas, b.box_on_canvas)
+            np.testing.assert_allclose(a.faces_on_canvas, b.faces_on_canvas)
             seen.add("same")
         else:
             np.testing.assert_array_equal(a.canvas[:, ::-1], b.canvas)
-            x, y, w, h = a.box_on_canvas
-            np.testing.assert_allclose(b.box_on_canvas, [64 - x - w, y, w, h])
+            x, y, w, h = a.faces_on_canvas[0]
+            np.testing.assert_allclose(b.faces_on_canvas, [[64 - x - w, y, w, h]])
             seen.add("mirrored")
     assert seen == {"same", "mirrored"}
 
@@ -117,8 +167,6 @@ def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path):
 
 
 def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path):
-    from PIL import Image
-
     paths = [tmp_path / f"{value}.png" for value in (100, 200)]
     for path, value in zip(paths, (100, 200), strict=True):
         Image.new("RGB", (64, 64), (value, 50, 0)).save(path)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -15,21 +16,35 @@ from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings, recip
 
 def _settings(model: Model = "resnet", **changes: object) -> TrainSettings:
     settings = recipe_settings(model, "default", ("data",), 64)
-    return replace(settings, backbone="resnet18", **changes)  # type: ignore[arg-type]
+    backbone = settings.backbone if model == "lite" else "resnet18"
+    return replace(settings, backbone=backbone, **changes)  # type: ignore[arg-type]
 
 
 def _batch(count: int) -> tuple[torch.Tensor, Targets]:
     generator = torch.Generator().manual_seed(0)
     canvases = torch.randint(0, 256, (count, 64, 64, 3), dtype=torch.uint8, generator=generator)
     boxes = torch.tensor([[10.0, 12.0, 20.0, 24.0]]).repeat(count, 1)
-    return canvases, Targets(boxes, (torch.arange(count) % 2).float())
+    return canvases, _one_face(boxes, (torch.arange(count) % 2).float())
+
+
+def _one_face(boxes: torch.Tensor, proper: torch.Tensor) -> Targets:
+    learnt = torch.ones(len(boxes), 1, dtype=torch.bool)
+    return Targets(boxes, proper, boxes[:, None], proper[:, None], learnt)
 
 
 @pytest.mark.parametrize("head", ["pooled", "spatial"])
 @pytest.mark.parametrize("loss", ["bce", "ce"])
 def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss):
+    _learns_by_heart(_settings(head=head, loss=loss))
+
+
+def test_lite_learns_one_batch_by_heart():
+    _learns_by_heart(_settings("lite"))
+
+
+def _learns_by_heart(settings: TrainSettings) -> None:
     torch.manual_seed(0)
-    network = build(_settings(head=head, loss=loss)).train()
+    network = build(settings).train()
     canvases, targets = _batch(4)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     first = last = 0.0
@@ -42,7 +57,7 @@ def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss):
     assert last < 0.5 * first
 
 
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_detections_are_one_box_an_image_with_probabilities(model: Model):
     network = build(_settings(model)).eval()
     canvases, _ = _batch(3)
@@ -56,8 +71,9 @@ def test_detections_are_one_box_an_image_with_probabilities(model: Model):
 
 def test_boxes_past_the_canvas_can_be_trained_on():
     canvases, targets = _batch(2)
-    outside = Targets(torch.tensor([[-9.0, -9.0, 5.0, 5.0], [60.0, 50.0, 30.0, 90.0]]), targets[1])
-    for model in ("resnet", "fasterrcnn"):
+    boxes = torch.tensor([[-9.0, -9.0, 5.0, 5.0], [60.0, 50.0, 30.0, 90.0]])
+    outside = _one_face(boxes, targets.proper_mask)
+    for model in get_args(Model):
         losses = build(_settings(model)).train()(canvases, outside)  # type: ignore[arg-type]
         assert all(torch.isfinite(loss) for loss in losses.values())
 
@@ -139,6 +155,30 @@ def test_weights_that_cannot_be_used_are_refused(
     settings = _settings(weights=str(path))
     with pytest.raises(UsageError, match=complaint):
         load_initial_weights(build(settings), settings, lambda _: None)
+
+
+def test_lite_starts_from_imagenet_weights_without_a_network():
+    settings = _settings("lite", weights="imagenet")
+    said: list[str] = []
+    network = build(settings)
+    assert load_initial_weights(network, settings, said.append) == "imagenet"
+    fitting = len(network.trunk.state_dict())
+    assert said == [
+        f"ImageNet weights: {fitting} of the network's {len(network.state_dict())} tensors"
+    ]
+
+
+@pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
+def test_best_candidate_is_what_is_detected(model: Model):
+    torch.manual_seed(3)
+    network = build(_settings(model)).eval()
+    canvases, _ = _batch(2)
+    with torch.no_grad():
+        found, candidates = network.detect(canvases), network.candidates(canvases)
+    assert len(candidates) == 2
+    for image, score in zip(candidates, found.score, strict=True):
+        assert image.boxes_xyxy.shape == (*image.score.shape, 4)
+        assert image.score.max().item() == pytest.approx(score.item())
 
 
 def test_spatial_score_is_the_weight_inside_the_box():

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from maskinfer.train.calibration import Calibration, calibrate
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_calibration_finds_the_temperature(temperature: float):
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(0, 2, 20_000)
+    is_proper = rng.random(20_000) < 1 / (1 + np.exp(-log_odds))
+    overconfident = 1 / (1 + np.exp(-log_odds * temperature))
+
+    found = calibrate(overconfident, is_proper)
+
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert found.images == 20_000
+    assert found.error_after is not None
+    assert found.error_before is not None
+    assert found.error_after < 0.02
+    if temperature != 1:
+        assert found.error_before > 0.04
+
+
+def test_threshold_is_the_best_balanced_one():
+    probabilities = np.array([0.1, 0.3, 0.55, 0.6, 0.7, 0.9, 0.95, 0.99])
+    is_proper = np.array([False, False, False, False, True, True, True, True])
+    found = calibrate(probabilities, is_proper)
+    called = probabilities**1.0 >= 0  # the order of calibrated values is that of the raw ones
+    odds = (probabilities / (1 - probabilities)) ** (1 / found.temperature)
+    called = odds / (1 + odds) >= found.threshold
+    assert called.tolist() == is_proper.tolist()
+
+
+def test_threshold_stays_a_half_where_that_is_as_good():
+    probabilities = np.array([0.1, 0.2, 0.8, 0.9])
+    assert calibrate(probabilities, probabilities > 0.5).threshold == 0.5
+
+
+def test_certain_probabilities_can_be_calibrated():
+    found = calibrate(np.array([0.0, 1.0, 1.0, 0.0]), np.array([False, True, False, True]))
+    assert np.isfinite(found.temperature)
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_one_label_alone_calibrates_nothing(label: bool):
+    assert calibrate(np.array([0.2, 0.9]), np.array([label, label])) == Calibration()
+
+
+def test_calibration_reads_what_it_wrote():
+    found = Calibration(1.5, 0.4, 20, 0.1, 0.02)
+    assert Calibration.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"temperature": 0}', '{"threshold": 2}', '{"heat": 1}', '{"temperature": NaN}'],
+)
+def test_calibration_refuses_what_is_none(text: str):
+    with pytest.raises((ValueError, TypeError)):
+        Calibration.from_json(text)
