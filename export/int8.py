@@ -3,7 +3,7 @@
 Two flavours of the same recipe (QDQ nodes, weights per channel, symmetric):
 
 - `cpu`: unsigned activations. Where the CPU has no VNNI, its multiply-add saturates on products of
-  8 by 8 bits, so weights take 7 bits.
+  8 by 8 bits, so weights take 7 bits; with `any-cpu` also where it has, for a file that travels.
 - `tensorrt`: signed, symmetric activations, and biases left in FP32.
 
 All layers are quantised first. Where that moves the answers too far, layers go back to float, those
@@ -115,7 +115,7 @@ def quantise(
     Args:
         model: in FP32; left as it is.
         canvases: (N, S, S, 3). Two thirds set the ranges, the others judge.
-        target: `cpu` or `tensorrt`.
+        target: `cpu`, `any-cpu` or `tensorrt`.
         full_range: whether weights take 8 bits on a CPU; see the module's text.
         say: told what takes long.
 

@@ -107,7 +107,7 @@ def export(run: RunFolder, settings: ExportSettings, say: Callable[[str], None])
             graph,
             calibration,
             settings.target,
-            full_range=has_int8_dot_products() is True,
+            full_range=settings.target == "cpu" and has_int8_dot_products() is True,
             say=say,
         )
         graph = quantised.model

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto
 
 _WEIGHTED = {"Conv", "Gemm", "MatMul"}
-_FOLLOWING = {"Add", "MaxPool", "Relu", "Resize"}
+_FOLLOWING = {"Add", "Clip", "MaxPool", "Relu", "Resize"}
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class Session:
         return providers
 
     def _tensorrt_options(self, metadata: ModelMetadata) -> dict[str, str]:
-        if metadata.export.get("int8", {}).get("target") == "cpu":
+        if metadata.export.get("int8", {}).get("target") in ("cpu", "any-cpu"):
             raise UsageError(
                 f"--provider tensorrt: {self.path} is a CPU's INT8, which TensorRT cannot build; "
                 "export it with --target tensorrt, or use --provider cuda"

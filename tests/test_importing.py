@@ -140,7 +140,14 @@ def test_every_format_gives_the_same_data_set(tmp_path, settings, photos, layout
 def test_left_keeps_the_photo_and_labels_the_left_most_face(settings):
     report = import_annotations(settings)
 
-    assert names(settings.out) == ["repaired.csv", "skipped.csv", "sources.csv", "test", "train"]
+    assert names(settings.out) == [
+        "other_faces.csv",
+        "repaired.csv",
+        "skipped.csv",
+        "sources.csv",
+        "test",
+        "train",
+    ]
     assert names(settings.out / "train") == ["000000__[10, 30, 20, 20]__False.jpg"]
     assert names(settings.out / "test") == ["000001__[120, 20, 60, 60]__True.png"]
     assert dict(report.counts) == {("train", False): 1, ("test", True): 1}

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from maskinfer.metrics import expected_calibration_error
 
-THRESHOLD = 0.5  # without a validation part
+THRESHOLD = 0.5  # without a validation part that is large enough
+_LEAST_IMAGES = 10  # of either label; fewer say too little
 _LEAST_PROBABILITY = 1e-6  # as the exported graph clips it
 # Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
 _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
@@ -26,7 +27,7 @@ class Calibration:
         temperature: divides the log-odds of a properly worn mask; 1 leaves them.
         threshold: least calibrated probability that counts as properly worn: the one with the
             best balanced accuracy, of equals the nearest to a half.
-        images: how many it was learned from; 0 where there is no validation part.
+        images: how many it was learned from; 0 where they were too few.
         error_before: expected calibration error of those images' probabilities as they were.
         error_after: and of the calibrated ones.
     """
@@ -55,13 +56,13 @@ class Calibration:
 
 
 def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> Calibration:
-    """Learn temperature and threshold.
+    """Learn temperature and threshold, where there are at least ten images of either label.
 
     Args:
         probabilities: (N,) of a properly worn mask, N at least 1.
         is_proper: (N,) bool, the labels.
     """
-    if is_proper.all() or not is_proper.any():  # one label alone says nothing of the other
+    if min(is_proper.sum(), (~is_proper).sum()) < _LEAST_IMAGES:
         return Calibration()
     clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     logits = np.log(clipped) - np.log1p(-clipped)

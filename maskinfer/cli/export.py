@@ -55,7 +55,9 @@ def export(
     target: Annotated[
         Target | None,
         typer.Option(
-            help="Whose INT8: a CPU's or TensorRT's.", show_default="cpu; tensorrt for engines"
+            help="Whose INT8: a CPU's like this one, any CPU's (also those without VNNI), or "
+            "TensorRT's.",
+            show_default="cpu; tensorrt for engines",
         ),
     ] = None,
     calibrate: Annotated[

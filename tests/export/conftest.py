@@ -6,6 +6,7 @@ Tracing Faster R-CNN takes half a minute, so it happens once.
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -13,21 +14,26 @@ import pytest
 
 from maskinfer import MaskDetector
 from maskinfer.dataset import read_folder
-from maskinfer.export import graph, job
+from maskinfer.export import job
+from maskinfer.export.faster_rcnn import BatchedFasterRCNN
 from maskinfer.export.settings import ExportSettings
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
+from maskinfer.train.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.lite import LiteDetector
+from maskinfer.train.resnet import ResNetDetector
 from maskinfer.train.run_folder import RunFolder
 from maskinfer.train.settings import Model, recipe_settings
 
 # Every proposal there is at 64 px, so that the files and torchvision see the same ones.
-ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400}
+ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}
 
 
 def _train(model: Model, data: Path, runs: Path) -> RunFolder:
+    default = recipe_settings(model, "default", (str(data),), 64)
     settings = replace(
-        recipe_settings(model, "default", (str(data),), 64),
-        backbone="resnet18",
+        default,
+        backbone=default.backbone if model == "lite" else "resnet18",
         weights="none",
         batch_size=8,
         epochs=1,
@@ -38,9 +44,9 @@ def _train(model: Model, data: Path, runs: Path) -> RunFolder:
 
 @pytest.fixture(scope="session")
 def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
-    """A run of either network, at 64 px."""
+    """A run of each network, at 64 px."""
     folder = tmp_path_factory.mktemp("runs")
-    return {model: _train(model, drawn, folder) for model in ("resnet", "fasterrcnn")}  # type: ignore[arg-type]
+    return {model: _train(model, drawn, folder) for model in get_args(Model)}
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +65,12 @@ def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) 
 def traced_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of these runs take the graph that was traced for `files`."""
 
-    def known(module: object, canvas: int) -> onnx.ModelProto:
-        network = "fasterrcnn" if isinstance(module, graph.BatchedFasterRCNN) else "resnet"
-        return onnx.load(files[network])
+    def known(module: Any, canvas: int) -> onnx.ModelProto:
+        names = {FasterRCNNDetector: "fasterrcnn", LiteDetector: "lite", ResNetDetector: "resnet"}
+        network = module.network
+        if isinstance(network, BatchedFasterRCNN):
+            network = network.network
+        return onnx.load(files[names[type(network)]])
 
     monkeypatch.setattr(job, "to_onnx", known)
 

@@ -100,6 +100,8 @@ def _two_types() -> bytes:
         ("resnet", "int8"),
         ("fasterrcnn", "fp32"),
         ("fasterrcnn", "fp16"),
+        ("lite", "fp32"),
+        ("lite", "fp16"),
     ],
 )
 def test_build_needs_no_gpu(
@@ -295,7 +297,7 @@ def test_export_writes_a_verified_engine(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("network", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("network", ["resnet", "fasterrcnn", "lite"])
 def test_engine_predicts_what_the_graph_predicts(
     files: dict[str, Path], canvases: np.ndarray, network: str
 ):

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -19,13 +20,14 @@ from maskinfer.export.settings import ExportSettings
 from maskinfer.runtime import Session
 from maskinfer.train.networks import build
 from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.settings import Model
 
-_ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400}  # as `files` has them
+_ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}  # as `files` has them
 # Operators whose output's shape hangs on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
 
 
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
     canvases: np.ndarray, runs: dict[str, RunFolder], files: dict[str, Path], model: str
 ):
@@ -52,7 +54,7 @@ def _run(file: Path, canvases: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return [np.concatenate(column) for column in zip(*columns, strict=True)]
 
 
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str):
     proto = onnx.load(files[model], load_external_data=False)
     assert {node.op_type for node in proto.graph.node}.isdisjoint(_FORBIDDEN)
@@ -141,7 +143,7 @@ def _kinds(file: Path) -> Counter[str]:
 
 
 @pytest.mark.usefixtures("traced_once")
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, model: str
 ):
@@ -178,7 +180,7 @@ def test_int8_is_calibrated_on_the_images_given(
 
 
 @pytest.mark.usefixtures("traced_once")
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_broken_export_is_caught_and_the_old_file_stays(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import MultiScaleRoIAlign, nms
 
-from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode, _suppress
+from maskinfer.export.choosing import suppress
+from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.networks import build
 from maskinfer.train.settings import recipe_settings
@@ -47,13 +48,13 @@ def test_roi_align_equals_torchvisions(canvas: int):
 def test_suppression_equals_greedy_nms(seed: int, count: int):
     boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap
     scores = torch.linspace(1, 0, count)
-    keep = _suppress(boxes[None], torch.ones(1, count))[0]
+    keep = suppress(boxes[None], torch.ones(1, count), 0.7, 6)[0]
     assert keep.nonzero().flatten().tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
 
 
 def test_suppression_ignores_invalid_boxes():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30]])[None]
-    keep = _suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]))
+    keep = suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]), 0.7, 6)
     assert keep.tolist() == [[0.0, 1.0, 1.0]]
 
 

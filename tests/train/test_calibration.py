@@ -23,28 +23,30 @@ def test_calibration_finds_the_temperature(temperature: float):
 
 
 def test_threshold_is_the_best_balanced_one():
-    probabilities = np.array([0.1, 0.3, 0.55, 0.6, 0.7, 0.9, 0.95, 0.99])
-    is_proper = np.array([False, False, False, False, True, True, True, True])
+    probabilities = np.array([0.1, 0.3, 0.55, 0.6, 0.7, 0.9, 0.95, 0.99] * 3)
+    is_proper = np.array([False, False, False, False, True, True, True, True] * 3)
     found = calibrate(probabilities, is_proper)
-    called = probabilities**1.0 >= 0  # the order of calibrated values is that of the raw ones
     odds = (probabilities / (1 - probabilities)) ** (1 / found.temperature)
     called = odds / (1 + odds) >= found.threshold
     assert called.tolist() == is_proper.tolist()
 
 
 def test_threshold_stays_a_half_where_that_is_as_good():
-    probabilities = np.array([0.1, 0.2, 0.8, 0.9])
+    probabilities = np.array([0.1, 0.2, 0.8, 0.9] * 5)
     assert calibrate(probabilities, probabilities > 0.5).threshold == 0.5
 
 
 def test_certain_probabilities_can_be_calibrated():
-    found = calibrate(np.array([0.0, 1.0, 1.0, 0.0]), np.array([False, True, False, True]))
+    found = calibrate(np.array([0.0, 1.0, 1.0, 0.0] * 5), np.array([False, True, False, True] * 5))
     assert np.isfinite(found.temperature)
+    assert found.images == 20
 
 
-@pytest.mark.parametrize("label", [True, False])
-def test_one_label_alone_calibrates_nothing(label: bool):
-    assert calibrate(np.array([0.2, 0.9]), np.array([label, label])) == Calibration()
+@pytest.mark.parametrize("rare", [0, 1, 9])
+def test_few_images_of_a_label_calibrate_nothing(rare: int):
+    is_proper = np.arange(100) >= rare
+    for labels in (is_proper, ~is_proper):
+        assert calibrate(np.linspace(0, 1, 100), labels) == Calibration()
 
 
 def test_calibration_reads_what_it_wrote():
