@@ -183,13 +183,17 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
 def _calibrate(model: ModelProto, canvases: Pixels) -> TensorsData:
     """Least and greatest value of each tensor that a layer or a follower reads or writes."""
-    kinds = sorted({node.op_type for node in _nodes(model, find_layers(model.graph))})
+    nodes = _nodes(model, find_layers(model.graph))
+    kinds = sorted({node.op_type for node in nodes})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(model.SerializeToString())
         calibrator = create_calibrator(path, kinds, str(path.with_name("augmented.onnx")))
         calibrator.collect_data(_Reader(canvases))
-        return calibrator.compute_data()
+        found = calibrator.compute_data()
+    # It measures every node of these kinds, box arithmetic too, whose range may be endless.
+    names = {name for node in nodes for name in (*node.input, *node.output)}
+    return TensorsData(found.calibration_method, {n: found[n] for n in found if n in names})
 
 
 def _nodes(model: ModelProto, layers: Sequence[Layer]) -> list[NodeProto]:

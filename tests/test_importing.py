@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from maskinfer.cleaning import clean, find_fault
-from maskinfer.dataset import read_folder
+from maskinfer.companions import read_other_faces
+from maskinfer.dataset import Face, read_folder
 from maskinfer.errors import AnnotationError, DatasetError, UsageError
 from maskinfer.images import load_photo
 from maskinfer.importing import ImportSettings, import_annotations
@@ -158,6 +159,32 @@ def test_left_keeps_the_photo_and_labels_the_left_most_face(settings):
     assert rows(settings.out / "skipped.csv") == [
         {"source": "images/empty.jpg", "reason": "no face"}
     ]
+
+
+def test_faces_that_a_name_leaves_out_are_listed(settings):
+    import_annotations(settings)
+
+    assert read_other_faces(settings.out) == {
+        "train/000000__[10, 30, 20, 20]__False.jpg": (Face((120, 20, 60, 60), True),)
+    }
+
+
+def test_crop_lists_the_faces_that_reach_into_it(tmp_path, settings):
+    """Where they lie in the crop, cut off or not."""
+    faces: Faces = [((60, 40, 40, 40), "with_mask"), ((105, 40, 40, 40), "without_mask")]
+    make_voc(settings.src, {"a.jpg": faces})
+    import_annotations(replace(settings, face="each"))
+
+    [(name, [other])] = [
+        (name, faces)
+        for name, faces in read_other_faces(settings.out).items()
+        if name.startswith("train/")
+    ]
+    label = parse_name(Path(name).name)
+    assert label.proper_mask
+    x, y, w, h = label.box_xywh
+    assert other == Face((x + 45, y, w, h), False)
+    assert load_photo(settings.out / name).size_wh[0] < x + 45 + w  # it is cut off
 
 
 def test_largest_labels_the_largest_face(settings):

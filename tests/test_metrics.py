@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from maskinfer.metrics import Confusion, Metrics, measure
+from maskinfer.metrics import Confusion, Metrics, expected_calibration_error, measure
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_metrics_go_through_json() -> None:
     metrics = measure([0.25], [True], [False])
     values = json.loads(json.dumps(metrics.to_dict()))
     assert Metrics(**{**values, "confusion": Confusion(**values["confusion"])}) == metrics
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "is_proper", "error"),
+    [
+        pytest.param([1.0, 0.0], [True, False], 0.0, id="sure-and-right"),
+        pytest.param([1.0, 0.0], [False, True], 1.0, id="sure-and-wrong"),
+        pytest.param([0.75] * 4, [True, True, True, False], 0.0, id="three-of-four"),
+        pytest.param([0.55, 0.95], [True, True], 0.25, id="two-bins"),
+        pytest.param([0.52, 0.58], [True, False], 0.05, id="one-bin"),
+    ],
+)
+def test_calibration_error_is_the_mean_gap_in_each_bin(probabilities, is_proper, error):
+    assert expected_calibration_error(probabilities, is_proper) == pytest.approx(error)

@@ -1,4 +1,4 @@
-"""The training loop: one for both networks, on one process or several."""
+"""The training loop: one for all networks, on one process or several."""
 
 import math
 import shlex

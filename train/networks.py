@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import get_model_weights
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
 from maskinfer.errors import TrainingError, UsageError
 
@@ -18,7 +19,8 @@ from .lite import LiteDetector, imagenet_state
 from .resnet import ResNetDetector
 from .settings import TrainSettings
 
-# What stands before a trunk's own names in the files of either network.
+_SUBJECTS = {"imagenet": "ImageNet", "coco": "COCO"}
+# What stands before a trunk's own names in the files of any network.
 _TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.", "body.")
 
 
@@ -45,31 +47,40 @@ def load_initial_weights(
         say: told, in one line, what was loaded or why not.
 
     Returns:
-        `imagenet`, `none`, or the file's name.
+        `imagenet`, `coco`, `none`, or the file's name.
 
     Raises:
-        TrainingError: ImageNet weights were asked for and cannot be fetched.
+        TrainingError: weights were asked for and cannot be fetched.
         UsageError: a file that is not safetensors, or of which nothing fits.
     """
     if settings.weights == "none":
         return "none"
-    if settings.weights not in ("auto", "imagenet"):
+    if settings.weights not in ("auto", "imagenet", "coco"):
         _load_matching(network, _read(Path(settings.weights)), settings.weights, say)
         return Path(settings.weights).name
+    origin = "coco" if settings.weights == "coco" else "imagenet"
+    subject = f"{_SUBJECTS[origin]} weights"
     try:
-        if settings.backbone == "efficientnet_lite0":
-            state = imagenet_state()
-        else:
-            weights = get_model_weights(settings.backbone)["IMAGENET1K_V1"]
-            state = weights.get_state_dict(progress=False, check_hash=True)
+        state = _fetch(origin, settings)
     except (URLError, OSError, RuntimeError) as error:
-        why = f"ImageNet weights of {settings.backbone} cannot be fetched ({error})"
-        if settings.weights == "imagenet":
+        why = f"{subject} of {settings.backbone} cannot be fetched ({error})"
+        if settings.weights != "auto":
             raise TrainingError(f"{why}. Give --weights none or --weights FILE") from error
         say(f"{why}: starting from random weights, which needs more data and epochs")
         return "none"
-    _load_matching(network, state, "ImageNet weights", say)
-    return "imagenet"
+    _load_matching(network, state, subject, say)
+    return origin
+
+
+def _fetch(origin: str, settings: TrainSettings) -> dict[str, Tensor]:
+    """Torchvision's own weights, by their own names; those of lite's backbone are installed."""
+    if origin == "coco":
+        return FasterRCNN_ResNet50_FPN_Weights.COCO_V1.get_state_dict(check_hash=True)
+    if settings.model == "lite":
+        return imagenet_state()
+    weights = get_model_weights(settings.backbone)["IMAGENET1K_V1"]
+    state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    return state
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -85,7 +96,10 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _load_matching(
     network: Network, state: dict[str, Tensor], subject: str, say: Callable[[str], None]
 ) -> None:
-    """Copy every tensor whose name and shape fit, whole network first, then the trunk alone."""
+    """Copy every tensor whose name and shape fit, whole network first, then the trunk alone.
+
+    torchvision's Faster R-CNN has our names without the `detector.` before them.
+    """
     own = network.state_dict()
     trunk_prefix = next(p for p in _TRUNK_PREFIXES if any(name.startswith(p) for name in own))
     fitting: dict[str, Tensor] = {}
@@ -94,7 +108,7 @@ def _load_matching(
         if name in ("mean", "std"):
             continue  # a run normalises by its own training images
         stripped = next((name[len(p) :] for p in _TRUNK_PREFIXES if name.startswith(p)), name)
-        for candidate in (name, trunk_prefix + stripped):
+        for candidate in (name, f"detector.{name}", trunk_prefix + stripped):
             if candidate in own and own[candidate].shape == tensor.shape:
                 fitting[candidate] = tensor
                 break

@@ -40,9 +40,9 @@ class TrainSettings:
         model: which network.
         data: folders that each hold `train/` and `test/`; several are joined.
         recipe: which set of numbers filled what the user left open.
-        backbone: the ResNet under the heads.
-        weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `none`, or the
-            path of a safetensors file.
+        backbone: what lies under the heads: a ResNet, or lite's EfficientNet-Lite0.
+        weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
+            (torchvision's Faster R-CNN), `none`, or the path of a safetensors file.
         geometry: how photos become canvases.
         epochs: passes over the training images.
         batch_size: images a step, over all processes together.
@@ -196,8 +196,21 @@ def check(settings: TrainSettings) -> None:
             f"--loss {settings.loss}: only for --model resnet",
         ),
         (
-            settings.weights in ("auto", "imagenet", "none") or Path(settings.weights).is_file(),
-            f"--weights: got {settings.weights!r}, expected imagenet, none or a .safetensors file",
+            settings.weights in ("auto", "imagenet", "coco", "none")
+            or Path(settings.weights).is_file(),
+            f"--weights: got {settings.weights!r}, expected imagenet, coco, none or a .safetensors "
+            "file",
+        ),
+        (
+            settings.weights != "coco"
+            or (settings.model, settings.backbone) == ("fasterrcnn", "resnet50"),
+            f"--weights coco: only for --model fasterrcnn --backbone resnet50, got "
+            f"{settings.model} {settings.backbone}",
+        ),
+        (
+            (settings.model == "lite") == (settings.backbone == "efficientnet_lite0"),
+            f"--backbone {settings.backbone}: not for --model {settings.model}; lite has "
+            "efficientnet_lite0, the others a resnet18, 34 or 50",
         ),
         (
             set(settings.augment) <= set(get_args(Augmentation)),

@@ -49,12 +49,15 @@ def train(
         Recipe, typer.Option(help="What fills the options left open; report: the course report's.")
     ] = "default",
     backbone: Annotated[
-        Backbone | None, typer.Option(help="The network's trunk.", show_default="resnet50")
+        Backbone | None,
+        typer.Option(
+            help="The network's trunk.", show_default="resnet50; lite: efficientnet_lite0"
+        ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="imagenet|none|FILE",
+            metavar="imagenet|coco|none|FILE",
             help="Initial weights; FILE is .safetensors.",
             show_default="imagenet if it can be fetched, else none",
         ),

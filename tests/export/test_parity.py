@@ -41,7 +41,7 @@ def test_one_answer_that_is_no_number_is_a_fault(network, precision, part, value
         return found
 
     allowed = tolerance(network, precision)
-    faults = compare(run, _network, _network, _canvases(48), allowed).faults(allowed)
+    faults = compare(run, _network, _network, _canvases(48), allowed, 0.5).faults(allowed)
     assert faults == ["batch 1: for 2.1% of 48 images the answer is no number"]
 
 
@@ -51,7 +51,7 @@ def test_nothing_but_nan_is_a_fault():
         return Outputs(np.repeat(nothing[:, None], 4, axis=1), nothing, nothing)
 
     allowed = tolerance("resnet", "fp32")
-    faults = compare(run, _network, _network, _canvases(3), allowed).faults(allowed)
+    faults = compare(run, _network, _network, _canvases(3), allowed, 0.5).faults(allowed)
     assert faults == ["batch 1: for 100.0% of 3 images the answer is no number"]
 
 
@@ -63,7 +63,7 @@ def test_every_batch_size_is_tried_on_a_single_image():
         return _answers(canvases)
 
     allowed = tolerance("resnet", "fp32")
-    parity = compare(run, _network, _network, _canvases(1), allowed)
+    parity = compare(run, _network, _network, _canvases(1), allowed, 0.5)
     assert seen == [(1, 1), (3, 3), (8, 8)]
     assert parity.images == 1
     assert parity.faults(allowed) == []

@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from maskinfer.errors import UsageError
 from maskinfer.train.detections import Network, Targets
@@ -122,6 +124,21 @@ def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path):
         assert load_initial_weights(network, settings, said.append) == "resnet18.safetensors"
         assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.conv1.weight)
     assert "fc.weight" in said[0]
+
+
+def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_path: Path):
+    """Three anchor shapes a location and 91 classes are theirs."""
+    torch.manual_seed(1)
+    source = FasterRCNN(resnet_fpn_backbone(backbone_name="resnet18", weights=None), 91)
+    save_file(source.state_dict(), tmp_path / "coco.safetensors")
+    settings = _settings("fasterrcnn", weights=str(tmp_path / "coco.safetensors"))
+    network = build(settings)
+    said: list[str] = []
+    load_initial_weights(network, settings, said.append)
+    own = network.state_dict()
+    for name in ("backbone.fpn.inner_blocks.0.0.weight", "roi_heads.box_head.fc6.weight"):
+        assert torch.equal(own[f"detector.{name}"], source.state_dict()[name])
+    assert "not used: rpn.head.cls_logits.weight, rpn.head.cls_logits.bias" in said[0]
 
 
 def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
