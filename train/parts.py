@@ -82,11 +82,10 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     held_photos: dict[str, bool] = {}
     decisions: list[Decision] = []
     for folder in map(Path, data):
-        tested, decided = read_part(folder, "test")
-        kept["test"] += tested
-        decisions += decided
         samples, decided = read_part(folder, "train")
-        decisions += decided
+        tested, decided_in_test = read_part(folder, "test")
+        kept["test"] += tested
+        decisions += [*decided, *decided_in_test]
         sources = read_sources(folder)
         photos = [
             sources.get(_listed_name(sample, folder), os.fsdecode(sample.path))

@@ -208,6 +208,10 @@ def check(settings: TrainSettings) -> None:
             f"{settings.model} {settings.backbone}",
         ),
         (
+            settings.recipe != "report" or settings.model != "lite",
+            "--recipe report: the course report had no lite; leave it out",
+        ),
+        (
             (settings.model == "lite") == (settings.backbone == "efficientnet_lite0"),
             f"--backbone {settings.backbone}: not for --model {settings.model}; lite has "
             "efficientnet_lite0, the others a resnet18, 34 or 50",

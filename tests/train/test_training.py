@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -29,7 +30,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5)
 
 def _settings(data: Path, model: Model = "resnet", **changes: object) -> TrainSettings:
     settings = recipe_settings(model, "default", (str(data),), 64)
-    small = {"backbone": "resnet18", "weights": "none", "batch_size": 8, "epochs": 2, "workers": 0}
+    backbone = settings.backbone if model == "lite" else "resnet18"
+    small = {"backbone": backbone, "weights": "none", "batch_size": 8, "epochs": 2, "workers": 0}
     return replace(settings, **{**small, **changes})  # type: ignore[arg-type]
 
 
@@ -50,7 +52,7 @@ class _Recorder(Silent):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+@pytest.mark.parametrize("model", get_args(Model))
 def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model):
     run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Silent())
 
@@ -84,7 +86,9 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
     torch.testing.assert_close(best["mean"].tolist(), config.normalisation["mean"])
 
 
-@pytest.mark.parametrize(("model", "optimizer"), [("resnet", "adam"), ("fasterrcnn", "sgd")])
+@pytest.mark.parametrize(
+    ("model", "optimizer"), [("resnet", "adam"), ("fasterrcnn", "sgd"), ("lite", "adam")]
+)
 def test_resumed_run_ends_as_an_uninterrupted_one(
     drawn: Path, tmp_path: Path, model: Model, optimizer: str
 ):
@@ -300,6 +304,11 @@ def test_resume_refuses_other_options_by_their_names(drawn: Path, tmp_path: Path
         pytest.param({"validation": 0.95}, "--validation: got 0.95", id="validation"),
         pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
         pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),
+        pytest.param({"weights": "coco"}, "--weights coco: only for --model faster", id="coco"),
+        pytest.param({"model": "lite", "recipe": "report"}, "had no lite", id="report-of-lite"),
+        pytest.param(
+            {"model": "lite", "backbone": "resnet18"}, "not for --model lite", id="backbone"
+        ),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(
