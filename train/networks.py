@@ -74,11 +74,13 @@ def load_initial_weights(
 
 def _fetch(origin: str, settings: TrainSettings) -> dict[str, Tensor]:
     """Torchvision's own weights, by their own names; those of lite's backbone are installed."""
-    if origin == "coco":
-        return FasterRCNN_ResNet50_FPN_Weights.COCO_V1.get_state_dict(check_hash=True)
     if settings.model == "lite":
         return imagenet_state()
-    weights = get_model_weights(settings.backbone)["IMAGENET1K_V1"]
+    weights = (
+        FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+        if origin == "coco"
+        else get_model_weights(settings.backbone)["IMAGENET1K_V1"]
+    )
     state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     return state
 
@@ -121,6 +123,7 @@ def _load_matching(
         )
     with torch.no_grad():
         network.load_state_dict({**own, **fitting})
-    rest = f", not used: {', '.join(left_over[:3])}" if left_over else ""
-    rest += f" and {len(left_over) - 3} more" if len(left_over) > 3 else ""
+    layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in left_over))
+    rest = f"; not used, for they do not fit: {', '.join(layers[:4])}" if layers else ""
+    rest += f" and {len(layers) - 4} more" if len(layers) > 4 else ""
     say(f"{subject}: {len(fitting)} of the network's {len(own)} tensors{rest}")
