@@ -12,7 +12,8 @@ from .settings import Face
 
 _RIVALS = 64  # candidates that are looked at, best first
 _SAME_FACE_IOU = 0.5  # boxes that overlap by more are one face
-# Each round settles what hangs on one more chain of overlaps: see `export.faster_rcnn`.
+# Each round settles what hangs on one more chain of overlaps. On real photos six gave every box
+# that torchvision's greedy suppression of 1,000 gives: docs/results.md.
 _ROUNDS = 6
 _NEVER = 1e9  # farther than any canvas reaches
 
@@ -31,7 +32,7 @@ def choose(candidates: Candidates, face: Face, least_score: float) -> Detections
     score, index = candidates.score.topk(count, dim=1)  # (B, k), best first
     boxes = candidates.boxes_xyxy.gather(1, index[..., None].expand(-1, -1, 4))
     proper = candidates.proper_mask.gather(1, index)
-    distinct = suppress(boxes, torch.ones_like(score), _SAME_FACE_IOU, _ROUNDS)
+    distinct = suppress(boxes, torch.ones_like(score), _SAME_FACE_IOU)
     first = torch.arange(count, device=score.device) == 0
     eligible = distinct * ((score >= least_score) | first).to(score.dtype)
     order = _order(boxes, face) + (1 - eligible) * _NEVER
@@ -57,7 +58,7 @@ def choose_one_by_one(images: Sequence[Candidates], face: Face, least_score: flo
     return Detections(*(torch.stack(column) for column in zip(*found, strict=True)))
 
 
-def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float, rounds: int) -> Tensor:
+def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float) -> Tensor:
     """Greedy non-maximum suppression of boxes sorted by score, as a fixed point.
 
     A box stays when it is valid and no better box that stays overlaps it by more than `iou`.
@@ -67,7 +68,6 @@ def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float, rounds: int) -> Tens
         boxes_xyxy: (N, k, 4), best first.
         valid: (N, k), 0 or 1.
         iou: 0..1.
-        rounds: each settles what hangs on one more chain of overlaps.
 
     Returns:
         (N, k), 0 or 1.
@@ -81,7 +81,7 @@ def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float, rounds: int) -> Tens
     better = rank[None, :] < rank[:, None]  # (k, k): column is better than row
     rivals = ((overlap > iou * union) & better).to(valid.dtype)
     keep = valid
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         lost = torch.bmm(rivals, keep[..., None])[..., 0] > 0.5
         keep = valid * (~lost).to(valid.dtype)
     return keep

@@ -29,9 +29,6 @@ from .choosing import suppress
 # torchvision takes 1,000, but one face has few rivals.
 _LEAST_PER_LEVEL = 256
 _NMS_IOU = 0.7  # torchvision's default
-# Each round settles what hangs on one more chain of overlaps. On real photos six gave every box
-# that torchvision's greedy suppression of 1,000 gives: docs/results.md.
-_NMS_ROUNDS = 6
 _BINS = 7  # RoIAlign's output is 7 x 7,
 _SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
 _MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's limit on how much a box may grow
@@ -129,7 +126,7 @@ class BatchedFasterRCNN(nn.Module):
         boxes = _decode(shift, anchor, (1.0, 1.0, 1.0, 1.0)).clamp(0, self.canvas)
         sides = boxes[..., 2:] - boxes[..., :2]
         real = (sides.amin(dim=3) >= 1e-3).to(score.dtype)  # torchvision's smallest box
-        valid = suppress(boxes.flatten(0, 1), real.flatten(0, 1), _NMS_IOU, _NMS_ROUNDS)
+        valid = suppress(boxes.flatten(0, 1), real.flatten(0, 1), _NMS_IOU)
         valid = valid.reshape(real.shape)
         # Suppressed proposals sink below every other without leaving the fixed shape.
         scores = (score[..., 0] - (1 - valid) * 1e4).flatten(1)

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from maskinfer.train.calibration import LEAST_PROBABILITY
 from maskinfer.train.detections import Detections, Network
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.lite import LiteDetector
@@ -23,7 +24,6 @@ from .settings import Answer
 OPSET = 18
 # Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.
 _LEAST_FP16_DIMENSIONS = 2
-_LEAST_PROBABILITY = 1e-6  # as in `maskinfer.train.calibration`
 
 
 class _Contract(nn.Module):
@@ -76,7 +76,7 @@ def calibrated(found: Detections, temperature: float) -> Detections:
     """Divide the log-odds of a properly worn mask by a temperature."""
     if temperature == 1:
         return found
-    clipped = found.proper_mask.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    clipped = found.proper_mask.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     log_odds = torch.log(clipped) - torch.log(1 - clipped)
     return found._replace(proper_mask=torch.sigmoid(log_odds / temperature))
 

@@ -14,7 +14,7 @@ from maskinfer.metrics import expected_calibration_error
 
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
-_LEAST_PROBABILITY = 1e-6  # as the exported graph clips it
+LEAST_PROBABILITY = 1e-6  # log-odds end here, in the exported graph too
 # Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
 _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
 
@@ -64,7 +64,7 @@ def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) 
     """
     if min(is_proper.sum(), (~is_proper).sum()) < _LEAST_IMAGES:
         return Calibration()
-    clipped = np.clip(probabilities, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+    clipped = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     logits = np.log(clipped) - np.log1p(-clipped)
     signed = np.where(is_proper, -logits, logits)  # log-odds of being wrong
     temperatures = np.exp(_LOG_TEMPERATURES)

@@ -48,13 +48,13 @@ def test_roi_align_equals_torchvisions(canvas: int):
 def test_suppression_equals_greedy_nms(seed: int, count: int):
     boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap
     scores = torch.linspace(1, 0, count)
-    keep = suppress(boxes[None], torch.ones(1, count), 0.7, 6)[0]
+    keep = suppress(boxes[None], torch.ones(1, count), 0.7)[0]
     assert keep.nonzero().flatten().tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
 
 
 def test_suppression_ignores_invalid_boxes():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30]])[None]
-    keep = suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]), 0.7, 6)
+    keep = suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]), 0.7)
     assert keep.tolist() == [[0.0, 1.0, 1.0]]
 
 
