@@ -1,18 +1,21 @@
-"""The lists that may lie beside `train/` and `test/`: what file names have no room for.
+"""The lists that may lie beside images: what file names have no room for.
 
 - `sources.csv`, `filename,source`: which photo an image was cut from.
 - `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
 
-`filename` is relative to the data set, with `/`, and printable. `maskinfer import` writes both; a
-data set without them is complete too.
+`filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
+import` writes both beside `train/` and `test/`; `maskinfer synth` writes the second among the
+images it draws. A data set without them is complete too.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .atomic import replacing
 from .dataset import Face
 from .errors import DatasetError
+from .results import csv_line
 
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES, OTHER_FACES_COLUMNS = (
@@ -49,6 +52,19 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
             raise DatasetError(f"{path}: {proper!r} of {filename}, expected True or False")
         faces[filename] = (*faces.get(filename, ()), Face((x, y, w, h), proper == "True"))
     return faces
+
+
+def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
+    """Write what `read_other_faces` reads.
+
+    Args:
+        folder: where the list goes.
+        faces: with the image that each is in, as the list names it.
+    """
+    rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
+    lines = "".join(map(csv_line, [OTHER_FACES_COLUMNS, *rows]))
+    with replacing(folder / OTHER_FACES) as beside:
+        beside.write_text(lines, encoding="utf-8")
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:

@@ -120,13 +120,17 @@ def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
     Raises:
         DatasetError: there is no such folder, or not one labelled image in it.
     """
-    labelled = read_folder(split_folder(data, split))
+    folder = split_folder(data, split)
+    labelled = read_folder(folder)
     samples, decisions = clean(labelled.samples, split, data)
     decisions += [
         Decision(printable_name(f"{split}/{name}"), "dropped", why)
         for name, why in labelled.unlabelled.items()
     ]
-    others = read_other_faces(data)
+    among_images = read_other_faces(folder)
+    others = read_other_faces(data) | {
+        f"{folder.name}/{name}": faces for name, faces in among_images.items()
+    }
     threads = usable_cores()
     faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
     kept = []

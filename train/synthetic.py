@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from maskinfer.atomic import replacing
-from maskinfer.dataset import list_images
+from maskinfer.companions import write_other_faces
+from maskinfer.dataset import Face, list_images
 from maskinfer.errors import UsageError
 from maskinfer.labels import BoxXywh, Label, format_name, is_labelled
 
@@ -77,6 +78,15 @@ class Scene:
         x, y = max(0, round(left)), max(0, round(top))
         width, height = self.size_wh
         return x, y, min(width, round(right)) - x, min(height, round(bottom)) - y
+
+    @property
+    def other_face(self) -> Face | None:
+        """The neighbour's face, of which some may lie outside the image."""
+        if self.neighbour is None:
+            return None
+        left, top, right, bottom = map(round, face_bounds_xyxy(self.neighbour))
+        proper = self.neighbour.cover.kind is CoverKind.PROPER
+        return Face((left, top, right - left, bottom - top), proper)
 
 
 def random_scene(seed: int, index: int, size_px: int) -> Scene:
@@ -144,6 +154,8 @@ def write_samples(
 ) -> None:
     """Write labelled JPEGs into a folder, which is made where it is missing.
 
+    Neighbours' faces are listed in `other_faces.csv` among the images.
+
     Args:
         folder: where to.
         settings: what to draw.
@@ -156,14 +168,18 @@ def write_samples(
             images from elsewhere, or it cannot be made.
     """
     earlier = _prepare(folder, overwrite)
+    other_faces = list[tuple[str, Face]]()
     for index in range(settings.count):
         scene = random_scene(settings.seed, index, settings.size_px)
         name = format_name(Label(f"{index:06d}", scene.box_xywh, scene.proper_mask))
         with replacing(folder / name) as beside:
             draw_scene(scene).save(beside, "JPEG", quality=scene.jpeg_quality, comment=_MARK)
         earlier.discard(name)
+        if scene.other_face is not None:
+            other_faces.append((name, scene.other_face))
         if on_progress is not None:
             on_progress(index + 1)
+    write_other_faces(folder, other_faces)
     for name in earlier:
         (folder / name).unlink()
 

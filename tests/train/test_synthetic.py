@@ -11,6 +11,7 @@ from maskinfer.cli import app
 from maskinfer.dataset import list_images, read_folder
 from maskinfer.errors import UsageError
 from maskinfer.images import image_size
+from maskinfer.train.parts import read_part
 from maskinfer.train.synthetic import (
     SynthSettings,
     draw_sample,
@@ -24,7 +25,11 @@ from maskinfer.train.synthetic_person import face_bounds_xyxy
 
 def written(folder: Path, count: int, seed: int, size_px: int = 96) -> dict[str, bytes]:
     write_samples(folder, SynthSettings(count=count, seed=seed, size_px=size_px))
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return images_in(folder)
+
+
+def images_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".csv"}
 
 
 def test_synth_same_seed_writes_same_bytes(tmp_path: Path) -> None:
@@ -93,6 +98,15 @@ def test_scene_neighbour_is_right_of_the_labelled_face() -> None:
         assert iou_xywh(scene.box_xywh, xyxy_to_xywh(bounds)) < 0.1
 
 
+def test_write_samples_lists_the_neighbours_faces(tmp_path: Path) -> None:
+    write_samples(tmp_path / "train", SynthSettings(count=40, seed=11, size_px=96))
+    samples, _ = read_part(tmp_path, "train")
+    scenes = [random_scene(11, index, 96) for index in range(40)]
+    listed = [sample.others for sample in samples]
+    assert listed == [() if s.other_face is None else (s.other_face,) for s in scenes]
+    assert 0 < sum(map(len, listed)) < 40
+
+
 def test_scene_box_holds_the_mask_that_is_drawn() -> None:
     """Taking the mask off changes pixels inside the box only, down to its lower edge."""
     checked = 0
@@ -119,7 +133,7 @@ def test_write_samples_refuses_a_folder_with_images(tmp_path: Path) -> None:
     before = written(tmp_path, 2, 0)
     with pytest.raises(UsageError, match=r"2 of them.*--overwrite"):
         write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert images_in(tmp_path) == before
 
 
 def test_write_samples_overwrite_deletes_labelled_images_only(tmp_path: Path) -> None:
@@ -141,10 +155,10 @@ def test_write_samples_overwrite_refuses_images_that_others_labelled(
 ) -> None:
     written(tmp_path, 2, 0)
     Image.new("RGB", (8, 8)).save(tmp_path / like)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = images_in(tmp_path)
     with pytest.raises(UsageError, match=r"holds 1 labelled images .* did not draw, the first: "):
         write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96), overwrite=True)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert images_in(tmp_path) == before
 
 
 def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
@@ -162,11 +176,11 @@ def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
             overwrite=True,
             on_progress=stop,
         )
-    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    after = images_in(tmp_path)
     assert before.items() <= after.items()
     assert len(after) == 4
     write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(images_in(tmp_path)) == 2
 
 
 def test_write_samples_leaves_no_half_of_an_image(
