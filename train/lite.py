@@ -45,6 +45,10 @@ class LiteDetector(Network):
         self.body = timm.create_model(
             "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
         )
+        # Out of place, since autograd would copy what an activation overwrites.
+        for layer in self.body.modules():
+            if isinstance(layer, nn.ReLU6):
+                layer.inplace = False
         self.lateral = nn.ModuleList(
             nn.Conv2d(channels, _CHANNELS, 1) for channels in _LEVEL_CHANNELS
         )
