@@ -8,7 +8,7 @@ from torchvision.ops import nms
 
 from maskinfer.train.detections import Candidates, Detections
 
-from .settings import Face
+from .settings import Answer
 
 _RIVALS = 64  # candidates that are looked at, best first
 _SAME_FACE_IOU = 0.5  # boxes that overlap by more are one face
@@ -18,15 +18,15 @@ _ROUNDS = 6
 _NEVER = 1e9  # farther than any canvas reaches
 
 
-def choose(candidates: Candidates, face: Face, least_score: float) -> Detections:
-    """The left-most or the largest face of each image, among those that score enough.
+def choose(candidates: Candidates, answer: Answer, canvas: int) -> Detections:
+    """The face of each image that is asked for, among those that score enough.
 
     Of boxes that overlap, the best-scored counts. Where none scores enough, the best one is taken.
 
     Args:
         candidates: of B images, K each.
-        face: `left` or `largest`.
-        least_score: of a candidate, 0..1.
+        answer: which face is asked for, not `best`.
+        canvas: side in pixels.
     """
     count = min(_RIVALS, candidates.score.shape[1])
     score, index = candidates.score.topk(count, dim=1)  # (B, k), best first
@@ -34,8 +34,8 @@ def choose(candidates: Candidates, face: Face, least_score: float) -> Detections
     proper = candidates.proper_mask.gather(1, index)
     distinct = suppress(boxes, torch.ones_like(score), _SAME_FACE_IOU)
     first = torch.arange(count, device=score.device) == 0
-    eligible = distinct * ((score >= least_score) | first).to(score.dtype)
-    order = _order(boxes, face) + (1 - eligible) * _NEVER
+    eligible = distinct * ((score >= answer.face_score) | first).to(score.dtype)
+    order = _order(boxes, score, answer, canvas) + (1 - eligible) * _NEVER
     winner = order.argmin(dim=1, keepdim=True)  # (B, 1)
     box = boxes.gather(1, winner[..., None].expand(-1, -1, 4))[:, 0]
     return Detections(
@@ -45,14 +45,14 @@ def choose(candidates: Candidates, face: Face, least_score: float) -> Detections
     )
 
 
-def choose_one_by_one(images: Sequence[Candidates], face: Face, least_score: float) -> Detections:
+def choose_one_by_one(images: Sequence[Candidates], answer: Answer, canvas: int) -> Detections:
     """What `choose` does, with torchvision's suppression and a loop: what files are verified by."""
     found = []
     for boxes, proper, score in images:
         kept = nms(boxes, score, _SAME_FACE_IOU)  # best first
-        enough = kept[score[kept] >= least_score]
+        enough = kept[score[kept] >= answer.face_score]
         rivals = enough if len(enough) else kept[:1]
-        winner = rivals[_order(boxes[rivals], face).argmin()]
+        winner = rivals[_order(boxes[rivals], score[rivals], answer, canvas).argmin()]
         box = boxes[winner]
         found.append((torch.cat([box[:2], box[2:] - box[:2]]), proper[winner], score[winner]))
     return Detections(*(torch.stack(column) for column in zip(*found, strict=True)))
@@ -87,8 +87,10 @@ def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float) -> Tensor:
     return keep
 
 
-def _order(boxes_xyxy: Tensor, face: Face) -> Tensor:
-    """Boxes (..., 4) -> (...), least for the one that is wanted."""
-    if face == "left":
+def _order(boxes_xyxy: Tensor, score: Tensor, answer: Answer, canvas: int) -> Tensor:
+    """Boxes (..., 4) and scores (...) -> (...), least for the face that is wanted."""
+    if answer.face == "left":
         return boxes_xyxy[..., 0]
+    if answer.face == "main":
+        return boxes_xyxy[..., 0] * (answer.lean / canvas) - score
     return -(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(dim=-1)

@@ -40,7 +40,7 @@ class _Contract(nn.Module):
         network = self.network
         if self.answer.face != "best":
             assert isinstance(network, BatchedFasterRCNN | LiteDetector)
-            found = choose(network.every_face(images), self.answer.face, self.answer.face_score)
+            found = choose(network.every_face(images), self.answer, images.shape[1])
         elif isinstance(network, BatchedFasterRCNN):
             found = network(images)
         else:
@@ -66,7 +66,7 @@ def checkpoint_answer(network: Network, answer: Answer) -> Callable[[torch.Tenso
         if answer.face == "best":
             found = network.detect(images)
         else:
-            found = choose_one_by_one(network.candidates(images), answer.face, answer.face_score)
+            found = choose_one_by_one(network.candidates(images), answer, images.shape[1])
         return calibrated(found, answer.temperature)
 
     return detect

@@ -10,7 +10,7 @@ Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
 Storage = Literal["fp32", "fp16"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
-Face = Literal["best", "left", "largest"]
+Face = Literal["best", "main", "left", "largest"]
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
 DEFAULT_PROPOSALS = 128
@@ -18,6 +18,9 @@ DEFAULT_PROPOSALS = 128
 # Least score of a face among which the left-most or largest is chosen: the one that served best on
 # validation photos (docs/results.md).
 FACE_SCORE = 0.4
+# How much less a face may score than one that stands a canvas's width to its right and still be the
+# main one: as far left as costs photos of one person nothing (docs/results.md).
+LEAN = 0.4
 VERIFIED_ON = 48  # images, evenly spaced over the test images
 
 
@@ -49,7 +52,8 @@ class ExportSettings:
         proposals: Faster R-CNN's proposals that go through its box head; None takes
             `DEFAULT_PROPOSALS`.
         face: which of the faces that a network sees it answers with: the best-scored, or of those
-            that score `FACE_SCORE` the left-most or the largest.
+            that score `FACE_SCORE` the left-most, the largest, or the `main` one: the best-scored,
+            unless one further left scores nearly as well.
         canvas: side of the canvas in pixels; None takes the one trained on.
     """
 
@@ -73,12 +77,14 @@ class Answer:
     Attributes:
         face: which of several faces it answers with.
         face_score: least score of the faces that are chosen from, unless `face` is `best`.
+        lean: what a place one canvas further left is worth in score, where `face` is `main`.
         temperature: divides the log-odds of a properly worn mask.
         proposals: Faster R-CNN's, through its box head.
     """
 
     face: Face = "best"
     face_score: float = FACE_SCORE
+    lean: float = LEAN
     temperature: float = 1.0
     proposals: int = DEFAULT_PROPOSALS
 
@@ -86,6 +92,8 @@ class Answer:
         """What of it a model's file has to say, for `recall`."""
         chosen = {"face_score": self.face_score} if self.face != "best" else {}
         counted = {"proposals": self.proposals} if model == "fasterrcnn" else {}
+        if self.face == "main":
+            chosen["lean"] = self.lean
         return {"face": self.face, **chosen, "temperature": self.temperature, **counted}
 
     @classmethod

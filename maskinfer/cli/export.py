@@ -91,8 +91,9 @@ def export(
     face: Annotated[
         Face,
         typer.Option(
-            help="Which face of several the file answers with: the best-scored, or of those that "
-            "score enough the left-most or largest; fasterrcnn and lite."
+            help="Which face of several the file answers with: the best-scored; main, the same "
+            "unless one further left scores nearly as well; or of those that score enough the "
+            "left-most or largest; fasterrcnn and lite."
         ),
     ] = _DEFAULTS.face,
     canvas: Annotated[

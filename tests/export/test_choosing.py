@@ -35,25 +35,37 @@ CROWD = _candidates(
 )
 
 
+def _choose(candidates: Candidates, face: Face, least: float = 0.4) -> Detections:
+    return choose(candidates, Answer(face, face_score=least, lean=1.0), 100)
+
+
 @pytest.mark.parametrize(("face", "box"), [("left", [10, 0, 10, 10]), ("largest", [20, 0, 40, 40])])
 def test_choice_is_made_among_those_that_score_enough(face: Face, box: list[float]):
-    found = choose(CROWD, face, 0.4)
-    assert found.boxes_xywh.tolist() == [box]
+    assert _choose(CROWD, face).boxes_xywh.tolist() == [box]
+
+
+@pytest.mark.parametrize(
+    ("score", "x"),
+    [pytest.param(0.51, 20.0, id="nearly-as-sure"), pytest.param(0.49, 50.0, id="less-sure")],
+)
+def test_main_face_is_further_left_only_where_it_scores_nearly_as_well(score: float, x: float):
+    pair = _candidates((50.0, 0, 60, 10, 0.9, 0.8), (20.0, 0, 30, 10, 0.9, score))
+    assert _choose(pair, "main").boxes_xywh[0, 0].item() == x
 
 
 def test_choice_is_the_best_where_none_scores_enough():
-    for face in ("left", "largest"):
-        assert choose(CROWD, face, 0.9).boxes_xywh.tolist() == [[50, 0, 10, 10]]
+    for face in ("main", "left", "largest"):
+        assert _choose(CROWD, face, 0.9).boxes_xywh.tolist() == [[50, 0, 10, 10]]
 
 
 def test_of_boxes_that_overlap_the_best_scored_counts():
     shifted = _candidates((50.0, 0.0, 60.0, 10.0, 0.9, 0.8), (49.0, 0.0, 59.0, 10.0, 0.1, 0.7))
-    found = choose(shifted, "left", 0.4)
+    found = _choose(shifted, "left")
     assert found.boxes_xywh.tolist() == [[50, 0, 10, 10]]
     assert found.proper_mask.item() == pytest.approx(0.9)
 
 
-@given(st.integers(0, 2**32), st.integers(1, 90), st.sampled_from(["left", "largest"]))
+@given(st.integers(0, 2**32), st.integers(1, 90), st.sampled_from(["main", "left", "largest"]))
 def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face):
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(2, count, 2, generator=generator) * 80
@@ -61,9 +73,10 @@ def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face):
     proper, score = torch.rand(2, 2, count, generator=generator)
     every = Candidates(torch.cat([corner, corner + size], dim=2), proper, score)
     least = 1 - 20 / max(20, count)  # no more than the graph looks at are eligible
-    found = choose(every, face, least)
+    answer = Answer(face, face_score=least)
+    found = choose(every, answer, 100)
     images = [Candidates(*image) for image in zip(*every, strict=True)]
-    for ours, theirs in zip(found, choose_one_by_one(images, face, least), strict=True):
+    for ours, theirs in zip(found, choose_one_by_one(images, answer, 100), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
@@ -78,7 +91,7 @@ def test_temperature_keeps_the_order_and_a_half():
 
 
 @pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
-@pytest.mark.parametrize("face", ["left", "largest"])
+@pytest.mark.parametrize("face", ["main", "left", "largest"])
 def test_file_answers_with_the_face_asked_for(
     runs: dict[str, RunFolder], tmp_path: Path, model: str, face: Face, run_cli: Callable[..., Any]
 ):
@@ -91,6 +104,7 @@ def test_file_answers_with_the_face_asked_for(
     assert metadata.export["face"] == face
     assert metadata.export["face_score"] == FACE_SCORE
     assert Answer.recall(metadata.export).face == face
+    assert ("lean" in metadata.export) == (face == "main")
     verified = run_cli("verify", out, "--against", runs[model].path)
     assert verified.code == 0, verified.stderr
 
