@@ -17,7 +17,7 @@ RIGHT, WRONG = "#117733", "#cc3311"
 def main() -> None:
     """Draw the first sample test images with their predicted boxes."""
     root = Path(__file__).parent.parent
-    paths = sorted((root / "sample_images" / "test").iterdir())[: COLUMNS * ROWS]
+    paths = sorted((root / "sample_images" / "test").glob("*.jpg"))[: COLUMNS * ROWS]
     size = (COLUMNS * (TILE + GAP) - GAP, ROWS * (TILE + GAP + 18) - GAP)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)

@@ -187,15 +187,14 @@ def _progress(tally: "Tally", names: list[str], writer: ResultsWriter) -> str:
 
 
 class Tally:
-    """Counts results as they pass by; keeps three numbers for a labelled image, else none."""
+    """Counts results as they pass by; keeps five numbers for a labelled image, else none."""
 
     def __init__(self) -> None:
         self.images = 0
         self._proper = 0
         self._failed = 0
-        self._ious: list[float] = []
-        self._true: list[bool] = []
-        self._predicted: list[bool] = []
+        # IoU, label, call, probability and score of each labelled image.
+        self._measured: list[tuple[float, bool, bool, float, float]] = []
 
     def add(self, result: Row | Failure) -> None:
         """Count one more."""
@@ -205,9 +204,11 @@ class Tally:
             return
         self._proper += result.proper_mask
         if result.iou is not None:
-            self._ious.append(result.iou)
-            self._true.append(result.proper_mask == result.correct)
-            self._predicted.append(result.proper_mask)
+            label = result.proper_mask == result.correct
+            assert result.probability is not None
+            self._measured.append(
+                (result.iou, label, result.proper_mask, result.probability, result.score)
+            )
 
     def summary(self, seconds: float) -> Summary:
         """All of it, after a run of so many seconds."""
@@ -217,7 +218,7 @@ class Tally:
             improper=self.images - self._failed - self._proper,
             failed=self._failed,
             seconds=seconds,
-            metrics=measure(self._ious, self._true, self._predicted) if self._ious else None,
+            metrics=measure(*zip(*self._measured, strict=True)) if self._measured else None,
         )
 
 
@@ -249,7 +250,15 @@ def _row(name: str, prediction: Prediction, size_wh: tuple[int, int]) -> Row:
     else:
         iou = float(iou_xywh(prediction.box_xywh, repair(label.box_xywh, size_wh)))
         correct = prediction.proper_mask == label.proper_mask
-    return Row(name, prediction.box_xywh, prediction.proper_mask, prediction.score, iou, correct)
+    return Row(
+        name,
+        prediction.box_xywh,
+        prediction.proper_mask,
+        prediction.score,
+        iou,
+        correct,
+        prediction.probability,
+    )
 
 
 def _reason(error: ImageError) -> str:

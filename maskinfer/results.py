@@ -37,6 +37,7 @@ class Row:
         score: confidence in the box, 0..1.
         iou: of the box and the label's; None where the image has no label.
         correct: whether `proper_mask` is the label's; None where the image has no label.
+        probability: that the mask is worn properly, 0..1; not in the CSV.
     """
 
     filename: str
@@ -45,6 +46,7 @@ class Row:
     score: float
     iou: float | None = None
     correct: bool | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,33 @@ def test_measure_gives_known_figures(ious, true, predicted, expected) -> None:
     assert metrics.confusion.proper + metrics.confusion.improper == len(ious)
 
 
+@pytest.mark.parametrize(
+    ("ious", "true", "probabilities", "scores", "expected"),
+    [
+        pytest.param([], [], [], [], None, id="empty"),
+        pytest.param([0.5], [1], [0.9], [1.0], 1.0, id="one"),
+        pytest.param([0.49], [1], [0.9], [1.0], 0.0, id="box-too-far-off"),
+        pytest.param([1.0], [0], [0.9], [1.0], 0.0, id="wrong-class"),
+        # Right, wrong, right by confidence: precision 1 up to a third, 2/3 up to two thirds.
+        pytest.param([1.0, 0.0, 1.0], [1, 1, 1], [0.9, 0.8, 0.7], [1.0] * 3, 5 / 9, id="ranked"),
+        pytest.param([1.0, 0.0, 1.0], [1, 1, 1], [0.9] * 3, [0.7, 0.9, 0.8], 4 / 9, id="by-score"),
+        pytest.param([1.0, 1.0], [1, 0], [0.9, 0.9], [1.0, 0.5], 0.5, id="mean-of-two-classes"),
+        pytest.param([1.0, 1.0], [1, 0], [0.9, 0.1], [1.0, 1.0], 1.0, id="both-right"),
+    ],
+)
+def test_average_precision_is_the_area_under_the_curve(ious, true, probabilities, scores, expected):
+    called = [probability >= 0.5 for probability in probabilities]
+    found = measure(ious, true, called, probabilities, scores).ap50
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_measure_without_probabilities_has_no_figures_of_them():
+    metrics = measure([0.5], [True], [True])
+    assert metrics.ap50 is None
+    assert metrics.calibration_error is None
+    assert measure([0.5], [True], [True], [0.9], [1.0]).calibration_error == pytest.approx(0.1)
+
+
 def test_measure_refuses_arrays_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="expected one"):
         measure([0.5, 0.5], [True], [True])

@@ -80,6 +80,8 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
         "mean IoU": f"{metrics.mean_iou:.3f}",
         "accuracy": detecting.percent(metrics.accuracy),
         "balanced accuracy": detecting.percent(metrics.balanced_accuracy),
+        "AP50": f"{metrics.ap50:.3f}",
+        "calibration error": f"{metrics.calibration_error:.3f}",
         "images/s": detecting.images_per_second(metrics.images, evaluation.seconds),
         "model": f"{session.path} [{detecting.model_words(session)}]",
         "provider": session.provider,

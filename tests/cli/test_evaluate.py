@@ -32,6 +32,8 @@ def test_evaluate_prints_figures_and_names_what_was_decided(
     assert figures["mean IoU"] == "0.875"
     assert figures["accuracy"] == "75.0 %"
     assert figures["balanced accuracy"] == "75.0 %"
+    assert 0 < float(figures["AP50"]) <= 1
+    assert 0 <= float(figures["calibration error"]) <= 1
     cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
     assert ["proper", "2", "0", "100.0", "%"] in cells
     assert ["improper", "1", "1", "50.0", "%"] in cells
