@@ -23,7 +23,8 @@ from maskinfer.export.job import export
 from maskinfer.export.settings import ExportSettings
 from maskinfer.train import loop
 from maskinfer.train.display import TerminalDisplay
-from maskinfer.train.settings import Backbone, MixedPrecision, recipe_settings
+from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.settings import Backbone, MixedPrecision
 from maskinfer.train.synthetic import SynthSettings, write_samples
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 1000, 300

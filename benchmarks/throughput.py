@@ -3,7 +3,7 @@
     python benchmarks/throughput.py MODEL [MODEL ...] [--other yolo11n.onnx]
 
 Each file has a session of its own, opened alone, since one session's waiting threads slow the
-next; two rounds over all of them show how far the machine drifts. ResNet-50 is torchvision's
+next; each figure is the mean of two rounds over all of them. ResNet-50 is torchvision's
 classifier in FP32 at 224 px; an other file takes float canvases at 224 px, such as
 `YOLO("yolo11n.yaml").export(format="onnx", imgsz=224, dynamic=True)` of ultralytics writes. Random
 canvases and weights do for speed. Decoding photos is not part of it.
@@ -13,6 +13,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,21 +39,26 @@ def main(
 ) -> None:
     """Print images/s of each file and its ratio to ResNet-50."""
     with tempfile.TemporaryDirectory() as work:
-        reference = Path(work) / "resnet50.onnx"
-        _write_resnet50(reference)
+        reference = resnet50_file(Path(work))
         files = {"ResNet-50, FP32": reference, **{str(p): p for p in (*models, *(other or []))}}
-        speeds: dict[str, list[float]] = {name: [] for name in files}
-        for _ in range(_ROUNDS):
-            for name, path in files.items():
-                speeds[name].append(_images_per_second(path, batch_size))
-    first = statistics.mean(speeds["ResNet-50, FP32"])
-    table = Table("", "images/s", "x ResNet-50", "MB")
-    for name, path in files.items():
-        size = f"{path.stat().st_size / 1e6:.1f}" if path.exists() else ""
-        rounds = " ".join(f"{speed:.0f}" for speed in speeds[name])
-        table.add_row(name, rounds, f"{statistics.mean(speeds[name]) / first:.2f}", size)
+        speeds = timed(list(files.values()), batch_size)
+        table = Table("", "images/s", "x ResNet-50", "MB")
+        for name, path in files.items():
+            ratio = speeds[path] / speeds[reference]
+            size = path.stat().st_size / 1e6
+            table.add_row(name, f"{speeds[path]:.0f}", f"{ratio:.2f}", f"{size:.1f}")
     Console(width=100).print(table)
-    print(json.dumps({"batch_size": batch_size, "cores": usable_cores(), "images_per_s": speeds}))
+    found = {name: speeds[path] for name, path in files.items()}
+    print(json.dumps({"batch_size": batch_size, "cores": usable_cores(), "images_per_s": found}))
+
+
+def timed(files: Sequence[Path], batch_size: int) -> dict[Path, float]:
+    """Images/s of each file, the mean of two rounds over all of them."""
+    speeds: dict[Path, list[float]] = {file: [] for file in files}
+    for _ in range(_ROUNDS):
+        for file, found in speeds.items():
+            found.append(_images_per_second(file, batch_size))
+    return {file: statistics.mean(found) for file, found in speeds.items()}
 
 
 def _images_per_second(path: Path, batch_size: int) -> float:
@@ -73,7 +79,9 @@ def _images_per_second(path: Path, batch_size: int) -> float:
     return batch_size / statistics.median(seconds[_WARM_UP:])
 
 
-def _write_resnet50(path: Path) -> None:
+def resnet50_file(folder: Path) -> Path:
+    """Write torchvision's ResNet-50 classifier in FP32 at 224 px into a folder."""
+    path = folder / "resnet50.onnx"
     torch.onnx.export(
         resnet50(weights=None).eval(),
         (torch.zeros(2, 3, 224, 224),),
@@ -83,6 +91,7 @@ def _write_resnet50(path: Path) -> None:
         external_data=False,
         verbose=False,
     )
+    return path
 
 
 if __name__ == "__main__":

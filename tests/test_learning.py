@@ -24,8 +24,9 @@ from maskinfer.results import read_predictions
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.networks import build
+from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.run_folder import RunFolder
-from maskinfer.train.settings import Model, recipe_settings
+from maskinfer.train.settings import Model
 from maskinfer.train.synthetic import draw_sample, random_scene
 
 pytestmark = pytest.mark.slow

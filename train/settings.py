@@ -1,10 +1,7 @@
-"""What a training run is told to do: one frozen dataclass, and the recipes that fill it.
-
-Numbers marked (report) come from the course report that this project follows.
-"""
+"""What a training run is told to do: one frozen dataclass, filled by a recipe and by options."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +10,6 @@ from maskinfer.geometry import Geometry
 
 Model = Literal["resnet", "fasterrcnn", "lite"]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
-Recipe = Literal["report", "default"]
 MaskLoss = Literal["bce", "ce"]
 Head = Literal["pooled", "spatial"]
 Optimizer = Literal["adam", "sgd"]
@@ -39,7 +35,7 @@ class TrainSettings:
     Attributes:
         model: which network.
         data: folders that each hold `train/` and `test/`; several are joined.
-        recipe: which set of numbers filled what the user left open.
+        recipe: the name of the recipe that filled what the user left open.
         backbone: what lies under the heads: a ResNet, or lite's EfficientNet-Lite0.
         weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
             (torchvision's Faster R-CNN), `none`, or the path of a safetensors file.
@@ -68,7 +64,7 @@ class TrainSettings:
 
     model: Model
     data: tuple[str, ...]
-    recipe: Recipe
+    recipe: str
     geometry: Geometry
     backbone: Backbone = "resnet50"
     weights: str = "auto"
@@ -108,52 +104,6 @@ class TrainSettings:
         geometry = Geometry(**values["geometry"])
         lists = {name: tuple(values[name]) for name in ("data", "augment")}
         return cls(**{**values, **lists, "geometry": geometry})
-
-
-def recipe_settings(
-    model: Model, recipe: Recipe, data: tuple[str, ...], canvas: int | None = None
-) -> TrainSettings:
-    """The settings of a recipe.
-
-    Args:
-        model: which network.
-        recipe: `report` follows the course report; `default` is what we found to work better.
-        data: the data sets' folders.
-        canvas: side of the canvas in pixels; 224 (report) where None.
-    """
-    side = 224 if canvas is None else canvas
-    default = TrainSettings(model, data, "default", Geometry.letterbox(side))
-    if model == "lite":
-        default = replace(default, backbone="efficientnet_lite0", augment=("zoom", "flip", "color"))
-    if model == "fasterrcnn":
-        default = replace(default, learning_rate=3e-4)
-    if recipe == "default":
-        return default
-    report = replace(
-        default,
-        recipe="report",
-        batch_size=32,  # (report)
-        optimizer="adam",  # (report)
-        schedule="constant",
-        balance=False,
-        validation=0.0,
-        patience=None,
-    )
-    if model == "resnet":
-        return replace(
-            report,
-            geometry=Geometry.center_crop(side, round(side * 256 / 224)),  # 256 -> 224 (report)
-            learning_rate=0.02,  # (report)
-            clip_norm=None,
-            head="pooled",
-            box_weight=1.0,
-        )
-    return replace(
-        report,
-        learning_rate=1e-3,  # (report)
-        clip_norm=2.0,  # (report)
-        box_samples=512,  # torchvision's default
-    )
 
 
 def check(settings: TrainSettings) -> None:
@@ -206,10 +156,6 @@ def check(settings: TrainSettings) -> None:
             or (settings.model, settings.backbone) == ("fasterrcnn", "resnet50"),
             f"--weights coco: only for --model fasterrcnn --backbone resnet50, got "
             f"{settings.model} {settings.backbone}",
-        ),
-        (
-            settings.recipe != "report" or settings.model != "lite",
-            "--recipe report: the course report had no lite; leave it out",
         ),
         (
             (settings.model == "lite") == (settings.backbone == "efficientnet_lite0"),

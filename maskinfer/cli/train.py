@@ -10,14 +10,13 @@ import typer
 
 from maskinfer.dataset import SAMPLE_IMAGES
 from maskinfer.errors import UsageError
+from maskinfer.train.recipes import recipe_names, recipe_settings
 from maskinfer.train.settings import (
     Backbone,
     MaskLoss,
     MixedPrecision,
     Model,
     Optimizer,
-    Recipe,
-    recipe_settings,
 )
 
 
@@ -46,7 +45,12 @@ def train(
         ),
     ] = None,
     recipe: Annotated[
-        Recipe, typer.Option(help="What fills the options left open; report: the course report's.")
+        str,
+        typer.Option(
+            metavar=f"{'|'.join(recipe_names())}|FILE",
+            help="What fills the options left open. report: the course report's numbers; "
+            "two-cores: what two CPU cores learn in an hour; FILE: your own, in TOML.",
+        ),
     ] = "default",
     backbone: Annotated[
         Backbone | None,

@@ -21,9 +21,10 @@ from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.lite import LiteDetector
+from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.resnet import ResNetDetector
 from maskinfer.train.run_folder import RunFolder
-from maskinfer.train.settings import Model, recipe_settings
+from maskinfer.train.settings import Model
 
 # Every proposal there is at 64 px, so that the files and torchvision see the same ones.
 ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}

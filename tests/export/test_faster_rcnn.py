@@ -13,7 +13,7 @@ from maskinfer.export.choosing import suppress
 from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode
 from maskinfer.train.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.networks import build
-from maskinfer.train.settings import recipe_settings
+from maskinfer.train.recipes import recipe_settings
 
 
 def _random_boxes(count: int, canvas: int, seed: int) -> torch.Tensor:

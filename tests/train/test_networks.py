@@ -13,7 +13,8 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from maskinfer.errors import UsageError
 from maskinfer.train.detections import Network, Targets
 from maskinfer.train.networks import build, load_initial_weights
-from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings, recipe_settings
+from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings
 
 
 def _settings(model: Model = "resnet", **changes: object) -> TrainSettings:

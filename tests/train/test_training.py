@@ -22,8 +22,9 @@ from maskinfer.train.display import Silent
 from maskinfer.train.measuring import measure_samples
 from maskinfer.train.networks import build
 from maskinfer.train.parts import read_part
+from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.run_folder import RunFolder
-from maskinfer.train.settings import Model, TrainSettings, check, recipe_settings
+from maskinfer.train.settings import Model, TrainSettings, check
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -305,7 +306,6 @@ def test_resume_refuses_other_options_by_their_names(drawn: Path, tmp_path: Path
         pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
         pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),
         pytest.param({"weights": "coco"}, "--weights coco: only for --model faster", id="coco"),
-        pytest.param({"model": "lite", "recipe": "report"}, "had no lite", id="report-of-lite"),
         pytest.param(
             {"model": "lite", "backbone": "resnet18"}, "not for --model lite", id="backbone"
         ),

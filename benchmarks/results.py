@@ -1,0 +1,141 @@
+"""The table of results: every network as a file, its figures on labelled images, size and speed.
+
+    python benchmarks/results.py RUN [RUN ...] --data single/test --data left/test [--canvas 224]
+
+Each RUN is exported as `maskinfer export` does, in FP32 and in INT8 for this CPU, and, where the
+network sees several faces, with `--face` best, main and left. Each file is measured on every DATA
+folder as `maskinfer evaluate` does, and timed as `benchmarks/throughput.py` does. `--model FILE`
+adds a file as it is, such as the one that ships. Prints Markdown; the last line is JSON.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from throughput import resnet50_file, timed
+
+from maskinfer.cpu import usable_cores
+from maskinfer.detector import MaskDetector
+from maskinfer.evaluation import evaluate_folder
+from maskinfer.export.job import export
+from maskinfer.export.settings import ExportSettings, Face, Precision
+from maskinfer.train.networks import build
+from maskinfer.train.run_folder import RunFolder
+
+_BATCH = 8
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+_FACES: tuple[Face, ...] = ("best", "main", "left")
+_REFERENCE = "ResNet-50 classifier, FP32, 224 px"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One file of the table."""
+
+    network: str
+    canvas: int
+    precision: str
+    face: str
+    minutes: float | None  # of training
+    megabytes: float
+    images_per_s: float
+    figures: dict[str, dict[str, float | None]]  # by data folder
+
+
+def main(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Folders of labelled images.")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="Model files, as they are.")] = None,
+    canvas: Annotated[
+        int | None, typer.Option(help="Of networks that see several faces, if not the run's own.")
+    ] = None,
+) -> None:
+    """Export, evaluate, time, print."""
+    with tempfile.TemporaryDirectory() as work:
+        files = [(file, None) for file in model or []]
+        for run in runs or []:
+            files += list(_exported(RunFolder(run), canvas, Path(work)))
+        reference = resnet50_file(Path(work))
+        speeds = timed([reference, *(file for file, _ in files)], _BATCH)
+        lines = [_line(file, minutes, data or [], speeds[file]) for file, minutes in files]
+    print(_table(lines, data or [], speeds[reference]))
+    found = {_REFERENCE: speeds[reference], "cores": usable_cores(), "batch_size": _BATCH}
+    print(json.dumps({**found, "lines": [asdict(line) for line in lines]}))
+
+
+def _exported(run: RunFolder, canvas: int | None, work: Path) -> Iterator[tuple[Path, float]]:
+    """Each file of a run, and the minutes that its training took."""
+    settings = run.read_config().settings
+    sees_several = build(settings).learns_all_faces
+    minutes = sum(row.seconds for row in run.read_history()) / 60
+    for precision in _PRECISIONS:
+        for face in _FACES if sees_several else _FACES[:1]:
+            file = work / f"{run.path.name}-{precision}-{face}.onnx"
+            chosen = ExportSettings(
+                out=file,
+                precision=precision,
+                face=face,
+                canvas=canvas if sees_several else None,
+            )
+            export(run, chosen, lambda _: None)
+            yield file, minutes
+
+
+def _line(file: Path, minutes: float | None, data: list[Path], images_per_s: float) -> Line:
+    detector = MaskDetector(file, "cpu", _BATCH)
+    metadata = detector.session.metadata
+    figures = {}
+    for folder in data:
+        metrics = evaluate_folder(detector, folder).metrics
+        figures[str(folder)] = {
+            "IoU": metrics.mean_iou,
+            "accuracy": metrics.accuracy,
+            "balanced": metrics.balanced_accuracy,
+            "AP50": metrics.ap50,
+            "ECE": metrics.calibration_error,
+        }
+    return Line(
+        f"`{metadata.network}`, {metadata.backbone}",
+        metadata.geometry.canvas,
+        metadata.precision,
+        metadata.export.get("face", "best"),
+        minutes,
+        file.stat().st_size / 1e6,
+        images_per_s,
+        figures,
+    )
+
+
+def _table(lines: list[Line], data: list[Path], reference: float) -> str:
+    names = ("IoU", "accuracy", "balanced", "AP50", "ECE")
+    parts = [f"{'/'.join(folder.parts[-2:])}: {' / '.join(names)}" for folder in data]
+    heads = ["network", "px", "precision", "face", *parts, "MB", "images/s", "x ResNet-50", "min"]
+    rows = [heads, ["---"] * len(heads)]
+    for line in lines:
+        figures = (
+            " / ".join(f"{value:.3f}" for value in found.values())
+            for found in line.figures.values()
+        )
+        rows.append(
+            [
+                line.network,
+                str(line.canvas),
+                line.precision,
+                line.face,
+                *figures,
+                f"{line.megabytes:.1f}",
+                f"{line.images_per_s:.0f}",
+                f"{line.images_per_s / reference:.2f}",
+                "" if line.minutes is None else f"{line.minutes:.0f}",
+            ]
+        )
+    note = f"{_REFERENCE}: {reference:.1f} images/s; batches of {_BATCH}, {usable_cores()} cores"
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{note}"
+
+
+if __name__ == "__main__":
+    typer.run(main)
