@@ -1,42 +1,98 @@
-"""Draws `docs/predictions.png`, the README's picture: what the shipped model says of sample images.
+"""Draws the pictures of the docs with the shipped model, from drawn images only.
 
-python docs/picture.py
+    python docs/picture.py
+
+`docs/predictions.png` shows sample images that it never saw; `docs/failures.png` shows what it gets
+wrong among 400 others, drawn from a seed that nothing was trained or measured on.
 """
 
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from maskinfer import MaskDetector
+from maskinfer.boxes import iou_xywh
+from maskinfer.detector import Prediction
 from maskinfer.labels import parse_name
+from maskinfer.train.synthetic import SynthSettings, write_samples
 
-COLUMNS, ROWS, TILE, GAP = 8, 3, 150, 6
-RIGHT, WRONG = "#117733", "#cc3311"
+COLUMNS, ROWS, TILE, GAP, LINE = 8, 3, 150, 6, 15
+RIGHT, WRONG, LABEL = "#117733", "#cc3311", "#0077bb"
+FAILURES_SEED, FAILURES_AMONG = 104, 400
+MISSED_IOU = 0.5
+
+
+class Tile(NamedTuple):
+    """One photo, what was found in it, and the lines beneath it."""
+
+    path: Path
+    found: Prediction
+    words: tuple[str, ...]
+    shows_label: bool
 
 
 def main() -> None:
-    """Draw the first sample test images with their predicted boxes."""
-    root = Path(__file__).parent.parent
-    paths = sorted((root / "sample_images" / "test").glob("*.jpg"))[: COLUMNS * ROWS]
-    size = (COLUMNS * (TILE + GAP) - GAP, ROWS * (TILE + GAP + 18) - GAP)
-    sheet = Image.new("RGB", size, "white")
+    """Draw both pictures."""
+    docs = Path(__file__).parent
+    detector = MaskDetector(docs.parent / "maskinfer" / "default.onnx", "cpu")
+    paths = sorted((docs.parent / "sample_images" / "test").glob("*.jpg"))[: COLUMNS * ROWS]
+    tiles = [
+        Tile(path, found, (_words(found),), shows_label=False)
+        for path, found in zip(paths, detector(paths), strict=True)
+    ]
+    _draw(tiles, docs / "predictions.png")
+    with tempfile.TemporaryDirectory() as folder:
+        write_samples(Path(folder), SynthSettings(FAILURES_AMONG, FAILURES_SEED, 224))
+        failures = list(_failures(detector, sorted(Path(folder).glob("*.jpg"))))
+        print(f"{len(failures)} of {FAILURES_AMONG} drawn images are answered wrongly")
+        _draw(failures[: COLUMNS * ROWS], docs / "failures.png")
+
+
+def _failures(detector: MaskDetector, paths: list[Path]) -> Iterable[Tile]:
+    for path, found in zip(paths, detector(paths), strict=True):
+        label = parse_name(path.name)
+        overlap = float(iou_xywh(found.box_xywh, label.box_xywh))
+        if overlap < MISSED_IOU or found.proper_mask != label.proper_mask:
+            truth = f"is {'proper' if label.proper_mask else 'improper'}, IoU {overlap:.2f}"
+            yield Tile(path, found, (_words(found), truth), shows_label=True)
+
+
+def _words(found: Prediction) -> str:
+    return f"{'proper' if found.proper_mask else 'improper'} {found.probability:.2f}"
+
+
+def _draw(tiles: list[Tile], out: Path) -> None:
+    lines = max(len(tile.words) for tile in tiles)
+    high = TILE + GAP + 3 + lines * LINE
+    rows = -(-len(tiles) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * (TILE + GAP) - GAP, rows * high - GAP), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(12)
-    predictions = MaskDetector(root / "maskinfer" / "default.onnx", "cpu")(paths)
-    for place, (path, found) in enumerate(zip(paths, predictions, strict=True)):
-        left = (place % COLUMNS) * (TILE + GAP)
-        top = (place // COLUMNS) * (TILE + GAP + 18)
-        with Image.open(path) as image:
+    for place, tile in enumerate(tiles):
+        left, top = (place % COLUMNS) * (TILE + GAP), (place // COLUMNS) * high
+        with Image.open(tile.path) as image:
             photo = image.convert("RGB")
         ratio = TILE / max(photo.size)
         photo = photo.resize((round(photo.width * ratio), round(photo.height * ratio)))
-        color = RIGHT if found.proper_mask == parse_name(path.name).proper_mask else WRONG
-        x, y, w, h = (value * ratio for value in found.box_xywh)
-        ImageDraw.Draw(photo).rectangle((x, y, x + w, y + h), outline=color, width=3)
+        label = parse_name(tile.path.name)
+        color = RIGHT if tile.found.proper_mask == label.proper_mask else WRONG
+        if tile.shows_label:
+            _outline(photo, label.box_xywh, ratio, LABEL)
+        _outline(photo, tile.found.box_xywh, ratio, color)
         sheet.paste(photo, (left, top))
-        words = f"{'proper' if found.proper_mask else 'improper'} {found.probability:.2f}"
-        draw.text((left, top + TILE + 2), words, fill=color, font=font)
-    sheet.quantize(192).save(root / "docs" / "predictions.png", optimize=True)
+        for line, words in enumerate(tile.words):
+            draw.text((left, top + TILE + 2 + line * LINE), words, fill=color, font=font)
+    sheet.quantize(192).save(out, optimize=True)
+
+
+def _outline(
+    photo: Image.Image, box_xywh: tuple[int, int, int, int], ratio: float, color: str
+) -> None:
+    x, y, w, h = (value * ratio for value in box_xywh)
+    ImageDraw.Draw(photo).rectangle((x, y, x + w, y + h), outline=color, width=3)
 
 
 if __name__ == "__main__":
