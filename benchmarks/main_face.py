@@ -1,0 +1,87 @@
+"""What `--face main` should lean to the left: IoU by how much, on a run's validation part.
+
+    python benchmarks/main_face.py RUN [--also DIR] [--canvas 224] [--score 0.4]
+
+RUN is a trained run of a network that sees several faces. Each data set of its validation part, and
+each folder named with `--also`, is answered with the best-scored, the left-most and the largest
+face, and with the main one at several leans. Run it where the data still lies.
+"""
+
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from maskinfer.boxes import iou_xywh
+from maskinfer.cleaning import clean
+from maskinfer.dataset import Sample, read_folder
+from maskinfer.export.choosing import choose_one_by_one
+from maskinfer.export.settings import FACE_SCORE, Answer
+from maskinfer.geometry import Geometry, canvas_to_image
+from maskinfer.train.batches import Key, SampleCanvases, collate
+from maskinfer.train.detections import Candidates, Network
+from maskinfer.train.networks import build
+from maskinfer.train.parts import read_parts
+from maskinfer.train.run_folder import RunFolder
+
+_LEANS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
+_BATCH = 8
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="A trained run of lite or fasterrcnn.")],
+    also: Annotated[list[Path] | None, typer.Option(help="Folders of labelled images.")] = None,
+    canvas: Annotated[int | None, typer.Option(help="In place of the run's own.")] = None,
+    score: Annotated[float, typer.Option(help="Least of a face that is chosen.")] = FACE_SCORE,
+) -> None:
+    """Print mean IoU, a row for each way to choose, a column for each set of images."""
+    settings = RunFolder(run).read_config().settings
+    network = build(settings).eval()
+    RunFolder(run).read_best(network)
+    geometry = settings.geometry if canvas is None else Geometry.letterbox(canvas)
+    network.canvas = geometry.canvas
+
+    sets: dict[str, list[Sample]] = defaultdict(list)
+    for sample in read_parts(settings.data, settings.validation, settings.seed).validation:
+        sets[f"{sample.path.parent.parent.name}, validation"].append(sample)
+    for folder in also or []:
+        sets["/".join(folder.parts[-2:])], _ = clean(read_folder(folder).samples, "test", folder)
+
+    answers = {face: Answer(face, score) for face in ("best", "left", "largest")}
+    answers |= {f"main, {lean}": Answer("main", score, lean) for lean in _LEANS}
+    # The best-scored of all is the left-most where none else scores enough to be chosen.
+    answers["best"] = replace(answers["left"], face_score=1.0)
+    overlaps = {
+        name: _overlaps(network, samples, geometry, answers) for name, samples in sets.items()
+    }
+    table = Table("face", *(f"{name} ({len(samples)})" for name, samples in sets.items()))
+    for answer in answers:
+        table.add_row(answer, *(f"{np.mean(found[answer]):.3f}" for found in overlaps.values()))
+    Console(width=120).print(table)
+
+
+@torch.inference_mode()
+def _overlaps(
+    network: Network, samples: list[Sample], geometry: Geometry, answers: dict[str, Answer]
+) -> dict[str, list[float]]:
+    canvases = SampleCanvases(samples, geometry)
+    found: dict[str, list[float]] = {name: [] for name in answers}
+    for start in range(0, len(samples), _BATCH):
+        end = min(start + _BATCH, len(samples))
+        batch = collate([canvases[Key(0, index, index)] for index in range(start, end)])
+        candidates: list[Candidates] = network.candidates(batch.canvases)
+        truth = [sample.box_xywh for sample in batch.samples]
+        for name, answer in answers.items():
+            boxes = choose_one_by_one(candidates, answer, geometry.canvas).boxes_xywh.numpy()
+            found[name] += iou_xywh(canvas_to_image(boxes, batch.placements), truth).tolist()
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
