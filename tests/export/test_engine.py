@@ -18,10 +18,10 @@ from tiny_model import METADATA
 from maskinfer import gpu
 from maskinfer.engine_file import read_sidecar, sidecar_path, write_engine
 from maskinfer.errors import ExportError, ModelFileError, UsageError
-from maskinfer.export import engine, int8
+from maskinfer.export import engine, int8, job
 from maskinfer.export.engine_run import EngineSession
 from maskinfer.export.half import to_half
-from maskinfer.export.settings import BatchRange
+from maskinfer.export.settings import BatchRange, ExportSettings
 from maskinfer.runtime import Session
 from maskinfer.train.run_folder import RunFolder
 
@@ -129,6 +129,13 @@ def test_build_needs_no_gpu(
     assert "7.5" not in built.built_with["compute_capabilities"]
     assert built.built_with["batch"] == {"minimum": 1, "optimum": 8, "maximum": 32}
     assert capfd.readouterr() == ("", "")
+
+
+@needs_rtx
+def test_build_takes_a_graph_that_chooses_a_face(runs: dict[str, RunFolder], tmp_path: Path):
+    out = tmp_path / "main.onnx"
+    job.export(runs["lite"], ExportSettings(out, face="main"), print)
+    assert engine.build(out.read_bytes(), 64, _BATCH).plan
 
 
 @needs_rtx
