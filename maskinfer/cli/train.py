@@ -49,7 +49,7 @@ def train(
         typer.Option(
             metavar=f"{'|'.join(recipe_names())}|FILE",
             help="What fills the options left open. report: the course report's numbers; "
-            "two-cores: what two CPU cores learn in an hour; FILE: your own, in TOML.",
+            "two-cores: for two CPU cores and an hour or two; FILE: your own, in TOML.",
         ),
     ] = "default",
     backbone: Annotated[
