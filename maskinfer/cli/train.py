@@ -71,11 +71,12 @@ def train(
         typer.Option(
             help="Passes over the training images. With --resume, the new number: the cosine "
             "schedule is stretched to it.",
-            show_default="30",
+            show_default="by recipe, else 30",
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images a step, over all processes.", show_default="32")
+        int | None,
+        typer.Option(help="Images a step, over all processes.", show_default="by recipe, else 32"),
     ] = None,
     optimizer: Annotated[
         Optimizer | None, typer.Option(show_default="adam", rich_help_panel=_TRAINING)
@@ -101,7 +102,7 @@ def train(
         int | None,
         typer.Option(
             help="Side of the image the network sees, in pixels, a multiple of 32.",
-            show_default="224",
+            show_default="by recipe, else 224",
             rich_help_panel=_DATA,
         ),
     ] = None,
