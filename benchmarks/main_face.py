@@ -8,7 +8,6 @@ face, and with the main one at several leans. Run it where the data still lies.
 """
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +42,8 @@ def main(
     """Print mean IoU, a row for each way to choose, a column for each set of images."""
     settings = RunFolder(run).read_config().settings
     network = build(settings).eval()
+    if not network.learns_all_faces:
+        raise SystemExit(f"{run}: a {settings.model} sees one face only; give a lite or fasterrcnn")
     RunFolder(run).read_best(network)
     geometry = settings.geometry if canvas is None else Geometry.letterbox(canvas)
     network.canvas = geometry.canvas
@@ -55,8 +56,8 @@ def main(
 
     answers = {face: Answer(face, score) for face in ("best", "left", "largest")}
     answers |= {f"main, {lean}": Answer("main", score, lean) for lean in _LEANS}
-    # The best-scored of all is the left-most where none else scores enough to be chosen.
-    answers["best"] = replace(answers["left"], face_score=1.0)
+    # Nothing scores more than 1, and where none scores enough, the best-scored is taken.
+    answers["best"] = Answer("left", face_score=1.1)
     overlaps = {
         name: _overlaps(network, samples, geometry, answers) for name, samples in sets.items()
     }

@@ -15,8 +15,8 @@ Face = Literal["best", "main", "left", "largest"]
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
 DEFAULT_PROPOSALS = 128
 
-# Least score of a face among which the left-most or largest is chosen: the one that served best on
-# validation photos (docs/results.md).
+# Least score of a face among which the main, left-most or largest is chosen: the one that served
+# best on validation photos (docs/results.md).
 FACE_SCORE = 0.4
 # How much less a face may score than one that stands a canvas's width to its right and still be the
 # main one: as far left as costs photos of one person nothing (docs/results.md).

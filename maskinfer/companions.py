@@ -5,7 +5,8 @@
 
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
 import` writes both beside `train/` and `test/`; `maskinfer synth` writes the second among the
-images it draws. A data set without them is complete too.
+images it draws. Where both places have one, the list among the images holds for those it names. A
+data set without them is complete too.
 """
 
 import csv
@@ -18,10 +19,8 @@ from .errors import DatasetError
 from .results import csv_line
 
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
-OTHER_FACES, OTHER_FACES_COLUMNS = (
-    "other_faces.csv",
-    ("filename", "x", "y", "w", "h", "proper_mask"),
-)
+OTHER_FACES = "other_faces.csv"
+_OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
 
 
 def read_sources(data: Path) -> dict[str, str]:
@@ -41,7 +40,7 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
     """
     path = data / OTHER_FACES
     faces: dict[str, tuple[Face, ...]] = {}
-    for filename, *numbers, proper in _rows(path, OTHER_FACES_COLUMNS):
+    for filename, *numbers, proper in _rows(path, _OTHER_FACES_COLUMNS):
         try:
             x, y, w, h = map(int, numbers)
         except ValueError as error:
@@ -62,7 +61,7 @@ def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
         faces: with the image that each is in, as the list names it.
     """
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
-    lines = "".join(map(csv_line, [OTHER_FACES_COLUMNS, *rows]))
+    lines = "".join(map(csv_line, [_OTHER_FACES_COLUMNS, *rows]))
     with replacing(folder / OTHER_FACES) as beside:
         beside.write_text(lines, encoding="utf-8")
 

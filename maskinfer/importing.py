@@ -25,8 +25,8 @@ from PIL import Image
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold
 from .coco import read_coco
-from .companions import OTHER_FACES, OTHER_FACES_COLUMNS, SOURCES, SOURCES_COLUMNS
-from .dataset import IMAGE_SUFFIXES
+from .companions import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
+from .dataset import IMAGE_SUFFIXES, Face
 from .errors import AnnotationError, DatasetError, ImageError, UsageError
 from .faces import choose_face, crop_around, fit_box
 from .images import load_photo
@@ -115,7 +115,7 @@ class _Written:
     """Rows of the lists that name each image written."""
 
     sources: list[tuple[str, str]] = field(default_factory=list)
-    other_faces: list[tuple[str, ...]] = field(default_factory=list)
+    other_faces: list[tuple[str, Face]] = field(default_factory=list)
 
 
 def import_annotations(
@@ -151,7 +151,7 @@ def import_annotations(
         if not written.sources:
             raise AnnotationError(_nothing_imported(settings.src, report.skipped))
         _write_csv(partial / SOURCES, SOURCES_COLUMNS, written.sources)
-        _write_csv(partial / OTHER_FACES, OTHER_FACES_COLUMNS, written.other_faces)
+        write_other_faces(partial, written.other_faces)
         _write_csv(partial / _REPAIRED, ("filename", "reason"), report.repaired)
         skipped = [(item.source, item.reason) for item in report.skipped]
         _write_csv(partial / _SKIPPED, ("source", "reason"), skipped)
@@ -292,7 +292,7 @@ def _write_image(
             picture.save(partial / filename, quality=_JPEG_QUALITY)
         written.sources.append((filename, image.source))
         written.other_faces += [
-            (filename, *map(str, _moved(other.box_xywh, crop_xyxy)), str(other.proper_mask))
+            (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
             for other in faces
             if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
         ]

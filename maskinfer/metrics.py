@@ -83,8 +83,10 @@ def measure(
     iou = np.asarray(ious, dtype=np.float64)
     true = np.asarray(proper_true, dtype=bool)
     predicted = np.asarray(proper_predicted, dtype=bool)
-    if not iou.shape == true.shape == predicted.shape or iou.ndim != 1:
-        raise ValueError(f"shapes {iou.shape}, {true.shape}, {predicted.shape}, expected one (N,)")
+    given = [np.asarray(v, dtype=np.float64) for v in (probabilities, scores) if v is not None]
+    shapes = [array.shape for array in (iou, true, predicted, *given)]
+    if set(shapes) != {(iou.size,)}:
+        raise ValueError(f"shapes {', '.join(map(str, shapes))}, expected one (N,)")
     confusion = Confusion(
         proper_called_proper=int(np.sum(true & predicted)),
         proper_called_improper=int(np.sum(true & ~predicted)),
@@ -94,9 +96,9 @@ def measure(
     right = true == predicted
     per_class = [float(right[which].mean()) for which in (true, ~true) if which.any()]
     ap50 = calibration_error = None
-    if len(iou) and probabilities is not None and scores is not None:
-        probability = np.asarray(probabilities, dtype=np.float64)
-        ap50 = average_precision(iou, true, predicted, probability, np.asarray(scores))
+    if len(iou) and given:
+        probability, score = given
+        ap50 = average_precision(iou, true, predicted, probability, score)
         calibration_error = expected_calibration_error(probability, true)
     return Metrics(
         images=len(iou),

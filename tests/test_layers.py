@@ -31,7 +31,9 @@ def loaded_by(arguments: list[str]) -> set[str]:
     return set(done.stdout.splitlines()[-1].removeprefix("loaded:").split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["predict", "--help"], ["train", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_by(arguments) == set()
 

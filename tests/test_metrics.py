@@ -73,6 +73,8 @@ def test_measure_without_probabilities_has_no_figures_of_them():
 def test_measure_refuses_arrays_of_different_lengths() -> None:
     with pytest.raises(ValueError, match="expected one"):
         measure([0.5, 0.5], [True], [True])
+    with pytest.raises(ValueError, match="expected one"):
+        measure([0.5, 0.5], [True, True], [True, True], [0.5], [0.5])
 
 
 def test_metrics_go_through_json() -> None:

@@ -17,8 +17,8 @@ from .settings import Backbone
 IMPROPER, PROPER = 1, 2  # class numbers; 0 is background
 # Anchor sides of the five pyramid levels at a canvas of 224; they grow with it.
 _ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
-# Of torchvision's 1,000 proposals an image, those that a run's figures are measured on: the same
-# label on 99 % of photos for a quarter of the time (docs/results.md).
+# Of torchvision's 1,000 proposals an image, those that a run's figures are measured on: its label
+# on 99 % of photos (docs/results.md), and the box head's time an eighth.
 _MEASURED_PROPOSALS = 128
 
 

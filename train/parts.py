@@ -58,6 +58,7 @@ class Parts:
             counts[part] = {"proper": proper, "improper": len(samples) - proper}
             names = [part, *(sample.path.name for sample in samples)]
             digest.update(os.fsencode("\0".join(names)))
+            digest.update("".join(repr(s.others) for s in samples if s.others).encode())
         return {
             "names": self.names,
             "counts": counts,

@@ -2,14 +2,15 @@
 
 A section is of a network, a key a field of `TrainSettings`; `geometry` (`letterbox` or
 `center_crop`), `canvas` (224) and, for `center_crop`, `resize` together are its geometry. `"none"`
-is no `patience` and no `clip_norm`. What a section leaves out is `TrainSettings`' default.
+is no `patience` and no `clip_norm`. What a section leaves out is as in `default.toml`, and what
+that leaves out as in `TrainSettings`.
 """
 
 import tomllib
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from maskinfer.errors import UsageError
 from maskinfer.geometry import Geometry
@@ -17,6 +18,7 @@ from maskinfer.geometry import Geometry
 from .settings import Model, TrainSettings
 
 _SHIPPED = files(__package__) / "recipes"
+_DEFAULT = "default"
 _GEOMETRY = {"geometry": "letterbox", "canvas": 224, "resize": None}
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default
@@ -25,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     if field.name not in ("model", "data", "recipe", "geometry", "workers")
 }
 _MAY_BE_NONE = ("patience", "clip_norm")
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def recipe_names() -> list[str]:
@@ -48,34 +51,56 @@ def recipe_settings(
         UsageError: there is no such recipe, it has no section for the network, or what it says
             cannot be.
     """
-    section = _section(recipe, model)
-    shape = {**_GEOMETRY, **{key: section.pop(key) for key in _GEOMETRY if key in section}}
+    if canvas is not None and canvas < 1:
+        raise UsageError(f"--canvas: got {canvas}, expected a multiple of 32, at least 64")
+    section = _section(_DEFAULT, model) | _section(recipe, model)
+    shape = {key: section.pop(key, usual) for key, usual in _GEOMETRY.items()}
     values = {key: _value(recipe, key, value) for key, value in section.items()}
+    name = recipe if recipe in recipe_names() else Path(recipe).name
     try:
-        geometry = Geometry(shape["geometry"], shape["canvas"], shape["resize"] or shape["canvas"])
-        if canvas is not None:
-            resize = round(geometry.resize * canvas / geometry.canvas)
-            geometry = replace(geometry, canvas=canvas, resize=resize)
-        settings = TrainSettings(model, data, Path(recipe).stem, geometry, **values)
+        settings = TrainSettings(model, data, name, _geometry(shape, canvas), **values)
         return TrainSettings.from_dict(settings.to_dict())  # which looks at each choice
     except ValueError as error:
         raise UsageError(f"--recipe {recipe}: {error}") from error
 
 
+def _geometry(shape: dict[str, Any], canvas: int | None) -> Geometry:
+    kind, own, resize = shape["geometry"], shape["canvas"], shape["resize"]
+    if kind != "center_crop":
+        if resize is not None:
+            raise ValueError(f"resize: got {resize!r}, expected none but for a center_crop")
+        resize = own
+    geometry = Geometry(kind, own, resize)
+    if canvas is None:
+        return geometry
+    return Geometry(kind, canvas, round(geometry.resize * canvas / geometry.canvas))
+
+
 def _section(recipe: str, model: Model) -> dict[str, Any]:
     path = _SHIPPED / f"{recipe}.toml" if recipe in recipe_names() else Path(recipe)
+    expected = f"expected {', '.join(recipe_names())} or a .toml file"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
+        raise UsageError(f"--recipe: got {recipe!r}, {expected}") from error
+    except OSError as error:
+        raise UsageError(f"--recipe {recipe}: {error.strerror}; {expected}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--recipe {recipe}: not TOML ({error}); {expected}") from error
+    sections = get_args(Model)
+    for name, section in content.items():
+        if name not in sections or not isinstance(section, dict):
+            raise UsageError(
+                f"--recipe {recipe}: got {name!r} outside of a section, expected sections "
+                f"[{'], ['.join(sections)}]"
+            )
+    if model not in content:
         raise UsageError(
-            f"--recipe: got {recipe!r}, expected {', '.join(recipe_names())} or a .toml file"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--recipe {recipe}: cannot be read ({error})") from error
-    section = content.get(model)
-    if not isinstance(section, dict):
-        raise UsageError(f"--recipe {recipe}: it has no section [{model}]")
-    return section
+            f"--recipe {recipe}: got no section [{model}], only [{'], ['.join(content)}]; "
+            "take another recipe or --model"
+        )
+    found: dict[str, Any] = content[model]
+    return found
 
 
 def _value(recipe: str, key: str, value: Any) -> Any:
@@ -87,13 +112,15 @@ def _value(recipe: str, key: str, value: Any) -> Any:
         )
     if value == "none" and key in _MAY_BE_NONE:
         return None
-    if isinstance(value, list):
-        value = tuple(value)
     default = _DEFAULTS[key]
-    if isinstance(default, float) and type(value) is int:
+    if isinstance(default, tuple):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise UsageError(f"--recipe {recipe}: {key}: got {value!r}, expected a list of texts")
+    if isinstance(default, float) and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not type(default):
         raise UsageError(
-            f"--recipe {recipe}: {key} is {value!r}, expected a {type(default).__name__}"
+            f"--recipe {recipe}: {key}: got {value!r}, expected {_WORDS[type(default)]}"
         )
     return value

@@ -100,7 +100,8 @@ class TrainSettings:
         """
         for name, choices in _CHOICES.items():
             if values[name] not in get_args(choices):
-                raise ValueError(f"{name} is {values[name]!r}")
+                expected = ", ".join(get_args(choices))
+                raise ValueError(f"{name}: got {values[name]!r}, expected of {expected}")
         geometry = Geometry(**values["geometry"])
         lists = {name: tuple(values[name]) for name in ("data", "augment")}
         return cls(**{**values, **lists, "geometry": geometry})
@@ -123,6 +124,15 @@ def check(settings: TrainSettings) -> None:
             0 <= settings.momentum < 1,
             f"--momentum: got {settings.momentum}, expected 0 to 1, 1 excluded",
         ),
+        (
+            settings.clip_norm is None or 0 < settings.clip_norm < math.inf,
+            f"clip_norm: got {settings.clip_norm}, expected above 0",
+        ),
+        (
+            0 <= settings.box_weight < math.inf,
+            f"box_weight: got {settings.box_weight}, expected 0 or more",
+        ),
+        (settings.box_samples >= 1, f"box_samples: got {settings.box_samples}, expected 1 or more"),
         (0 <= settings.seed < 2**31, f"--seed: got {settings.seed}, expected 0 to 2147483647"),
         (
             settings.patience is None or settings.patience >= 1,

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from maskinfer.atomic import replacing
-from maskinfer.companions import write_other_faces
+from maskinfer.companions import OTHER_FACES, write_other_faces
 from maskinfer.dataset import Face, list_images
 from maskinfer.errors import UsageError
 from maskinfer.labels import BoxXywh, Label, format_name, is_labelled
@@ -193,6 +193,8 @@ def _prepare(folder: Path, overwrite: bool) -> set[str]:
             f"{folder}: cannot be made a folder, {error.strerror}. Name another folder"
         ) from error
     images = list_images(folder, recursive=False)
+    if (folder / OTHER_FACES).exists() and not images:
+        raise UsageError(f"{folder / OTHER_FACES}: is of other images. Name another folder")
     if images and not overwrite:
         raise UsageError(
             f"{folder}: holds images already, {len(images)} of them, expected none. "

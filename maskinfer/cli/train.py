@@ -55,7 +55,8 @@ def train(
     backbone: Annotated[
         Backbone | None,
         typer.Option(
-            help="The network's trunk.", show_default="resnet50; lite: efficientnet_lite0"
+            help="The network's trunk.",
+            show_default="by recipe",
         ),
     ] = None,
     weights: Annotated[
@@ -63,7 +64,7 @@ def train(
         typer.Option(
             metavar="imagenet|coco|none|FILE",
             help="Initial weights; FILE is .safetensors.",
-            show_default="imagenet if it can be fetched, else none",
+            show_default="by recipe, else imagenet if it can be fetched, else none",
         ),
     ] = None,
     epochs: Annotated[
@@ -79,7 +80,8 @@ def train(
         typer.Option(help="Images a step, over all processes.", show_default="by recipe, else 32"),
     ] = None,
     optimizer: Annotated[
-        Optimizer | None, typer.Option(show_default="adam", rich_help_panel=_TRAINING)
+        Optimizer | None,
+        typer.Option(show_default="by recipe", rich_help_panel=_TRAINING),
     ] = None,
     lr: Annotated[
         float | None,
@@ -88,13 +90,14 @@ def train(
         ),
     ] = None,
     momentum: Annotated[
-        float | None, typer.Option(help="Of SGD.", show_default="0.9", rich_help_panel=_TRAINING)
+        float | None,
+        typer.Option(help="Of SGD.", show_default="by recipe", rich_help_panel=_TRAINING),
     ] = None,
     loss: Annotated[
         MaskLoss | None,
         typer.Option(
             help="resnet's mask head: bce one neuron, ce two.",
-            show_default="bce",
+            show_default="by recipe, else bce",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
@@ -109,9 +112,9 @@ def train(
     augment: Annotated[
         list[Augmentation] | None,
         typer.Option(
-            help="Random changes to training images, more than once for several. Off by default, "
-            "as in the report; flip makes the right-most face of a photo its left-most, so leave "
-            "it off where the left-most face is wanted.",
+            help="Random changes to training images, more than once for several. By recipe, else "
+            "none, and all but crop for lite. flip makes the right-most face of a photo its "
+            "left-most, so leave it off where the left-most face is wanted.",
             rich_help_panel=_DATA,
         ),
     ] = None,

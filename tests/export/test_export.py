@@ -169,7 +169,7 @@ def test_int8_is_calibrated_on_the_images_given(
     """Photos without labels do, as those of whoever deploys the model."""
     photos = tmp_path / "photos"
     photos.mkdir()
-    for index, image in enumerate(sorted((drawn / "train").iterdir())):
+    for index, image in enumerate(sorted((drawn / "train").glob("*.jpg"))):
         shutil.copy(image, photos / f"{index}.jpg")
     out = tmp_path / "int8.onnx"
     job.export(runs["resnet"], ExportSettings(out=out, precision="int8", calibrate=photos), print)
@@ -209,7 +209,7 @@ def test_calibration_on_one_image_is_refused(
 ):
     photos = tmp_path / "photos"
     photos.mkdir()
-    shutil.copy(min((drawn / "train").iterdir()), photos)
+    shutil.copy(min((drawn / "train").glob("*.jpg")), photos)
     out = tmp_path / "int8.onnx"
     options = ("--precision", "int8", "--calibrate", photos, "--out", out)
     done = run_cli("export", runs["resnet"].path, *options)
@@ -327,7 +327,7 @@ def test_unreadable_test_image_does_not_block_an_export(
 ):
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
-    truncated = min((data / "test").iterdir())
+    truncated = min((data / "test").glob("*.jpg"))
     truncated.write_bytes(truncated.read_bytes()[:-200])
     settings = ExportSettings(out=tmp_path / "model.onnx", data=data)
     done = job.export(runs["resnet"], settings, print)

@@ -27,7 +27,7 @@ def test_report_recipe_holds_the_reports_numbers():
     assert (resnet.patience, resnet.clip_norm) == (None, None)
     faster = recipe_settings("fasterrcnn", "report", DATA)
     assert (faster.learning_rate, faster.clip_norm) == (0.001, 2.0)
-    with pytest.raises(UsageError, match=r"--recipe report: it has no section \[lite\]"):
+    with pytest.raises(UsageError, match=r"got no section \[lite\], only \[resnet\], \[fasterrcnn"):
         recipe_settings("lite", "report", DATA)
 
 
@@ -43,7 +43,7 @@ def test_own_recipe_is_a_file(tmp_path: Path):
         'patience = "none"\n'
     )
     settings = recipe_settings("resnet", str(own), DATA)
-    assert settings.recipe == "mine"
+    assert settings.recipe == "mine.toml"
     assert settings.geometry == Geometry.letterbox(96)
     assert (settings.backbone, settings.learning_rate) == ("resnet18", 1.0)
     assert (settings.augment, settings.patience) == (("crop",), None)
@@ -52,16 +52,23 @@ def test_own_recipe_is_a_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        pytest.param("[lite]", r"it has no section \[resnet\]", id="other-network"),
-        pytest.param("resnet = 3", "it has no section", id="no-section"),
-        pytest.param("[resnet", "cannot be read", id="not-toml"),
+        pytest.param("[lite]", r"got no section \[resnet\], only \[lite\]", id="other-network"),
+        pytest.param("epochs = 3\n[resnet]", "got 'epochs' outside of a section", id="top-level"),
+        pytest.param("resnet = 3", "got 'resnet' outside of a section", id="no-section"),
+        pytest.param("[resnet", "not TOML", id="not-toml"),
+        pytest.param("x = " + "[" * 5000, "not TOML", id="deep"),
         pytest.param("[resnet]\nepoch = 3", "unknown key 'epoch', expected one of", id="key"),
-        pytest.param('[resnet]\nepochs = "many"', "epochs is 'many', expected a int", id="type"),
-        pytest.param("[resnet]\nbalance = 1", "balance is 1, expected a bool", id="bool"),
-        pytest.param('[resnet]\noptimizer = "lion"', "optimizer is 'lion'", id="choice"),
+        pytest.param('[resnet]\nepochs = "x"', "got 'x', expected a whole number", id="type"),
+        pytest.param("[resnet]\nbalance = 1", "balance: got 1, expected true or false", id="bool"),
+        pytest.param("[resnet]\nlearning_rate = 1" + "0" * 400, "expected a number", id="huge"),
+        pytest.param('[resnet]\noptimizer = "lion"', "'lion', expected of adam, sgd", id="choice"),
+        pytest.param('[resnet]\naugment = "flip"', "expected a list of texts", id="augment"),
+        pytest.param("[resnet]\naugment = [1]", "expected a list of texts", id="augment-number"),
+        pytest.param('[resnet]\naugment = [["flip"]]', "a list of texts", id="augment-nested"),
         pytest.param('[resnet]\ngeometry = "fish-eye"', "'fish-eye'", id="geometry"),
+        pytest.param("[resnet]\nresize = 256", "none but for a center_crop", id="resize"),
         pytest.param("[resnet]\ncanvas = 1.5", "1.5", id="canvas"),
-        pytest.param('[resnet]\nepochs = "none"', "epochs is 'none'", id="none"),
+        pytest.param('[resnet]\nepochs = "none"', "got 'none'", id="none"),
     ],
 )
 def test_recipe_that_cannot_be_is_refused(tmp_path: Path, text: str, complaint: str):
@@ -69,6 +76,39 @@ def test_recipe_that_cannot_be_is_refused(tmp_path: Path, text: str, complaint: 
     own.write_text(text)
     with pytest.raises(UsageError, match=complaint):
         recipe_settings("resnet", str(own), DATA)
+
+
+def test_own_section_needs_only_what_it_changes(tmp_path: Path):
+    own = tmp_path / "mine.toml"
+    own.write_text("[lite]\nepochs = 3\n[fasterrcnn]\n")
+    lite = recipe_settings("lite", str(own), DATA)
+    check(lite)
+    assert (lite.epochs, lite.backbone, lite.augment) == (
+        3,
+        "efficientnet_lite0",
+        ("zoom", "flip", "color"),
+    )
+    assert recipe_settings("fasterrcnn", str(own), DATA).learning_rate == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("clip_norm = -1", "clip_norm: got -1.0"),
+        ("box_weight = nan", "box_weight: got nan"),
+        ("box_samples = 0", "box_samples: got 0"),
+    ],
+)
+def test_numbers_that_only_a_recipe_can_give_are_checked(tmp_path: Path, line: str, complaint: str):
+    own = tmp_path / "mine.toml"
+    own.write_text(f"[fasterrcnn]\n{line}\n")
+    with pytest.raises(UsageError, match=complaint):
+        check(recipe_settings("fasterrcnn", str(own), DATA))
+
+
+def test_recipe_that_is_a_folder_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"Is a directory; expected default, report, two-cores"):
+        recipe_settings("resnet", str(tmp_path), DATA)
 
 
 def test_missing_recipe_names_those_there_are():

@@ -234,3 +234,10 @@ def test_cli_synth_refuses_impossible_numbers(tmp_path: Path, option: tuple[str,
     result = CliRunner().invoke(app, ["synth", str(tmp_path / "new"), *option])
     assert result.exit_code == 2
     assert not (tmp_path / "new").exists()
+
+
+def test_write_samples_refuses_a_list_of_other_images(tmp_path: Path) -> None:
+    (tmp_path / "other_faces.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"other_faces\.csv: is of other images"):
+        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96))
+    assert (tmp_path / "other_faces.csv").read_text() == "mine"

@@ -123,7 +123,14 @@ def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Silent())
-    next((data / "train").iterdir()).unlink()
+    listed = data / "train" / "other_faces.csv"
+    before = listed.read_text()
+    image = min((data / "train").glob("*.jpg"))
+    listed.write_text(before + f'"{image.name}",1,2,9,9,True\n')
+    with pytest.raises(RunError, match="the data has changed"):
+        loop.resume(run, 2, Silent())
+    listed.write_text(before)
+    image.unlink()
     with pytest.raises(RunError, match="the data has changed"):
         loop.resume(run, 2, Silent())
 
@@ -167,7 +174,7 @@ def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(drawn: Path, 
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     for split in ("train", "test"):
-        truncated = min((data / split).iterdir())
+        truncated = min((data / split).glob("*.jpg"))
         truncated.write_bytes(truncated.read_bytes()[:-200])
         (data / split / "no label.jpg").write_bytes(b"")
         (data / split / "7__[1, 2, 3]__True.jpg").write_bytes(b"")
@@ -185,7 +192,7 @@ def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path):
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     odd = os.fsencode(data / "train") + b"/x\xff__[500, 5, 5, 5]__True.jpg"
-    Path(os.fsdecode(odd)).write_bytes(min((data / "train").iterdir()).read_bytes())
+    Path(os.fsdecode(odd)).write_bytes(min((data / "train").glob("*.jpg")).read_bytes())
     run = loop.train(_settings(data, epochs=1), tmp_path / "runs", NOW, Silent())
     assert "x\\xff__" in (run.path / "cleaning.csv").read_text(encoding="utf-8")
 
