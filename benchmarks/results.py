@@ -1,9 +1,10 @@
 """The table of results: every network as a file, its figures on labelled images, size and speed.
 
-    python benchmarks/results.py RUN [RUN ...] --data single/test --data left/test [--canvas 224]
+    python benchmarks/results.py RUN[@CANVAS] ... --data single/test --data left/test
 
-Each RUN is exported as `maskinfer export` does, in FP32 and in INT8 for this CPU, and, where the
-network sees several faces, with `--face` best, main and left. Each file is measured on every DATA
+Each RUN is exported as `maskinfer export` does, in FP32 and in INT8 for this CPU, at another canvas
+than its own where one is named, and, where the network sees several faces, with `--face` best and
+left. Each file is measured on every DATA
 folder as `maskinfer evaluate` does, and timed as `benchmarks/throughput.py` does. `--model FILE`
 adds a file as it is, such as the one that ships. Prints Markdown; the last line is JSON.
 """
@@ -28,7 +29,7 @@ from maskinfer.train.run_folder import RunFolder
 
 _BATCH = 8
 _PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-_FACES: tuple[Face, ...] = ("best", "main", "left")
+_FACES: tuple[Face, ...] = ("best", "left")
 _REFERENCE = "ResNet-50 classifier, FP32, 224 px"
 
 
@@ -47,18 +48,18 @@ class Line:
 
 
 def main(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="RUN[@CANVAS]", help="Run folders.")
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option(help="Folders of labelled images.")] = None,
     model: Annotated[list[Path] | None, typer.Option(help="Model files, as they are.")] = None,
-    canvas: Annotated[
-        int | None, typer.Option(help="Of networks that see several faces, if not the run's own.")
-    ] = None,
 ) -> None:
     """Export, evaluate, time, print."""
     with tempfile.TemporaryDirectory() as work:
-        files = [(file, None) for file in model or []]
+        files: list[tuple[Path, float | None]] = [(file, None) for file in model or []]
         for run in runs or []:
-            files += list(_exported(RunFolder(run), canvas, Path(work)))
+            path, _, canvas = run.partition("@")
+            files += _exported(RunFolder(Path(path)), int(canvas) if canvas else None, Path(work))
         reference = resnet50_file(Path(work))
         speeds = timed([reference, *(file for file, _ in files)], _BATCH)
         lines = [_line(file, minutes, data or [], speeds[file]) for file, minutes in files]
@@ -79,7 +80,7 @@ def _exported(run: RunFolder, canvas: int | None, work: Path) -> Iterator[tuple[
                 out=file,
                 precision=precision,
                 face=face,
-                canvas=canvas if sees_several else None,
+                canvas=canvas,
             )
             export(run, chosen, lambda _: None)
             yield file, minutes
