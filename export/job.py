@@ -234,7 +234,8 @@ def _verify(
     parity = verifier.verify(run, allowed)
     faults = parity.faults(allowed)
     if faults:
-        raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
+        more = "; more --proposals bring it nearer" if metadata.network == "fasterrcnn" else ""
+        raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}{more}")
     return parity, replace(metadata, verification=parity.to_dict())
 
 
