@@ -1,13 +1,14 @@
 """Real images on canvases, to verify and to calibrate a model file with."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from maskinfer.dataset import list_images
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.geometry import Geometry, min_decode_side, place
+from maskinfer.geometry import Geometry, decode_wh, place
 from maskinfer.images import Pixels, load_photo
 
 
@@ -32,7 +33,7 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     canvases = []
     for index in places.tolist():
         try:
-            photo = load_photo(paths[index], min_side=min_decode_side(geometry))
+            photo = load_photo(paths[index], partial(decode_wh, geometry))
         except ImageError:
             continue
         canvases.append(place(photo, geometry)[0])

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from .dataset import IMAGE_SUFFIXES, list_images
+from .dataset import list_images
 from .errors import AnnotationError, ImageError
 from .images import read_header
+from .scan import IMAGE_SUFFIXES
 
 BoxXywhFloat = tuple[float, float, float, float]
 Split = Literal["train", "val", "test"]
+
+# Of one file. Parsed XML takes up to 25 times as much memory; a list names a photo a line.
+MAX_BYTES = 16_000_000
+_MAX_LIST_BYTES = 256_000_000
+_LONGEST_REASON = 500  # characters; an annotation's own words can be of any length
 
 _SPLIT_WORDS: dict[str, Split] = {
     "train": "train",
@@ -72,13 +78,19 @@ class Skipped:
 
     Attributes:
         source: path relative to the source folder, with `/`.
-        reason: one line.
+        reason: one line; made one where what it quotes has several.
         unreadable: whether an image failed to decode.
     """
 
     source: str
     reason: str
     unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        line = " ".join(self.reason.splitlines())
+        if len(line) > _LONGEST_REASON:
+            line = f"{line[:_LONGEST_REASON]} ..."
+        object.__setattr__(self, "reason", line)
 
 
 class ImageIndex:
@@ -222,7 +234,7 @@ def read_split_lists(src: Path) -> dict[str, Split]:
         for word in ("trainval", "train", "valid", "val", "test"):
             path = folder / f"{word}.txt"
             if path.is_file():
-                lines = read_text(path).splitlines()
+                lines = read_text(path, _MAX_LIST_BYTES).splitlines()
                 stems = (
                     _stem(PurePosixPath(line.strip().replace("\\", "/")).name) for line in lines
                 )
@@ -249,16 +261,30 @@ def list_files(src: Path, suffix: str) -> list[str]:
     )
 
 
-def read_text(path: Path) -> str:
-    """Read a small UTF-8 text file.
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file whole.
 
     Raises:
-        AnnotationError: it cannot be read.
+        AnnotationError: it cannot be read, or is larger; the message does not name it.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        if path.stat().st_size > max_bytes:
+            raise AnnotationError(f"larger than {max_bytes // 10**6} MB")
+        return path.read_bytes()
     except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read, {error.strerror}") from error
+        raise AnnotationError(f"cannot be read, {error.strerror}") from error
+
+
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """Read a UTF-8 text file whole.
+
+    Raises:
+        AnnotationError: it cannot be read, or is larger.
+    """
+    try:
+        return read_bytes(path, max_bytes).decode("utf-8-sig")
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not a text file in UTF-8") from error
 

@@ -1,9 +1,12 @@
 """Write beside, then rename: whoever looks at a file finds the old one or the new one, whole."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_LONGEST_NAME = 255  # bytes, on the usual file systems
 
 
 @contextmanager
@@ -20,7 +23,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: what the block raises, or the file cannot be renamed.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    suffix = f".{os.getpid()}.partial"
+    stem = path.name
+    if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
+        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()
+    partial = path.with_name(stem + suffix)
     try:
         yield partial
         partial.replace(path)

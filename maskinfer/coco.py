@@ -14,10 +14,13 @@ from .annotations import (
     list_files,
     parse_number,
     parse_size,
+    read_bytes,
     split_in,
     split_of,
 )
 from .errors import AnnotationError
+
+_MAX_BYTES = 2_000_000_000  # one file for all photos; COCO's own have half a gigabyte
 
 
 def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
@@ -67,9 +70,7 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
 def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Face] | str]]:
     """Name, stated size, and faces, or what is wrong with them, of each image of one JSON file."""
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise AnnotationError(f"cannot be read, {error.strerror}") from error
+        data = json.loads(read_bytes(path, _MAX_BYTES))
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"malformed JSON: {error}") from error
     images, annotations, categories = (

@@ -10,6 +10,7 @@ data set without them is complete too.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from .results import csv_line
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES = "other_faces.csv"
 _OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
+_MAX_BYTES = 1_000_000_000
 
 
 def read_sources(data: Path) -> dict[str, str]:
@@ -39,18 +42,17 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
         DatasetError: the list is damaged.
     """
     path = data / OTHER_FACES
-    faces: dict[str, tuple[Face, ...]] = {}
+    faces: dict[str, list[Face]] = {}
     for filename, *numbers, proper in _rows(path, _OTHER_FACES_COLUMNS):
-        try:
-            x, y, w, h = map(int, numbers)
-        except ValueError as error:
-            raise DatasetError(
-                f"{path}: box {', '.join(numbers)} of {filename}, expected four whole numbers"
-            ) from error
+        if not all(map(_WHOLE_NUMBER.fullmatch, numbers)):
+            raise _damaged(
+                path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
+            )
+        x, y, w, h = map(int, numbers)
         if proper not in ("True", "False"):
-            raise DatasetError(f"{path}: {proper!r} of {filename}, expected True or False")
-        faces[filename] = (*faces.get(filename, ()), Face((x, y, w, h), proper == "True"))
-    return faces
+            raise _damaged(path, f"{proper!r} of {filename}, expected True or False")
+        faces.setdefault(filename, []).append(Face((x, y, w, h), proper == "True"))
+    return {filename: tuple(found) for filename, found in faces.items()}
 
 
 def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
@@ -70,19 +72,26 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
     if not path.is_file():
         return
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise _damaged(path, f"larger than {_MAX_BYTES // 10**6} MB")
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
             header = next(reader, [])
             if tuple(header) != columns:
-                raise DatasetError(
-                    f"{path}: its header is {','.join(header)}, expected {','.join(columns)}"
+                raise _damaged(
+                    path, f"its header is {','.join(header)[:200]}, expected {','.join(columns)}"
                 )
             for row in reader:
                 if len(row) != len(columns):
-                    raise DatasetError(
-                        f"{path}: line {reader.line_num} has {len(row)} columns, "
-                        f"expected {len(columns)}"
+                    raise _damaged(
+                        path,
+                        f"line {reader.line_num} has {len(row)} columns, expected {len(columns)}",
                     )
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
+        raise _damaged(path, f"cannot be read ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> DatasetError:
+    """One line, whatever the list's own words hold."""
+    return DatasetError(f"{path}: {' '.join(what.splitlines())}")

@@ -1,21 +1,45 @@
 """What this machine's processor can do, as far as the speed of a network hangs on it."""
 
+import math
 import os
 import platform
 import sys
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+CGROUP = Path("/sys/fs/cgroup")
 
 # As Linux names them: on x86-64 VNNI in its two encodings and AMX, on ARM the dot product.
 _INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
 
 
 def usable_cores() -> int:
-    """Logical cores that this process may use."""
+    """Logical cores that this process may use: its affinity, and a container's limit."""
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    limit = _cgroup_cores()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))
+
+
+def _cgroup_cores() -> float | None:
+    """Processor time that the control group allows a second, in cores; None where it does not say.
+
+    What a container sees as its root is what limits it: `cpu.max` in version 2 of control groups,
+    quota and period in version 1.
+    """
+    try:
+        if (CGROUP / "cpu.max").exists():
+            quota, period = (CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            quota, period = (
+                (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii")
+                for name in ("quota", "period")
+            )
+        cores = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # "max" is no number: no limit
+        return None
+    return cores if cores > 0 else None
 
 
 def cpu_name() -> str:

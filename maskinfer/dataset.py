@@ -1,18 +1,12 @@
 """A folder as a list of images, and a labelled folder as a list of samples."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DatasetError, LabelError
 from .labels import BoxXywh, parse_name
-
-# HEIC is listed although Pillow needs a plugin for it: phone photos are reported, not overlooked.
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
-    | {".avif", ".heic", ".heif"}
-)
+from .results import Failure
+from .scan import scan_folder
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
 SAMPLE_IMAGES = Path("sample_images")
@@ -72,38 +66,17 @@ def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
         paths relative to the folder, with `/`, sorted.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: there is no such folder, or it or a folder in it cannot be listed.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
         raise DatasetError(f"{folder}: {what}")
-    return sorted(_walk(str(folder), "", recursive))
-
-
-def _walk(folder: str, prefix: str, recursive: bool) -> Iterator[str]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise DatasetError(f"{folder}: cannot be listed, {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if recursive:
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", recursive)
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and _is_listed(entry):
-            yield prefix + entry.name
-
-
-def _is_listed(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is to be reported.
-
-    A pipe, or a link to one, would be waited for for ever.
-    """
-    try:
-        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
-    except OSError:  # a link in a circle, or into a folder that is locked
-        return True
+    names: list[str] = []
+    for found in scan_folder(folder, recursive=recursive):
+        if isinstance(found, Failure):
+            raise DatasetError(f"{folder / found.filename}: {found.error}")
+        names.append(found)
+    return names
 
 
 def read_folder(folder: Path) -> LabelledFolder:

@@ -9,6 +9,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -17,8 +18,8 @@ from PIL import Image
 
 from .cleaning import repair
 from .errors import ImageError, ModelFileError
-from .geometry import Placement, canvas_to_image, min_decode_side, place
-from .images import ImageSource, Pixels, load_photo
+from .geometry import Placement, canvas_to_image, decode_wh, place
+from .images import MAX_PIXELS, ImageSource, Pixels, load_photo
 from .labels import BoxXywh
 from .models import EXPORTS, resolve_model
 from .runtime import Session
@@ -50,6 +51,7 @@ class MaskDetector:
 
     Attributes:
         session: the loaded model; says which file, provider and threshold are in use.
+        max_pixels: images with more pixels are refused.
     """
 
     def __init__(
@@ -57,6 +59,9 @@ class MaskDetector:
         model: str | os.PathLike[str] | None = None,
         provider: str = "auto",
         batch_size: int = 16,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
     ) -> None:
         """Load a model.
 
@@ -66,14 +71,18 @@ class MaskDetector:
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
             batch_size: images a run, at least 1. A GPU always computes whole batches: use 1 for
                 single images there.
+            max_pixels: images with more pixels are refused. Pillow has a limit of its own, which
+                the command line raises: see `maskinfer.images.MAX_PIXELS`.
+            threads: CPU threads inside the network; None for one a core.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
             ModelFileError: there is no model, or the file is damaged or not one of ours.
         """
+        self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
         try:
-            self.session = Session(path, provider, batch_size)
+            self.session = Session(path, provider, batch_size, threads=threads)
         except ModelFileError as error:
             if model is not None or not path.is_relative_to(EXPORTS):
                 raise
@@ -119,23 +128,25 @@ class MaskDetector:
             ImageError: the source cannot be read as an image.
         """
         geometry = self.session.metadata.geometry
-        return place(load_photo(source, min_side=min_decode_side(geometry)), geometry)
+        photo = load_photo(source, partial(decode_wh, geometry), self.max_pixels)
+        return place(photo, geometry)
 
     def predict_canvases(
-        self, canvases: Sequence[Pixels], placements: Sequence[Placement]
+        self, canvases: Sequence[Pixels] | Pixels, placements: Sequence[Placement]
     ) -> list[Prediction | None]:
         """Predict canvases that `make_canvas` drew.
 
         Args:
-            canvases: up to `batch_size` of (S, S, 3) uint8 RGB; may be empty.
+            canvases: up to `batch_size` of (S, S, 3) uint8 RGB, or one array of them; may be
+                empty.
             placements: as many.
 
         Returns:
             a prediction for each; None where the model's output is not finite.
         """
-        if not canvases:
+        if not len(canvases):
             return []
-        outputs = self.session.run(np.stack(canvases))  # (N, S, S, 3)
+        outputs = self.session.run(np.asarray(canvases))  # (N, S, S, 3)
         finite = (
             np.isfinite(outputs.boxes_xywh).all(axis=1)
             & np.isfinite(outputs.proper_mask)

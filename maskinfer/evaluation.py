@@ -11,9 +11,9 @@ from .cleaning import Decision, clean
 from .dataset import SAMPLE_IMAGES, read_folder
 from .detector import MaskDetector
 from .errors import DatasetError, UsageError
-from .metrics import Metrics
-from .pipeline import Tally, predict_images
-from .results import Failure, printable_name
+from .metrics import Metrics, measure
+from .pipeline import predict_images
+from .results import Failure, Row, printable_name
 from .runtime import Provider
 from .version import __version__
 
@@ -126,17 +126,19 @@ def evaluate_folder(
     labelled = read_folder(folder)
     samples, decisions = clean(labelled.samples, "test", folder)
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
-    tally = Tally()
+    # IoU, label, call, probability and score of each image.
+    measured: list[tuple[float, bool, bool, float, float]] = []
     failures: list[Failure] = []
     start = time.perf_counter()
-    with closing(predict_images(detector, folder, names)) as results:
-        for result in results:
-            tally.add(result)
+    with closing(predict_images(detector, folder.joinpath, names)) as results:
+        for done, result in enumerate(results, start=1):
             if isinstance(result, Failure):
                 failures.append(Failure(printable_name(result.filename), result.error))
-            on_progress(tally.images, len(names))
-    summary = tally.summary(time.perf_counter() - start)
-    if summary.metrics is None:
+            else:
+                measured.append(_figures(result))
+            on_progress(done, len(names))
+    seconds = time.perf_counter() - start
+    if not measured:
         reason = failures[0].error if failures else decisions[0].reason
         raise DatasetError(
             f"{folder}: none of {len(labelled.samples)} labelled images could be measured; "
@@ -144,9 +146,16 @@ def evaluate_folder(
         )
     return Evaluation(
         folder,
-        summary.metrics,
+        measure(*zip(*measured, strict=True)),
         decisions,
         list(labelled.unlabelled.values()),
         failures,
-        summary.seconds,
+        seconds,
     )
+
+
+def _figures(row: Row) -> tuple[float, bool, bool, float, float]:
+    assert row.iou is not None
+    assert row.probability is not None
+    label = row.proper_mask == row.correct
+    return row.iou, label, row.proper_mask, row.probability, row.score

@@ -8,6 +8,7 @@ the network learned on is what it is given.
   out, as in the course report (256, then 224). Boxes may reach past the canvas.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -77,10 +78,32 @@ class Placement:
     size_wh: tuple[int, int]
 
 
-def min_decode_side(geometry: Geometry) -> int:
-    """The least side in pixels that a photo may be decoded at without costing the canvas detail."""
-    # One more factor of two than needed: a JPEG's reduced decoding is coarser than resizing is.
-    return 2 * geometry.resize
+def decode_wh(
+    geometry: Geometry, size_wh: tuple[int, int], oversampling: float = 1.25
+) -> tuple[int, int]:
+    """The least width and height at which a photo may be decoded without costing the canvas detail.
+
+    Args:
+        geometry: what the photo will be drawn with.
+        size_wh: its width and height in pixels, upright or not.
+        oversampling: decoded pixels per drawn pixel, at least 1. A JPEG's reduced decoding is
+            coarser than resizing is, so a little more than 1 is needed; what enlarges parts of
+            the photo needs more.
+
+    Returns:
+        in pixels, in the order of `size_wh`; may be more than the photo has.
+    """
+    drawn_wh = (geometry.resize, geometry.resize)
+    if geometry.kind == "letterbox":
+        drawn_wh = _inner_wh(geometry.canvas, size_wh)
+    return math.ceil(drawn_wh[0] * oversampling), math.ceil(drawn_wh[1] * oversampling)
+
+
+def _inner_wh(side: int, size_wh: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a photo that is drawn on a letterbox of this side."""
+    width, height = size_wh
+    ratio = side / max(width, height)
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
 
 
 def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
@@ -91,7 +114,7 @@ def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
     """
     side = geometry.canvas
     width, height = photo.size_wh
-    image = Image.fromarray(photo.pixels)
+    image = photo.image
     if geometry.kind == "center_crop":
         offset = (side - geometry.resize) / 2
         scale_xy = (geometry.resize / width, geometry.resize / height)
@@ -106,8 +129,7 @@ def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
         canvas = image.resize((side, side), Image.Resampling.BILINEAR, box=crop)
         return np.asarray(canvas), Placement(scale_xy, (offset, offset), photo.size_wh)
 
-    ratio = side / max(width, height)
-    inner_w, inner_h = max(1, round(width * ratio)), max(1, round(height * ratio))
+    inner_w, inner_h = _inner_wh(side, photo.size_wh)
     left, top = (side - inner_w) // 2, (side - inner_h) // 2
     pixels = np.full((side, side, 3), _PADDING, dtype=np.uint8)
     pixels[top : top + inner_h, left : left + inner_w] = np.asarray(

@@ -7,9 +7,13 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from numpy.typing import NDArray
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 
@@ -166,6 +170,33 @@ def preload_libraries(ort: ModuleType, *, tensorrt: bool) -> None:
         for library in (*folder.glob(f"lib{stem}.so.*"), *folder.glob(f"{stem}_*.dll")):
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+@contextlib.contextmanager
+def locked_pages(arrays: Sequence[NDArray[Any]], cuda_version: str) -> Iterator[None]:
+    """Pin arrays in memory while the context lasts, so that a GPU copies them without detour.
+
+    Where CUDA's library is not found, or refuses, they stay as they are, which is only slower.
+
+    Args:
+        arrays: whose memory stays in place.
+        cuda_version: which CUDA onnxruntime was built for, such as `13.0`.
+    """
+    pinned = []
+    try:
+        cudart = ctypes.CDLL(_library_name("cudart", int(cuda_version.partition(".")[0])))
+        for array in arrays:
+            address = ctypes.c_void_p(array.ctypes.data)
+            size = ctypes.c_size_t(array.nbytes)
+            if cudart.cudaHostRegister(address, size, ctypes.c_uint(0)) == 0:
+                pinned.append(address)
+    except (OSError, AttributeError, ValueError):
+        pass
+    try:
+        yield
+    finally:
+        for address in pinned:
+            cudart.cudaHostUnregister(address)
 
 
 def explain_no_start(ort: ModuleType, provider: str) -> str:

@@ -26,12 +26,13 @@ from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold
 from .coco import read_coco
 from .companions import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
-from .dataset import IMAGE_SUFFIXES, Face
+from .dataset import Face
 from .errors import AnnotationError, DatasetError, ImageError, UsageError
 from .faces import choose_face, crop_around, fit_box
-from .images import load_photo
+from .images import load_photo, smallest
 from .labels import BoxXywh, Label, format_name
 from .results import csv_line
+from .scan import IMAGE_SUFFIXES
 from .splits import assign_splits
 from .voc import read_voc
 from .yolo import read_yolo
@@ -275,7 +276,7 @@ def _write_image(
             return
         # Decoding in full is the proof that the file is whole; a copy needs no pixels.
         copied = settings.face != "each" and _can_be_copied(image)
-        pixels = load_photo(image.path, min_side=1 if copied else None).pixels
+        pixels = load_photo(image.path, least_wh=smallest if copied else None).pixels
     except ImageError as error:
         report.skipped.append(Skipped(image.source, f"unreadable image: {error}", unreadable=True))
         return

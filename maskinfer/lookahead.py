@@ -26,7 +26,7 @@ def map_ahead(
         whatever `function` raises, in its item's turn.
     """
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="maskinfer-decode")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="maskinfer-ahead")
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -35,4 +35,5 @@ def map_ahead(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Without waiting: whoever is interrupted should not sit out what is being computed.
+        pool.shutdown(wait=False, cancel_futures=True)

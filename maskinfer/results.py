@@ -1,21 +1,17 @@
-"""The prediction CSV: written beside its place, renamed when whole, and read back.
+"""What is said of each image, a row or a failure, and the prediction CSV that holds it.
 
-| file              | columns                                                                    |
-| ----------------- | -------------------------------------------------------------------------- |
-| `OUT.csv`         | filename,x,y,w,h,proper_mask,score, and iou,correct where labels are known |
-| `OUT.errors.csv`  | filename,error; only where an image failed                                 |
-| `OUT.csv.partial` | what an interrupted run had computed                                       |
+| file             | columns                                                                    |
+| ---------------- | -------------------------------------------------------------------------- |
+| `OUT.csv`        | filename,x,y,w,h,proper_mask,score, and iou,correct where labels are known |
+| `OUT.errors.csv` | filename,error; only where an image failed                                 |
 """
 
-import contextlib
 import csv
 import os
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
 
 from .atomic import replacing
 from .errors import MaskinferError, UsageError
@@ -55,135 +51,6 @@ class Failure:
 
     filename: str
     error: str
-
-
-class ResultsWriter:
-    """Writes predictions as they come; a context manager.
-
-    Left without an exception, the files get their final names. Left with one, `OUT` stays as it
-    was, and what was written stays in `OUT.partial`.
-
-    Attributes:
-        out: the prediction CSV.
-        partial: where rows are written until then.
-        rows: predictions written so far.
-        failures: failures written so far.
-    """
-
-    def __init__(self, out: Path, *, labelled: bool) -> None:
-        """Open `OUT.partial`.
-
-        Args:
-            out: the prediction CSV, as `check_out` passed it.
-            labelled: whether any image has a label, so that there are columns for it.
-
-        Raises:
-            UsageError: it cannot be written there.
-        """
-        self.out = out
-        self.partial = _partial(out)
-        self.rows = 0
-        self.failures = 0
-        self._labelled = labelled
-        self._errors: TextIO | None = None
-        try:
-            _partial(errors_path(out)).unlink(missing_ok=True)
-            self._rows = _open(self.partial)
-        except OSError as error:
-            raise UsageError(f"{out}: cannot be written, {error.strerror}") from error
-
-    def __enter__(self) -> Self:
-        """Write the header."""
-        try:
-            with self._explained():
-                self._rows.write(csv_line(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS))
-        except MaskinferError:
-            self._give_up()
-            raise
-        return self
-
-    def write(self, result: Row | Failure) -> None:
-        """Write one image's row, to the one file or the other.
-
-        Raises:
-            MaskinferError: the disk is full, or otherwise refuses.
-        """
-        with self._explained():
-            if isinstance(result, Row):
-                self._rows.write(csv_line(_cells(result, self._labelled)))
-                self.rows += 1
-                return
-            if self._errors is None:
-                self._errors = _open(_partial(errors_path(self.out)))
-                self._errors.write(csv_line(ERROR_COLUMNS))
-            self._errors.write(csv_line((result.filename, result.error)))
-            self.failures += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Give the files their names, or keep what there is."""
-        if kind is not None:
-            self._give_up()
-            return
-        with self._explained():
-            self._close()
-            self._rename()
-
-    def _give_up(self) -> None:
-        """Keep what there is, if anything; the exception on its way is the one to show."""
-        with contextlib.suppress(OSError):
-            self._close()
-        if not self.rows and not self.failures:
-            with contextlib.suppress(OSError):
-                self.partial.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        with contextlib.ExitStack() as both:
-            for stream in (self._errors, self._rows):
-                if stream is not None:
-                    both.callback(stream.close)
-
-    def _rename(self) -> None:
-        errors = errors_path(self.out)
-        if self._errors is None:
-            errors.unlink(missing_ok=True)
-        else:
-            _partial(errors).replace(errors)
-        self.partial.replace(self.out)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise MaskinferError(f"{self.out}: cannot be written, {error.strerror}") from error
-
-
-def errors_path(out: Path) -> Path:
-    """Where the failures of a prediction CSV are: `preds.csv` -> `preds.errors.csv`."""
-    stem = out.name.removesuffix(".csv")
-    return out.with_name(f"{stem}.errors.csv")
-
-
-def check_out(out: Path, *, overwrite: bool) -> None:
-    """Refuse the place of a prediction CSV before any work is done for it.
-
-    Raises:
-        UsageError: it, its errors CSV, or what an interrupted run left cannot be written, or exists
-            and `overwrite` is False.
-    """
-    for path in (out, errors_path(out)):
-        check_file(path, overwrite=overwrite)
-        partial = _partial(path)
-        if partial.is_file() and not overwrite:
-            raise UsageError(
-                f"{partial}: holds rows of an interrupted run; move it or add --overwrite"
-            )
-        check_file(partial, overwrite=True)
 
 
 def check_file(out: Path, *, overwrite: bool) -> None:
@@ -253,20 +120,29 @@ def read_predictions(path: Path) -> list[Row]:
 def _parse_rows(lines: Iterable[list[str]], width: int) -> Iterator[Row]:
     for number, cells in enumerate(lines, start=1):
         try:
-            if len(cells) != width:
-                raise ValueError(f"{len(cells)} cells, expected {width}")
-            x, y, w, h = (int(cell) for cell in cells[1:5])
-            iou, correct = cells[7:] if width > len(COLUMNS) else ("", "")
-            yield Row(
-                filename=cells[0],
-                box_xywh=(x, y, w, h),
-                proper_mask=_parse_bool(cells[5]),
-                score=float(cells[6]),
-                iou=float(iou) if iou else None,
-                correct=_parse_bool(correct) if correct else None,
-            )
+            yield parse_row(cells, width)
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from error
+
+
+def parse_row(cells: list[str], width: int) -> Row:
+    """Read a row of a prediction CSV of so many columns.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    if len(cells) != width:
+        raise ValueError(f"{len(cells)} cells, expected {width}")
+    x, y, w, h = (int(cell) for cell in cells[1:5])
+    iou, correct = cells[7:] if width > len(COLUMNS) else ("", "")
+    return Row(
+        filename=cells[0],
+        box_xywh=(x, y, w, h),
+        proper_mask=_parse_bool(cells[5]),
+        score=float(cells[6]),
+        iou=float(iou) if iou else None,
+        correct=_parse_bool(correct) if correct else None,
+    )
 
 
 def _parse_bool(cell: str) -> bool:
@@ -275,7 +151,8 @@ def _parse_bool(cell: str) -> bool:
     return cell == "True"
 
 
-def _cells(row: Row, labelled: bool) -> list[str]:
+def row_cells(row: Row, *, labelled: bool) -> list[str]:
+    """The cells of a row, with those of labels or without."""
     cells = [
         row.filename,
         *map(str, row.box_xywh),
@@ -296,12 +173,3 @@ def csv_line(cells: Iterable[str]) -> str:
 
 def _quote(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial")
-
-
-def _open(path: Path) -> TextIO:
-    # A line at a time, so that a killed run leaves whole rows.
-    return path.open("w", encoding="utf-8", newline="", buffering=1)

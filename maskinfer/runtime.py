@@ -10,6 +10,8 @@ GPU that was asked for and is not used is an error, and one that `auto` could no
 import hashlib
 import os
 import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cpu, gpu
+from .bound_run import BoundRun
 from .engine_file import ENGINE_SUFFIX
 from .errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from .images import Pixels
@@ -76,7 +79,12 @@ class Session:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str], provider: str = Provider.AUTO, batch_size: int = 16
+        self,
+        model: str | os.PathLike[str],
+        provider: str = Provider.AUTO,
+        batch_size: int = 16,
+        *,
+        threads: int | None = None,
     ) -> None:
         """Load a model file.
 
@@ -85,6 +93,7 @@ class Session:
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
             batch_size: most canvases that one run takes, at least 1. On a GPU every run has this
                 size, since a new shape means new tuning.
+            threads: CPU threads inside an operator; None for one a core.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
@@ -94,6 +103,8 @@ class Session:
             raise UsageError(f"batch size: got {batch_size}, expected at least 1")
         self.path = Path(model)
         self.batch_size = batch_size
+        self._threads = threads
+        self._bound: BoundRun | None = None
         wanted = _parse_provider(provider)
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
@@ -126,7 +137,7 @@ class Session:
             filler = np.zeros((self.batch_size - count, *canvases.shape[1:]), dtype=np.uint8)
             canvases = np.concatenate([canvases, filler])  # (batch_size, S, S, 3)
         try:
-            outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: canvases})
+            outputs = self._compute(canvases)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             way_out = ""
             if _is_out_of_memory(error):
@@ -144,6 +155,26 @@ class Session:
                     f"expected {(len(canvases), *shape)}. {_REPAIR}"
                 )
         return Outputs(*(output[:count] for output in outputs))
+
+    def locked_pages(self, buffers: Sequence[Pixels]) -> AbstractContextManager[None]:
+        """Have a GPU read buffers that are run again and again straight from memory, for a while.
+
+        Args:
+            buffers: of canvases, which `run` is given whole.
+        """
+        if self.provider is Provider.CPU:
+            return nullcontext()
+        return gpu.locked_pages(buffers, getattr(self._ort, "cuda_version", None) or "")
+
+    def _compute(self, canvases: Pixels) -> list[NDArray[Any]]:
+        if self.provider is Provider.CPU:
+            outputs: list[NDArray[Any]] = self._session.run(
+                list(OUTPUT_NAMES), {INPUT_NAME: canvases}
+            )
+            return outputs
+        if self._bound is None:
+            self._bound = BoundRun(self._ort, self._session, canvases.shape)
+        return self._bound(canvases)
 
     def _open(self, data: bytes, wanted: Provider) -> tuple[Any, str]:
         """Create the session, and say why where `auto` ends on the CPU."""
@@ -228,7 +259,7 @@ class Session:
     def _create(self, data: bytes, providers: list[tuple[str, dict[str, str]]]) -> Any:
         options = self._ort.SessionOptions()
         options.log_severity_level = _LOG_FATAL_ONLY
-        options.intra_op_num_threads = _thread_count()
+        options.intra_op_num_threads = self._threads or _thread_count()
         # Threads that spin between operators take the cores that decode the next batch; without
         # spinning, two cores got through a folder of photos a tenth faster.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -318,10 +349,8 @@ def import_onnxruntime() -> ModuleType:
 
 def _thread_count() -> int:
     """Threads inside an operator: 0 lets onnxruntime take every physical core."""
-    if not hasattr(os, "sched_getaffinity"):
-        return 0
     # Where this process may use only some cores, onnxruntime would still start a thread for each.
-    usable = len(os.sched_getaffinity(0))
+    usable = cpu.usable_cores()
     return 0 if usable == os.cpu_count() else usable
 
 

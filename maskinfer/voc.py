@@ -14,6 +14,7 @@ from .annotations import (
     list_files,
     parse_number,
     parse_size,
+    read_bytes,
     split_of,
 )
 from .errors import AnnotationError
@@ -94,11 +95,9 @@ def _parse_xml(path: Path) -> ET.Element:
 
     guard = expat.ParserCreate()
     guard.StartDoctypeDeclHandler = refuse
+    data = read_bytes(path)
     try:
-        data = path.read_bytes()
         guard.Parse(data, True)
         return ET.fromstring(data)
-    except OSError as error:
-        raise AnnotationError(f"cannot be read, {error.strerror}") from error
     except (expat.ExpatError, ET.ParseError, LookupError, ValueError) as error:
         raise AnnotationError(f"malformed XML: {error}") from error

@@ -17,6 +17,7 @@ from .annotations import (
     ImageIndex,
     Skipped,
     list_files,
+    read_bytes,
     read_text,
     split_of,
 )
@@ -76,8 +77,10 @@ def _parse_labels(
 ) -> list[Face]:
     faces = []
     try:
-        lines = read_text(path).splitlines()
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
     except AnnotationError as error:
+        raise AnnotationError(f"{relative}: {error}") from error
+    except UnicodeDecodeError as error:
         raise AnnotationError(f"{relative}: not a text file that can be read") from error
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -150,7 +153,7 @@ def read_class_names(src: Path) -> dict[int, str]:
 _SCALAR = (
     r"""'(?:[^']|'')*'|"[^"\\]*"|[^\s,:'"#\[\]{}&*!|>%@`-](?:[^,:#\[\]{}\n]*[^\s,:#\[\]{}])?"""
 )
-_PAIR = re.compile(rf"\s*['\"]?(\d+)['\"]?\s*:\s+({_SCALAR})\s*")
+_PAIR = re.compile(rf"\s*['\"]?(\d{{1,9}})['\"]?\s*:\s+({_SCALAR})\s*")
 _ITEM = re.compile(rf"\s*({_SCALAR})\s*")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 
@@ -212,10 +215,11 @@ def _parse_flow(text: str) -> dict[int, str] | None:
         names[key] = _unquote(value)
         at = match.end()
         if text[at : at + 1] == ",":
+            while text[at + 1 : at + 2].isspace():
+                at += 1
             at += 1
-            if not text[at:].lstrip().startswith(close):
+            if text[at : at + 1] != close:
                 continue
-            at = len(text) - len(text[at:].lstrip())
         return names if text[at:].strip() == close else None
 
 

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from maskinfer.annotations import AnnotatedImage, Skipped, read_split_lists
 from maskinfer.coco import read_coco
+from maskinfer.companions import read_other_faces, read_sources
 from maskinfer.errors import AnnotationError, DatasetError
 from maskinfer.voc import read_voc
 from maskinfer.yolo import read_class_names, read_yolo
@@ -591,3 +594,193 @@ def test_boxes_stay_where_the_size_cannot_tell_how_they_lie(tmp_path, orientatio
     ((image,), _) = read("voc", tmp_path)
 
     assert boxes(image) == [(10, 20, 20, 40)]
+
+
+# Foreign text: whatever it holds, it is read, or listed with a reason, and no more
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "size", "reason"),
+    [
+        ("voc", "a.xml", 16 * 10**6, "larger than 16 MB"),
+        ("yolo", "a.txt", 16 * 10**6, "a.txt: larger than 16 MB"),
+        ("coco", "a.json", 2 * 10**9, "larger than 2000 MB"),
+    ],
+)
+def test_files_too_large_are_listed_unread(tmp_path, layout, name, size, reason):
+    photo(tmp_path / "a.jpg")
+    write(tmp_path / name, "")
+    os.truncate(tmp_path / name, size + 1)  # a hole, which takes no room
+
+    images, skipped = read(layout, tmp_path)
+
+    assert not images
+    assert skipped[0].reason == reason
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "classes.txt"])
+def test_class_names_too_large_are_refused_unread(tmp_path, name):
+    write(tmp_path / name, "")
+    os.truncate(tmp_path / name, 16 * 10**6 + 1)
+
+    with pytest.raises(AnnotationError, match=rf"{name}: larger than 16 MB"):
+        read_class_names(tmp_path)
+
+
+def test_split_lists_too_large_are_refused_unread(tmp_path):
+    write(tmp_path / "train.txt", "")
+    os.truncate(tmp_path / "train.txt", 256 * 10**6 + 1)
+
+    with pytest.raises(AnnotationError, match=r"train\.txt: larger than 256 MB"):
+        read_split_lists(tmp_path)
+
+
+def test_class_numbers_beyond_sense_are_refused(tmp_path):
+    write(tmp_path / "data.yaml", f"names: {{{'9' * 5000}: a}}")
+
+    with pytest.raises(AnnotationError, match="class names cannot be read"):
+        read_class_names(tmp_path)
+
+
+@pytest.mark.parametrize("opening", ["[", "{"])
+def test_long_lists_of_class_names_are_read_soon(tmp_path, opening):
+    names = [f"{i}: n{i}" if opening == "{" else f"n{i}" for i in range(200_000)]
+    closing = {"[": "]", "{": "}"}[opening]
+    write(tmp_path / "data.yaml", f"names: {opening}{' , '.join(names)} ,  {closing}\n")
+
+    assert read_class_names(tmp_path) == {i: f"n{i}" for i in range(200_000)}
+
+
+def test_deep_xml_is_read(tmp_path):
+    photo(tmp_path / "a.jpg")
+    write(tmp_path / "a.xml", voc("<a>" * 100_000 + "</a>" * 100_000))
+
+    assert len(read("voc", tmp_path)[0]) == 1
+
+
+def test_reasons_are_one_line_of_bounded_length():
+    reason = Skipped("a", "two\nlines\u2028and more" + "x" * 10_000).reason
+
+    assert reason.startswith("two lines and morexx")
+    assert len(reason) < 600
+    assert len(reason.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ('"a\nb.jpg",1,2,3,1234567890,True', "1234567890 of a b.jpg"),
+        ('"a\r\nb.jpg",1,2,3,4,1', "'1' of a b.jpg"),
+        ("x" * 200_000, "cannot be read"),
+    ],
+    ids=["number beyond sense", "two lines", "long field"],
+)
+def test_other_faces_that_make_no_sense_are_one_line(tmp_path, row, complaint):
+    write(tmp_path / "other_faces.csv", f"filename,x,y,w,h,proper_mask\n{row}\n")
+
+    with pytest.raises(DatasetError, match=complaint) as caught:
+        read_other_faces(tmp_path)
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_lists_beside_images_too_large_are_refused_unread(tmp_path):
+    write(tmp_path / "sources.csv", "")
+    os.truncate(tmp_path / "sources.csv", 10**9 + 1)
+
+    with pytest.raises(DatasetError, match=r"sources\.csv: larger than 1000 MB"):
+        read_sources(tmp_path)
+
+
+YOLO_NAMES = "names:\n  0: with_mask\n  1: 'without mask'\n"
+VALID = {
+    "a.xml": [
+        voc(
+            voc_object(10, 20, 30, 60),
+            voc_object(1.5, 2, "1e1", 7, "without_mask"),
+            size="<size><width>100</width><height>80</height></size>",
+        ),
+        "<?xml version='1.0' encoding='utf-16'?>" + voc(voc_object(10, 20, 30, 60)),
+    ],
+    "a.txt": ["0 0.5 0.5 0.25 0.5\n", "1 0.1 0.1 0.9 0.1 0.5 0.5\n0 0.5 0.5 1 1\r\n"],
+    "a.json": [
+        coco(
+            [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+            [{"image_id": 1, "category_id": 1, "bbox": [10, 20, 30.5, 40], "iscrowd": 0}],
+        )
+    ],
+    "data.yaml": [YOLO_NAMES, "names: [with_mask, 'no mask',]\n", 'names: {0: a, 1: "b" }\n'],
+    "other_faces.csv": ["filename,x,y,w,h,proper_mask\na.jpg,1,2,3,4,True\n"],
+    "train.txt": ["a\nimages/b.jpg\n"],
+}
+LAYOUTS = {"a.xml": "voc", "a.txt": "yolo", "a.json": "coco"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzzed")
+    photo(folder / "a.jpg")
+    return folder
+
+
+@st.composite
+def mutated(draw: st.DrawFn, texts: list[str]) -> bytes:
+    """A valid text with characters changed, cut out or put in, or with junk behind it."""
+    data = bytearray(draw(st.sampled_from(texts)).encode())
+    junk = st.sampled_from(
+        [b"-1", b"1e999", b"nan", b"9" * 5000, b"null", b"[]", b"{}", b'"', b"<", b"\n", b"../"]
+    )
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(data)))
+        data[start : start + draw(st.integers(0, 12))] = draw(junk | st.binary(max_size=8))
+    return bytes(data)
+
+
+def read_what_there_is(folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+    messages: list[str] = []
+    try:
+        if name in LAYOUTS:
+            messages = [item.reason for item in read(LAYOUTS[name], folder)[1]]
+        else:
+            read_class_names(folder)
+            read_split_lists(folder)
+            read_other_faces(folder)
+    except (AnnotationError, DatasetError) as error:
+        messages = [str(error)]
+    finally:
+        (folder / name).unlink()
+    assert all(len(message.splitlines()) == 1 for message in messages)
+
+
+@pytest.mark.parametrize("name", VALID)
+@given(st.data())
+def test_damaged_annotations_raise_nothing_but_our_errors(folder, name, data):
+    read_what_there_is(folder, name, data.draw(mutated(VALID[name])))
+
+
+@pytest.mark.parametrize("name", VALID)
+@given(st.binary(max_size=100) | st.text(max_size=50).map(lambda text: text.encode("utf-8")))
+def test_random_annotations_raise_nothing_but_our_errors(folder, name, data):
+    read_what_there_is(folder, name, data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+def objects(*keys: str) -> st.SearchStrategy[object]:
+    values = JSON | st.sampled_from([1, "1", "a.jpg", [1, 2, 3, 4]])
+    return st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(keys, values)) | JSON)
+
+
+@given(
+    objects("id", "file_name", "width", "height"),
+    objects("image_id", "category_id", "bbox", "iscrowd"),
+    objects("id", "name"),
+)
+def test_coco_of_any_values_raises_nothing_but_our_errors(folder, images, faces, categories):
+    read_what_there_is(folder, "a.json", coco(images, faces, categories).encode())

@@ -72,7 +72,7 @@ def test_links_to_folders_are_not_followed(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes among its files")
-def test_links_are_listed_where_they_are_files_or_lead_nowhere(tmp_path):
+def test_links_and_pipes_with_an_image_s_name_are_listed(tmp_path):
     touch(tmp_path, "a/b.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     for name, target in {
@@ -85,7 +85,9 @@ def test_links_are_listed_where_they_are_files_or_lead_nowhere(tmp_path):
     }.items():
         (tmp_path / name).symlink_to(target)
 
-    assert list_images(tmp_path) == ["a/b.jpg", "circle.jpg", "dangling.jpg", "file.jpg"]
+    # Whether it can be read is for the reader to find out.
+    links = ["circle.jpg", "dangling.jpg", "file.jpg", "folder.jpg", "null.jpg", "to pipe.jpg"]
+    assert list_images(tmp_path) == sorted(["a/b.jpg", "pipe.jpg", *links])
 
 
 def test_an_empty_folder_holds_no_images(tmp_path):

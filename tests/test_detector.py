@@ -145,6 +145,19 @@ def test_unreadable_image_is_named(detector: MaskDetector, tmp_path: Path) -> No
         detector(np.zeros((4, 4, 3)))
 
 
+def test_image_of_too_many_pixels_is_refused(tiny_model: Path) -> None:
+    detector = MaskDetector(tiny_model, provider="cpu", max_pixels=64 * 64)
+    assert detector.max_pixels == 64 * 64
+    assert detector(in_bytes(draw_photo())).box_xywh == (16, 8, 24, 32)
+    with pytest.raises(ImageError, match="more than 4096 pixels"):
+        detector(in_bytes(draw_photo((64, 66))))
+
+
+def test_large_jpeg_is_decoded_at_what_the_canvas_needs(detector: MaskDetector) -> None:
+    photo = draw_photo((1024, 512), (128, 64, 256, 128))
+    assert detector(in_bytes(photo, "JPEG")) == detector(photo)
+
+
 def test_missing_model_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="no such model file"):
         MaskDetector("nowhere.onnx")

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,8 @@ from maskinfer.geometry import (
     Geometry,
     Placement,
     canvas_to_image,
+    decode_wh,
     image_to_canvas,
-    min_decode_side,
     place,
 )
 from maskinfer.images import Photo
@@ -137,8 +139,30 @@ def test_no_boxes_and_uneven_lists(carry):
 
 
 @BOTH
-def test_decoding_keeps_more_detail_than_the_canvas_shows(geometry):
-    assert min_decode_side(geometry) >= geometry.resize
+@given(st.integers(1, 70_000), st.integers(1, 70_000), st.floats(1, 8))
+def test_decoding_keeps_more_detail_than_the_canvas_shows(geometry, width, height, oversampling):
+    least = decode_wh(geometry, (width, height), oversampling)
+
+    _, placement = place(blank(width, height), geometry)
+    drawn = np.multiply(placement.scale_xy, (width, height))
+    assert (least >= drawn * oversampling - 1e-6).all()
+    assert max(least) <= math.ceil(geometry.resize * oversampling)
+    assert decode_wh(geometry, (height, width), oversampling) == least[::-1]
+
+
+@pytest.mark.parametrize(
+    ("geometry", "size_wh", "least"),
+    [
+        (Geometry.letterbox(224), (640, 480), (280, 210)),
+        (Geometry.letterbox(224), (3000, 4000), (210, 280)),
+        (Geometry.letterbox(224), (20_000, 10), (280, 2)),
+        (Geometry.letterbox(224), (20, 10), (280, 140)),
+        (Geometry.center_crop(224, 256), (640, 480), (320, 320)),
+    ],
+    ids=["landscape", "portrait", "thin", "small", "center crop"],
+)
+def test_decoding_size_is_a_quarter_more_than_what_is_drawn(geometry, size_wh, least):
+    assert decode_wh(geometry, size_wh) == least
 
 
 @pytest.mark.parametrize(

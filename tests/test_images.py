@@ -1,15 +1,30 @@
 import io
+import os
+import socket
 import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
+from maskinfer import images
 from maskinfer.errors import ImageError
-from maskinfer.images import MAX_PIXELS, Header, image_size, load_photo, read_header
+from maskinfer.images import (
+    MAX_PIXELS,
+    Header,
+    LeastWh,
+    Photo,
+    image_size,
+    load_photo,
+    read_header,
+)
+from maskinfer.scan import IMAGE_SUFFIXES
 
 ORIENTATION = 0x0112
 
@@ -302,19 +317,48 @@ def test_other_arrays_are_refused(array):
         load_photo(array)
 
 
-@pytest.mark.parametrize("min_side", [1, 100, 112, 224, 448, 900, 5000])
+def at_least(width: int, height: int) -> LeastWh:
+    """A landscape photo's least sides, whichever way it is stored."""
+    return lambda size_wh: (width, height) if size_wh[0] >= size_wh[1] else (height, width)
+
+
+@pytest.mark.parametrize("width", [1, 100, 112, 224, 448, 900, 5000])
+@pytest.mark.parametrize("height", [1, 112, 300])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_reduced_decoding_keeps_the_size_and_enough_pixels(min_side, orientation):
+def test_reduced_decoding_keeps_the_size_and_enough_pixels(width, height, orientation):
     upright = quarters(1003, 901)
     data = encode(stored_as(upright, orientation), "JPEG", exif=exif(orientation))
 
-    photo = load_photo(data, min_side=min_side)
+    photo = load_photo(data, at_least(width, height))
 
     assert photo.size_wh == (1003, 901)
-    assert min(photo.pixels.shape[:2]) >= min(min_side, 901)
+    assert photo.pixels.shape[1] >= min(width, 1003)
+    assert photo.pixels.shape[0] >= min(height, 901)
     np.testing.assert_allclose(corners(photo.pixels), corners(np.asarray(upright)), atol=6)
-    if min_side <= 112:
+    if max(width, height) <= 112:
         assert max(photo.pixels.shape[:2]) < 300
+
+
+def test_reduced_decoding_of_what_phones_write_beside_jpeg():
+    data = encode(quarters(1000, 800), "MPO", save_all=True, append_images=[quarters()])
+
+    photo = load_photo(data, at_least(100, 80))
+
+    assert photo.size_wh == (1000, 800)
+    assert photo.pixels.shape == (100, 125, 3)
+    np.testing.assert_allclose(corners(photo.pixels), corners(np.asarray(quarters())), atol=6)
+
+
+def test_decoding_is_told_the_stored_sides():
+    asked = []
+
+    def least_wh(size_wh: tuple[int, int]) -> tuple[int, int]:
+        asked.append(size_wh)
+        return size_wh
+
+    load_photo(encode(stored_as(quarters(), 6), "JPEG", exif=exif(6)), least_wh)
+
+    assert asked == [(48, 64)]
 
 
 ALLOW_LARGE = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -322,7 +366,7 @@ ALLOW_LARGE = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWar
 
 @ALLOW_LARGE
 def test_what_pillow_only_warns_of_is_read():
-    photo = load_photo(encode(Image.new("1", (12_000, 9_000), 1), "PNG"), min_side=448)
+    photo = load_photo(encode(Image.new("1", (12_000, 9_000), 1), "PNG"), at_least(448, 448))
 
     assert photo.size_wh == (12_000, 9_000)
     assert photo.pixels.shape == (1125, 1500, 3)
@@ -372,13 +416,79 @@ def test_very_large_images_are_reduced_where_less_will_do(mode):
     upright = large_in(mode, (3, 2)).resize((6001, 4500), Image.Resampling.NEAREST)
     data = encode(stored_as(upright, 6), "PNG", compress_level=1, exif=exif(6))
 
-    whole, reduced = load_photo(data), load_photo(data, min_side=1000)
+    whole, reduced = load_photo(data), load_photo(data, at_least(1000, 1000))
 
     assert whole.size_wh == reduced.size_wh == (6001, 4500)
     assert whole.pixels.shape == (4500, 6001, 3)
     assert reduced.pixels.shape == (1125, 1501, 3)
     np.testing.assert_allclose(corners(reduced.pixels), corners(whole.pixels), atol=1)
-    assert load_photo(data, min_side=3000).pixels.shape == (4500, 6001, 3)
+    assert load_photo(data, at_least(1501, 1)).pixels.shape == (1500, 2001, 3)
+    assert load_photo(data, at_least(3001, 1)).pixels.shape == (4500, 6001, 3)
+
+
+@pytest.mark.parametrize(("limit", "said"), [(2999, "2999"), (10**6, "1 million")])
+@pytest.mark.parametrize("in_memory", [False, True], ids=["file", "Pillow image"])
+def test_limit_of_pixels_is_the_caller_s(limit, said, in_memory):
+    image = Image.new("L", (limit + 1, 1) if limit < 10**4 else (1001, 1000))
+    source = image if in_memory else encode(image, "PNG")
+
+    with pytest.raises(ImageError, match=f"^more than {said} pixels$"):
+        load_photo(source, max_pixels=limit)
+    assert load_photo(source, max_pixels=1_001_000).size_wh == image.size
+
+
+def test_size_that_the_pixels_show_is_held_to_the_limit(monkeypatch):
+    decode = ImageFile.ImageFile.load
+
+    def decode_and_grow(image: ImageFile.ImageFile) -> object:
+        decode(image)
+        image._size = (300, 200)
+        return image.im
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode_and_grow)
+    with pytest.raises(ImageError, match=r"^more than 50000 pixels$"):
+        load_photo(encode(quarters(), "BMP"), max_pixels=50_000)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "progressive JPEG", "large file"])
+def test_one_large_image_is_decoded_at_a_time(tmp_path, monkeypatch, kind):
+    source = encode(quarters(), "PNG")
+    if kind == "large file":
+        monkeypatch.setattr(images, "_LARGE_BYTES", len(source) - 1)
+        (tmp_path / "a.png").write_bytes(source)
+        source = tmp_path / "a.png"
+    else:
+        monkeypatch.setattr(images, "_LARGE_PIXELS", 64 * 48 - 1)
+    if kind == "progressive JPEG":
+        source = encode(quarters(), "JPEG", progressive=True)
+    passing = encode(quarters(), "JPEG")
+    with ThreadPoolExecutor(1) as pool, images._one_large_image:
+        done = pool.submit(load_photo, source, at_least(8, 6))
+        with pytest.raises(TimeoutError):
+            done.result(timeout=0.2)
+        assert load_photo(passing, at_least(8, 6)).pixels.shape == (6, 8, 3)
+        images._one_large_image.release()
+        try:
+            assert done.result(timeout=10).size_wh == (64, 48)
+        finally:
+            images._one_large_image.acquire()
+
+
+def test_a_pillow_image_may_change_after_it_was_read():
+    source = quarters()
+    photo = load_photo(source)
+    source.paste(0, (0, 0, 64, 48))
+    source.close()
+
+    assert_looks_like(photo.pixels, quarters())
+
+
+def test_photo_gives_its_pixels_in_either_form():
+    pixels = np.asarray(quarters())
+    for photo in (Photo(pixels, (9, 9)), Photo(quarters(), (9, 9))):
+        assert (photo.pixels == pixels).all()
+        assert photo.image.tobytes() == quarters().tobytes()
+        assert photo.size_wh == (9, 9)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak as Linux counts it")
@@ -388,7 +498,7 @@ def test_very_large_images_take_little_more_memory_than_their_pixels(tmp_path):
         "import resource, sys, maskinfer.images as images\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        "images.load_photo(sys.argv[1], min_side=448)\n"
+        "images.load_photo(sys.argv[1], lambda _: (448, 448))\n"
         "print((peak() - before) // 1024)\n"
     )
 
@@ -400,6 +510,85 @@ def test_very_large_images_take_little_more_memory_than_their_pixels(tmp_path):
     )
 
     assert int(done.stdout) < 84 + 100  # MiB
+
+
+FOREIGN = ["EPS", "ICO", "ICNS", "JPEG2000", "PCX", "PDF", "PPM", "SGI", "TGA", "DDS", "QOI"]
+
+
+@pytest.mark.parametrize("read", [load_photo, image_size])
+@pytest.mark.parametrize("format_", FOREIGN)
+def test_formats_that_no_ending_stands_for_are_refused(tmp_path, read, format_):
+    path = tmp_path / "photo.jpg"
+    quarters(64, 64).save(path, format_)
+
+    with pytest.raises(ImageError, match="not an image, or of an unknown format"):
+        read(path)
+
+
+def test_formats_that_endings_stand_for_are_read(tmp_path):
+    """HEIF needs a plugin, whose format is asked for only once it is there."""
+    for suffix in sorted(IMAGE_SUFFIXES - {".heic", ".heif"}):
+        path = tmp_path / "photo"
+        quarters().save(path, Image.registered_extensions()[suffix])
+        assert load_photo(path).size_wh == image_size(path) == (64, 48)
+    quarters().save(tmp_path / "photo", "DIB")
+    assert load_photo(tmp_path / "photo").size_wh == (64, 48)
+
+
+def test_a_format_that_a_plugin_brings_is_read(monkeypatch):
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    class Brought(BmpImageFile):
+        format = "HEIF"
+
+        def _open(self):
+            self.fp = io.BytesIO(b"BM" + self.fp.read()[2:])
+            super()._open()
+
+    monkeypatch.setitem(Image.OPEN, "HEIF", (Brought, lambda prefix: prefix[:2] == b"HE"))
+    data = b"HE" + encode(quarters(), "BMP")[2:]
+
+    assert_looks_like(load_photo(data).pixels, quarters())
+
+
+@pytest.mark.parametrize("read", [load_photo, image_size])
+def test_folders_and_sockets_are_refused(tmp_path, read):
+    path = tmp_path / "x.jpg"
+    with pytest.raises(ImageError, match="Is a directory"):
+        read(tmp_path)
+    if hasattr(socket, "AF_UNIX"):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            with pytest.raises(ImageError, match=r"^not a regular file$"):
+                read(path)
+    if Path(os.devnull).exists():
+        with pytest.raises(ImageError, match=r"^not a regular file$"):
+            read(Path(os.devnull))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files as Linux lists them")
+@pytest.mark.parametrize("read", [load_photo, image_size])
+def test_no_file_stays_open(tmp_path, read):
+    (tmp_path / "text.jpg").write_text("words")
+    (tmp_path / "half.jpg").write_bytes(encode(quarters(), "JPEG")[:400])
+    (tmp_path / "whole.tif").write_bytes(encode(quarters(), "TIFF", compression="tiff_lzw"))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    for path in (tmp_path, *tmp_path.iterdir(), Path(os.devnull), tmp_path / "gone"):
+        with suppress(ImageError):
+            read(path)
+
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize("read", [load_photo, image_size])
+def test_files_too_large_to_be_images_are_refused_unread(tmp_path, read):
+    path = tmp_path / "x.jpg"
+    path.touch()
+    os.truncate(path, 10**9 + 1)  # a hole, which takes no room
+
+    with pytest.raises(ImageError, match=r"^larger than 1000 MB$"):
+        read(path)
 
 
 @pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (0, 0)])

@@ -6,6 +6,9 @@ import pytest
 from tiny_model import draw_photo
 
 HEAVY = (
+    "ray",
+    "pyarrow",
+    "fsspec",
     "torch",
     "torchvision",
     "onnx",

@@ -45,4 +45,7 @@ def test_map_ahead_closed_early_ends_its_threads() -> None:
     results = map_ahead(lambda item: item, range(1000), threads=3, ahead=10)
     next(results)
     results.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("maskinfer-decode")]
+    limit = time.monotonic() + 10
+    while any(thread.name.startswith("maskinfer-ahead") for thread in threading.enumerate()):
+        assert time.monotonic() < limit
+        time.sleep(0.01)

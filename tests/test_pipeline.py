@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tiny_model import draw_photo
 
+from maskinfer.dataset import list_images
 from maskinfer.detector import MaskDetector
-from maskinfer.errors import DatasetError, UsageError
-from maskinfer.pipeline import find_images, predict_folder, predict_images
-from maskinfer.results import Failure, Row, errors_path, read_predictions
+from maskinfer.pipeline import predict_images
+from maskinfer.results import Failure, Row
 
 BAD = {3, 4, 11}
 
@@ -36,8 +36,12 @@ def detect(model: Path, batch_size: int) -> MaskDetector:
 def test_each_image_gets_its_own_row_in_order(
     photos: Path, tiny_model: Path, batch_size: int, threads: int
 ) -> None:
-    _, names = find_images(photos)
-    results = list(predict_images(detect(tiny_model, batch_size), photos, names, threads))
+    names = list_images(photos)
+    with_failure = [*names, Failure("locked/", "cannot be listed")]
+    results = list(
+        predict_images(detect(tiny_model, batch_size), photos.joinpath, with_failure, threads)
+    )
+    assert results.pop() == with_failure[-1]
     assert [result.filename for result in results] == names
     for i, result in enumerate(results):
         if i in BAD:
@@ -51,33 +55,6 @@ def test_each_image_gets_its_own_row_in_order(
             assert result == replace(row, probability=sure)
 
 
-def test_files_are_the_same_whatever_the_batch_size(
-    photos: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    _, names = find_images(photos)
-    written = set()
-    for batch_size in (1, 3, 8):
-        out = tmp_path / f"{batch_size}.csv"
-        summary = predict_folder(detect(tiny_model, batch_size), photos, names, out)
-        assert (summary.images, summary.proper, summary.improper, summary.failed) == (13, 9, 0, 4)
-        assert summary.metrics is not None
-        assert summary.metrics.images == 9
-        written.add((out.read_bytes(), errors_path(out).read_bytes()))
-    assert len(written) == 1
-
-
-def test_every_file_is_in_exactly_one_of_the_two_files(
-    photos: Path, tiny_model: Path, tmp_path: Path
-) -> None:
-    _, names = find_images(photos)
-    out = tmp_path / "p.csv"
-    predict_folder(detect(tiny_model, 4), photos, names, out)
-    rows = [row.filename for row in read_predictions(out)]
-    failures = errors_path(out).read_text().splitlines()[1:]
-    assert len(rows) + len(failures) == len(names)
-    assert set(rows) | {line.split('"')[1] for line in failures} == set(names)
-
-
 def test_names_are_taken_only_as_fast_as_they_are_predicted(photos: Path, tiny_model: Path) -> None:
     taken = 0
 
@@ -87,10 +64,10 @@ def test_names_are_taken_only_as_fast_as_they_are_predicted(photos: Path, tiny_m
             taken += 1
             yield f"{i}.jpg"  # vanished, each of them
 
-    results = predict_images(detect(tiny_model, 4), photos, endless(), threads=3)
+    results = predict_images(detect(tiny_model, 4), photos.joinpath, endless(), threads=3)
     for done in range(1, 200):
         assert next(results) == Failure(f"{done - 1}.jpg", "No such file or directory")
-        assert taken <= done + 4 + (4 + 3)  # its own batch, and what is decoded ahead
+        assert taken <= done + 3 * 4  # its own batch, and two that are ahead
     results.close()
 
 
@@ -105,22 +82,5 @@ def test_impossible_labels_are_repaired_before_they_are_compared(
     ):
         names.append(f"a__{label}__True.png")
         draw_photo(box_xywh=box).save(tmp_path / names[-1])
-    results = predict_images(detect(tiny_model, 2), tmp_path, names)
+    results = predict_images(detect(tiny_model, 2), tmp_path.joinpath, names)
     assert [result.iou for result in results if isinstance(result, Row)] == [1.0, 1.0, 0.5]
-
-
-def test_find_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("a.jpg", "b/c.PNG", "b/d.txt", ".hidden/e.jpg", "t/f.txt"):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).touch()
-    assert find_images(Path()) == (Path(), ["a.jpg", "b/c.PNG"])
-    assert find_images(Path(), recursive=False) == (Path(), ["a.jpg"])
-    assert find_images(Path("b/c.PNG")) == (Path("b"), ["c.PNG"])
-    with pytest.raises(DatasetError, match=r"t: no image in it, expected files ending in .*\.jpg"):
-        find_images(Path("t"))
-    with pytest.raises(UsageError, match=r"nowhere: no such folder or image$"):
-        find_images(Path("nowhere"))
-    Path("sample_images").mkdir()
-    with pytest.raises(UsageError, match="maskinfer predict sample_images --out preds"):
-        find_images(Path("nowhere"))

@@ -1,18 +1,16 @@
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.journal import Journal, Places
 from maskinfer.results import (
     Failure,
-    ResultsWriter,
     Row,
     check_file,
-    check_out,
-    errors_path,
     printable_name,
     read_predictions,
     write_text,
@@ -25,9 +23,11 @@ ROWS = [
 
 
 def write(out: Path, results: Iterable[Row | Failure], labelled: bool = True) -> Path:
-    with ResultsWriter(out, labelled=labelled) as writer:
+    with Journal(Places.of(out), {}, {}, labelled=labelled) as journal:
+        journal.begin()
         for result in results:
-            writer.write(result)
+            journal.write(result)
+        journal.finish()
     return out
 
 
@@ -57,7 +57,7 @@ def test_csv_has_the_contract_s_columns(
     out = write(tmp_path / "p.csv", rows, labelled)
     assert out.read_bytes().decode() == expected
     assert read_predictions(out) == rows
-    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+    assert not Places.of(out).errors.exists()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_csv_gives_back_any_file_name(tmp_path: Path, name: str) -> None:
     row = Row(name, (0, 0, 1, 1), True, 0.0)
     out = write(tmp_path / "p.csv", [row, Failure(name, "why, and\nwhere")], labelled=False)
     assert read_predictions(out) == [row]
-    with errors_path(out).open(encoding="utf-8", newline="") as stream:
+    with Places.of(out).errors.open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["filename", "error"], [name, "why, and\nwhere"]]
 
 
@@ -102,62 +102,18 @@ def test_printable_name_can_always_be_printed(name: str, printable: str) -> None
     printable_name(name).encode()
 
 
-@pytest.mark.parametrize(
-    ("out", "errors"),
-    [
-        ("preds.csv", "preds.errors.csv"),
-        ("preds", "preds.errors.csv"),
-        ("preds.txt", "preds.txt.errors.csv"),
-        ("a.b.csv", "a.b.errors.csv"),
-    ],
-)
-def test_errors_path_stands_beside_the_csv(out: str, errors: str) -> None:
-    assert errors_path(Path("x") / out) == Path("x") / errors
-
-
-def test_errors_file_of_an_earlier_run_goes_when_nothing_fails(tmp_path: Path) -> None:
-    out = write(tmp_path / "p.csv", [Failure("a.jpg", "damaged")])
-    assert errors_path(out).exists()
-    write(out, [])
-    assert not errors_path(out).exists()
-
-
-def test_an_exception_leaves_out_alone_and_keeps_what_was_written(tmp_path: Path) -> None:
-    out = write(tmp_path / "p.csv", ROWS[:1])
-    before = out.read_bytes()
-
-    def interrupted() -> Iterator[Row]:
-        yield ROWS[1]
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write(out, interrupted())
-    assert out.read_bytes() == before
-    assert read_predictions(tmp_path / "p.csv.partial") == ROWS[1:]
-
-
-def test_an_exception_before_the_first_row_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), ResultsWriter(tmp_path / "p.csv", labelled=True):
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "p.csv.partial").symlink_to("/dev/full")
-    with pytest.raises(MaskinferError, match=r"p\.csv: cannot be written, No space left"):
-        write(tmp_path / "p.csv", ROWS)
     (tmp_path / f"r.json.{os.getpid()}.partial").symlink_to("/dev/full")
     with pytest.raises(MaskinferError, match=r"r\.json: cannot be written, No space left"):
         write_text(tmp_path / "r.json", "text")
-    assert not (tmp_path / "p.csv").exists()
     assert not (tmp_path / "r.json").exists()
 
 
-def test_check_out_refuses_what_cannot_be_replaced(tmp_path: Path) -> None:
+def test_check_file_refuses_what_cannot_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_text("x")
-    check_out(tmp_path / "new.csv", overwrite=False)
-    check_out(tmp_path / "old.csv", overwrite=True)
+    check_file(tmp_path / "new.csv", overwrite=False)
+    check_file(tmp_path / "old.csv", overwrite=True)
     for out, overwrite, words in (
         (tmp_path, True, "a folder, expected a file"),
         (tmp_path / "no" / "p.csv", True, "no folder"),
@@ -165,28 +121,7 @@ def test_check_out_refuses_what_cannot_be_replaced(tmp_path: Path) -> None:
         (Path(os.devnull), True, "not a regular file"),
     ):
         with pytest.raises(UsageError, match=words):
-            check_out(out, overwrite=overwrite)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("p.errors.csv", r"p\.errors\.csv: exists\. To replace it, add --overwrite"),
-        ("p.csv.partial", r"rows of an interrupted run; move it or add --overwrite"),
-        ("p.errors.csv.partial", r"rows of an interrupted run; move it or add --overwrite"),
-    ],
-)
-def test_check_out_refuses_to_lose_what_stands_beside(
-    tmp_path: Path, name: str, words: str
-) -> None:
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(UsageError, match=words):
-        check_out(tmp_path / "p.csv", overwrite=False)
-    check_out(tmp_path / "p.csv", overwrite=True)
-    (tmp_path / name).unlink()
-    (tmp_path / name).mkdir()
-    with pytest.raises(UsageError, match="a folder, expected a file"):
-        check_out(tmp_path / "p.csv", overwrite=True)
+            check_file(out, overwrite=overwrite)
 
 
 def test_check_file_is_about_one_file(tmp_path: Path) -> None:
@@ -197,9 +132,9 @@ def test_check_file_is_about_one_file(tmp_path: Path) -> None:
         check_file(tmp_path / "p.errors.csv", overwrite=False)
 
 
-def test_check_out_gives_a_command_that_a_shell_takes(tmp_path: Path) -> None:
+def test_check_file_gives_a_command_that_a_shell_takes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Make it with: mkdir -p '.*/no dir'$"):
-        check_out(tmp_path / "no dir" / "p.csv", overwrite=False)
+        check_file(tmp_path / "no dir" / "p.csv", overwrite=False)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper
 from tiny_model import METADATA, build_model, write_model
 
 from maskinfer import cpu, gpu
+from maskinfer.bound_run import BoundRun
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
 from maskinfer.geometry import Geometry
 from maskinfer.model_file import METADATA_KEY
@@ -196,9 +198,43 @@ def test_run_pads_for_a_gpu_and_drops_the_padding(tiny_model: Path) -> None:
     session = Session(tiny_model, "cpu", batch_size=8)
     alone = session.run(canvases(3))
     session.provider = Provider.CUDA  # padding is by the provider's name; the CPU computes
-    padded = session.run(canvases(3))
-    for name in ("boxes_xywh", "proper_mask", "score"):
-        np.testing.assert_array_equal(getattr(padded, name), getattr(alone, name))
+    session._bound = BoundRun(session._ort, session._session, (8, 32, 32, 3), "cpu")
+    for _ in range(2):  # in the same memory
+        padded = session.run(canvases(3))
+        for name in ("boxes_xywh", "proper_mask", "score"):
+            np.testing.assert_array_equal(getattr(padded, name), getattr(alone, name))
+
+
+def test_pages_are_locked_for_a_gpu_as_long_as_they_are_used(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    class Cudart:
+        def cudaHostRegister(self, address: Any, size: Any, flags: Any) -> int:  # noqa: N802
+            calls.append((address.value, size.value))
+            return 0 if len(calls) == 1 else 712  # already registered
+
+        def cudaHostUnregister(self, address: Any) -> None:  # noqa: N802
+            calls.append(address.value)
+
+    session = Session(tiny_model, "cpu", batch_size=8)
+    rooms = [np.zeros((8, 32, 32, 3), np.uint8) for _ in range(2)]
+    places = [room.ctypes.data for room in rooms]
+    monkeypatch.setattr(gpu.ctypes, "CDLL", lambda name: Cudart())
+    with session.locked_pages(rooms):
+        assert calls == []
+    session.provider = Provider.CUDA
+    monkeypatch.setattr(session._ort, "cuda_version", "13.0", raising=False)
+    with session.locked_pages(rooms):
+        assert calls == [(places[0], 8 * 32 * 32 * 3), (places[1], 8 * 32 * 32 * 3)]
+    assert calls[2:] == [places[0]]
+
+
+def test_without_cuda_s_library_pages_stay_as_they_are() -> None:
+    for version in ("", "0.0"):
+        with gpu.locked_pages([np.zeros(4, np.uint8)], version):
+            pass
 
 
 @pytest.mark.parametrize("count", [0, 9])

@@ -6,6 +6,7 @@ resumed goes on exactly as it would have, whatever the number of worker processe
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,14 @@ from maskinfer.boxes import Boxes
 from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample
 from maskinfer.errors import ImageError, TrainingError
-from maskinfer.geometry import Geometry, Placement, image_to_canvas, min_decode_side, place
+from maskinfer.geometry import Geometry, Placement, decode_wh, image_to_canvas, place
 from maskinfer.images import Photo, Pixels, load_photo
 
 from .detections import Targets
 from .settings import Augmentation
 
+# Decoded pixels per canvas pixel: crop and zoom enlarge parts of the photo.
+_OVERSAMPLING = 4.0
 _LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
 _LEAST_SEEN = 0.5  # of a face's area: what shows less is neither a face nor none
 
@@ -89,7 +92,9 @@ class SampleCanvases(Dataset[Item]):
         sample = self.samples[key.sample]
         rng = np.random.default_rng((self.seed, key.epoch, key.position))
         try:
-            photo = load_photo(sample.path, min_side=min_decode_side(self.geometry))
+            photo = load_photo(
+                sample.path, partial(decode_wh, self.geometry, oversampling=_OVERSAMPLING)
+            )
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
         faces = np.array(

@@ -14,7 +14,7 @@ from maskinfer.companions import read_other_faces, read_sources
 from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample, read_folder, split_folder
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.images import load_photo
+from maskinfer.images import load_photo, smallest
 from maskinfer.lookahead import map_ahead
 from maskinfer.results import printable_name
 
@@ -146,7 +146,7 @@ def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
 
 def _fault(sample: Sample) -> str | None:
     try:
-        load_photo(sample.path, min_side=1)
+        load_photo(sample.path, least_wh=smallest)
     except ImageError as error:
         return str(error)
     return None

@@ -3,18 +3,28 @@
 import os
 import re
 import sys
-import warnings
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 from typer.core import TyperGroup
 
 from maskinfer import __version__
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.images import MAX_PIXELS
+from maskinfer.images import settle_pillow
 
-from . import doctor, evaluate, export, importing, info, predict, synth, train, verify
+from . import (
+    bench,
+    detecting,
+    doctor,
+    evaluate,
+    export,
+    importing,
+    info,
+    predict,
+    synth,
+    train,
+    verify,
+)
 from .console import say
 
 # Extras by the packages that only they install.
@@ -28,8 +38,6 @@ _TRAIN_ONLY = (
     "onnxscript",
 )
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-
 
 class _Commands(TyperGroup):
     """All commands; Ctrl-C ends each of them with one line and exit code 130."""
@@ -41,7 +49,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as stop:
             # A command that keeps what it has done says so in the exception.
             say(f"stopped: {stop}" if str(stop) else "stopped")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(detecting.INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -59,6 +67,7 @@ app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.command("import")(importing.import_)
 app.command("synth")(synth.synth)
 
@@ -101,21 +110,10 @@ def _check_arguments() -> None:
         raise UsageError("an empty argument, expected a value; is a variable of the shell not set?")
 
 
-def _settle_pillow() -> None:
-    """Make Pillow silent and take photos up to our limit; this process is ours alone.
-
-    Photos past our limit and damaged pixels are reported; of damaged EXIF blocks users need not
-    hear, as the pixels are fine.
-    """
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-
 def main() -> None:
     """Run the command line; turn what a user can mend into one line and an exit code."""
     debug = _take_debug()
-    _settle_pillow()
+    settle_pillow()
     try:
         _check_arguments()
         app()

@@ -17,22 +17,32 @@ from rich.table import Table
 from rich.text import Text
 
 from maskinfer.detector import MaskDetector
+from maskinfer.images import MAX_PIXELS, settle_pillow
 from maskinfer.results import printable_name
 from maskinfer.runtime import Provider, Session
 
 from .console import err, say
 
 FAILED_SOME = 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def open_detector(model: Path | None, provider: Provider, batch_size: int) -> MaskDetector:
-    """Load a model and name it on stderr."""
+def open_detector(
+    model: Path | None,
+    provider: Provider,
+    batch_size: int,
+    max_pixels: int = MAX_PIXELS,
+    where: str | None = None,
+) -> MaskDetector:
+    """Load a model and name it on stderr, with where it runs: `where`, else its provider."""
+    settle_pillow(max_pixels)
     if provider is Provider.TENSORRT:
         say("tensorrt: the first run of a model builds an engine, which takes minutes")
-    detector = MaskDetector(model, provider, batch_size)
+    detector = MaskDetector(model, provider, batch_size, max_pixels=max_pixels)
     session = detector.session
     note = f" ({session.note})" if session.note else ""
-    say(f"model: {session.path} [{model_words(session)}] on {session.provider}{note}")
+    place = where or f"{session.provider}{note}"
+    say(f"model: {session.path} [{model_words(session)}] on {place}")
     return detector
 
 

@@ -28,4 +28,18 @@ ProviderChoice = Annotated[
 BatchSize = Annotated[
     int, typer.Option("--batch-size", metavar="N", min=1, help="Images a run of the network.")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Threads that decode. By default one for each core that may be used.",
+        show_default=False,
+    ),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option("--max-pixels", metavar="N", min=1, help="Images of more pixels are not decoded."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]

@@ -1,32 +1,121 @@
 """`maskinfer predict`: a folder in, a CSV out."""
 
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from maskinfer.dataset import SAMPLE_IMAGES
 from maskinfer.detector import MaskDetector
-from maskinfer.errors import MaskinferError
-from maskinfer.pipeline import PredictSettings, Summary, find_images, predict_folder
-from maskinfer.results import check_out, errors_path
+from maskinfer.errors import DatasetError, MaskinferError, UsageError
+from maskinfer.journal import Places
+from maskinfer.outputs import STDOUT
+from maskinfer.predicting import (
+    Engine,
+    EngineName,
+    PredictSettings,
+    Summary,
+    check_settings,
+    local_engine,
+    open_journal,
+    predict_source,
+)
+from maskinfer.remote import is_address
+from maskinfer.runtime import Provider
+from maskinfer.scan import IMAGE_SUFFIXES, Source, Survey, open_source, survey
 
 from . import detecting, options
+from .console import err, say
 from .console import out as stdout
-from .console import say
+
+_TERMINATED = 143  # 128 + SIGTERM, as shells have it
+_NO_READER = 141  # 128 + SIGPIPE
+_BEGIN_OR_GO_ON = ("--resume", "--overwrite")
 
 
 def predict(
-    images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="What to write: .csv, .jsonl or .parquet; - is standard output, as CSV.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="CSV", help="The CSV to write.")],
+    images: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder of images, one image, or an address such as s3://bucket/photos.",
+            show_default=False,
+        ),
+    ] = None,
     model: options.Model = PredictSettings.model,
     provider: options.ProviderChoice = PredictSettings.provider,
     batch_size: options.BatchSize = PredictSettings.batch_size,
+    threads: options.Threads = PredictSettings.threads,
     recursive: Annotated[
         bool,
         typer.Option("--recursive/--no-recursive", help="Look into folders in the folder."),
     ] = PredictSettings.recursive,
+    files_from: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option(
+            "--files-from",
+            metavar="LIST",
+            help="Predict the images in this list, one a line or separated by NUL; - is standard "
+            "input. Names start from IMAGES, else from the current folder.",
+            show_default=False,
+        ),
+    ] = None,
+    max_pixels: options.MaxPixels = PredictSettings.max_pixels,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotate",
+            metavar="DIR",
+            help="Also save every photo there with its box and label drawn on it.",
+            show_default=False,
+        ),
+    ] = PredictSettings.annotate,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            "--engine", metavar="NAME", help="local, or ray: the machines of a Ray cluster."
+        ),
+    ] = PredictSettings.engine,
+    actor_cpus: Annotated[
+        float | None,
+        typer.Option(
+            "--actor-cpus",
+            metavar="N",
+            min=0.01,
+            help="With --engine ray: CPUs of each process, a part of one or whole ones. By default "
+            "1; with a GPU, the machine's share that goes with it.",
+            show_default=False,
+        ),
+    ] = PredictSettings.actor_cpus,
+    actor_gpus: Annotated[
+        float | None,
+        typer.Option(
+            "--actor-gpus",
+            metavar="X",
+            min=0,
+            help="With --engine ray: GPUs of each process; 0 for CPUs only. By default 1 where "
+            "the cluster has any.",
+            show_default=False,
+        ),
+    ] = PredictSettings.actor_gpus,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted run was.")
+    ] = PredictSettings.resume,
     overwrite: options.Overwrite = PredictSettings.overwrite,
 ) -> None:
     """Predict every image of a folder into a CSV.
@@ -38,48 +127,160 @@ def predict(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = PredictSettings(images, out, model, provider, batch_size, recursive, overwrite)
-    check_out(settings.out, overwrite=settings.overwrite)
-    folder, names = find_images(settings.images, recursive=settings.recursive)
-    detector = detecting.open_detector(settings.model, settings.provider, settings.batch_size)
-    with detecting.progress_bar("predicting") as show:
-        summary = predict_folder(
-            detector, folder, names, settings.out, lambda done: show(done, len(names))
+    settings = PredictSettings(
+        images=images if images is None or is_address(images) else Path(images),
+        out=out,
+        model=model,
+        provider=provider,
+        batch_size=batch_size,
+        threads=threads,
+        recursive=recursive,
+        max_pixels=max_pixels,
+        annotate=annotate,
+        overwrite=overwrite,
+        resume=resume,
+        engine=engine,
+        actor_cpus=actor_cpus,
+        actor_gpus=actor_gpus,
+    )
+    check_settings(settings)
+    source, found = _find(settings, files_from)
+    detector = _open_detector(settings)
+    if settings.resume and open_journal(detector, source, found, settings).is_whole():
+        say(f"{settings.out}: is whole already, nothing is left to do")
+        return
+    with _stopping(settings), detecting.progress_bar("predicting") as show:
+        summary = predict_source(
+            _engine(detector, source, settings),
+            detector,
+            source,
+            found,
+            settings,
+            on_progress=lambda done: show(done, max(done, found.images)),
+            on_failure=lambda failure: say(f"failed: {failure.filename}: {failure.error}"),
         )
-    if summary.failed == summary.images:
-        raise MaskinferError(
-            f"{settings.images}: none of {summary.images} images could be predicted. "
-            f"Why is in {errors_path(settings.out)}"
-        )
-    _print_summary(summary, detector, settings.out)
-    if summary.failed:
+    if summary.repeated:
         say(
-            f"warning: {summary.failed} of {summary.images} images failed. "
-            f"Why is in {errors_path(settings.out)}"
+            f"note: {summary.repeated} images were predicted again, since one that comes before "
+            "them was not there in the earlier run"
         )
+    why = ""
+    if str(settings.out) != STDOUT:
+        why = f". Why is in {Places.of(settings.out).errors}"
+    if summary.failed == summary.images:
+        raise MaskinferError(f"{source}: none of {summary.images} images could be predicted{why}")
+    _print_summary(summary, detector, settings)
+    if summary.failed:
+        say(f"warning: {summary.failed} of {summary.images} images failed{why}")
         raise typer.Exit(detecting.FAILED_SOME)
 
 
-def _print_summary(summary: Summary, detector: MaskDetector, out: Path) -> None:
+def _find(
+    settings: PredictSettings, files_from: typer.FileBinaryRead | None
+) -> tuple[Source, Survey]:
+    """Find the images, and count them."""
+    try:
+        source = open_source(settings.images, files_from, recursive=settings.recursive)
+    except UsageError as error:
+        if not SAMPLE_IMAGES.is_dir() or files_from is not None:
+            raise
+        raise UsageError(
+            f"{error}. To try the sample images: maskinfer predict {SAMPLE_IMAGES} --out preds.csv"
+        ) from None
+    found = survey(source)
+    if found.images == 0:
+        if files_from is not None:
+            raise DatasetError(f"{source}: no name in this list")
+        deeper = "" if settings.recursive else "; folders in it were not looked into"
+        endings = " ".join(sorted(IMAGE_SUFFIXES))
+        raise DatasetError(f"{source}: no image in it, expected files ending in {endings}{deeper}")
+    return source, found
+
+
+def _open_detector(settings: PredictSettings) -> MaskDetector:
+    if settings.engine == "local":
+        return detecting.open_detector(
+            settings.model, settings.provider, settings.batch_size, settings.max_pixels
+        )
+    # This machine need not have what those of the cluster have.
+    return detecting.open_detector(
+        settings.model, Provider.CPU, settings.batch_size, settings.max_pixels, where="Ray"
+    )
+
+
+def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
+    if settings.engine == "local":
+        return local_engine(detector, source, settings)
+    from maskinfer.ray_engine import ray_engine
+
+    return ray_engine(detector, source, settings)
+
+
+@contextmanager
+def _stopping(settings: PredictSettings) -> Iterator[None]:
+    """End at once on Ctrl-C and SIGTERM, with the line that goes on from there.
+
+    At once: threads that decode or predict are not waited for, what is written is written.
+    """
+
+    def terminate(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        done = str(stop)
+        way_on = f". Go on with: {_resume_line()}" if "kept in" in done else ""
+        say(f"stopped: {done}{way_on}" if done else "stopped")
+        _exit(_TERMINATED if isinstance(stop, _Terminated) else detecting.INTERRUPTED)
+    except BrokenPipeError:
+        if str(settings.out) != STDOUT:
+            raise
+        _exit(_NO_READER)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
+
+
+def _resume_line() -> str:
+    arguments = [argument for argument in sys.argv[1:] if argument not in _BEGIN_OR_GO_ON]
+    return shlex.join(["maskinfer", *arguments, "--resume"])
+
+
+def _exit(code: int) -> NoReturn:
+    with suppress(OSError):
+        sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
     table = detecting.figures_table()
     session = detector.session
-    speed = detecting.images_per_second(summary.images, summary.seconds)
+    predicted = summary.images - summary.kept
     lines: dict[str, object] = {
         "images": summary.images,
         "mask proper": summary.proper,
         "mask improper": summary.improper,
         "failed": summary.failed,
-        "images/s": speed,
+        "images/s": detecting.images_per_second(predicted, summary.seconds),
     }
-    if summary.metrics is not None:
-        of = f" (of {summary.metrics.images} labelled)"
-        lines["mean IoU"] = f"{summary.metrics.mean_iou:.3f}{of}"
-        lines["accuracy"] = f"{detecting.percent(summary.metrics.accuracy)}{of}"
+    if summary.kept:
+        lines["kept"] = f"{summary.kept} of an earlier run"
+    if summary.mean_iou is not None:
+        of = f" (of {summary.labelled} labelled)"
+        lines["mean IoU"] = f"{summary.mean_iou:.3f}{of}"
+        lines["accuracy"] = f"{detecting.percent(summary.accuracy)}{of}"
     lines |= {
         "model": f"{session.path} [{detecting.model_words(session)}]",
-        "provider": session.provider,
-        "written to": out,
+        "provider": settings.provider if settings.engine == "ray" else session.provider,
+        "written to": "standard output" if str(settings.out) == STDOUT else settings.out,
     }
     for name, value in lines.items():
         detecting.add_figure(table, name, value)
-    stdout.print(table)
+    # Standard output may be the CSV.
+    (err if str(settings.out) == STDOUT else stdout).print(table)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tiny_model import draw_photo
 
 from maskinfer.results import read_predictions
@@ -23,31 +24,95 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
-def test_ctrl_c_keeps_what_is_done_and_says_so(folder: Path, tiny_model: Path) -> None:
+def start(folder: Path, model: Path, *options: str) -> subprocess.Popen[str]:
     out = folder.parent / "preds.csv"
-    out.write_text("mine")
-    partial = folder.parent / "preds.csv.partial"
     command = [sys.executable, "-m", "maskinfer", "predict", str(folder), "--out", str(out)]
-    process = subprocess.Popen(
-        [*command, "--overwrite", "--model", str(tiny_model), "--provider", "cpu"],
+    return subprocess.Popen(
+        [*command, *options, "--model", str(model), "--provider", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # What runs the tests in the background has its children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+def wait_for_rows(folder: Path, size: int = 1000) -> None:
+    partial = folder.parent / "preds.csv.partial"
     limit = time.monotonic() + 30
-    while not (partial.exists() and partial.stat().st_size > 1000) and time.monotonic() < limit:
+    while not (partial.exists() and partial.stat().st_size > size) and time.monotonic() < limit:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
+    folder: Path, tiny_model: Path, number: int, code: int
+) -> None:
+    out, partial = folder.parent / "preds.csv", folder.parent / "preds.csv.partial"
+    out.write_text("mine")
+    process = start(folder, tiny_model, "--overwrite")
+    wait_for_rows(folder)
+    sent = time.monotonic()
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert time.monotonic() - sent < 2
+    assert process.returncode == code
     assert stdout == ""
     model, stopped = stderr.splitlines()
     assert model.startswith("model: ")
     rows = read_predictions(partial)
     assert 0 < len(rows) < IMAGES
-    assert stopped == f"stopped: {len(rows)} of {IMAGES} images are done, kept in {partial}"
+    kept, command = stopped.split(". Go on with: ")
+    assert kept == f"stopped: {len(rows)} of {IMAGES} images are done, kept in {partial}"
+    assert command == (
+        f"maskinfer predict {folder} --out {out} --model {tiny_model} --provider cpu --resume"
+    )
     assert [row.filename for row in rows] == [f"{i:04}.png" for i in range(len(rows))]
     assert out.read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_a_slow_decode_does_not_hold_the_end_back(folder: Path, tiny_model: Path) -> None:
+    """Neither a thread that decodes nor one that predicts is waited for."""
+    Image.new("L", (15_000, 15_000), 77).save(folder / "0100.png.tmp", "PNG", compress_level=1)
+    for i in range(100, 110):
+        (folder / f"{i:04}.png").unlink()
+        (folder / f"{i:04}.png").hardlink_to(folder / "0100.png.tmp")
+    process = start(folder, tiny_model, "--threads", "1")
+    wait_for_rows(folder)
+    time.sleep(0.5)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_a_killed_run_is_gone_on_with(folder: Path, tiny_model: Path) -> None:
+    for name in ("0003", "0500", "2000"):
+        (folder / f"{name}.png").unlink()
+        (folder / f"{name}.png").write_bytes(b"junk")
+    draw_photo().save(folder / "small.tmp", "PNG")
+    for path in sorted(folder.glob("*.png")):
+        if path.stat().st_nlink > 1:
+            path.unlink()
+            path.hardlink_to(folder / "small.tmp")
+    out, errors = folder.parent / "preds.csv", folder.parent / "preds.errors.csv"
+    process = start(folder, tiny_model)
+    process.communicate(timeout=60)
+    expected = out.read_bytes(), errors.read_bytes()
+    out.unlink()
+    errors.unlink()
+    for size in (1000, 30_000, 60_000):
+        process = start(folder, tiny_model, "--resume")
+        wait_for_rows(folder, size)
+        process.kill()
+        process.communicate(timeout=30)
+    process = start(folder, tiny_model, "--resume")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 3, stderr
+    assert (out.read_bytes(), errors.read_bytes()) == expected

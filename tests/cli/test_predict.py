@@ -1,8 +1,10 @@
 import csv
+import json
 import os
 import re
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import draw_photo
+from tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
 from maskinfer.results import read_predictions
@@ -91,6 +93,174 @@ def test_predict_no_recursive_stays_in_the_folder(folder: Path, run_cli: Any) ->
     draw_photo().save(folder / "sub" / "b.png")
     assert run_cli("predict", folder, "--out", "preds.csv", "--no-recursive").code == 0
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["a.png"]
+
+
+def test_predict_names_of_a_list(folder: Path, run_cli: Any, monkeypatch: Any) -> None:
+    for name in "abc":
+        draw_photo().save(folder / f"{name}.png")
+    Path("list.txt").write_text("photos/c.png\nphotos/a.png\nphotos/gone.png\nphotos\n")
+    done = run_cli("predict", "--files-from", "list.txt", "--out", "preds.csv")
+    assert done.code == 3, done.stderr
+    rows = read_predictions(Path("preds.csv"))
+    assert [row.filename for row in rows] == ["photos/c.png", "photos/a.png"]
+    assert read_errors() == {
+        "photos/gone.png": "No such file or directory",
+        "photos": "Is a directory",
+    }
+    Path("list.txt").write_bytes(b"b.png\0a.png\0")
+    done = run_cli("predict", folder, "--files-from", "list.txt", "--out", "more.csv")
+    assert [row.filename for row in read_predictions(Path("more.csv"))] == ["b.png", "a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no find there")
+def test_predict_names_from_standard_input_to_standard_output(folder: Path) -> None:
+    for name in "ab":
+        draw_photo(blue=204).save(folder / f"{name}.png")
+    (folder / "c.png").write_text("not an image")
+    done = subprocess.run(
+        f"find photos -name '*.png' -print0 | sort -z | {sys.executable} -m maskinfer predict "
+        "--files-from - --out -",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stdout == (
+        "filename,x,y,w,h,proper_mask,score\n"
+        "photos/a.png,16,8,24,32,True,0.8000\n"
+        "photos/b.png,16,8,24,32,True,0.8000\n"
+    )
+    assert "failed: photos/c.png: not an image, or of an unknown format" in done.stderr
+    assert "warning: 1 of 3 images failed\n" in done.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["models", "photos"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no head there")
+def test_predict_ends_quietly_when_nobody_reads_its_output(folder: Path) -> None:
+    for i in range(300):
+        draw_photo().save(folder / f"{i}.png")
+    command = [sys.executable, "-m", "maskinfer", "predict", "photos", "--out", "-"]
+    process = subprocess.Popen(
+        [*command, "--batch-size", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read().count("\n") == 1  # the model
+    assert process.wait(30) == 141
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_predict_writes_what_the_ending_says(folder: Path, run_cli: Any, suffix: str) -> None:
+    draw_photo(blue=204).save(folder / "a.png")
+    done = run_cli("predict", folder, "--out", f"preds.{suffix}")
+    assert done.code == 0, done.stderr
+    assert sorted(path.name for path in Path().glob("preds*")) == sorted(
+        [f"preds.{suffix}", "preds.meta.json"]
+    )
+    if suffix == "jsonl":
+        row = {"filename": "a.png", "x": 16, "y": 8, "w": 24, "h": 32}
+        row |= {"proper_mask": True, "score": 0.8}
+        assert json.loads(Path("preds.jsonl").read_text()) == row
+
+
+def test_predict_draws_on_the_photos(folder: Path, run_cli: Any) -> None:
+    (folder / "sub").mkdir()
+    draw_photo().save(folder / "a.png")
+    draw_photo().save(folder / "sub" / "b.jpg")
+    (folder / "c.jpg").write_text("not an image")
+    arguments = ("predict", folder, "--out", "preds.csv", "--annotate", "drawn")
+    assert run_cli(*arguments).code == 3
+    assert len(read_predictions(Path("preds.csv"))) == 2
+    drawn = sorted(path.as_posix() for path in Path("drawn").rglob("*.jpg"))
+    assert drawn == ["drawn/a.png.jpg", "drawn/sub/b.jpg"]
+    done = run_cli("predict", folder, "--out", "more.csv", "--annotate", "drawn")
+    assert (done.code, "not empty" in done.stderr) == (2, True)
+    assert run_cli(*arguments, "--overwrite").code == 3
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_predict_writes_the_same_bytes_whatever_the_batch_and_the_threads(
+    folder: Path, run_cli: Any, batch_size: int, threads: int
+) -> None:
+    for i in range(23):
+        path = folder / f"{i % 5}" / f"{i}__[{2 * (i % 20)}, 8, 24, 32]__{i % 2 == 0}.png"
+        path.parent.mkdir(exist_ok=True)
+        if i % 7 == 3:
+            path.write_bytes(b"junk")
+        else:
+            draw_photo(box_xywh=(2 * (i % 20), 8, 24, 32), blue=120 + i).save(path)
+    assert run_cli("predict", folder, "--out", "expected.csv").code == 3
+    options = ("--batch-size", batch_size, "--threads", threads)
+    assert run_cli("predict", folder, "--out", "preds.csv", *options).code == 3
+    for name in ("csv", "errors.csv"):
+        assert Path(f"preds.{name}").read_bytes() == Path(f"expected.{name}").read_bytes()
+
+
+def test_predict_leaves_images_above_the_limit(folder: Path, run_cli: Any) -> None:
+    draw_photo((64, 64)).save(folder / "a.png")
+    draw_photo((128, 64)).save(folder / "b.png")
+    options = ("--max-pixels", 64 * 64)
+    assert run_cli("predict", folder, "--out", "preds.csv", *options).code == 3
+    assert list(read_errors()) == ["b.png"]
+
+
+def test_predict_goes_on_where_an_earlier_run_was_stopped(
+    folder: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(20):
+        if i % 6 == 1:
+            (folder / f"{i:02}.png").write_bytes(b"junk")
+        else:
+            draw_photo(blue=120 + i).save(folder / f"{i:02}.png")
+    assert run_cli("predict", folder, "--out", "expected.csv").code == 3
+    run, runs = Session.run, []
+
+    def run_twice(self: Session, canvases: Any) -> Any:
+        runs.append(len(canvases))
+        if len(runs) > 2:
+            raise MaskinferError("out of memory")
+        return run(self, canvases)
+
+    monkeypatch.setattr(Session, "run", run_twice)
+    arguments = ("predict", folder, "--out", "preds.csv", "--batch-size", 4)
+    assert run_cli(*arguments).code == 1
+    monkeypatch.setattr(Session, "run", run)
+    done = run_cli(*arguments)
+    assert (done.code, "--resume" in done.stderr) == (2, True)
+    done = run_cli(*arguments, "--resume", "--overwrite")
+    assert (done.code, "expected one of them" in done.stderr) == (2, True)
+    Path("other.onnx").write_bytes(write_model(Path("other/a.onnx"), threshold=0.4).read_bytes())
+    done = run_cli(*arguments, "--resume", "--model", "other.onnx")
+    assert (done.code, "was begun with model sha256" in done.stderr) == (2, True)
+    done = run_cli(*arguments, "--resume")
+    assert done.code == 3, done.stderr
+    assert "kept           8 of an earlier run" in done.stdout
+    for name in ("csv", "errors.csv"):
+        assert Path(f"preds.{name}").read_bytes() == Path(f"expected.{name}").read_bytes()
+    done = run_cli(*arguments, "--resume")
+    assert (done.code, "is whole already" in done.stderr) == (0, True)
+
+
+def test_predict_says_what_is_predicted_again(folder: Path, run_cli: Any) -> None:
+    for name in "ac":
+        draw_photo().save(folder / f"{name}.png")
+    assert run_cli("predict", folder, "--out", "preds.csv").code == 0
+    meta = Path("preds.meta.json")
+    meta.write_text(meta.read_text().replace("done", "running"))
+    Path("preds.csv").rename("preds.csv.partial")
+    draw_photo().save(folder / "b.png")
+    done = run_cli("predict", folder, "--out", "preds.csv", "--resume")
+    assert "note: 1 images were predicted again" in done.stderr
+    assert [row.filename for row in read_predictions(Path("preds.csv"))] == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
 
 
 def save_as(mode: str, **options: Any) -> Callable[[Path], None]:
@@ -270,8 +440,27 @@ def nothing(folder: Path) -> None: ...
             partial_exists,
             ["photos", "--out", "preds.csv"],
             2,
-            "preds.csv.partial: holds rows of an interrupted run",
+            "go on with --resume, or begin again with --overwrite",
             id="partial exists",
+        ),
+        pytest.param(nothing, ["--out", "p.csv"], 2, "nothing to predict", id="no images"),
+        pytest.param(nothing, ["photos", "--out", "p.txt"], 2, "ending in .csv", id="format"),
+        pytest.param(
+            nothing, ["photos", "--out", "-", "--resume"], 2, "nothing to go on", id="resume stdout"
+        ),
+        pytest.param(
+            nothing,
+            ["--files-from", os.devnull, "--out", "p.csv"],
+            1,
+            "no name in this list",
+            id="empty list",
+        ),
+        pytest.param(
+            nothing,
+            ["--files-from", "gone.txt", "--out", "p.csv"],
+            2,
+            "gone.txt",
+            id="no list",
         ),
         pytest.param(nothing, ["photos", "--out", "no/p.csv"], 2, "mkdir -p no", id="no parent"),
         pytest.param(nothing, ["", "--out", "p.csv"], 2, "an empty argument", id="empty path"),

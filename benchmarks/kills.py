@@ -1,0 +1,153 @@
+"""Whether a `maskinfer predict` that is killed again and again ends as one that is left alone.
+
+    python benchmarks/kills.py [--rounds 200] [--images 200]
+
+Each round predicts the same folder anew, some unreadable images in it, with `--resume`; sends
+SIGKILL at a random moment between the start of the process and a little past its usual end; starts
+again, and kills again with even odds, until a run comes to its end. Then both CSVs are compared
+with those of a run that was left alone, byte for byte, and nothing else may be left beside them.
+"""
+
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from materials import maskinfer_command, report, run_quietly, write_photos
+from rich.progress import track
+from rich.table import Table
+
+from maskinfer.models import shipped_model
+
+_SIZE_WH = (160, 120)
+_UNREADABLE_EVERY = 20
+_FAILED_SOME = 3  # the exit code of a run that came to its end, with failures
+_PAST_END = 1.15  # of the usual duration
+_AGAIN = 0.5  # how likely a resumed run is killed too
+_MOST_STARTS = 20  # of one round
+
+
+def main(
+    rounds: Annotated[int, typer.Option(help="Runs that are killed.")] = 200,
+    images: Annotated[int, typer.Option(help="In the folder.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    model: Annotated[Path | None, typer.Option(help="By default the one that ships.")] = None,
+) -> None:
+    """Predict, kill, resume, compare."""
+    rng = random.Random(seed)
+    moments: Counter[str] = Counter()
+    differing: list[str] = []
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work, "photos")
+        write_photos(folder, images, _SIZE_WH)
+        for index in range(0, images, _UNREADABLE_EVERY):
+            (folder / f"{index:06}.gif").write_bytes(b"no image")
+        command = maskinfer_command("predict", folder, "--model", model or shipped_model())
+        reference = Path(work, "reference")
+        reference.mkdir()
+        usual_s = _duration([*command, *_output(reference)])
+        for number in track(range(rounds), "killing", transient=True):
+            out = Path(work, "round")
+            out.mkdir()
+            fault = _round([*command, *_output(out), "--resume"], out, usual_s, rng, moments)
+            fault = fault or _difference(out, reference)
+            if fault:
+                differing.append(f"round {number}: {fault}")
+            shutil.rmtree(out)
+    kills = sum(moments.values())
+    table = Table(
+        show_header=False,
+        title=f"{rounds} rounds over {images} images and {-(-images // _UNREADABLE_EVERY)} that "
+        f"are none; left alone, {usual_s:.2f} s",
+    )
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_row("rounds that ended as the one left alone", f"{rounds - len(differing)}")
+    table.add_row("kills", f"{kills}")
+    for moment in ("before its first row", "while rows were written", "after its last row"):
+        table.add_row(f"  {moment}", f"{moments[moment]}")
+    for fault in differing[:10]:
+        table.add_row(fault, "")
+    report(
+        table,
+        rounds=rounds,
+        equal=rounds - len(differing),
+        kills=kills,
+        moments=moments,
+        usual_s=usual_s,
+        seconds=time.perf_counter() - began,
+        differing=differing,
+    )
+
+
+def _output(folder: Path) -> list[str]:
+    return ["--out", str(folder / "preds.csv")]
+
+
+def _duration(command: list[str]) -> float:
+    """Seconds that the command takes when it is left alone; the second of two runs counts."""
+    run_quietly(command, (_FAILED_SOME,))
+    start = time.perf_counter()
+    run_quietly([*command, "--overwrite"], (_FAILED_SOME,))
+    return time.perf_counter() - start
+
+
+def _round(
+    command: list[str], out: Path, usual_s: float, rng: random.Random, moments: Counter[str]
+) -> str:
+    """Kill and resume until a run comes to its end; returns what went wrong, else nothing."""
+    for start in range(_MOST_STARTS):
+        rows = _rows(out)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        if start == 0 or rng.random() < _AGAIN:
+            try:
+                process.wait(rng.uniform(0, _PAST_END * usual_s))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        _, said = process.communicate()
+        if process.returncode >= 0:
+            # A round that was killed when all was done is resumed to say so, with 0.
+            ended = process.returncode in (0, _FAILED_SOME)
+            return "" if ended else f"ended with {process.returncode}: {said.strip()}"
+        moments[_moment(out, rows)] += 1
+    return f"did not end in {_MOST_STARTS} starts"
+
+
+def _moment(out: Path, rows_before: int) -> str:
+    """What a killed process was at, which began with so many rows."""
+    if (out / "preds.csv").exists():
+        return "after its last row"
+    return "while rows were written" if _rows(out) > rows_before else "before its first row"
+
+
+def _rows(out: Path) -> int:
+    """Whole rows that are on disk, of a run that has not come to its end."""
+    partial = out / "preds.csv.partial"
+    lines = partial.read_bytes().count(b"\n") if partial.exists() else 0
+    return max(0, lines - 1)  # without the header
+
+
+def _difference(out: Path, reference: Path) -> str:
+    names = sorted(path.name for path in out.iterdir())
+    expected = sorted(path.name for path in reference.iterdir())
+    if names != expected:
+        return f"left {', '.join(names)}, expected {', '.join(expected)}"
+    for name in ("preds.csv", "preds.errors.csv"):
+        if (out / name).read_bytes() != (reference / name).read_bytes():
+            return f"{name} differs"
+    return ""
+
+
+if __name__ == "__main__":
+    if sys.platform == "win32":
+        sys.exit("there is no SIGKILL on Windows")
+    typer.run(main)

@@ -1,0 +1,65 @@
+"""Whether `maskinfer predict` takes more memory for more images.
+
+    python benchmarks/memory.py [--few 1000] [--many 20000]
+
+Each run is a process of its own, which says itself, at its end, the most resident memory that it
+had (VmHWM of /proc/self/status: what `getrusage` says of a child begins with its parent's). The
+images are hard links to a few small JPEGs.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from materials import report, run_quietly, write_photos
+from rich.table import Table
+
+from maskinfer.models import shipped_model
+
+_SIZE_WH = (160, 120)
+_DISTINCT = 8
+_AIM = 1.10
+_MARK = "VmHWM:"
+# Printed whatever way the command ends, but for a kill.
+_SCRIPT = """
+import sys
+from maskinfer.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print(*(line for line in status.splitlines() if line.startswith("VmHWM:")), file=sys.stderr)
+"""
+
+
+def main(
+    few: Annotated[int, typer.Option(help="Images of the smaller folder.")] = 1000,
+    many: Annotated[int, typer.Option(help="Images of the larger one.")] = 20_000,
+    model: Annotated[Path | None, typer.Option(help="By default the one that ships.")] = None,
+) -> None:
+    """Link, predict, compare."""
+    found = {}
+    with tempfile.TemporaryDirectory() as work:
+        for count in (few, many):
+            folder = Path(work, str(count))
+            write_photos(folder, count, _SIZE_WH, distinct=_DISTINCT)
+            found[count] = _peak_mb(folder, model or shipped_model())
+    ratio = found[many] / found[few]
+    table = Table("images", "peak MB", "ratio", "aim")
+    table.add_row(str(few), f"{found[few]:.1f}", "", "")
+    table.add_row(str(many), f"{found[many]:.1f}", f"{ratio:.3f}", f"<= {_AIM}")
+    report(table, peak_mb={str(count): mb for count, mb in found.items()}, ratio=ratio)
+
+
+def _peak_mb(folder: Path, model: Path) -> float:
+    out = folder.with_suffix(".csv")
+    arguments = ("predict", folder, "--out", out, "--model", model)
+    said = run_quietly([sys.executable, "-c", _SCRIPT, *map(str, arguments)])
+    (line,) = (line for line in said.splitlines() if line.startswith(_MARK))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    typer.run(main)

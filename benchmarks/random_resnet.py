@@ -1,0 +1,74 @@
+"""A ResNet-50 with random weights in our file contract: for speed, where answers do not matter."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from maskinfer.cpu import has_int8_dot_products
+from maskinfer.export.graph import contract_module, to_onnx, write_onnx
+from maskinfer.export.int8 import quantise
+from maskinfer.export.settings import Answer
+from maskinfer.images import Pixels
+from maskinfer.model_file import ModelMetadata
+from maskinfer.train.networks import build
+from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.resnet import ResNetDetector, SpatialHead
+from maskinfer.train.settings import TrainSettings
+from maskinfer.version import __version__
+
+CANVAS = 224
+_BATCH = 16
+
+
+def settings() -> TrainSettings:
+    """Those of the network: what `maskinfer train --model resnet` takes by default."""
+    return replace(recipe_settings("resnet", "default", (), CANVAS), backbone="resnet50")
+
+
+def random_resnet50(canvases: Pixels) -> ResNetDetector:
+    """Make the network.
+
+    Args:
+        canvases: (N, 224, 224, 3). Its batch normalisation is measured on them, or values would
+            grow from block to block, beyond what INT8 can hold.
+    """
+    torch.manual_seed(0)
+    network = build(settings())
+    assert isinstance(network, ResNetDetector)
+    assert isinstance(network.head, SpatialHead)
+    norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for layer in norms:
+        layer.momentum = None  # the mean over all batches
+    network.train()
+    with torch.no_grad():
+        for start in range(0, len(canvases), _BATCH):
+            network.detect(torch.from_numpy(canvases[start : start + _BATCH]))
+        # Answers that hardly move, so that INT8 is allowed for every layer.
+        for layer in (network.head.box, network.head.mask):
+            layer.weight *= 0.01
+    return network.eval()
+
+
+def write_file(
+    network: ResNetDetector, precision: Literal["fp32", "int8"], canvases: Pixels, path: Path
+) -> None:
+    """Write a network as a model file.
+
+    Args:
+        network: in evaluation mode.
+        precision: what it computes with.
+        canvases: (N, 224, 224, 3), on which INT8 is calibrated.
+        path: of the file.
+    """
+    graph = to_onnx(contract_module(network, Answer()), CANVAS)
+    if precision == "int8":
+        full_range = has_int8_dot_products() is True
+        graph = quantise(graph, canvases, "cpu", full_range=full_range, say=print).model
+    told = settings()
+    normalisation = {"mean": network.mean.tolist(), "std": network.std.tolist()}
+    metadata = ModelMetadata(
+        told.model, told.backbone, told.geometry, 0.5, normalisation, precision, __version__
+    )
+    write_onnx(graph, metadata, path)

@@ -1,0 +1,71 @@
+"""A folder of everything that goes wrong, through the command line."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus import build
+from tiny_model import draw_photo
+
+from maskinfer.results import printable_name, read_predictions
+
+resource = pytest.importorskip("resource")  # limits, which Windows does not have
+
+
+def failures(out: Path) -> dict[str, str]:
+    with out.open(encoding="utf-8", newline="") as stream:
+        _, *lines = csv.reader(stream)
+    return dict(lines)
+
+
+@pytest.mark.parametrize("options", [(), ("--batch-size", 3, "--threads", 5)], ids=["", "odd"])
+def test_every_file_of_the_corpus_is_a_row_or_a_failure(
+    tmp_path: Path, tiny_model: Path, run_cli: Any, options: tuple[object, ...]
+) -> None:
+    folder, out = tmp_path / "corpus", tmp_path / "p.csv"
+    folder.mkdir()
+    expected = {printable_name(name): reason for name, reason in build(folder).items()}
+    done = run_cli("predict", folder, "--out", out, "--model", tiny_model, *options)
+    assert done.code == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    rows = [row.filename for row in read_predictions(out)]
+    failed = failures(tmp_path / "p.errors.csv")
+    assert rows == sorted(rows)
+    assert sorted([*rows, *failed]) == sorted(expected)
+    assert set(rows) == {name for name, reason in expected.items() if reason is None}
+    for name, error in failed.items():
+        assert (expected[name] or "") in error
+        assert len(error.splitlines()) == 1
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_resuming_completes_it(
+    tmp_path: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    """The system refuses to write past a limit on the file's size as it does on a full disk."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draw_photo().save(folder / "000.png")
+    for i in range(1, 200):
+        os.link(folder / "000.png", folder / f"{i:03}.png")
+    whole, out = tmp_path / "whole.csv", tmp_path / "p.csv"
+    assert run_cli("predict", folder, "--out", whole, "--model", tiny_model).code == 0
+    limit = whole.stat().st_size // 2 + 11  # in the middle of a line
+    command = [sys.executable, "-m", "maskinfer", "predict", folder, "--model", tiny_model]
+    done = subprocess.run(
+        [*map(str, command), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    assert "p.csv: cannot be written, File too large; " in done.stderr
+    assert "of 200 images are done, kept in" in done.stderr
+    assert (tmp_path / "p.csv.partial").stat().st_size == limit
+    arguments = ("predict", folder, "--out", out, "--model", tiny_model, "--resume")
+    assert run_cli(*arguments).code == 0
+    assert out.read_bytes() == whole.read_bytes()

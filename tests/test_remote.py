@@ -1,0 +1,96 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from tiny_model import draw_photo
+
+from maskinfer.errors import DatasetError, ImageError, MaskinferError, UsageError
+from maskinfer.remote import RemoteSource, is_address
+from maskinfer.scan import FolderSource
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Images whose order depends on how a folder sorts, and what is no image."""
+    for name in ("sub", "sub/deep", ".hidden", "sub/empty"):
+        (tmp_path / name).mkdir()
+    for name in ("b.png", "a b.JPG", "sub.png", "sub-x.png", "sub/deep/1.png", "ä.webp"):
+        (tmp_path / name).write_bytes(b"")
+    for name in (".b.png", "b.txt", ".hidden/1.png", "png"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_remote_source_lists_as_a_folder_is_scanned(folder: Path, recursive: bool) -> None:
+    source = RemoteSource(folder.as_uri(), recursive)
+    assert list(source) == list(FolderSource(folder, recursive))
+    assert list(source) == list(source)
+
+
+def test_remote_source_reads_whole_files(folder: Path) -> None:
+    draw_photo().save(folder / "sub" / "photo.png")
+    source = RemoteSource(folder.as_uri() + "/")
+    expected = (folder / "sub" / "photo.png").read_bytes()
+    assert source.image("sub/photo.png") == expected
+    assert pickle.loads(pickle.dumps(source)).image("sub/photo.png") == expected
+
+
+def test_remote_source_reads_what_only_fsspec_knows() -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/photos/a/1.png", b"one")
+    memory.pipe("/photos/2.png", b"two")
+    source = RemoteSource("memory://photos")
+    assert list(source) == ["2.png", "a/1.png"]
+    assert source.image("a/1.png") == b"one"
+
+
+def test_remote_source_says_why_a_file_cannot_be_read(folder: Path) -> None:
+    source = RemoteSource(folder.as_uri())
+    with pytest.raises(ImageError, match=r"^No such file or directory$"):
+        source.image("gone.png")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_remote_source_reports_a_folder_that_cannot_be_listed(folder: Path) -> None:
+    (folder / "sub").chmod(0)
+    try:
+        assert list(RemoteSource(folder.as_uri())) == list(FolderSource(folder))
+    finally:
+        (folder / "sub").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "words"),
+    [
+        ("file:///there/is/none", DatasetError, "cannot be listed, No such file or directory"),
+        ("memory://none", DatasetError, "cannot be listed, No such file or directory"),
+        ("teapot://a/b", UsageError, "teapot"),
+    ],
+)
+def test_remote_source_refuses_in_a_line(
+    address: str, kind: type[MaskinferError], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        list(RemoteSource(address))
+    assert str(caught.value).startswith(f"{address}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://bucket/photos", True),
+        ("file:///photos", True),
+        ("abfs+x://y", True),
+        ("photos", False),
+        ("", False),
+        ("C:/photos", False),
+        ("./s3://odd", False),
+    ],
+)
+def test_is_address_knows_a_scheme(text: str, expected: bool) -> None:
+    assert is_address(text) is expected
