@@ -30,6 +30,7 @@ from maskinfer.images import ImageSource, Pixels, load_photo
 from maskinfer.labels import Label, format_name
 from maskinfer.models import shipped_model
 from maskinfer.pipeline import predict_images
+from maskinfer.runtime import concurrent_runs
 from maskinfer.train.synthetic import draw_sample
 
 _SIZE_WH = (4000, 3000)
@@ -57,7 +58,10 @@ def main(
 ) -> None:
     """Draw, enlarge, measure, print."""
     path = model or shipped_model()
-    ways = {"reduced": MaskDetector(path), "full": _FullDetector(path)}
+    ways = {
+        "reduced": MaskDetector(path, runs=concurrent_runs()),
+        "full": _FullDetector(path, runs=concurrent_runs()),
+    }
     speeds: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as work:
         drawn, enlarged = Path(work, "drawn"), Path(work, "enlarged")

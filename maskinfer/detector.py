@@ -62,6 +62,7 @@ class MaskDetector:
         *,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
+        runs: int = 1,
     ) -> None:
         """Load a model.
 
@@ -73,7 +74,8 @@ class MaskDetector:
                 single images there.
             max_pixels: images with more pixels are refused. Pillow has a limit of its own, which
                 the command line raises: see `maskinfer.images.MAX_PIXELS`.
-            threads: CPU threads inside the network; None for one a core.
+            threads: CPU threads of the network; None for one a core.
+            runs: batches that will be predicted at the same time, which share those threads.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
@@ -82,7 +84,7 @@ class MaskDetector:
         self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
         try:
-            self.session = Session(path, provider, batch_size, threads=threads)
+            self.session = Session(path, provider, batch_size, threads=threads, runs=runs)
         except ModelFileError as error:
             if model is not None or not path.is_relative_to(EXPORTS):
                 raise

@@ -1,7 +1,7 @@
 """Names -> decode threads -> batches -> session -> results, as a stream of bounded memory.
 
-Canvases are drawn straight into a few batch buffers that are used again and again. While the
-network has one, the next is being filled. Results come in the order of the names, whatever the
+Canvases are drawn into a few batch buffers that are used again and again. While the network has
+some, the next is being filled. Results come in the order of the names, whatever the
 batch size and the number of threads; an image that cannot be read becomes a failure with a reason,
 and the rest goes on.
 """
@@ -28,8 +28,8 @@ from .results import Failure, Row
 
 # Past this many, threads only take memory from each other.
 _MAX_THREADS = 32
-# One that the network has, one that is full, one that is being filled.
-_BUFFERS = 3
+# Besides those that the network has: one that is full, one that is being filled.
+_BUFFERS_AHEAD = 2
 
 
 class _Batch(NamedTuple):
@@ -64,7 +64,8 @@ def predict_images(
     Raises:
         MaskinferError: the model fails.
     """
-    rooms = [_new_canvases(detector) for _ in range(_BUFFERS)]
+    runs = detector.session.runs
+    rooms = [_new_canvases(detector) for _ in range(runs + _BUFFERS_AHEAD)]
     buffers: SimpleQueue[Pixels] = SimpleQueue()
     for room in rooms:
         buffers.put(room)
@@ -89,7 +90,7 @@ def predict_images(
     try:
         with (
             detector.session.locked_pages(rooms),
-            closing(map_ahead(predict, fill(), threads=1, ahead=_BUFFERS)) as batches,
+            closing(map_ahead(predict, fill(), threads=runs, ahead=len(rooms))) as batches,
         ):
             for results in batches:
                 yield from results

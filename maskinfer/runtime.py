@@ -30,6 +30,8 @@ from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
 _REPAIR = "Run: maskinfer export"
 _LOG_FATAL_ONLY = 4
+# Each holds a batch's activations, 100 MB and more.
+_MOST_RUNS = 8
 
 
 class Provider(StrEnum):
@@ -46,6 +48,11 @@ _ORT_NAME = {
     Provider.CUDA: "CUDAExecutionProvider",
     Provider.CPU: "CPUExecutionProvider",
 }
+
+
+def concurrent_runs() -> int:
+    """Runs of a network at the same time that get the most out of this machine's CPU."""
+    return min(cpu.usable_cores(), _MOST_RUNS)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Session:
         note: why it is that provider, where `auto` would have liked another, and whether it suits
             the file; else empty.
         batch_size: most canvases that one run takes.
+        runs: how many may go on at the same time.
         inputs: of the graph, as onnxruntime's `NodeArg`: name, type, shape.
         outputs: likewise.
     """
@@ -85,6 +93,7 @@ class Session:
         batch_size: int = 16,
         *,
         threads: int | None = None,
+        runs: int = 1,
     ) -> None:
         """Load a model file.
 
@@ -93,7 +102,10 @@ class Session:
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
             batch_size: most canvases that one run takes, at least 1. On a GPU every run has this
                 size, since a new shape means new tuning.
-            threads: CPU threads inside an operator; None for one a core.
+            threads: CPU threads of the network; None for one a core.
+            runs: how many `run`s will go on at the same time, from as many threads, which the CPU
+                threads are divided among. Small networks get through more images so than with all
+                cores in one operator after another. A GPU has one at a time.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
@@ -104,6 +116,7 @@ class Session:
         self.path = Path(model)
         self.batch_size = batch_size
         self._threads = threads
+        self.runs = runs
         self._bound: BoundRun | None = None
         wanted = _parse_provider(provider)
         data = _read(self.path)
@@ -115,6 +128,8 @@ class Session:
         self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
+        if self.provider is not Provider.CPU:
+            self.runs = 1
         if self.provider is Provider.CPU and self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
                 "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
@@ -256,10 +271,18 @@ class Session:
             for bound, count in counts.items()
         }
 
+    def _operator_threads(self) -> int:
+        """Threads inside an operator: 0 lets onnxruntime take every physical core."""
+        usable = cpu.usable_cores()
+        # Where this process may use only some cores, onnxruntime would still take them all.
+        if self._threads is None and self.runs == 1 and usable == os.cpu_count():
+            return 0
+        return max(1, (self._threads or usable) // self.runs)
+
     def _create(self, data: bytes, providers: list[tuple[str, dict[str, str]]]) -> Any:
         options = self._ort.SessionOptions()
         options.log_severity_level = _LOG_FATAL_ONLY
-        options.intra_op_num_threads = self._threads or _thread_count()
+        options.intra_op_num_threads = self._operator_threads()
         # Threads that spin between operators take the cores that decode the next batch; without
         # spinning, two cores got through a folder of photos a tenth faster.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -345,13 +368,6 @@ def import_onnxruntime() -> ModuleType:
     onnxruntime.set_default_logger_severity(_LOG_FATAL_ONLY)
     module: ModuleType = onnxruntime
     return module
-
-
-def _thread_count() -> int:
-    """Threads inside an operator: 0 lets onnxruntime take every physical core."""
-    # Where this process may use only some cores, onnxruntime would still start a thread for each.
-    usable = cpu.usable_cores()
-    return 0 if usable == os.cpu_count() else usable
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,7 +23,7 @@ from .geometry import Placement
 from .images import ImageSource, Pixels
 from .pipeline import predict_images
 from .results import Failure, Row
-from .runtime import Provider, Session
+from .runtime import Provider, Session, concurrent_runs
 from .scan import Source
 
 _STATUS = Path("/proc/self/status")
@@ -97,18 +98,18 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
     detector = _TimedDetector(model, setup.provider, setup.batch_size)
     session = detector.session
     canvases = _ready_canvases(detector, source)
-    runs = _run_for(session, canvases, seconds / 4)
+    before = run_for(session, canvases, seconds / 4)
     whole = _predict_for(detector, source, setup.threads, seconds / 2)
-    runs += _run_for(session, canvases, seconds / 4)
+    after = run_for(session, canvases, seconds / 4)
     if whole.images == 0 or whole.seconds == 0:
         raise DatasetError(f"{source}: no image could be predicted in the time that counts")
-    p50, p95 = np.percentile(runs, (50, 95))
+    p50, p95 = np.percentile(before.latencies_s + after.latencies_s, (50, 95))
     return Speed(
         provider=session.provider,
         note=session.note,
         images=whole.images,
         images_per_s=whole.images / whole.seconds,
-        session_images_per_s=len(runs) * setup.batch_size / sum(runs),
+        session_images_per_s=(before.images + after.images) / (before.seconds + after.seconds),
         latency_p50_ms=float(p50) * 1e3,
         latency_p95_ms=float(p95) * 1e3,
         decode_share=whole.decode_seconds / max(whole.processor_seconds, 1e-9),
@@ -125,7 +126,7 @@ class _TimedDetector(MaskDetector):
     """
 
     def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
-        super().__init__(model, provider, batch_size)
+        super().__init__(model, provider, batch_size, runs=concurrent_runs())
         self.decode_seconds = 0.0
         self._lock = threading.Lock()
 
@@ -136,6 +137,21 @@ class _TimedDetector(MaskDetector):
         finally:
             with self._lock:
                 self.decode_seconds += time.thread_time() - start
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What the session alone did.
+
+    Attributes:
+        images: predicted.
+        seconds: in so long.
+        latencies_s: what each run took.
+    """
+
+    images: int
+    seconds: float
+    latencies_s: list[float]
 
 
 @dataclass
@@ -168,18 +184,38 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
     return np.resize(canvases, (detector.session.batch_size, *canvases[0].shape))
 
 
-def _run_for(session: Session, canvases: Pixels, seconds: float) -> list[float]:
-    """Run a batch again and again; returns what each run took, in seconds."""
-    # The first runs allocate, or meet what the pipeline had begun.
-    for _ in range(_WARM_UP_RUNS):
-        session.run(canvases)
-    taken: list[float] = []
-    start = time.perf_counter()
-    while len(taken) < _LEAST_RUNS or time.perf_counter() - start < seconds:
-        began = time.perf_counter()
-        session.run(canvases)
-        taken.append(time.perf_counter() - began)
-    return taken
+def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
+    """Run a batch again and again, as many at the same time as the session is made for.
+
+    Args:
+        session: the model.
+        canvases: a batch, (N, S, S, 3).
+        seconds: for how long; each thread runs `_LEAST_RUNS` at least.
+    """
+    latencies_s: list[float] = []
+
+    def run() -> None:
+        # The first runs allocate, or meet what the pipeline had begun.
+        for _ in range(_WARM_UP_RUNS):
+            session.run(canvases)
+        ready.wait()
+        start = time.perf_counter()
+        count = 0
+        while count < _LEAST_RUNS or time.perf_counter() - start < seconds:
+            began = time.perf_counter()
+            session.run(canvases)
+            latencies_s.append(time.perf_counter() - began)
+            count += 1
+
+    ready = threading.Barrier(session.runs + 1)
+    with ThreadPoolExecutor(session.runs) as pool:
+        done = [pool.submit(run) for _ in range(session.runs)]
+        ready.wait()
+        start = time.perf_counter()
+        for future in done:
+            future.result()
+        taken = time.perf_counter() - start
+    return Bare(len(latencies_s) * len(canvases), taken, latencies_s)
 
 
 def _predict_for(detector: _TimedDetector, source: Source, threads: int, seconds: float) -> _Whole:

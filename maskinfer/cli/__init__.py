@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -12,19 +13,7 @@ from maskinfer import __version__
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.images import settle_pillow
 
-from . import (
-    bench,
-    detecting,
-    doctor,
-    evaluate,
-    export,
-    importing,
-    info,
-    predict,
-    synth,
-    train,
-    verify,
-)
+from . import detecting
 from .console import say
 
 # Extras by the packages that only they install.
@@ -52,24 +41,37 @@ class _Commands(TyperGroup):
             raise typer.Exit(detecting.INTERRUPTED) from None
 
 
-app = typer.Typer(
-    name="maskinfer",
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("predict")(predict.predict)
-app.command("evaluate")(evaluate.evaluate)
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
-app.command("info")(info.info)
-app.command("doctor")(doctor.doctor)
-app.command("bench")(bench.bench)
-app.command("import")(importing.import_)
-app.command("synth")(synth.synth)
+# Each command's function and its module, which is imported where the command is named: together
+# they take as long as everything else that `maskinfer predict` does before its first image.
+_COMMANDS = {
+    "predict": ("predict", "predict"),
+    "evaluate": ("evaluate", "evaluate"),
+    "train": ("train", "train"),
+    "export": ("export", "export"),
+    "verify": ("verify", "verify"),
+    "info": ("info", "info"),
+    "doctor": ("doctor", "doctor"),
+    "bench": ("bench", "bench"),
+    "import": ("importing", "import_"),
+    "synth": ("synth", "synth"),
+}
+
+
+def make_app(*names: str) -> typer.Typer:
+    """The command line with these commands; with all where none is named."""
+    app = typer.Typer(
+        name="maskinfer",
+        cls=_Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in names or _COMMANDS:
+        module, function = _COMMANDS[name]
+        app.command(name)(getattr(import_module(f".{module}", __package__), function))
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -78,8 +80,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
@@ -116,7 +117,8 @@ def main() -> None:
     settle_pillow()
     try:
         _check_arguments()
-        app()
+        named = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
+        make_app(*([named] if named in _COMMANDS else []))()
     except MaskinferError as error:
         if debug:
             raise

@@ -19,7 +19,7 @@ from rich.text import Text
 from maskinfer.detector import MaskDetector
 from maskinfer.images import MAX_PIXELS, settle_pillow
 from maskinfer.results import printable_name
-from maskinfer.runtime import Provider, Session
+from maskinfer.runtime import Provider, Session, concurrent_runs
 
 from .console import err, say
 
@@ -38,7 +38,9 @@ def open_detector(
     settle_pillow(max_pixels)
     if provider is Provider.TENSORRT:
         say("tensorrt: the first run of a model builds an engine, which takes minutes")
-    detector = MaskDetector(model, provider, batch_size, max_pixels=max_pixels)
+    detector = MaskDetector(
+        model, provider, batch_size, max_pixels=max_pixels, runs=concurrent_runs()
+    )
     session = detector.session
     note = f" ({session.note})" if session.note else ""
     place = where or f"{session.provider}{note}"

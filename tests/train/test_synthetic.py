@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from maskinfer.boxes import iou_xywh, xyxy_to_xywh
-from maskinfer.cli import app
+from maskinfer.cli import make_app
 from maskinfer.dataset import list_images, read_folder
 from maskinfer.errors import UsageError
 from maskinfer.images import image_size
@@ -212,7 +212,7 @@ def test_write_samples_reports_progress(tmp_path: Path) -> None:
 
 def test_cli_synth_writes_into_a_new_folder_with_spaces(tmp_path: Path) -> None:
     folder = tmp_path / "my data" / "first try"
-    result = CliRunner().invoke(app, ["synth", str(folder), "--count", "3", "--size", "96"])
+    result = CliRunner().invoke(make_app(), ["synth", str(folder), "--count", "3", "--size", "96"])
     assert result.exit_code == 0
     assert result.stderr.splitlines()[-1] == f"3 images written to {folder}"
     assert len(read_folder(folder).samples) == 3
@@ -221,17 +221,17 @@ def test_cli_synth_writes_into_a_new_folder_with_spaces(tmp_path: Path) -> None:
 def test_cli_synth_refuses_a_full_folder_without_overwrite(tmp_path: Path) -> None:
     written(tmp_path, 2, 0)
     arguments = ["synth", str(tmp_path), "--count", "1", "--size", "96"]
-    refused = CliRunner().invoke(app, arguments)
+    refused = CliRunner().invoke(make_app(), arguments)
     assert isinstance(refused.exception, UsageError)
     assert len(list_images(tmp_path)) == 2
-    allowed = CliRunner().invoke(app, [*arguments, "--overwrite"])
+    allowed = CliRunner().invoke(make_app(), [*arguments, "--overwrite"])
     assert allowed.exit_code == 0
     assert len(list_images(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("option", [("--count", "0"), ("--seed", "-1"), ("--size", "10")])
 def test_cli_synth_refuses_impossible_numbers(tmp_path: Path, option: tuple[str, str]) -> None:
-    result = CliRunner().invoke(app, ["synth", str(tmp_path / "new"), *option])
+    result = CliRunner().invoke(make_app(), ["synth", str(tmp_path / "new"), *option])
     assert result.exit_code == 2
     assert not (tmp_path / "new").exists()
 
