@@ -35,7 +35,7 @@ from maskinfer.geometry import Geometry, place
 from maskinfer.images import load_photo
 from maskinfer.models import shipped_model
 from maskinfer.predicting import PredictSettings, local_engine, predict_source
-from maskinfer.runtime import Provider
+from maskinfer.runtime import Provider, concurrent_runs
 from maskinfer.scan import open_source, survey
 
 _SIZE_WH = (640, 480)
@@ -119,7 +119,7 @@ def _timed(run: Callable[[Path], None], few: Path, folder: Path) -> float:
 
 def _maskinfer(model: Path, few: Path, folder: Path) -> float:
     """All that `maskinfer predict` does once it has loaded the model."""
-    detector = MaskDetector(model, Provider.CPU)
+    detector = MaskDetector(model, Provider.CPU, runs=concurrent_runs())
 
     def run(images: Path) -> None:
         out = images.with_suffix(".csv")

@@ -152,6 +152,14 @@ def check_settings(settings: PredictSettings) -> None:
         check_format(settings.out)
         check_places(Places.of(settings.out), overwrite=settings.overwrite, resume=settings.resume)
     if settings.annotate is not None:
+        images = settings.images
+        if isinstance(images, Path) and settings.annotate.resolve().is_relative_to(
+            images.resolve()
+        ):
+            raise UsageError(
+                f"--annotate {settings.annotate}: lies in {images}, where the drawn photos would "
+                "be predicted too; choose a folder beside it"
+            )
         check_annotated(settings.annotate, new=not (settings.overwrite or settings.resume))
 
 

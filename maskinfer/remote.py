@@ -80,9 +80,9 @@ class RemoteSource:
         return {key: value for key, value in self.__dict__.items() if key != "_place"}
 
     def _scan(self, prefix: str) -> Iterator[str | Failure]:
+        file_system, root = self._place
         import pyarrow.fs
 
-        file_system, root = self._place
         folder = _join(root, prefix).rstrip("/")
         try:
             found = file_system.get_file_info(pyarrow.fs.FileSelector(folder))
@@ -107,9 +107,14 @@ def _connect(address: str) -> tuple[Any, str]:
         UsageError: nobody here does.
         DatasetError: whoever does cannot reach it.
     """
-    import pyarrow
-    import pyarrow.fs
-
+    try:
+        import pyarrow
+        import pyarrow.fs
+    except ModuleNotFoundError:
+        raise UsageError(
+            f"{address}: pyarrow is not installed, which reads it. Run, in the project's folder: "
+            "pip install '.[parquet]'"
+        ) from None
     try:
         place: tuple[Any, str] = pyarrow.fs.FileSystem.from_uri(address)
         return place

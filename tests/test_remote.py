@@ -1,6 +1,9 @@
+import json
 import os
 import pickle
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_model import draw_photo
@@ -78,6 +81,35 @@ def test_remote_source_refuses_in_a_line(
         list(RemoteSource(address))
     assert str(caught.value).startswith(f"{address}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_predict_reads_an_address_as_it_reads_a_folder(
+    tmp_path: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    draw_photo().save(photos / "a.png")
+    draw_photo().save(photos / "sub" / "1__[16, 8, 24, 32]__True.png")
+    (photos / "b.png").write_bytes(b"junk")
+    for images, out in ((photos, "local"), (photos.as_uri(), "remote")):
+        options = ("--out", tmp_path / f"{out}.csv", "--annotate", tmp_path / out)
+        done = run_cli("predict", images, *options, "--model", tiny_model)
+        assert done.code == 3, done.stderr
+    for name in ("csv", "errors.csv"):
+        local, remote = (tmp_path / f"{kind}.{name}" for kind in ("local", "remote"))
+        assert remote.read_bytes() == local.read_bytes()
+    assert (tmp_path / "remote" / "a.png.jpg").is_file()
+    meta = json.loads((tmp_path / "remote.meta.json").read_text())
+    assert meta["images"] == photos.as_uri()
+
+
+def test_an_address_without_pyarrow_is_one_line(
+    run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = run_cli("predict", "s3://bucket", "--out", tmp_path / "p.csv")
+    assert (done.code, done.stderr.count("\n")) == (2, 1)
+    assert "pyarrow is not installed" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,8 @@ def test_predict_draws_on_the_photos(folder: Path, run_cli: Any) -> None:
     done = run_cli("predict", folder, "--out", "more.csv", "--annotate", "drawn")
     assert (done.code, "not empty" in done.stderr) == (2, True)
     assert run_cli(*arguments, "--overwrite").code == 3
+    done = run_cli("predict", folder, "--out", "more.csv", "--annotate", folder / "drawn")
+    assert (done.code, "choose a folder beside it" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
