@@ -56,12 +56,15 @@ def annotate(
     if isinstance(result, Failure):
         return result
     try:
-        photo = Image.fromarray(load_photo(image(result.filename), max_pixels=max_pixels).pixels)
+        source = image(result.filename)
+        photo = Image.fromarray(load_photo(source, max_pixels=max_pixels).pixels)
     except ImageError as error:
         return Failure(result.filename, f"cannot be drawn on, {error}")
     _draw(photo, result)
     path = out / _inside(result.filename)
     try:
+        if isinstance(source, str | Path) and path.exists() and path.samefile(source):
+            raise MaskinferError(f"{path}: is the photo itself; choose another --annotate DIR")
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as beside:
             photo.save(beside, "JPEG", quality=_JPEG_QUALITY)

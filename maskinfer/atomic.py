@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,13 +18,13 @@ def replacing(path: Path) -> Iterator[Path]:
         path: the file to make or to replace, in a folder that exists.
 
     Yields:
-        a path beside it, so that the rename stays within one file system, and this process's own,
+        a path beside it, so that the rename stays within one file system, and this thread's own,
         so that no other that writes the same file meets it half-written.
 
     Raises:
         OSError: what the block raises, or the file cannot be renamed.
     """
-    suffix = f".{os.getpid()}.partial"
+    suffix = f".{os.getpid()}.{threading.get_ident()}.partial"
     stem = path.name
     if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
         stem = hashlib.sha256(os.fsencode(stem)).hexdigest()

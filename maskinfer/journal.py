@@ -68,11 +68,12 @@ class Places:
     @classmethod
     def of(cls, out: Path) -> Self:
         """Beside the output: `preds.csv` has `preds.errors.csv` and `preds.meta.json`."""
-        errors = out.with_name(f"{out.stem}.errors.csv")
+        stem = out.name.removesuffix(".csv")
+        errors = out.with_name(f"{stem}.errors.csv")
         return cls(
             out,
             errors,
-            out.with_name(f"{out.stem}.meta.json"),
+            out.with_name(f"{stem}.meta.json"),
             out.with_name(f"{out.name}.partial"),
             errors.with_name(f"{errors.name}.partial"),
         )
@@ -111,8 +112,8 @@ class Journal:
         labelled: whether rows have columns for labels.
         rows: written so far, those of earlier sessions among them.
         failures: likewise.
-        repeated: results of an earlier session that were cut away, since an image comes before
-            them that was not there then.
+        dropped: results of an earlier session that were cut away, since an image comes before
+            them that was not there then, or a list is another.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Journal:
         self.labelled = labelled
         self.rows = 0
         self.failures = 0
-        self.repeated = 0
+        self.dropped = 0
         self._identity = identity
         self._facts = facts
         self._began = False
@@ -163,14 +164,16 @@ class Journal:
     def is_whole(self) -> bool:
         """Whether the output is there, and the run that made it came to its end.
 
+        Then `rows` and `failures` are that run's.
+
         Raises:
             UsageError: it was another run.
         """
-        return (
-            self.places.out.is_file()
-            and not self.places.rows_partial.exists()
-            and self._check_identity()["status"] in ("finishing", "done")
-        )
+        if not self.places.out.is_file() or self.places.rows_partial.exists():
+            return False
+        meta = self._check_identity()
+        self.rows, self.failures = int(meta.get("rows", 0)), int(meta.get("failed", 0))
+        return meta.get("status") in ("finishing", "done")
 
     def begin(self) -> None:
         """Begin from nothing, in place of what an earlier run left.
@@ -179,11 +182,11 @@ class Journal:
             MaskinferError: the disk refuses.
         """
         with self._explained():
-            self.places.rows_partial.unlink(missing_ok=True)
-            self.places.errors_partial.unlink(missing_ok=True)
+            self._rows = self._rows or self._open_rows()
+            self._rows.truncate(0)
             self._began = True
+            self.places.errors_partial.unlink(missing_ok=True)
             self._write_meta("running")
-            self._rows = self._open(self.places.rows_partial)
             _append(self._rows, self._columns())
 
     def resume(
@@ -207,24 +210,25 @@ class Journal:
             return iter(source)
         meta = self._check_identity()
         with self._explained():
+            self._rows = self._open_rows()
             self._take_back_errors(meta)
             with (
                 closing(_Records(self.places.rows_partial)) as rows,
                 closing(_Records(self.places.errors_partial)) as errors,
             ):
-                if rows.header is None:  # killed before its first line was whole
-                    self.begin()
-                    return iter(source)
-                if rows.header not in (COLUMNS, COLUMNS + LABEL_COLUMNS):
+                if rows.header not in (None, COLUMNS, COLUMNS + LABEL_COLUMNS):
                     raise _damaged(self.places.rows_partial, "its first line is not ours")
-                self.labelled = rows.header != COLUMNS
-                rest = self._replay(source, rows, errors, on_kept)
-                self.repeated = rows.count_left() + errors.count_left()
-            self._rows = self._open(self.places.rows_partial)
-            os.truncate(self.places.rows_partial, rows.end)
+                if rows.header is not None:
+                    self.labelled = rows.header != COLUMNS
+                    rest = self._replay(source, rows, errors, on_kept)
+                    self.dropped = rows.count_left() + errors.count_left()
+            if rows.header is None:  # killed before its first line was whole
+                self.begin()
+                return iter(source)
+            self._rows.truncate(rows.end)
             if self.failures:
-                self._errors = self._open(self.places.errors_partial)
-                os.truncate(self.places.errors_partial, errors.end)
+                self._errors = self.places.errors_partial.open("ab")
+                self._errors.truncate(errors.end)
             else:
                 self.places.errors_partial.unlink(missing_ok=True)
             self._write_meta("running")
@@ -243,7 +247,7 @@ class Journal:
                 self.rows += 1
                 return
             if self._errors is None:
-                self._errors = self._open(self.places.errors_partial)
+                self._errors = self.places.errors_partial.open("ab")
                 _append(self._errors, ERROR_COLUMNS)
             _append(self._errors, (result.filename, result.error))
             self.failures += 1
@@ -258,8 +262,11 @@ class Journal:
             for stream in (self._errors, self._rows):
                 if stream is not None:
                     os.fsync(stream.fileno())
-            self._close()
             # From here on whoever is stopped is finished by --resume: each step can be repeated.
+            # Rows stay locked until they have their name, where an open file can be renamed.
+            for stream in (self._errors, *([self._rows] if sys.platform == "win32" else [])):
+                if stream is not None:
+                    stream.close()
             self._write_meta("finishing")
             if self.failures:
                 self.places.errors_partial.replace(self.places.errors)
@@ -267,6 +274,7 @@ class Journal:
                 self.places.errors.unlink(missing_ok=True)
             make_output(self.places.rows_partial, self.places.out, labelled=self.labelled)
             self._write_meta("done")
+            self._close()
 
     def _replay(
         self,
@@ -302,6 +310,11 @@ class Journal:
                 keep(errors)
             else:
                 return chain([found], names)
+        while source.sorted:
+            later = [r for r in (rows, errors) if r.name is not None]
+            if not later:
+                break
+            keep(min(later, key=lambda r: r.name or ""))  # likewise
         return iter(())
 
     def _take_back_errors(self, meta: dict[str, Any]) -> None:
@@ -339,10 +352,18 @@ class Journal:
         meta = {"status": status, **counts, **self._facts, **self._identity, **versions}
         write_text(self.places.meta, json.dumps(meta, indent=2) + "\n")
 
-    def _open(self, path: Path) -> BinaryIO:
+    def _open_rows(self) -> BinaryIO:
+        """Open the rows, to append, and take them for this process.
+
+        Raises:
+            UsageError: another run has them.
+        """
+        path = self.places.rows_partial
         stream = path.open("ab")
         try:
             _lock(stream, self.places.out)
+            if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                raise _written_now(self.places.out)  # and had its last name just now
         except BaseException:
             stream.close()
             raise
@@ -448,6 +469,10 @@ def _read_meta(path: Path) -> dict[str, Any]:
     return meta if isinstance(meta, dict) and meta.get("schema") == _SCHEMA else {}
 
 
+def _written_now(out: Path) -> UsageError:
+    return UsageError(f"{out}: another run is writing it now")
+
+
 def _append(stream: BinaryIO, cells: Iterable[str]) -> None:
     stream.write(csv_line(cells).encode())
     stream.flush()  # so that whoever is killed leaves whole rows
@@ -459,13 +484,13 @@ def _lock(stream: BinaryIO, out: Path) -> None:
     Raises:
         UsageError: another has it.
     """
-    if sys.platform == "win32":  # which lets nobody else write to an open file
+    if sys.platform == "win32":  # which has no lock that others may read past
         return
     import fcntl
 
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"{out}: another run is writing it now") from None
+        raise _written_now(out) from None
     except OSError:  # a file system without locks
         return

@@ -61,11 +61,11 @@ class RowStream:
 
     Attributes:
         kept_in: None, since nothing is kept.
-        repeated: 0, likewise.
+        dropped: 0, likewise.
     """
 
     kept_in = None
-    repeated = 0
+    dropped = 0
 
     def __init__(
         self, stream: BinaryIO, on_failure: Callable[[Failure], object], *, labelled: bool

@@ -19,7 +19,7 @@ from .boxes import iou_xywh
 from .cleaning import repair
 from .cpu import usable_cores
 from .detector import NOT_FINITE, MaskDetector, Prediction
-from .errors import ImageError, LabelError
+from .errors import ImageError, LabelError, UsageError
 from .geometry import Placement
 from .images import ImageSource, Pixels
 from .labels import parse_name
@@ -65,7 +65,11 @@ def predict_images(
         MaskinferError: the model fails.
     """
     runs = detector.session.runs
-    rooms = [_new_canvases(detector) for _ in range(runs + _BUFFERS_AHEAD)]
+    try:
+        rooms = [_new_canvases(detector) for _ in range(runs + _BUFFERS_AHEAD)]
+    except (MemoryError, ValueError) as error:
+        size = detector.session.batch_size
+        raise UsageError(f"--batch-size {size}: no memory for so many canvases") from error
     buffers: SimpleQueue[Pixels] = SimpleQueue()
     for room in rooms:
         buffers.put(room)

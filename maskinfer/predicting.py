@@ -80,7 +80,7 @@ class Summary:
         labelled: predicted images that have a label.
         mean_iou: over those; None where there is none.
         accuracy: likewise.
-        repeated: results of an earlier session that were predicted again.
+        dropped: results of an earlier session that could not stay.
     """
 
     images: int
@@ -92,7 +92,7 @@ class Summary:
     labelled: int
     mean_iou: float | None
     accuracy: float | None
-    repeated: int
+    dropped: int
 
 
 class _Tally:
@@ -118,7 +118,7 @@ class _Tally:
             self._correct += bool(result.correct)
             self._iou += result.iou
 
-    def summary(self, seconds: float, kept: int = 0, repeated: int = 0) -> Summary:
+    def summary(self, seconds: float, kept: int = 0, dropped: int = 0) -> Summary:
         """All of it, after a session of so many seconds."""
         return Summary(
             images=self.images,
@@ -130,7 +130,7 @@ class _Tally:
             labelled=self._labelled,
             mean_iou=self._iou / self._labelled if self._labelled else None,
             accuracy=self._correct / self._labelled if self._labelled else None,
-            repeated=repeated,
+            dropped=dropped,
         )
 
 
@@ -146,6 +146,8 @@ def check_settings(settings: PredictSettings) -> None:
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):
         raise UsageError("--actor-cpus, --actor-gpus: these are about --engine ray")
     if str(settings.out) == STDOUT:
+        if sys.stdout is None:
+            raise UsageError("--out -: standard output is closed")
         if settings.resume:
             raise UsageError("--resume: there is nothing to go on with on standard output")
     else:
@@ -216,7 +218,7 @@ def predict_source(
         except MaskinferError as error:
             raise type(error)(f"{error}; {_progress(tally, found, sink)}") from error
         seconds = time.perf_counter() - start
-        return tally.summary(seconds, kept, sink.repeated)
+        return tally.summary(seconds, kept, sink.dropped)
 
 
 def local_engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
@@ -250,6 +252,7 @@ def open_journal(
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,
         "max_pixels": settings.max_pixels,
+        "annotate": settings.annotate is not None,
     }
     facts = {"model": printable_name(str(session.path))}
     return Journal(Places.of(settings.out), identity, facts, labelled=found.labelled)

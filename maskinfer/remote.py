@@ -67,7 +67,9 @@ class RemoteSource:
                 if file.size() > MAX_FILE_BYTES:
                     raise ImageError(f"larger than {MAX_FILE_BYTES // 10**6} MB")
                 data: bytes = file.read()
-        except (OSError, ValueError) as error:  # pyarrow's own are one or the other
+        except ImageError:
+            raise
+        except Exception as error:  # fsspec's file systems raise whatever their services say
             raise ImageError(_reason(error)) from error
         return data
 
@@ -86,7 +88,7 @@ class RemoteSource:
         folder = _join(root, prefix).rstrip("/")
         try:
             found = file_system.get_file_info(pyarrow.fs.FileSelector(folder))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # likewise
             if not prefix:
                 raise DatasetError(f"{self.address}: cannot be listed, {_reason(error)}") from error
             yield Failure(prefix, f"cannot be listed, {_reason(error)}")

@@ -89,6 +89,11 @@ def write_text(out: Path, text: str) -> None:
 def printable_name(name: str) -> str:
     r"""Make a file name, or text with one in it, valid UTF-8: other bytes are written as `\xff`."""
     try:
+        name.encode()
+        return name
+    except UnicodeEncodeError:
+        pass
+    try:
         data = name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
         data = name.encode("utf-8", "backslashreplace")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -196,8 +196,12 @@ def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
 
     def run() -> None:
         # The first runs allocate, or meet what the pipeline had begun.
-        for _ in range(_WARM_UP_RUNS):
-            session.run(canvases)
+        try:
+            for _ in range(_WARM_UP_RUNS):
+                session.run(canvases)
+        except BaseException:
+            ready.abort()
+            raise
         ready.wait()
         start = time.perf_counter()
         count = 0
@@ -210,10 +214,13 @@ def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
     ready = threading.Barrier(session.runs + 1)
     with ThreadPoolExecutor(session.runs) as pool:
         done = [pool.submit(run) for _ in range(session.runs)]
-        ready.wait()
+        with suppress(threading.BrokenBarrierError):
+            ready.wait()
         start = time.perf_counter()
-        for future in done:
-            future.result()
+        faults = [fault for future in done if (fault := future.exception())]
+        for fault in faults:
+            if not isinstance(fault, threading.BrokenBarrierError):
+                raise fault
         taken = time.perf_counter() - start
     return Bare(len(latencies_s) * len(canvases), taken, latencies_s)
 

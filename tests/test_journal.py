@@ -94,7 +94,7 @@ def test_resuming_ends_in_the_bytes_of_an_uninterrupted_run(
     run(folder, stop_after=done)
     kept, todo, journal = go_on(folder)
     assert (kept, todo) == (list(NAMES[:done]), list(NAMES[done:]))
-    assert journal.repeated == 0
+    assert journal.dropped == 0
     assert contents(folder) == whole
 
 
@@ -140,12 +140,11 @@ def test_a_run_that_is_stopped_while_it_finishes_is_finished(
     armed = False
     monkeypatch.setattr(Path, "replace", stop_at("replace"))
     monkeypatch.setattr(Path, "unlink", stop_at("unlink"))
-    journal = open_journal(folder)
-    journal.begin()
-    for name in NAMES:
-        journal.write(result_of(name))
-    armed = True
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), open_journal(folder) as journal:
+        journal.begin()
+        for name in NAMES:
+            journal.write(result_of(name))
+        armed = True
         journal.finish()
     armed = False
     if open_journal(folder).is_whole():
@@ -174,12 +173,18 @@ def test_images_that_vanished_keep_their_rows(folder: Path, whole: dict[str, byt
     assert contents(folder) == whole
 
 
+def test_images_that_vanished_at_the_end_keep_their_rows(folder: Path) -> None:
+    run(folder, stop_after=6)
+    kept, todo, journal = go_on(folder, source(NAMES[:3]))
+    assert (kept, todo, journal.dropped) == (list(NAMES[:6]), [], 0)
+
+
 def test_an_image_that_is_new_is_predicted_and_those_behind_it_again(folder: Path) -> None:
     run(folder, stop_after=6)
     names = (*NAMES[:3], "cc.jpg", *NAMES[3:])
     kept, todo, journal = go_on(folder, source(names))
     assert (kept, todo) == (list(NAMES[:3]), list(names[3:]))
-    assert journal.repeated == 3
+    assert journal.dropped == 3
     rows = [row.filename for row in read_predictions(folder / "p.csv")]
     assert rows == [name for name in names if name not in FAILED]
 
@@ -271,7 +276,15 @@ def test_two_runs_do_not_write_the_same_output(folder: Path) -> None:
         for overwrite in (True, False):
             with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
                 check_places(places, overwrite=overwrite, resume=not overwrite)
-    check_places(places, overwrite=False, resume=True)
+        # Begun at the same moment, both have passed that.
+        with open_journal(folder) as other:
+            with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
+                other.begin()
+            with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
+                other.resume(source(), print)
+        journal.finish()
+    assert [row.filename for row in read_predictions(folder / "p.csv")] == ["d.jpg"]
+    check_places(places, overwrite=True, resume=False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -295,7 +308,8 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(
     ("out", "errors", "meta"),
     [
         ("preds.csv", "preds.errors.csv", "preds.meta.json"),
-        ("a.b.parquet", "a.b.errors.csv", "a.b.meta.json"),
+        ("a.b.csv", "a.b.errors.csv", "a.b.meta.json"),
+        ("a.parquet", "a.parquet.errors.csv", "a.parquet.meta.json"),
     ],
 )
 def test_files_of_a_run_stand_beside_its_output(out: str, errors: str, meta: str) -> None:

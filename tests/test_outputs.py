@@ -21,7 +21,9 @@ def write(out: Path, *, labelled: bool = True, rows: list[Row] = ROWS) -> Path:
         for row in rows:
             journal.write(row)
         journal.finish()
-    assert sorted(path.name for path in out.parent.iterdir()) == sorted([out.name, "p.meta.json"])
+    assert sorted(path.name for path in out.parent.iterdir()) == sorted(
+        [out.name, f"{out.name}.meta.json"]
+    )
     return out
 
 

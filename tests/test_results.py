@@ -1,5 +1,6 @@
 import csv
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_printable_name_can_always_be_printed(name: str, printable: str) -> None
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / f"r.json.{os.getpid()}.partial").symlink_to("/dev/full")
+    (tmp_path / f"r.json.{os.getpid()}.{threading.get_ident()}.partial").symlink_to("/dev/full")
     with pytest.raises(MaskinferError, match=r"r\.json: cannot be written, No space left"):
         write_text(tmp_path / "r.json", "text")
     assert not (tmp_path / "r.json").exists()

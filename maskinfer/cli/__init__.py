@@ -119,6 +119,9 @@ def main() -> None:
         _check_arguments()
         named = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
         make_app(*([named] if named in _COMMANDS else []))()
+    except KeyboardInterrupt:  # while commands are still imported
+        say("stopped")
+        sys.exit(detecting.INTERRUPTED)
     except MaskinferError as error:
         if debug:
             raise

@@ -146,9 +146,13 @@ def predict(
     check_settings(settings)
     source, found = _find(settings, files_from)
     detector = _open_detector(settings)
-    if settings.resume and open_journal(detector, source, found, settings).is_whole():
-        say(f"{settings.out}: is whole already, nothing is left to do")
-        return
+    if settings.resume:
+        journal = open_journal(detector, source, found, settings)
+        if journal.is_whole():
+            say(f"{settings.out}: is whole already, nothing is left to do")
+            if journal.failures:
+                raise typer.Exit(detecting.FAILED_SOME if journal.rows else 1)
+            return
     with _stopping(settings), detecting.progress_bar("predicting") as show:
         summary = predict_source(
             _engine(detector, source, settings),
@@ -159,10 +163,10 @@ def predict(
             on_progress=lambda done: show(done, max(done, found.images)),
             on_failure=lambda failure: say(f"failed: {failure.filename}: {failure.error}"),
         )
-    if summary.repeated:
+    if summary.dropped:
         say(
-            f"note: {summary.repeated} images were predicted again, since one that comes before "
-            "them was not there in the earlier run"
+            f"note: {summary.dropped} results of the earlier run could not stay, since the images "
+            "before them are not the same; those still there were predicted again"
         )
     why = ""
     if str(settings.out) != STDOUT:
@@ -247,8 +251,8 @@ class _Terminated(KeyboardInterrupt):
 
 
 def _resume_line() -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument not in _BEGIN_OR_GO_ON]
-    return shlex.join(["maskinfer", *arguments, "--resume"])
+    name, *arguments = (text for text in sys.argv[1:] if text not in _BEGIN_OR_GO_ON)
+    return shlex.join(["maskinfer", name, "--resume", *arguments])
 
 
 def _exit(code: int) -> NoReturn:

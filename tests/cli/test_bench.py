@@ -8,14 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_model import draw_photo
 
 import maskinfer
 from maskinfer.bench import BenchSettings
 from maskinfer.pipeline import decode_threads
-from maskinfer.runtime import Provider
-from maskinfer.speed import Setup
+from maskinfer.runtime import Provider, Session
+from maskinfer.speed import Setup, run_for
 
 QUICK = ("--seconds", "0.3", "--provider", "cpu")
 
@@ -205,3 +206,10 @@ def test_ctrl_c_ends_a_bench_with_one_line(photos: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (130, "stopped\n")
+
+
+def test_a_network_that_fails_ends_the_measuring(tiny_model: Path) -> None:
+    """And is not waited for."""
+    session = Session(tiny_model, "cpu", 4, runs=2)
+    with pytest.raises(ValueError, match="5 canvases"):
+        run_for(session, np.zeros((5, 32, 32, 3), np.uint8), seconds=1)

@@ -68,7 +68,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     kept, command = stopped.split(". Go on with: ")
     assert kept == f"stopped: {len(rows)} of {IMAGES} images are done, kept in {partial}"
     assert command == (
-        f"maskinfer predict {folder} --out {out} --model {tiny_model} --provider cpu --resume"
+        f"maskinfer predict --resume {folder} --out {out} --model {tiny_model} --provider cpu"
     )
     assert [row.filename for row in rows] == [f"{i:04}.png" for i in range(len(rows))]
     assert out.read_text() == "mine"

@@ -159,7 +159,7 @@ def test_predict_writes_what_the_ending_says(folder: Path, run_cli: Any, suffix:
     done = run_cli("predict", folder, "--out", f"preds.{suffix}")
     assert done.code == 0, done.stderr
     assert sorted(path.name for path in Path().glob("preds*")) == sorted(
-        [f"preds.{suffix}", "preds.meta.json"]
+        [f"preds.{suffix}", f"{'preds' if suffix == 'csv' else f'preds.{suffix}'}.meta.json"]
     )
     if suffix == "jsonl":
         row = {"filename": "a.png", "x": 16, "y": 8, "w": 24, "h": 32}
@@ -182,6 +182,11 @@ def test_predict_draws_on_the_photos(folder: Path, run_cli: Any) -> None:
     assert run_cli(*arguments, "--overwrite").code == 3
     done = run_cli("predict", folder, "--out", "more.csv", "--annotate", folder / "drawn")
     assert (done.code, "choose a folder beside it" in done.stderr) == (2, True)
+    before = (folder / "sub" / "b.jpg").read_bytes()
+    options = ("--out", "more.csv", "--annotate", folder / "sub", "--overwrite")
+    done = run_cli("predict", folder / "sub" / "b.jpg", *options)
+    assert (done.code, "is the photo itself" in done.stderr) == (1, True)
+    assert (folder / "sub" / "b.jpg").read_bytes() == before
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -245,7 +250,7 @@ def test_predict_goes_on_where_an_earlier_run_was_stopped(
     for name in ("csv", "errors.csv"):
         assert Path(f"preds.{name}").read_bytes() == Path(f"expected.{name}").read_bytes()
     done = run_cli(*arguments, "--resume")
-    assert (done.code, "is whole already" in done.stderr) == (0, True)
+    assert (done.code, "is whole already" in done.stderr) == (3, True)
 
 
 def test_predict_says_what_is_predicted_again(folder: Path, run_cli: Any) -> None:
@@ -257,7 +262,7 @@ def test_predict_says_what_is_predicted_again(folder: Path, run_cli: Any) -> Non
     Path("preds.csv").rename("preds.csv.partial")
     draw_photo().save(folder / "b.png")
     done = run_cli("predict", folder, "--out", "preds.csv", "--resume")
-    assert "note: 1 images were predicted again" in done.stderr
+    assert "note: 1 results of the earlier run could not stay" in done.stderr
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == [
         "a.png",
         "b.png",
@@ -446,6 +451,13 @@ def nothing(folder: Path) -> None: ...
             id="partial exists",
         ),
         pytest.param(nothing, ["--out", "p.csv"], 2, "nothing to predict", id="no images"),
+        pytest.param(
+            nothing,
+            ["photos", "--out", "p.csv", "--batch-size", "100000000000000"],
+            2,
+            "no memory for so many canvases",
+            id="huge batch",
+        ),
         pytest.param(nothing, ["photos", "--out", "p.txt"], 2, "ending in .csv", id="format"),
         pytest.param(
             nothing, ["photos", "--out", "-", "--resume"], 2, "nothing to go on", id="resume stdout"
