@@ -1,6 +1,6 @@
 """What `--face main` should lean to the left: IoU by how much, on a run's validation part.
 
-    python benchmarks/main_face.py RUN [--also DIR] [--canvas 224] [--score 0.4]
+    python benchmarks/main_face.py RUN [--also DIR] [--canvas 224] [--score 0.4] [--lean 0.4 ...]
 
 RUN is a trained run of a network that sees several faces. Each data set of its validation part, and
 each folder named with `--also`, is answered with the best-scored, the left-most and the largest
@@ -38,6 +38,7 @@ def main(
     also: Annotated[list[Path] | None, typer.Option(help="Folders of labelled images.")] = None,
     canvas: Annotated[int | None, typer.Option(help="In place of the run's own.")] = None,
     score: Annotated[float, typer.Option(help="Least of a face that is chosen.")] = FACE_SCORE,
+    lean: Annotated[list[float] | None, typer.Option(help="Leans to try.")] = None,
 ) -> None:
     """Print mean IoU, a row for each way to choose, a column for each set of images."""
     settings = RunFolder(run).read_config().settings
@@ -55,7 +56,7 @@ def main(
         sets["/".join(folder.parts[-2:])], _ = clean(read_folder(folder).samples, "test", folder)
 
     answers = {face: Answer(face, score) for face in ("best", "left", "largest")}
-    answers |= {f"main, {lean}": Answer("main", score, lean) for lean in _LEANS}
+    answers |= {f"main, {lean}": Answer("main", score, lean) for lean in lean or _LEANS}
     # Nothing scores more than 1, and where none scores enough, the best-scored is taken.
     answers["best"] = Answer("left", face_score=1.1)
     overlaps = {
