@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,7 @@ def test_engine_that_was_written_is_read(tmp_path: Path):
 def test_failed_write_leaves_the_older_files(tmp_path: Path, blocked: str):
     path = tmp_path / "model.engine"
     _write(path)
-    (tmp_path / f"{blocked}.{os.getpid()}.partial").mkdir()
+    (tmp_path / f"{blocked}.{os.getpid()}.{threading.get_ident()}.partial").mkdir()
     with pytest.raises(OSError, match="partial"):
         _write(path, b"newer")
     assert path.read_bytes() == b"plan"
