@@ -6,7 +6,6 @@ memory nor what a provider leaves behind passes from one to the next.
 
 import platform
 import signal
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -15,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
-from PIL import Image
 
 from . import cpu, gpu
 from .errors import MaskinferError, ProviderError
-from .images import MAX_PIXELS
+from .images import settle_pillow
 from .pipeline import decode_threads
 from .results import printable_name
 from .runtime import Provider, Session, import_onnxruntime
@@ -173,8 +171,7 @@ def _report(
     sender: "Connection", model: Path, source: Source, setup: Setup, seconds: float
 ) -> None:
     """Measure one line, in the process that is its own."""
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    warnings.simplefilter("ignore")
+    settle_pillow()
     try:
         sender.send(measure(model, source, setup, seconds))
     except ProviderError as error:

@@ -18,7 +18,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -29,16 +29,15 @@ from typing import Any, BinaryIO, Self
 from .errors import MaskinferError, UsageError
 from .outputs import make_output
 from .results import (
-    COLUMNS,
     ERROR_COLUMNS,
-    LABEL_COLUMNS,
     Failure,
     Row,
     check_file,
-    csv_line,
+    columns,
     parse_row,
     printable_name,
     row_cells,
+    write_line,
     write_text,
 )
 from .scan import Source
@@ -187,7 +186,7 @@ class Journal:
             self._began = True
             self.places.errors_partial.unlink(missing_ok=True)
             self._write_meta("running")
-            _append(self._rows, self._columns())
+            write_line(self._rows, columns(labelled=self.labelled))
 
     def resume(
         self, source: Source, on_kept: Callable[[Row | Failure], object]
@@ -216,10 +215,10 @@ class Journal:
                 closing(_Records(self.places.rows_partial)) as rows,
                 closing(_Records(self.places.errors_partial)) as errors,
             ):
-                if rows.header not in (None, COLUMNS, COLUMNS + LABEL_COLUMNS):
+                if rows.header not in (None, columns(labelled=False), columns(labelled=True)):
                     raise _damaged(self.places.rows_partial, "its first line is not ours")
                 if rows.header is not None:
-                    self.labelled = rows.header != COLUMNS
+                    self.labelled = rows.header == columns(labelled=True)
                     rest = self._replay(source, rows, errors, on_kept)
                     self.dropped = rows.count_left() + errors.count_left()
             if rows.header is None:  # killed before its first line was whole
@@ -243,13 +242,13 @@ class Journal:
         assert self._rows is not None
         with self._explained():
             if isinstance(result, Row):
-                _append(self._rows, row_cells(result, labelled=self.labelled))
+                write_line(self._rows, row_cells(result, labelled=self.labelled))
                 self.rows += 1
                 return
             if self._errors is None:
                 self._errors = self.places.errors_partial.open("ab")
-                _append(self._errors, ERROR_COLUMNS)
-            _append(self._errors, (result.filename, result.error))
+                write_line(self._errors, ERROR_COLUMNS)
+            write_line(self._errors, (result.filename, result.error))
             self.failures += 1
 
     def finish(self) -> None:
@@ -288,7 +287,9 @@ class Journal:
         def keep(records: _Records) -> None:
             cells = records.take()
             if records is rows:
-                on_kept(_parsed(cells, len(self._columns()), self.places.rows_partial))
+                on_kept(
+                    _parsed(cells, len(columns(labelled=self.labelled)), self.places.rows_partial)
+                )
                 self.rows += 1
             elif len(cells) != len(ERROR_COLUMNS):
                 raise _damaged(self.places.errors_partial, f"{len(cells)} cells")
@@ -296,25 +297,28 @@ class Journal:
                 on_kept(Failure(*cells))
                 self.failures += 1
 
+        def keep_vanished(before: str | None) -> None:
+            """Keep what comes before a name, or all that is left: it was there."""
+            while gone := [
+                records
+                for records in (rows, errors)
+                if records.name is not None and (before is None or records.name < before)
+            ]:
+                keep(min(gone, key=lambda records: records.name or ""))
+
         names = iter(source)
         for found in names:
             name = printable_name(found.filename if isinstance(found, Failure) else found)
-            while source.sorted:
-                earlier = [r for r in (rows, errors) if r.name is not None and r.name < name]
-                if not earlier:
-                    break
-                keep(min(earlier, key=lambda r: r.name or ""))  # has vanished since; it was there
+            if source.sorted:
+                keep_vanished(name)
             if rows.name == name:
                 keep(rows)
             elif errors.name == name:
                 keep(errors)
             else:
                 return chain([found], names)
-        while source.sorted:
-            later = [r for r in (rows, errors) if r.name is not None]
-            if not later:
-                break
-            keep(min(later, key=lambda r: r.name or ""))  # likewise
+        if source.sorted:
+            keep_vanished(None)
         return iter(())
 
     def _take_back_errors(self, meta: dict[str, Any]) -> None:
@@ -342,9 +346,6 @@ class Journal:
                     "--overwrite"
                 )
         return meta
-
-    def _columns(self) -> tuple[str, ...]:
-        return COLUMNS + LABEL_COLUMNS if self.labelled else COLUMNS
 
     def _write_meta(self, status: str) -> None:
         counts = {"rows": self.rows, "failed": self.failures}
@@ -471,11 +472,6 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 def _written_now(out: Path) -> UsageError:
     return UsageError(f"{out}: another run is writing it now")
-
-
-def _append(stream: BinaryIO, cells: Iterable[str]) -> None:
-    stream.write(csv_line(cells).encode())
-    stream.flush()  # so that whoever is killed leaves whole rows
 
 
 def _lock(stream: BinaryIO, out: Path) -> None:

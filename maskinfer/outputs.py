@@ -1,16 +1,15 @@
 """What a run makes of its rows, by the ending of `--out`: a CSV, JSON lines, or Parquet."""
 
-import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from .atomic import replacing
 from .errors import UsageError
-from .results import COLUMNS, LABEL_COLUMNS, Failure, Row, csv_line, parse_row, row_cells
+from .results import COLUMNS, Failure, Row, columns, iter_rows, row_cells, write_line
 
 STDOUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -51,8 +50,8 @@ def make_output(rows: Path, out: Path, *, labelled: bool) -> None:
         rows.replace(out)
         return
     write = _write_parquet if out.suffix == ".parquet" else _write_jsonl
-    with replacing(out) as beside:
-        write(_read(rows, labelled), beside, labelled)
+    with replacing(out) as beside, rows.open(encoding="utf-8", newline="") as stream:
+        write(iter_rows(stream), beside, labelled)
     rows.unlink()
 
 
@@ -82,7 +81,7 @@ class RowStream:
 
     def begin(self) -> None:
         """Write the header."""
-        self._write(COLUMNS + LABEL_COLUMNS if self._labelled else COLUMNS)
+        write_line(self._stream, columns(labelled=self._labelled))
 
     def write(self, result: Row | Failure) -> None:
         """Write a row, or tell of a failure.
@@ -91,16 +90,12 @@ class RowStream:
             BrokenPipeError: nobody reads any more.
         """
         if isinstance(result, Row):
-            self._write(row_cells(result, labelled=self._labelled))
+            write_line(self._stream, row_cells(result, labelled=self._labelled))
         else:
             self._on_failure(result)
 
     def finish(self) -> None:
         """Nothing is left to do."""
-
-    def _write(self, cells: Iterable[str]) -> None:
-        self._stream.write(csv_line(cells).encode())
-        self._stream.flush()
 
 
 def _write_jsonl(rows: Iterator[Row], path: Path, labelled: bool) -> None:
@@ -123,20 +118,10 @@ def _write_parquet(rows: Iterator[Row], path: Path, labelled: bool) -> None:
         "iou": pa.float64(),
         "correct": pa.bool_(),
     }
-    names = COLUMNS + LABEL_COLUMNS if labelled else COLUMNS
-    schema = pa.schema([(name, kinds[name]) for name in names])
+    schema = pa.schema([(name, kinds[name]) for name in columns(labelled=labelled)])
     with pq.ParquetWriter(path, schema) as writer:
         while values := [_values(row, labelled) for row in islice(rows, _GROUP_ROWS)]:
             writer.write_table(pa.Table.from_pylist(values, schema=schema))
-
-
-def _read(path: Path, labelled: bool) -> Iterator[Row]:
-    width = len(COLUMNS) + labelled * len(LABEL_COLUMNS)
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = csv.reader(stream, strict=True)
-        next(lines)
-        for cells in lines:
-            yield parse_row(cells, width)
 
 
 def _values(row: Row, labelled: bool) -> dict[str, Any]:

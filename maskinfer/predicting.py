@@ -65,6 +65,11 @@ class PredictSettings:
     actor_cpus: float | None = None
     actor_gpus: float | None = None
 
+    @property
+    def to_stdout(self) -> bool:
+        """Whether rows go to standard output."""
+        return str(self.out) == STDOUT
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -145,7 +150,7 @@ def check_settings(settings: PredictSettings) -> None:
         raise UsageError("--resume and --overwrite: expected one of them")
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):
         raise UsageError("--actor-cpus, --actor-gpus: these are about --engine ray")
-    if str(settings.out) == STDOUT:
+    if settings.to_stdout:
         if sys.stdout is None:
             raise UsageError("--out -: standard output is closed")
         if settings.resume:
@@ -192,7 +197,7 @@ def predict_source(
     """
     tally = _Tally()
     sink: Journal | RowStream
-    if str(settings.out) == STDOUT:
+    if settings.to_stdout:
         sink = RowStream(sys.stdout.buffer, on_failure, labelled=found.labelled)
     else:
         sink = open_journal(detector, source, found, settings)

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from .atomic import replacing
 from .errors import MaskinferError, UsageError
@@ -86,6 +87,11 @@ def write_text(out: Path, text: str) -> None:
         raise MaskinferError(f"{out}: cannot be written, {error.strerror}") from error
 
 
+def columns(*, labelled: bool) -> tuple[str, ...]:
+    """The columns of a prediction CSV, with those of labels or without."""
+    return COLUMNS + LABEL_COLUMNS if labelled else COLUMNS
+
+
 def printable_name(name: str) -> str:
     r"""Make a file name, or text with one in it, valid UTF-8: other bytes are written as `\xff`."""
     try:
@@ -109,11 +115,7 @@ def read_predictions(path: Path) -> list[Row]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = tuple(next(reader, ()))
-            if header not in (COLUMNS, COLUMNS + LABEL_COLUMNS):
-                raise ValueError(f"columns are {','.join(header)!r}, expected {','.join(COLUMNS)}")
-            return list(_parse_rows(reader, len(header)))
+            return list(iter_rows(stream))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
@@ -122,10 +124,19 @@ def read_predictions(path: Path) -> list[Row]:
         raise MaskinferError(f"{path}: {error}") from error
 
 
-def _parse_rows(lines: Iterable[list[str]], width: int) -> Iterator[Row]:
-    for number, cells in enumerate(lines, start=1):
+def iter_rows(stream: TextIO) -> Iterator[Row]:
+    """Read a prediction CSV row by row, from a stream that leaves line ends as they are.
+
+    Raises:
+        ValueError, csv.Error: it is none; the message names the line.
+    """
+    reader = csv.reader(stream, strict=True)
+    header = tuple(next(reader, ()))
+    if header not in (columns(labelled=False), columns(labelled=True)):
+        raise ValueError(f"columns are {','.join(header)!r}, expected {','.join(COLUMNS)}")
+    for number, cells in enumerate(reader, start=1):
         try:
-            yield parse_row(cells, width)
+            yield parse_row(cells, len(header))
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from error
 
@@ -174,6 +185,12 @@ def csv_line(cells: Iterable[str]) -> str:
     """Write one line of a CSV, printable names in it, with its line feed."""
     # By hand: before Python 3.13 the csv module leaves a lone carriage return unquoted.
     return ",".join(_quote(printable_name(cell)) for cell in cells) + "\n"
+
+
+def write_line(stream: BinaryIO, cells: Iterable[str]) -> None:
+    """Write one line of a CSV, and hand it to the system: whoever is killed leaves it whole."""
+    stream.write(csv_line(cells).encode())
+    stream.flush()
 
 
 def _quote(cell: str) -> str:

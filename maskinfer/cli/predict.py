@@ -15,7 +15,6 @@ from maskinfer.dataset import SAMPLE_IMAGES
 from maskinfer.detector import MaskDetector
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
 from maskinfer.journal import Places
-from maskinfer.outputs import STDOUT
 from maskinfer.predicting import (
     Engine,
     EngineName,
@@ -169,7 +168,7 @@ def predict(
             "before them are not the same; those still there were predicted again"
         )
     why = ""
-    if str(settings.out) != STDOUT:
+    if not settings.to_stdout:
         why = f". Why is in {Places.of(settings.out).errors}"
     if summary.failed == summary.images:
         raise MaskinferError(f"{source}: none of {summary.images} images could be predicted{why}")
@@ -239,7 +238,7 @@ def _stopping(settings: PredictSettings) -> Iterator[None]:
         say(f"stopped: {done}{way_on}" if done else "stopped")
         _exit(_TERMINATED if isinstance(stop, _Terminated) else detecting.INTERRUPTED)
     except BrokenPipeError:
-        if str(settings.out) != STDOUT:
+        if not settings.to_stdout:
             raise
         _exit(_NO_READER)
     finally:
@@ -282,9 +281,9 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
     lines |= {
         "model": f"{session.path} [{detecting.model_words(session)}]",
         "provider": settings.provider if settings.engine == "ray" else session.provider,
-        "written to": "standard output" if str(settings.out) == STDOUT else settings.out,
+        "written to": "standard output" if settings.to_stdout else settings.out,
     }
     for name, value in lines.items():
         detecting.add_figure(table, name, value)
     # Standard output may be the CSV.
-    (err if str(settings.out) == STDOUT else stdout).print(table)
+    (err if settings.to_stdout else stdout).print(table)
