@@ -27,7 +27,7 @@ from .ray_worker import Worker, WorkerSettings, names_table, read_results
 from .remote import RemoteSource
 from .results import Failure, Row
 from .runtime import Provider
-from .scan import FolderSource, ListSource, NamesSource, Source
+from .scan import ListSource, LocalSource, Source
 
 if TYPE_CHECKING:
     from .predicting import Engine, PredictSettings
@@ -153,7 +153,7 @@ def _worker_settings(
     detector: MaskDetector, source: Source, settings: "PredictSettings", pool: Pool
 ) -> WorkerSettings:
     threads = max(1, int(pool.cpus))
-    assert isinstance(source, FolderSource | NamesSource | ListSource | RemoteSource)
+    assert isinstance(source, LocalSource | RemoteSource)
     return WorkerSettings(
         model=str(detector.session.path),
         provider=pool.provider,

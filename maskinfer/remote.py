@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from .errors import DatasetError, ImageError, UsageError
 from .images import MAX_FILE_BYTES
-from .results import Failure, printable_name
-from .scan import IMAGE_SUFFIXES
+from .results import Failure
+from .scan import walk
 
 _LONGEST_REASON = 200  # characters
 
@@ -52,7 +51,7 @@ class RemoteSource:
             UsageError: nothing here knows the scheme.
             DatasetError: the address cannot be listed.
         """
-        return self._scan("")
+        return walk(self.address, self._list, recursive=self.recursive)
 
     def image(self, name: str) -> bytes:
         """Read one file whole.
@@ -81,25 +80,18 @@ class RemoteSource:
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_place"}
 
-    def _scan(self, prefix: str) -> Iterator[str | Failure]:
+    def _list(self, prefix: str) -> list[tuple[str, bool]]:
         file_system, root = self._place
         import pyarrow.fs
 
-        folder = _join(root, prefix).rstrip("/")
         try:
-            found = file_system.get_file_info(pyarrow.fs.FileSelector(folder))
-        except Exception as error:  # likewise
-            if not prefix:
-                raise DatasetError(f"{self.address}: cannot be listed, {_reason(error)}") from error
-            yield Failure(prefix, f"cannot be listed, {_reason(error)}")
-            return
-        # A folder sorts as what its files' names begin with, so the whole walk is in order.
-        listed = sorted(filter(None, (_keyed(info) for info in found)))
-        for key, name in listed:
-            if not key.endswith("/"):
-                yield prefix + name
-            elif self.recursive:
-                yield from self._scan(f"{prefix}{name}/")
+            found = file_system.get_file_info(
+                pyarrow.fs.FileSelector(_join(root, prefix).rstrip("/"))
+            )
+        except Exception as error:  # fsspec's file systems raise whatever their services say
+            raise DatasetError(_reason(error)) from error
+        is_folder = pyarrow.fs.FileType.Directory
+        return [(info.base_name, info.type == is_folder) for info in found]
 
 
 def _connect(address: str) -> tuple[Any, str]:
@@ -137,19 +129,6 @@ def _connect(address: str) -> tuple[Any, str]:
     except OSError as error:
         raise DatasetError(f"{address}: cannot be reached, {_reason(error)}") from error
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(file_system)), path
-
-
-def _keyed(info: Any) -> tuple[str, str] | None:
-    """What to sort by, with `/` behind a folder's, and the name; None to pass it over."""
-    import pyarrow.fs
-
-    name = info.base_name
-    if name.startswith("."):
-        return None
-    if info.type == pyarrow.fs.FileType.Directory:
-        return f"{printable_name(name)}/", name
-    is_image = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-    return (printable_name(name), name) if is_image else None
 
 
 def _join(root: str, name: str) -> str:

@@ -7,7 +7,7 @@ time; a list that comes through a pipe is kept on disk.
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
@@ -60,8 +60,22 @@ class Survey:
     labelled: bool
 
 
+class LocalSource:
+    """Images that are files.
+
+    Attributes:
+        folder: what names are relative to.
+    """
+
+    folder: Path
+
+    def image(self, name: str) -> ImageSource:
+        """Where the file is."""
+        return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
+
+
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(LocalSource):
     """The images of a folder, sorted.
 
     Attributes:
@@ -79,13 +93,9 @@ class FolderSource:
     def __str__(self) -> str:
         return str(self.folder)
 
-    def image(self, name: str) -> ImageSource:
-        """Where the file is."""
-        return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
-
 
 @dataclass(frozen=True)
-class NamesSource:
+class NamesSource(LocalSource):
     """Names that are known, in their order.
 
     Attributes:
@@ -103,12 +113,8 @@ class NamesSource:
     def __str__(self) -> str:
         return str(self.folder.joinpath(*self.names[:1]))
 
-    def image(self, name: str) -> ImageSource:
-        """Where the file is."""
-        return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
 
-
-class ListSource:
+class ListSource(LocalSource):
     """Names in a list: one a line, or separated by NUL where the list holds any.
 
     Relative names are relative to the folder. Order and repetitions stay.
@@ -145,10 +151,6 @@ class ListSource:
 
     def __str__(self) -> str:
         return str(self._name)
-
-    def image(self, name: str) -> ImageSource:
-        """Where the file is."""
-        return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
 
 
 def open_source(
@@ -208,36 +210,69 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
     Raises:
         DatasetError: the folder itself cannot be listed.
     """
-    return _scan(str(folder), "", recursive)
+
+    def list_folder(prefix: str) -> list[tuple[str, bool]]:
+        try:
+            with os.scandir(os.path.join(folder, prefix)) as entries:  # noqa: PTH118
+                return [(entry.name, _is_folder(entry)) for entry in entries]
+        except OSError as error:
+            raise DatasetError(error.strerror) from error
+
+    return walk(str(folder), list_folder, recursive=recursive)
 
 
-def _scan(folder: str, prefix: str, recursive: bool) -> Iterator[str | Failure]:
+def walk(
+    place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
+) -> Iterator[str | Failure]:
+    """Go through folders of any kind, under the rules of `scan_folder`.
+
+    Args:
+        place: the first folder, for messages.
+        list_folder: of a folder, by its path from the first with a `/` behind, the names and
+            whether each is a folder; raises a `DatasetError` that says why it cannot.
+        recursive: whether to look into folders in it.
+
+    Yields:
+        paths relative to the first folder, with `/`; for a folder in it that cannot be listed, a
+        failure.
+
+    Raises:
+        DatasetError: the first folder cannot be listed.
+    """
+
+    def scan(prefix: str) -> Iterator[str | Failure]:
+        try:
+            # All at once, so that nothing but the sorted names stays while they are gone through.
+            listed = sorted(filter(None, (_keyed(*entry) for entry in list_folder(prefix))))
+        except DatasetError as error:
+            if not prefix:
+                raise DatasetError(f"{place}: cannot be listed, {error}") from error
+            yield Failure(prefix, f"cannot be listed, {error}")
+            return
+        for key, name in listed:
+            if not key.endswith("/"):
+                yield prefix + name
+            elif recursive:
+                yield from scan(f"{prefix}{name}/")
+
+    return scan("")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        with os.scandir(folder) as entries:
-            # A folder sorts as what its files' names begin with, so the whole walk is in order.
-            listed = sorted(filter(None, (_keyed(entry, recursive) for entry in entries)))
-    except OSError as error:
-        if not prefix:
-            raise DatasetError(f"{folder}: cannot be listed, {error.strerror}") from error
-        yield Failure(prefix, f"cannot be listed, {error.strerror}")
-        return
-    for _, name, is_folder in listed:
-        if is_folder:
-            yield from _scan(os.path.join(folder, name), f"{prefix}{name}/", recursive)  # noqa: PTH118
-        else:
-            yield prefix + name
-
-
-def _keyed(entry: os.DirEntry[str], recursive: bool) -> tuple[str, str, bool] | None:
-    """What to sort by, the name, and whether it is a folder; None to pass it over."""
-    if entry.name.startswith("."):
-        return None
-    printable = printable_name(entry.name)
-    try:
-        is_folder = entry.is_dir(follow_symlinks=False)
+        return entry.is_dir(follow_symlinks=False)
     except OSError:  # it has just vanished; reading it will say so
-        is_folder = False
+        return False
+
+
+def _keyed(name: str, is_folder: bool) -> tuple[str, str] | None:
+    """What to sort by, with `/` behind a folder's, and the name; None to pass it over.
+
+    A folder sorts as what its files' names begin with, so the whole walk is in order.
+    """
+    if name.startswith("."):
+        return None
     if is_folder:
-        return (f"{printable}/", entry.name, True) if recursive else None
-    is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
-    return (printable, entry.name, False) if is_image else None
+        return f"{printable_name(name)}/", name
+    is_image = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+    return (printable_name(name), name) if is_image else None
