@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DatasetError, LabelError
+from .errors import DatasetError, LabelError, UsageError
 from .labels import BoxXywh, parse_name
 from .results import Failure
 from .scan import scan_folder
@@ -113,3 +113,16 @@ def split_folder(data: Path, split: str) -> Path:
         what = "no such folder" if not data.is_dir() else f"no folder {split}/ in it"
         raise DatasetError(f"{data}: {what}; a data set has train/ and test/")
     return folder
+
+
+def splits_of(data: Path) -> dict[str, Path]:
+    """The folders of a data set by name: `train` and `test`, those that it has; else itself.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not data.is_dir():
+        what = "not a folder, expected a data set" if data.exists() else "no such folder"
+        raise UsageError(f"{data}: {what}")
+    found = {split: data / split for split in ("train", "test") if (data / split).is_dir()}
+    return found or {data.resolve().name: data}

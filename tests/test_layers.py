@@ -16,6 +16,7 @@ HEAVY = (
     "accelerate",
     "safetensors",
     "matplotlib",
+    "jinja2",
     "tensorrt_rtx_bindings",
 )
 

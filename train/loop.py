@@ -31,7 +31,7 @@ from .display import Display
 from .measuring import Figures, measure_samples, to_device, total_loss
 from .networks import build, load_initial_weights
 from .optimization import build_accelerator, build_optimizer, learning_rate
-from .parts import read_parts
+from .parts import Parts, read_parts
 from .run_folder import EpochRow, RunConfig, RunFolder, State
 from .settings import TrainSettings, check
 from .versions import versions
@@ -44,8 +44,15 @@ _TRAIN_SAMPLE = 256
 class Trainer:
     """A run in memory: network, optimizer, data, and where it stands."""
 
-    def __init__(self, settings: TrainSettings, display: Display) -> None:
+    def __init__(
+        self, settings: TrainSettings, display: Display, parts: Parts | None = None
+    ) -> None:
         """Build everything a run needs, with initial weights, and write nothing.
+
+        Args:
+            settings: what to do.
+            display: where the run shows how it goes.
+            parts: what to learn and to be measured on; None reads the folders of the settings.
 
         Raises:
             UsageError, DatasetError, TrainingError: settings or data cannot be used.
@@ -60,7 +67,7 @@ class Trainer:
                 f"{processes} processes"
             )
         self.display = display
-        self.parts = read_parts(settings.data, settings.validation, settings.seed)
+        self.parts = parts or read_parts(settings.data, settings.validation, settings.seed)
         torch.manual_seed(settings.seed)
         self.network = build(settings)
 
@@ -303,7 +310,13 @@ class Trainer:
         )
 
 
-def train(settings: TrainSettings, runs: Path, now: Any, display: Display) -> RunFolder:
+def train(
+    settings: TrainSettings,
+    runs: Path,
+    now: Any,
+    display: Display,
+    parts: Parts | None = None,
+) -> RunFolder:
     """Train from the beginning.
 
     Args:
@@ -311,27 +324,31 @@ def train(settings: TrainSettings, runs: Path, now: Any, display: Display) -> Ru
         runs: where the run's folder is made.
         now: a datetime, for the folder's name.
         display: where the run shows how it goes.
+        parts: in place of the folders that the settings name.
 
     Returns:
         the run's folder.
     """
-    trainer = Trainer(settings, display)
+    trainer = Trainer(settings, display, parts)
     run = trainer.start(runs, now)
     trainer.fit(run)
     return run
 
 
-def resume(run: RunFolder, epochs: int | None, display: Display) -> RunFolder:
+def resume(
+    run: RunFolder, epochs: int | None, display: Display, parts: Parts | None = None
+) -> RunFolder:
     """Go on with a run that was interrupted, exactly as it would have gone on.
 
     Args:
         run: its folder.
         epochs: a new number of epochs, or None for the one it was told.
         display: where the run shows how it goes.
+        parts: those that it was trained with, where `train` was given them.
     """
     config = run.read_config()
     settings = config.settings if epochs is None else replace(config.settings, epochs=epochs)
-    trainer = Trainer(settings, display)
+    trainer = Trainer(settings, display, parts)
     trainer.resume(run)
     if trainer.state.epochs_done >= settings.epochs:
         display.say(

@@ -89,8 +89,7 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
         decisions += [*decided, *decided_in_test]
         sources = read_sources(folder)
         photos = [
-            sources.get(_listed_name(sample, folder), os.fsdecode(sample.path))
-            for sample in samples
+            sources.get(listed_name(sample, folder), os.fsdecode(sample.path)) for sample in samples
         ]
         # Crops of one photo may lie in several data sets: where it goes was decided by the first.
         fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
@@ -121,11 +120,27 @@ def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
     Raises:
         DatasetError: there is no such folder, or not one labelled image in it.
     """
-    folder = split_folder(data, split)
+    return read_samples(split_folder(data, split), split)
+
+
+def read_samples(folder: Path, mode: Mode) -> tuple[list[Sample], list[Decision]]:
+    """The labelled images of a folder, cleaned, with the other faces that lists name.
+
+    Args:
+        folder: lists may lie in it and beside it.
+        mode: the rules by which it is cleaned.
+
+    Returns:
+        as `read_part`.
+
+    Raises:
+        DatasetError: not one labelled image is in it, or a list is damaged.
+    """
+    data = folder.parent
     labelled = read_folder(folder)
-    samples, decisions = clean(labelled.samples, split, data)
+    samples, decisions = clean(labelled.samples, mode, data)
     decisions += [
-        Decision(printable_name(f"{split}/{name}"), "dropped", why)
+        Decision(printable_name(f"{folder.name}/{name}"), "dropped", why)
         for name, why in labelled.unlabelled.items()
     ]
     among_images = read_other_faces(folder)
@@ -137,9 +152,9 @@ def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
     kept = []
     for sample, fault in zip(samples, faults, strict=True):
         if fault is None:
-            kept.append(replace(sample, others=others.get(_listed_name(sample, data), ())))
+            kept.append(replace(sample, others=others.get(listed_name(sample, data), ())))
         else:
-            name = _listed_name(sample, data)
+            name = listed_name(sample, data)
             decisions.append(Decision(name, "dropped", f"unreadable image: {fault}"))
     return kept, decisions
 
@@ -152,7 +167,7 @@ def _fault(sample: Sample) -> str | None:
     return None
 
 
-def _listed_name(sample: Sample, data: Path) -> str:
+def listed_name(sample: Sample, data: Path) -> str:
     """An image as the lists of its data set name it."""
     return printable_name(sample.path.relative_to(data).as_posix())
 

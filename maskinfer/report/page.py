@@ -1,0 +1,95 @@
+"""Sections -> one HTML file that needs no network and runs no script but its own."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+
+from maskinfer.results import printable_name
+from maskinfer.version import __version__
+
+from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Section, Table
+
+_TEMPLATES = "templates"
+
+
+def render_page(title: str, subtitle: str, sections: Sequence[Section], made: str) -> str:
+    """Make the page.
+
+    Args:
+        title: its heading.
+        subtitle: one line below it.
+        sections: in order.
+        made: when, as people write it.
+
+    Returns:
+        the HTML, valid UTF-8 whatever bytes file names hold.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["printable"] = printable_name
+    environment.filters["cell"] = cell_text
+    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    cards = list(_cards(sections))
+    html = environment.get_template("page.html").render(
+        title=title,
+        subtitle=subtitle,
+        sections=[
+            {"id": f"section-{number}", "section": section, "rows": _rows(section.blocks)}
+            for number, section in enumerate(sections, start=1)
+        ],
+        has_labels=any(card.label is not None for card in cards),
+        has_correct=any(card.correct is not None for card in cards),
+        choices=any(card.choice is not None for card in cards),
+        style=style,
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=__version__,
+        made=made,
+    )
+    return printable_name(html)
+
+
+def cell_text(cell: Cell) -> str:
+    """A table's cell as it is shown."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:.3f}" if abs(cell) < 1000 else f"{cell:.0f}"
+    return str(cell)
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / _TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _cards(sections: Iterable[Section]) -> Iterable[Card]:
+    for section in sections:
+        for block in section.blocks:
+            if isinstance(block, Gallery):
+                yield from block.cards
+
+
+_KINDS: dict[type[Block], str] = {
+    Notes: "notes",
+    Table: "table",
+    Chart: "charts",
+    Gallery: "gallery",
+}
+
+
+def _rows(blocks: Iterable[Block]) -> list[dict[str, Any]]:
+    """Blocks by kind, charts that follow each other together."""
+    return [
+        {"kind": kind, "blocks": list(group)}
+        for kind, group in groupby(blocks, key=lambda block: _KINDS[type(block)])
+    ]

@@ -1,0 +1,64 @@
+"use strict";
+
+// Tables: a heading's button sorts by its column, numbers as numbers, and again the other way.
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => {
+    const heading = button.closest("th");
+    const body = heading.closest("table").tBodies[0];
+    const column = heading.cellIndex;
+    const order = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", order);
+    const value = (row) => {
+      const cell = row.cells[column];
+      return cell.dataset.value === undefined ? cell.textContent : Number(cell.dataset.value);
+    };
+    const compare = (a, b) =>
+      typeof a === "number" && typeof b === "number"
+        ? a - b
+        : String(a).localeCompare(String(b), "en", { numeric: true });
+    const sign = order === "ascending" ? 1 : -1;
+    body.append(...[...body.rows].sort((a, b) => sign * compare(value(a), value(b))));
+  });
+}
+
+// Photos: shown where they carry what every filter asks for.
+const filters = document.querySelector(".filters");
+if (filters) {
+  const cards = [...document.querySelectorAll(".card")];
+  const selects = [...filters.querySelectorAll("select")];
+  const apply = () => {
+    for (const card of cards) {
+      card.hidden = !selects.every((s) => s.value === "" || card.dataset[s.name] === s.value);
+    }
+    const shown = cards.filter((card) => !card.hidden).length;
+    filters.querySelector("output").textContent = `${shown} of ${cards.length} photos`;
+  };
+  filters.addEventListener("change", apply);
+  filters.addEventListener("submit", (event) => event.preventDefault());
+  apply();
+}
+
+// Decisions: a CSV of those that change something.
+const save = document.getElementById("save");
+if (save) {
+  let unsaved = false;
+  document.addEventListener("change", (event) => {
+    unsaved ||= event.target.matches("select[data-filename]");
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (unsaved) event.preventDefault();
+  });
+  const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  save.addEventListener("click", () => {
+    const made = [...document.querySelectorAll("select[data-filename]")]
+      .filter((select) => select.selectedIndex > 0)
+      .map((select) => `${quote(select.dataset.filename)},${select.value}\n`);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(["filename,action\n", ...made], { type: "text/csv" }));
+    link.download = "decisions.csv";
+    link.click();
+    unsaved = false;
+    URL.revokeObjectURL(link.href);
+  });
+}

@@ -1,0 +1,118 @@
+"""Small copies of photos with boxes drawn on them, to stand in a page."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from maskinfer.boxes import clip_xywh
+from maskinfer.errors import ImageError
+from maskinfer.images import ImageSource, load_photo
+
+LABEL, FOUND, OTHER = "#1f77ff", "#ff9500", "#e0399b"
+_SIDE = 176  # pixels of the thumbnail's longer side
+_QUALITY = 72
+# Boxes that take less of the photo's longer side than this are shown with their surroundings only.
+_LEAST_SHARE = 0.25
+_DASH = 5  # pixels
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A box to draw.
+
+    Attributes:
+        box_xywh: in pixels of the upright image; may reach past it.
+        color: of the line.
+        dashed: told apart from whole lines without colour, too.
+    """
+
+    box_xywh: tuple[float, float, float, float]
+    color: str
+    dashed: bool = False
+
+
+def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | None:
+    """Make a data URI of a JPEG of at most 176 pixels a side; None where it cannot be read.
+
+    Args:
+        source: the image.
+        outlines: drawn on it; where they are small, the thumbnail shows their part of the photo.
+    """
+    try:
+        photo = load_photo(source, lambda size_wh: _decode_wh(size_wh, outlines))
+    except ImageError:
+        return None
+    left, top, right, bottom = _view(photo.size_wh, outlines)
+    ratio_x = photo.image.width / photo.size_wh[0]
+    ratio_y = photo.image.height / photo.size_wh[1]
+    scale = _SIDE / max(right - left, bottom - top)
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    part = photo.image.resize(
+        size,
+        Image.Resampling.BICUBIC,
+        (left * ratio_x, top * ratio_y, right * ratio_x, bottom * ratio_y),
+        reducing_gap=2.0,
+    )
+    draw = ImageDraw.Draw(part)
+    for outline in outlines:
+        x, y, w, h = outline.box_xywh
+        corners = ((x - left) * scale, (y - top) * scale, w * scale, h * scale)
+        _draw_box(draw, corners, outline)
+    stream = io.BytesIO()
+    part.save(stream, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _decode_wh(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> tuple[int, int]:
+    """The least size to decode, of a photo of stored sides, at which what is shown stays sharp."""
+    # Stored sides may be swapped against the upright ones that boxes refer to: the smaller view of
+    # both is sharp in either.
+    views = (_view(size, outlines) for size in (size_wh, size_wh[::-1]))
+    shown = min(max(right - left, bottom - top) for left, top, right, bottom in views)
+    share = min(1.0, _SIDE / max(shown, 1.0))
+    return math.ceil(size_wh[0] * share), math.ceil(size_wh[1] * share)
+
+
+def _view(
+    size_wh: tuple[int, int], outlines: Sequence[Outline]
+) -> tuple[float, float, float, float]:
+    """Which part of a photo is shown: left, top, right, bottom, all of it where boxes are large."""
+    width, height = size_wh
+    boxes = [o.box_xywh for o in outlines if o.box_xywh[2] > 0 and o.box_xywh[3] > 0]
+    if not boxes:
+        return 0.0, 0.0, float(width), float(height)
+    inside = clip_xywh(boxes, size_wh)
+    left, top = inside[:, :2].min(axis=0).tolist()
+    right, bottom = (inside[:, :2] + inside[:, 2:]).max(axis=0).tolist()
+    side = max(right - left, bottom - top)
+    if side >= _LEAST_SHARE * max(size_wh):
+        return 0.0, 0.0, float(width), float(height)
+    half = max(side / _LEAST_SHARE / 2, 16)
+    across, down = (left + right) / 2, (top + bottom) / 2
+    return (
+        max(0.0, across - half),
+        max(0.0, down - half),
+        min(float(width), across + half),
+        min(float(height), down + half),
+    )
+
+
+def _draw_box(
+    draw: ImageDraw.ImageDraw, box_xywh: tuple[float, float, float, float], outline: Outline
+) -> None:
+    x, y, w, h = box_xywh
+    corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
+    for start, stop in zip(corners, corners[1:], strict=False):
+        length = math.dist(start, stop)
+        dashes = max(1, round(length / _DASH)) if outline.dashed else 1
+        for dash in range(0, dashes, 2):
+            first, last = dash / dashes, min((dash + 1) / dashes, 1.0)
+            line = [
+                (start[0] + (stop[0] - start[0]) * t, start[1] + (stop[1] - start[1]) * t)
+                for t in (first, last)
+            ]
+            draw.line(line, fill=outline.color, width=2)
