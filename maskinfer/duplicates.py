@@ -8,6 +8,7 @@ more than about a thirtieth, mirrored or turned does not, and is not found.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ def _close_pairs(hashes: Hashes) -> Iterator[tuple[int, int]]:
     """Pairs of distinct hashes that differ by few bits; some come more than once."""
     coarse, fine = hashes[:, 0], hashes[:, 1:]
     edges = np.linspace(0, _COARSE_BITS, _BANDS + 1).round().astype(np.uint64)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         band = (coarse >> low) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
         starts = np.flatnonzero(np.diff(band[order], prepend=band[order[:1]] + np.uint64(1)))

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
@@ -106,7 +107,7 @@ def _draw_box(
 ) -> None:
     x, y, w, h = box_xywh
     corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
-    for start, stop in zip(corners, corners[1:], strict=False):
+    for start, stop in pairwise(corners):
         length = math.dist(start, stop)
         dashes = max(1, round(length / _DASH)) if outline.dashed else 1
         for dash in range(0, dashes, 2):
