@@ -22,7 +22,8 @@ from maskinfer.models import EXPORTS, TRITON
 from maskinfer.train.calibration import Calibration
 from maskinfer.train.detections import Network
 from maskinfer.train.networks import build
-from maskinfer.train.run_folder import EpochRow, RunConfig, RunFolder
+from maskinfer.train.run_files import EpochRow, RunConfig
+from maskinfer.train.run_folder import RunFolder
 from maskinfer.version import __version__
 
 from . import engine, triton

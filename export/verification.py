@@ -12,7 +12,8 @@ from maskinfer.geometry import Geometry
 from maskinfer.images import Pixels
 from maskinfer.runtime import Outputs, Provider, Session
 from maskinfer.train.networks import build
-from maskinfer.train.run_folder import RunConfig, RunFolder
+from maskinfer.train.run_files import RunConfig
+from maskinfer.train.run_folder import RunFolder
 
 from .canvases import draw_evenly
 from .engine_run import EngineSession

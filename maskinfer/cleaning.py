@@ -9,6 +9,7 @@
 Training on a wrong box teaches it; leaving a test image out would flatter the result.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,14 @@ def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> str | None:
     if x + w > size_wh[0] or y + h > size_wh[1]:
         return f"box [{x}, {y}, {w}, {h}] reaches past the image, {size_wh[0]} x {size_wh[1]}"
     return None
+
+
+def reason_kind(reason: str) -> str:
+    """The kind of a decision's reason: what it says, without the sample's own box, name or size."""
+    if reason.startswith(("'", '"')):  # of a name that carries no label
+        return "no label in the file name"
+    kind, *_ = re.split(r"[:,]", re.sub(r" \[.*?\]", "", reason))
+    return kind
 
 
 def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:

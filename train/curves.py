@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from maskinfer.atomic import replacing
 
-from .run_folder import EpochRow
+from .run_files import EpochRow
 
 _PARTS = {"train": "#4477aa", "validation": "#ccbb44", "test": "#cc3311"}
 _PANELS = {"loss": "loss", "accuracy": "accuracy", "iou": "IoU"}

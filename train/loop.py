@@ -32,7 +32,8 @@ from .measuring import Figures, measure_samples, to_device, total_loss
 from .networks import build, load_initial_weights
 from .optimization import build_accelerator, build_optimizer, learning_rate
 from .parts import Parts, read_parts
-from .run_folder import EpochRow, RunConfig, RunFolder, State
+from .run_files import EpochRow, RunConfig
+from .run_folder import RunFolder, State
 from .settings import TrainSettings, check
 from .versions import versions
 

@@ -14,11 +14,10 @@ Everything is written beside its place and then renamed. Nothing is pickled: ten
 safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
 """
 
-import csv
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,43 +31,14 @@ from torch.optim import Optimizer
 from maskinfer.atomic import replacing
 from maskinfer.cleaning import Decision
 from maskinfer.errors import RunError
+from maskinfer.results import write_text
 
+from . import run_files
 from .calibration import Calibration
-from .settings import TrainSettings
+from .run_files import EpochRow, RunConfig
 
 WEIGHTS = "best.safetensors"
 _EPOCH, _CALIBRATION = "epoch", "calibration"  # in that file's header, whose values are text
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """One row of `history.csv`. A validation figure is None where no validation part is held out.
-
-    Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode;
-    `train_loss` is the mean over the epoch as it trained, augmentation included.
-    """
-
-    epoch: int
-    seconds: float
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    train_iou: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    validation_balanced_accuracy: float | None
-    validation_iou: float | None
-    test_loss: float
-    test_accuracy: float
-    test_balanced_accuracy: float
-    test_iou: float
-
-    @property
-    def score(self) -> float | None:
-        """What the best epoch is chosen by: mean of validation IoU and balanced accuracy."""
-        if self.validation_iou is None or self.validation_balanced_accuracy is None:
-            return None
-        return (self.validation_iou + self.validation_balanced_accuracy) / 2
 
 
 @dataclass(frozen=True)
@@ -86,27 +56,6 @@ class State:
     best_epoch: int = 0
     best_score: float = float("-inf")
     scaler: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What `config.json` holds.
-
-    Attributes:
-        settings: as the run was told.
-        initial_weights: what it started from in fact.
-        normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
-        data: what the data sets held: counts by part and label, and a digest of their names.
-        machine: what trained: `device`, `processes` and the `mixed_precision` in force.
-        versions: of maskinfer, torch and the rest.
-    """
-
-    settings: TrainSettings
-    initial_weights: str
-    normalisation: dict[str, list[float]]
-    data: dict[str, Any]
-    machine: dict[str, Any]
-    versions: dict[str, str]
 
 
 class Best(NamedTuple):
@@ -155,48 +104,21 @@ class RunFolder:
         return cls(found[-1].parent)
 
     def write_config(self, config: RunConfig) -> None:
-        values = {**asdict(config), "settings": config.settings.to_dict()}
-        _write_text(self.path / "config.json", json.dumps(values, indent=2) + "\n")
+        run_files.write_config(self.path, config)
 
     def read_config(self) -> RunConfig:
         """Raises RunError where the folder is no run."""
-        path = self.path / "config.json"
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            return RunConfig(**{**values, "settings": TrainSettings.from_dict(values["settings"])})
-        except FileNotFoundError as error:
-            raise RunError(f"{self.path}: not a run folder, there is no config.json") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({error!r})") from error
+        return run_files.read_config(self.path)
 
     def write_decisions(self, decisions: Iterable[Decision]) -> None:
-        rows = [asdict(decision) for decision in decisions]
-        _write_rows(self.path / "cleaning.csv", [f.name for f in fields(Decision)], rows)
+        run_files.write_decisions(self.path, decisions)
 
     def write_history(self, rows: Sequence[EpochRow]) -> None:
-        names = [f.name for f in fields(EpochRow)]
-        shown = [
-            {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(row).items()}
-            for row in rows
-        ]
-        _write_rows(self.path / "history.csv", names, shown)
+        run_files.write_history(self.path, rows)
 
     def read_history(self) -> list[EpochRow]:
         """Rows written so far; none before the first epoch."""
-        path = self.path / "history.csv"
-        if not path.exists():
-            return []
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                return [
-                    EpochRow(
-                        int(row.pop("epoch")),
-                        **{name: float(v) if v else None for name, v in row.items()},  # type: ignore[arg-type]
-                    )
-                    for row in csv.DictReader(file)
-                ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({error!r})") from error
+        return run_files.read_history(self.path)
 
     def write_best(self, network: nn.Module, epoch: int, calibration: Calibration) -> None:
         header = {_EPOCH: str(epoch), _CALIBRATION: calibration.to_json()}
@@ -249,7 +171,7 @@ class RunFolder:
         }
         _write_tensors(fresh / "optimizer.safetensors", tensors)
         values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
-        _write_text(fresh / "state.json", json.dumps(values))
+        write_text(fresh / "state.json", json.dumps(values))
         shutil.rmtree(old, ignore_errors=True)
         if last.exists():
             last.rename(old)
@@ -317,15 +239,3 @@ def _write_tensors(
     }
     with replacing(path) as beside:
         save_file(plain, beside, header)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def _write_rows(path: Path, names: list[str], rows: Iterable[dict[str, Any]]) -> None:
-    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
