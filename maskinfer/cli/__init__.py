@@ -46,6 +46,8 @@ class _Commands(TyperGroup):
 _COMMANDS = {
     "predict": ("predict", "predict"),
     "evaluate": ("evaluate", "evaluate"),
+    "compare": ("compare", "compare"),
+    "explore": ("explore", "explore"),
     "train": ("train", "train"),
     "export": ("export", "export"),
     "verify": ("verify", "verify"),

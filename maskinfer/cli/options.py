@@ -43,3 +43,12 @@ MaxPixels = Annotated[
     typer.Option("--max-pixels", metavar="N", min=1, help="Images of more pixels are not decoded."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="The report's folder. By default a new one under reports/.",
+        show_default=False,
+    ),
+]

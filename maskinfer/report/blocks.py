@@ -70,11 +70,12 @@ class Choice:
     """What a reader may decide about a photo.
 
     Attributes:
-        filename: as the list of decisions names it.
-        options: what is written in the list, and what is shown, the first one chosen.
+        cells: what stands about it in the list of decisions, by column.
+        options: what is written in the list's column `action`, and what is shown; the first one is
+            chosen, and is none.
     """
 
-    filename: str
+    cells: Mapping[str, str]
     options: Mapping[str, str]
 
 

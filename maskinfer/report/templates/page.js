@@ -44,21 +44,23 @@ const save = document.getElementById("save");
 if (save) {
   let unsaved = false;
   document.addEventListener("change", (event) => {
-    unsaved ||= event.target.matches("select[data-filename]");
+    unsaved ||= event.target.matches("select[data-cells]");
   });
   window.addEventListener("beforeunload", (event) => {
     if (unsaved) event.preventDefault();
   });
   const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const line = (cells) => `${cells.map(quote).join(",")}\n`;
   save.addEventListener("click", () => {
-    const made = [...document.querySelectorAll("select[data-filename]")]
+    const selects = [...document.querySelectorAll("select[data-cells]")];
+    const columns = Object.keys(JSON.parse(selects[0].dataset.cells));
+    const made = selects
       .filter((select) => select.selectedIndex > 0)
-      .map((select) => `${quote(select.dataset.filename)},${select.value}\n`);
+      .map((select) => line([select.value, ...Object.values(JSON.parse(select.dataset.cells))]));
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(["filename,action\n", ...made], { type: "text/csv" }));
+    link.href = URL.createObjectURL(new Blob([line(["action", ...columns]), ...made], { type: "text/csv" }));
     link.download = "decisions.csv";
     link.click();
     unsaved = false;
-    URL.revokeObjectURL(link.href);
   });
 }

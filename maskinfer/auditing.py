@@ -1,0 +1,164 @@
+"""Which labels are suspicious: what was found in each image, against what its label says.
+
+Images are ranked by self-confidence, the probability that is given to the label there is (Northcutt
+et al. 2021, Confident learning, arXiv 1911.00068), and by how little the found box overlaps the
+labelled one. Both mean something only where the answer comes from a network that has not learned
+the label: a large one learns wrong labels by heart.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from .boxes import iou_xywh
+from .cleaning import Decision, clean
+from .dataset import Sample, read_folder, splits_of
+from .detector import MaskDetector
+from .labels import BoxXywh
+from .pipeline import predict_images
+from .results import Failure, csv_line, printable_name, write_text
+
+_DOUBTFUL_IOU = 0.5  # a labelled box that overlaps the found one by less
+
+
+class Action(StrEnum):
+    """What is done about a label."""
+
+    keep = "keep"
+    flip = "flip"
+    box = "box"
+    both = "both"
+    drop = "drop"
+
+
+COLUMNS = (
+    *("filename", "action", "suggestion", "suspicion", "self_confidence", "iou"),
+    *("proper_mask", "x", "y", "w", "h"),
+    *("probability", "score", "found_x", "found_y", "found_w", "found_h"),
+)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What was found in an image beside what its label says.
+
+    Attributes:
+        filename: relative to the data set, with `/`.
+        proper_mask: the label.
+        box_xywh: the label's, inside the image.
+        probability: that the mask is worn properly, 0..1.
+        found_xywh: the face that was found.
+        score: confidence in that box, 0..1.
+    """
+
+    filename: str
+    proper_mask: bool
+    box_xywh: BoxXywh
+    probability: float
+    found_xywh: BoxXywh
+    score: float
+
+    @property
+    def self_confidence(self) -> float:
+        """Probability of the label there is, 0..1."""
+        return self.probability if self.proper_mask else 1 - self.probability
+
+    @property
+    def iou(self) -> float:
+        """Overlap of the two boxes, 0..1."""
+        return float(iou_xywh(self.box_xywh, self.found_xywh))
+
+    @property
+    def suspicion(self) -> float:
+        """0..1, the worse of both doubts."""
+        return max(1 - self.self_confidence, 1 - self.iou)
+
+    @property
+    def suggestion(self) -> Action:
+        """What the answer, were it right, would have done."""
+        flip, box = self.self_confidence < 0.5, self.iou < _DOUBTFUL_IOU
+        if flip and box:
+            return Action.both
+        return Action.flip if flip else Action.box if box else Action.keep
+
+
+def by_label(opinions: Iterable[Opinion]) -> list[Opinion]:
+    """The labels most likely wrong first."""
+    return sorted(opinions, key=lambda opinion: (opinion.self_confidence, opinion.filename))
+
+
+def by_box(opinions: Iterable[Opinion]) -> list[Opinion]:
+    """The boxes most likely wrong first."""
+    return sorted(opinions, key=lambda opinion: (opinion.iou, opinion.filename))
+
+
+def write_suspects(path: Path, opinions: Iterable[Opinion]) -> None:
+    """Write all opinions as a CSV, most suspicious first, to be judged in the column `action`."""
+    ranked = sorted(opinions, key=lambda opinion: (-opinion.suspicion, opinion.filename))
+    write_text(path, "".join(map(csv_line, [COLUMNS, *map(_cells, ranked)])))
+
+
+def _cells(opinion: Opinion) -> list[str]:
+    figures = (opinion.suspicion, opinion.self_confidence, opinion.iou)
+    return [
+        opinion.filename,
+        "",
+        opinion.suggestion,
+        *(f"{figure:.4f}" for figure in figures),
+        str(opinion.proper_mask),
+        *map(str, opinion.box_xywh),
+        f"{opinion.probability:.4f}",
+        f"{opinion.score:.4f}",
+        *map(str, opinion.found_xywh),
+    ]
+
+
+def labelled_samples(data: Path) -> tuple[list[Sample], list[Decision]]:
+    """Every labelled image of a data set, impossible boxes repaired.
+
+    Raises:
+        UsageError: there is no such folder.
+        DatasetError: a split of it holds not one labelled image.
+    """
+    samples: list[Sample] = []
+    decisions: list[Decision] = []
+    for folder in splits_of(data).values():
+        kept, decided = clean(read_folder(folder).samples, "test", data)
+        samples += kept
+        decisions += decided
+    return samples, decisions
+
+
+def ask_model(
+    detector: MaskDetector,
+    data: Path,
+    samples: Sequence[Sample],
+    on_progress: Callable[[int, int], object],
+) -> tuple[list[Opinion], list[Failure]]:
+    """What one model says of the images, which it may have learned.
+
+    Returns:
+        an opinion of each image that could be decoded, and a failure for each other.
+    """
+    names = [sample.path.relative_to(data).as_posix() for sample in samples]
+    opinions: list[Opinion] = []
+    failures: list[Failure] = []
+    results = predict_images(detector, data.joinpath, names)
+    for done, (name, sample, row) in enumerate(zip(names, samples, results, strict=True), start=1):
+        if isinstance(row, Failure):
+            failures.append(Failure(printable_name(name), row.error))
+        else:
+            assert row.probability is not None
+            opinions.append(
+                Opinion(
+                    name,
+                    sample.proper_mask,
+                    sample.box_xywh,
+                    row.probability,
+                    row.box_xywh,
+                    row.score,
+                )
+            )
+        on_progress(done, len(names))
+    return opinions, failures

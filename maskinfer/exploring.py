@@ -1,0 +1,279 @@
+"""What a data set holds, and what is wrong with it: one pass over its images, as a stream.
+
+Of an image stay its name, a few numbers and a hash of 40 bytes, so memory hardly grows.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .boxes import Boxes, iou_xywh
+from .census import Colors, CopiedPhoto, DoubtedLabel, Exploration, ImpossibleBox, Split
+from .cleaning import find_fault, repair
+from .cpu import usable_cores
+from .dataset import splits_of
+from .detector import MaskDetector, Prediction
+from .duplicates import Hashes, find_copies, perceptual_hash
+from .errors import DatasetError, ImageError, LabelError
+from .geometry import Geometry, Placement, decode_wh, place
+from .images import MAX_PIXELS, Pixels, load_photo
+from .labels import Label, parse_name
+from .lookahead import map_ahead
+from .results import Failure
+from .scan import FolderSource, survey
+
+# Photos are looked at no finer than networks do.
+_VALUES = np.arange(256, dtype=np.float64)
+_LOOKED_AT = Geometry.letterbox(224)
+_HALF = 0.5  # a found box that overlaps the labelled one by less may be of another face
+
+
+class _Look(NamedTuple):
+    """What is kept of one photo, and for a moment what the network is shown."""
+
+    size_wh: tuple[int, int]
+    mean: NDArray[np.float64]  # (3,)
+    square: NDArray[np.float64]  # (3,) mean of the squares
+    hashed: Hashes  # (5,)
+    shown: tuple[Pixels, Placement] | None
+
+
+def explore(
+    data: Path,
+    detector: MaskDetector | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Exploration:
+    """Look at every image of a data set once.
+
+    Args:
+        data: a folder with `train/` and `test/`, or with one of them, or of images.
+        detector: asked what it thinks of each label; None for no model.
+        on_progress: called with the number of images done so far, and of all.
+
+    Raises:
+        UsageError: there is no such folder.
+        DatasetError: not one image in it can be read, or it cannot be listed.
+        MaskinferError: the model fails.
+    """
+    folders = splits_of(data)
+    total = sum(survey(FolderSource(folder)).images for folder in folders.values())
+    splits: dict[str, Split] = {}
+    hashes: list[Hashes] = []
+    doubted: list[DoubtedLabel] = []
+    done = 0
+    for name, folder in folders.items():
+        prefix = "" if folder == data else f"{name}/"
+        collector = _Collector(name, folder, prefix, detector)
+        for _ in collector.collect():
+            done += 1
+            on_progress(done, total)
+        splits[name] = collector.split()
+        hashes.append(collector.hashes())
+        doubted += collector.doubted
+    if not any(split.filenames for split in splits.values()):
+        failures = [failure for split in splits.values() for failure in split.unreadable]
+        why = f"; the first of {len(failures)}: {failures[0].error}" if failures else ""
+        raise DatasetError(f"{data}: no image in it that can be read{why}")
+    doubted.sort(key=lambda doubt: abs(doubt.proper_mask - doubt.probability), reverse=True)
+    model = str(detector.session.path) if detector is not None else None
+    return Exploration(data, splits, _copies(data, splits, np.concatenate(hashes)), doubted, model)
+
+
+class _Collector:
+    """Takes the images of one split in, one after the other."""
+
+    def __init__(self, name: str, folder: Path, prefix: str, detector: MaskDetector | None) -> None:
+        self.name, self.folder, self.prefix = name, folder, prefix
+        self.detector = detector
+        self.filenames: list[str] = []
+        # Of each image in turn, as numbers without an object each.
+        self._sizes = array("q")  # 2
+        self._boxes = array("q")  # 4, zeros without a label
+        self._labels = array("b")  # 1; -1 without one
+        self._hashes = array("Q")  # 5
+        self.doubted: list[DoubtedLabel] = []
+        self.unlabelled: list[Failure] = []
+        self.unreadable: list[Failure] = []
+        self.impossible: list[ImpossibleBox] = []
+        # Of each photo's channel means and mean squares: sums, and sums of products.
+        self._sums = np.zeros((5, 3))
+        self._waiting: list[tuple[str, Label, Pixels, Placement]] = []
+
+    def collect(self) -> Iterator[None]:
+        """Go through the folder, yielding after each image."""
+        threads = usable_cores()
+        names = FolderSource(self.folder)
+        looks = map_ahead(self._look, names, threads=threads, ahead=4 * threads)
+        with closing(looks):
+            for name, look in looks:
+                if isinstance(look, Failure):
+                    self.unreadable.append(look)
+                else:
+                    self._take(name, look)
+                yield
+        self._ask()
+
+    def _look(self, found: str | Failure) -> tuple[str, _Look | Failure]:
+        if isinstance(found, Failure):
+            return found.filename, Failure(self._named(found.filename), found.error)
+        geometry, most = _LOOKED_AT, MAX_PIXELS
+        if self.detector is not None:
+            geometry = self.detector.session.metadata.geometry
+            most = self.detector.max_pixels
+        try:
+            photo = load_photo(self.folder / found, partial(decode_wh, geometry), most)
+        except ImageError as error:
+            return found, Failure(self._named(found), str(error))
+        counts = np.array(photo.image.histogram(), dtype=np.float64).reshape(3, 256)
+        counts /= counts[0].sum()
+        shown = None if self.detector is None else place(photo, geometry)
+        mean, square = counts @ _VALUES, counts @ _VALUES**2
+        return found, _Look(photo.size_wh, mean, square, perceptual_hash(photo.image), shown)
+
+    def _named(self, name: str) -> str:
+        return self.prefix + name
+
+    def _take(self, name: str, look: _Look) -> None:
+        filename = self._named(name)
+        try:
+            label = parse_name(name.rpartition("/")[2])
+        except LabelError as error:
+            label = None
+            self.unlabelled.append(Failure(filename, str(error)))
+        self.filenames.append(filename)
+        self._sizes.extend(look.size_wh)
+        self._boxes.extend(label.box_xywh if label else (0, 0, 0, 0))
+        self._labels.append(int(label.proper_mask) if label else -1)
+        self._hashes.extend(look.hashed.tolist())
+        mean, square = look.mean, look.square
+        self._sums += [mean, square, mean**2, square**2, mean * square]
+        if label is None:
+            return
+        fault = find_fault(label.box_xywh, look.size_wh)
+        if fault is not None:
+            mended = repair(label.box_xywh, look.size_wh)
+            grown = 0 in label.box_xywh[2:]
+            self.impossible.append(
+                ImpossibleBox(
+                    filename,
+                    fault,
+                    "dropped",
+                    f"{'grown' if grown else 'clipped'} to [{', '.join(map(str, mended))}]",
+                )
+            )
+        if look.shown is not None and self.detector is not None:
+            self._waiting.append((filename, label, *look.shown))
+            if len(self._waiting) == self.detector.session.batch_size:
+                self._ask()
+
+    def _ask(self) -> None:
+        """Ask the model about the images that wait for it."""
+        if not self._waiting or self.detector is None:
+            return
+        names, labels, canvases, placements = zip(*self._waiting, strict=True)
+        self._waiting = []
+        found = self.detector.predict_canvases(canvases, placements)
+        for name, label, placement, prediction in zip(
+            names, labels, placements, found, strict=True
+        ):
+            if prediction is not None:
+                self._judge(name, label, placement.size_wh, prediction)
+
+    def _judge(
+        self, name: str, label: Label, size_wh: tuple[int, int], prediction: Prediction
+    ) -> None:
+        box = repair(label.box_xywh, size_wh)
+        if prediction.proper_mask == label.proper_mask:
+            return
+        # Where the label's box is impossible, nobody knows which face it means.
+        possible = find_fault(label.box_xywh, size_wh) is None
+        if possible and iou_xywh(prediction.box_xywh, box) < _HALF:
+            return
+        self.doubted.append(
+            DoubtedLabel(name, label.proper_mask, prediction.probability, box, prediction.box_xywh)
+        )
+
+    def split(self) -> Split:
+        """All that was taken in."""
+        labels = np.array(self._labels)
+        return Split(
+            self.name,
+            self.folder,
+            self.filenames,
+            np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
+            labels >= 0,
+            np.array(self._boxes, dtype=np.int64).reshape(-1, 4),
+            labels == 1,
+            self._colors(),
+            self.unlabelled,
+            self.unreadable,
+            self.impossible,
+        )
+
+    def hashes(self) -> Hashes:
+        """(N, 5), of the images in the order of their names."""
+        return np.array(self._hashes, dtype=np.uint64).reshape(-1, 5)
+
+    def _colors(self) -> Colors | None:
+        count = len(self.filenames)
+        if not count:
+            return None
+        mean, square, mean_2, square_2, product = self._sums / count
+        std = np.sqrt(np.maximum(square - mean**2, 0))
+        mean_variance = np.maximum(mean_2 - mean**2, 0)
+        # Of each photo's mean squared distance from the split's mean, q - 2 m x + m^2.
+        distance_variance = (
+            square_2
+            - square**2
+            - 4 * mean * (product - mean * square)
+            + 4 * mean**2 * mean_variance
+        )
+        std_error = np.sqrt(np.maximum(distance_variance, 0) / count) / np.maximum(2 * std, 1e-9)
+        return Colors(mean, std, np.sqrt(mean_variance / count), std_error)
+
+
+def _copies(data: Path, splits: dict[str, Split], hashes: Hashes) -> list[CopiedPhoto]:
+    names = [name for split in splits.values() for name in split.filenames]
+    where = [split.name for split in splits.values() for _ in split.filenames]
+    sizes = np.concatenate([split.sizes_wh for split in splits.values()])
+
+    def digest(index: int) -> bytes | None:
+        try:
+            with (data / names[index]).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        except OSError:
+            return None
+
+    return [
+        CopiedPhoto(
+            copies.kind,
+            tuple(names[i] for i in copies.members),
+            len({where[i] for i in copies.members}) > 1,
+            _contradiction([(names[i], sizes[i]) for i in copies.members]),
+        )
+        for copies in find_copies(hashes, digest)
+    ]
+
+
+def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
+    """In what the labels of copies differ: the mask, else the box."""
+    labels: list[tuple[Label, Boxes]] = []
+    for name, size_wh in members:
+        try:
+            label = parse_name(name.rpartition("/")[2])
+        except LabelError:
+            continue
+        # Copies may differ in size: as shares of the image.
+        labels.append((label, np.array(label.box_xywh) / np.tile(size_wh, 2)))
+    if len({label.proper_mask for label, _ in labels}) > 1:
+        return "mask"
+    if any((iou_xywh(labels[0][1], box) < _HALF) for _, box in labels[1:]):
+        return "box"
+    return None
