@@ -1,7 +1,8 @@
 """A model against a labelled folder: the figures, and everything that was decided on the way."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from .cleaning import Decision, clean
 from .dataset import SAMPLE_IMAGES, read_folder
 from .detector import MaskDetector
 from .errors import DatasetError, UsageError
+from .labels import BoxXywh
 from .metrics import Metrics, measure
 from .pipeline import predict_images
 from .results import Failure, Row, printable_name
-from .runtime import Provider
+from .runtime import Provider, Session
 from .version import __version__
 
 
@@ -28,7 +30,8 @@ class EvaluateSettings:
         provider: what computes.
         batch_size: images a run.
         json: where all figures are written; None for nowhere.
-        overwrite: whether an existing `json` is replaced.
+        report: the folder of a page that shows the mistakes; None for no page.
+        overwrite: whether an existing `json` and `report` are replaced.
     """
 
     data: Path | None = None
@@ -36,7 +39,40 @@ class EvaluateSettings:
     provider: Provider = Provider.AUTO
     batch_size: int = 16
     json: Path | None = None
+    report: Path | None = None
     overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An image whose label and prediction are both known.
+
+    Attributes:
+        box_xywh: the label's, after repair, in pixels of the upright image.
+        proper_mask: what the label says.
+        row: what the model says, with `iou`, `correct` and `probability`.
+    """
+
+    box_xywh: BoxXywh
+    proper_mask: bool
+    row: Row
+
+    @property
+    def iou(self) -> float:
+        """Of the label's box and the found one, 0..1."""
+        assert self.row.iou is not None
+        return self.row.iou
+
+    @property
+    def probability(self) -> float:
+        """That the mask is worn properly, as the model has it, 0..1."""
+        assert self.row.probability is not None
+        return self.row.probability
+
+    @property
+    def correct(self) -> bool:
+        """Whether the model's word is the label's."""
+        return self.row.proper_mask == self.proper_mask
 
 
 @dataclass(frozen=True)
@@ -46,6 +82,7 @@ class Evaluation:
     Attributes:
         folder: where the images are.
         metrics: over the labelled images that could be read.
+        measured: those images, at least one, in sorted order of their names.
         decisions: each repaired box, and each image dropped before it was decoded, with a reason.
         unlabelled: one line for each image without a label that can be read; not measured.
         failures: images that could not be decoded or predicted; not measured.
@@ -54,6 +91,7 @@ class Evaluation:
 
     folder: Path
     metrics: Metrics
+    measured: list[Measured]
     decisions: list[Decision]
     unlabelled: list[str]
     failures: list[Failure]
@@ -66,16 +104,9 @@ class Evaluation:
 
     def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
         """Everything, with the model it is about, fit for JSON."""
-        session = detector.session
         return {
             "data": printable_name(str(self.folder)),
-            "model": {
-                "path": printable_name(str(session.path)),
-                "sha256": session.sha256,
-                **asdict(session.metadata),
-            },
-            "provider": str(session.provider),
-            "batch_size": session.batch_size,
+            **model_facts(detector.session),
             "seconds": round(self.seconds, 3),
             "metrics": self.metrics.to_dict(),
             "decisions": [asdict(decision) for decision in self.decisions],
@@ -85,8 +116,34 @@ class Evaluation:
         }
 
 
-def choose_data(data: Path | None) -> Path:
+def model_facts(session: Session) -> dict[str, Any]:
+    """Which model this is and how it runs, fit for JSON: numbers that are none become None."""
+    return {
+        "model": {
+            "path": printable_name(str(session.path)),
+            "sha256": session.sha256,
+            **_finite(asdict(session.metadata)),
+        },
+        "provider": str(session.provider),
+        "batch_size": session.batch_size,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """What a file's metadata holds; it may have been written by a training that went astray."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def choose_data(data: Path | None, how_to_name: str = "maskinfer evaluate DATA") -> Path:
     """Choose the folder to evaluate on: that of a data set's split `test/`, where it has one.
+
+    Args:
+        data: as the user named it; None for the sample images.
+        how_to_name: the command that names one.
 
     Raises:
         UsageError: there is no such folder, or none was named and there are no sample images.
@@ -95,7 +152,7 @@ def choose_data(data: Path | None) -> Path:
         if not SAMPLE_IMAGES.is_dir():
             raise UsageError(
                 f"no data set named, and no {SAMPLE_IMAGES}/ in this folder. "
-                "Name one: maskinfer evaluate DATA"
+                f"Name one: {how_to_name}"
             )
         data = SAMPLE_IMAGES
     if not data.is_dir():
@@ -126,17 +183,16 @@ def evaluate_folder(
     labelled = read_folder(folder)
     samples, decisions = clean(labelled.samples, "test", folder)
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
-    # IoU, label, call, probability and score of each image.
-    measured: list[tuple[float, bool, bool, float, float]] = []
+    measured: list[Measured] = []
     failures: list[Failure] = []
     start = time.perf_counter()
     with closing(predict_images(detector, folder.joinpath, names)) as results:
-        for done, result in enumerate(results, start=1):
+        for sample, result in zip(samples, results, strict=True):
             if isinstance(result, Failure):
                 failures.append(Failure(printable_name(result.filename), result.error))
             else:
-                measured.append(_figures(result))
-            on_progress(done, len(names))
+                measured.append(Measured(sample.box_xywh, sample.proper_mask, result))
+            on_progress(len(measured) + len(failures), len(names))
     seconds = time.perf_counter() - start
     if not measured:
         reason = failures[0].error if failures else decisions[0].reason
@@ -146,7 +202,8 @@ def evaluate_folder(
         )
     return Evaluation(
         folder,
-        measure(*zip(*measured, strict=True)),
+        measure_all(measured),
+        measured,
         decisions,
         list(labelled.unlabelled.values()),
         failures,
@@ -154,8 +211,12 @@ def evaluate_folder(
     )
 
 
-def _figures(row: Row) -> tuple[float, bool, bool, float, float]:
-    assert row.iou is not None
-    assert row.probability is not None
-    label = row.proper_mask == row.correct
-    return row.iou, label, row.proper_mask, row.probability, row.score
+def measure_all(measured: Sequence[Measured]) -> Metrics:
+    """The figures over images that were measured."""
+    return measure(
+        [case.iou for case in measured],
+        [case.proper_mask for case in measured],
+        [case.row.proper_mask for case in measured],
+        [case.probability for case in measured],
+        [case.row.score for case in measured],
+    )

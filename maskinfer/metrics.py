@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_FOUND_IOU = 0.5  # a box that overlaps the true one by so much has found it
+FOUND_IOU = 0.5  # a box that overlaps the true one by so much has found it
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ class Metrics:
     ap50: float | None
     calibration_error: float | None
     confusion: Confusion
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures by the names that people read."""
+        return {
+            "mean IoU": self.mean_iou,
+            "accuracy": self.accuracy,
+            "balanced accuracy": self.balanced_accuracy,
+            "AP50": self.ap50,
+            "calibration error": self.calibration_error,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers, None and dictionaries only, fit for JSON."""
@@ -133,7 +144,7 @@ def average_precision(
         score: (N,) in 0..1, of the boxes.
     """
     confidence = score * np.where(predicted, probability, 1 - probability)
-    right = (iou >= _FOUND_IOU) & (true == predicted)
+    right = (iou >= FOUND_IOU) & (true == predicted)
     areas = []
     for label in np.unique(true):
         called = np.flatnonzero(predicted == label)
@@ -145,8 +156,100 @@ def average_precision(
     return float(np.mean(areas))
 
 
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """What is found of one label, and at what price, as the least confidence is lowered.
+
+    Attributes:
+        recall: (M,) share of the label's images that are called so, rising to 1.
+        precision: (M,) share of right calls among those.
+        average_precision: precision, the mean over what is found, 0..1.
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    average_precision: float
+
+
+def precision_recall(confidence: ArrayLike, is_label: ArrayLike) -> PrecisionRecall | None:
+    """Precision and recall of one label at each confidence that there is.
+
+    Average precision is the sum of each step of recall times the precision there, without
+    interpolation (Manning, Raghavan, Schütze 2008, Introduction to information retrieval,
+    section 8.4); images of the same confidence are one step, so their order plays no part.
+
+    Args:
+        confidence: (N,) in the label.
+        is_label: (N,) bool, whether an image has it.
+
+    Returns:
+        M is the number of different confidences; None where no image has the label.
+    """
+    sureness, wanted = np.asarray(confidence, dtype=np.float64), np.asarray(is_label, dtype=bool)
+    if not wanted.any():
+        return None
+    order = np.argsort(-sureness, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(sureness[order])), len(order) - 1)  # of each step
+    found = np.cumsum(wanted[order])[last]
+    recall, precision = found / found[-1], found / (last + 1)
+    area = float((np.diff(recall, prepend=0.0) * precision).sum())
+    return PrecisionRecall(recall, precision, area)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """What came of the images whose probabilities are close to each other.
+
+    Attributes:
+        low: least probability of the bin.
+        high: the next bin's least; of the last one the greatest.
+        images: how many there are.
+        probability: their mean probability of a proper mask; None without images.
+        proper: which share of them is labelled proper; None without images.
+    """
+
+    low: float
+    high: float
+    images: int
+    probability: float | None
+    proper: float | None
+
+
+def reliability_bins(
+    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
+) -> list[ReliabilityBin]:
+    """Hold probabilities against what they promise, in the bins of the calibration error.
+
+    Args:
+        probabilities: (N,) in 0..1 of a properly worn mask.
+        is_proper: (N,) bool, the labels.
+        bins: of equal width.
+    """
+    probability = np.asarray(probabilities, dtype=np.float64)
+    label = np.asarray(is_proper, dtype=bool)
+    place = _bin_of(probability, bins)
+    found = []
+    for index in range(bins):
+        inside = place == index
+        some = bool(inside.any())
+        found.append(
+            ReliabilityBin(
+                low=index / bins,
+                high=(index + 1) / bins,
+                images=int(inside.sum()),
+                probability=float(probability[inside].mean()) if some else None,
+                proper=float(label[inside].mean()) if some else None,
+            )
+        )
+    return found
+
+
+def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    return np.minimum((probability * bins).astype(np.int64), bins - 1)
+
+
 def expected_calibration_error(
-    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = 10
+    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> float:
     """How far probabilities are from the frequencies they promise (Guo et al. 2017, eq. 3).
 
@@ -160,5 +263,5 @@ def expected_calibration_error(
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     gap = probability - np.asarray(is_proper, dtype=np.float64)
-    place = np.minimum((probability * bins).astype(int), bins - 1)
+    place = _bin_of(probability, bins)
     return float(np.abs(np.bincount(place, gap)).sum() / len(probability))

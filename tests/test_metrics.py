@@ -1,8 +1,17 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from maskinfer.metrics import Confusion, Metrics, expected_calibration_error, measure
+from maskinfer.metrics import (
+    Confusion,
+    Metrics,
+    expected_calibration_error,
+    measure,
+    precision_recall,
+    reliability_bins,
+)
 
 
 @pytest.mark.parametrize(
@@ -95,3 +104,46 @@ def test_metrics_go_through_json() -> None:
 )
 def test_calibration_error_is_the_mean_gap_in_each_bin(probabilities, is_proper, error):
     assert expected_calibration_error(probabilities, is_proper) == pytest.approx(error)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "is_label", "recall", "precision", "area"),
+    [
+        pytest.param([0.5], [True], [1.0], [1.0], 1.0, id="one"),
+        pytest.param([0.9, 0.8], [True, False], [1.0, 1.0], [1.0, 0.5], 1.0, id="right-order"),
+        pytest.param([0.9, 0.8], [False, True], [0.0, 1.0], [0.0, 0.5], 0.5, id="wrong-order"),
+        # Of the same confidence, their order in the array plays no part.
+        pytest.param([0.9] * 4, [True, False, False, True], [1.0], [0.5], 0.5, id="ties"),
+        pytest.param(
+            [0.7, 0.9, 0.8],
+            [True, True, False],
+            [0.5, 0.5, 1.0],
+            [1.0, 0.5, 2 / 3],
+            0.5 + 0.5 * 2 / 3,
+            id="many",
+        ),
+    ],
+)
+def test_precision_recall_at_each_confidence(confidence, is_label, recall, precision, area) -> None:
+    curve = precision_recall(confidence, is_label)
+    assert curve is not None
+    assert curve.recall.tolist() == recall
+    assert curve.precision.tolist() == pytest.approx(precision)
+    assert curve.average_precision == pytest.approx(area)
+
+
+def test_precision_recall_of_a_label_that_no_image_has() -> None:
+    assert precision_recall([0.5], [False]) is None
+    assert precision_recall([], []) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_reliability_bins_are_those_of_the_calibration_error(images) -> None:
+    probabilities, labels = zip(*images, strict=True)
+    bins = reliability_bins(probabilities, labels)
+    assert len(bins) == 10
+    assert sum(found.images for found in bins) == len(images)
+    gaps = [f.images * abs(f.probability - f.proper) for f in bins if f.images]
+    error = expected_calibration_error(probabilities, labels)
+    assert sum(gaps) / len(images) == pytest.approx(error)
+    assert all(f.low - 1e-9 <= f.probability <= f.high + 1e-9 for f in bins if f.images)

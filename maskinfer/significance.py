@@ -1,0 +1,67 @@
+"""Whether what tells two models apart on the same images can be more than chance."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+RESAMPLES = 10_000
+SEED = 0
+_COVERAGE = 0.95
+_DRAWN_AT_ONCE = 1 << 20  # images, 8 MB of indices
+
+
+class Interval(NamedTuple):
+    """Where a mean difference may well lie."""
+
+    low: float
+    high: float
+
+
+def mcnemar_p(only_a: int, only_b: int) -> float:
+    """How probable so uneven a split of the disagreements is where both are right equally often.
+
+    Only images that one of two models calls rightly say which is better; of equal models each wins
+    such an image with probability a half (McNemar 1947, Note on the sampling error of the
+    difference between correlated proportions or percentages). The two-sided binomial test on them
+    is exact: whole numbers, divided once.
+
+    Args:
+        only_a: images that only the first model calls rightly, at least 0.
+        only_b: images that only the second does, at least 0.
+
+    Returns:
+        in 0..1; 1 without any such image.
+    """
+    total = only_a + only_b
+    ways = term = 1  # to choose none of them
+    for chosen in range(min(only_a, only_b)):
+        term = term * (total - chosen) // (chosen + 1)
+        ways += term
+    return min(1.0, 2 * ways / (1 << total))
+
+
+def bootstrap_interval(
+    differences: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
+) -> Interval:
+    """The 95 % interval of a mean difference over images, by drawing the images again.
+
+    Percentile method of the paired bootstrap (Efron and Tibshirani 1993, An introduction to the
+    bootstrap, chapter 13): an image brings both models' figures, so only differences are drawn.
+
+    Args:
+        differences: (N,) the second model's figure less the first's, N at least 1.
+        resamples: how often N images are drawn, with replacement.
+        seed: of the draws; the same images give the same interval.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    rows = max(1, _DRAWN_AT_ONCE // len(values))
+    means = np.empty(resamples)
+    for start in range(0, resamples, rows):
+        count = min(rows, resamples - start)
+        drawn = generator.integers(len(values), size=(count, len(values)))
+        means[start : start + count] = values[drawn].mean(axis=1)
+    tail = (1 - _COVERAGE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(float(low), float(high))
