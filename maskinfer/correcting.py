@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from .auditing import Action
+from .auditing import FOUND_COLUMNS, Action
 from .companions import OTHER_FACES, SOURCES
 from .errors import DatasetError, LabelError, UsageError
 from .labels import BoxXywh, format_name, parse_name
@@ -25,7 +25,6 @@ CORRECTIONS = "corrections.csv"
 _CORRECTIONS_COLUMNS = ("filename", "action", "new_filename")
 _NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})  # lists whose first column is a name
 _MAX_BYTES = 1_000_000_000
-_FOUND = ("found_x", "found_y", "found_w", "found_h")
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,13 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
 
 
 def _found_box(where: str, row: dict[str, str]) -> BoxXywh:
-    cells = [row.get(column) or "" for column in _FOUND]
+    cells = [row.get(column) or "" for column in FOUND_COLUMNS]
     try:
         x, y, w, h = (int(cell) for cell in cells)
     except ValueError:
         raise DatasetError(
             f"{where}: the box is {', '.join(cells)!r}, expected whole numbers in "
-            f"{', '.join(_FOUND)}"
+            f"{', '.join(FOUND_COLUMNS)}"
         ) from None
     if min(x, y) < 0 or min(w, h) < 1:
         raise DatasetError(f"{where}: the box is [{x}, {y}, {w}, {h}], expected one in the image")

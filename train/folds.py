@@ -1,36 +1,128 @@
-"""Predictions of every labelled image by a network that did not learn it.
+"""What networks say of every labelled image that did not learn it.
 
-The images are dealt into k folds by photo; for each fold a network learns the others with the
+The images are dealt into k folds by photo; for each fold a small `lite` learns the others with the
 project's own loop, and says what it sees in the images of this one.
 """
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from maskinfer.atomic import replacing
+from maskinfer.auditing import Opinion
 from maskinfer.boxes import Boxes, iou_xywh
-from maskinfer.cleaning import Decision
-from maskinfer.dataset import Sample
+from maskinfer.cleaning import Decision, repair
+from maskinfer.companions import read_sources
+from maskinfer.dataset import Sample, splits_of
+from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.geometry import canvas_to_image, image_to_canvas
+from maskinfer.images import image_size
+from maskinfer.results import write_text
 
 from . import loop
 from .batches import SampleCanvases, Share, loader
 from .detections import Candidates, Network
 from .display import Display
 from .networks import build
-from .parts import Parts
+from .parts import Parts, listed_name, read_samples
 from .run_folder import RunFolder
 from .settings import TrainSettings
 
-# Consecutive names are often shots of one scene: they stay in one fold.
+# Consecutive names are often shots of one scene: blocks of them stay in one fold.
 _BLOCKS = 10  # a fold
+# A network trained on zoomed photos sees more on a larger canvas than it was trained on. Measured
+# on planted noise: docs/results.md.
+_FINER = 1.5
+_PLAN, _ANSWERS = "audit.json", "answers.json"
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """How a data set is audited; kept on disk, so that an audit can be gone on with.
+
+    Attributes:
+        data: the data set.
+        folds: how many networks are trained.
+        settings: of each of them; the seed grows by one a fold.
+        digest: of the images' names and of the deal, by which changed data is recognised.
+    """
+
+    data: str
+    folds: int
+    settings: TrainSettings
+    digest: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write the plan into an audit's folder."""
+        values = {**asdict(self), "settings": self.settings.to_dict()}
+        write_text(folder / _PLAN, json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "AuditPlan":
+        """Read the plan of an audit's folder.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        path = folder / _PLAN
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            settings = TrainSettings.from_dict(values.pop("settings"))
+            return cls(settings=settings, **values)
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{folder}: no audit that can be gone on with, there is no {_PLAN}"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error!r})") from error
+
+
+class Pool(NamedTuple):
+    """All labelled images of a data set that can be decoded.
+
+    Attributes:
+        samples: impossible boxes repaired.
+        possible: for each, whether its box was possible, so that it may be learned.
+        photos: for each, the photo it was cut from.
+        decisions: each image that was dropped or repaired.
+    """
+
+    samples: list[Sample]
+    possible: list[bool]
+    photos: list[str]
+    decisions: list[Decision]
+
+
+def read_pool(data: Path) -> Pool:
+    """Read all labelled images of a data set, those of its splits together.
+
+    Raises:
+        UsageError, DatasetError: there is no such data set, or a split of it holds no label.
+    """
+    pool = Pool([], [], [], [])
+    for folder in splits_of(data.resolve()).values():
+        samples, decisions = read_samples(folder, "test")
+        sources = read_sources(folder.parent)
+        repaired = {d.filename for d in decisions if d.action == "repaired"}
+        for sample in samples:
+            name = listed_name(sample, folder.parent)
+            pool.samples.append(sample)
+            pool.possible.append(name not in repaired)
+            pool.photos.append(sources.get(name, str(sample.path)))
+        # They name images from the folder's parent; a folder without splits is the data set itself.
+        outer = f"{folder.name}/" if folder == data.resolve() else ""
+        pool.decisions.extend(
+            replace(d, filename=d.filename.removeprefix(outer)) for d in decisions
+        )
+    return pool
 
 
 def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
@@ -48,7 +140,8 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
     blocks = min(len(distinct), folds * _BLOCKS)
     rng = np.random.default_rng(seed)
     # Each round of k blocks gives one to every fold, so that folds are of about one size.
-    fold_of_block = np.concatenate([rng.permutation(folds) for _ in range(-(-blocks // folds))])
+    rounds = [rng.permutation(folds) for _ in range(-(-blocks // folds))]
+    fold_of_block = np.concatenate(rounds)
     fold_of = {
         photo: int(fold_of_block[place * blocks // len(distinct)])
         for place, photo in enumerate(distinct)
@@ -56,57 +149,201 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
     return [fold_of[photo] for photo in photos]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a network says of one image.
+def audit_folds(
+    plan: AuditPlan,
+    folder: Path,
+    display: Display,
+    now: Callable[[], datetime],
+) -> tuple[list[Opinion], list[Decision]]:
+    """Train a network for each fold, and ask it about the images that it did not learn.
 
-    Attributes:
-        box_xywh: the face, in pixels of the upright image.
-        probability: that its mask is worn properly, 0..1.
-        score: confidence in the box, 0..1.
+    Args:
+        plan: what to do.
+        folder: of the audit; folds that it holds already are gone on with.
+        display: where the training shows how it goes.
+        now: for the names of run folders.
+
+    Returns:
+        an opinion of each labelled image that can be decoded, in the order of their names, and a
+        decision for each other, and for each impossible box.
+
+    Raises:
+        UsageError: there are fewer photos than folds.
+        DatasetError: a fold would have nothing to learn.
+        RunError: the data is not what it was when the audit began.
     """
+    data = Path(plan.data)
+    pool = read_pool(data)
+    photos = len(set(pool.photos))
+    if plan.folds > photos:
+        raise UsageError(f"--folds: got {plan.folds}, expected at most the {photos} photos of it")
+    dealt = deal(pool.photos, plan.folds, plan.settings.seed)
+    digest = _digest(pool, dealt)
+    if plan.digest and plan.digest != digest:
+        raise RunError(f"{folder}: {data} has changed since this audit began; audit anew")
+    replace(plan, digest=digest).write(folder)
+    answers: dict[int, _Answer] = {}
+    for fold in range(plan.folds):
+        held = [i for i, its in enumerate(dealt) if its == fold]
+        learnt = [i for i, its in enumerate(dealt) if its != fold and pool.possible[i]]
+        if not learnt:
+            raise DatasetError(f"{data}: no possible box to learn from in fold {fold + 1}")
+        display.say(f"Fold {fold + 1} of {plan.folds}")
+        parts = Parts(
+            [pool.samples[i] for i in learnt],
+            [],
+            [pool.samples[i] for i in held],
+            [],
+            [data.name],
+        )
+        settings = replace(plan.settings, seed=plan.settings.seed + fold)
+        place = folder / "folds" / str(fold + 1)
+        found = _answers(settings, place, parts, display, now)
+        answers |= dict(zip(held, found, strict=True))
+    return [
+        _opinion(sample, answers[i], data) for i, sample in enumerate(pool.samples)
+    ], pool.decisions
+
+
+class _Answer(NamedTuple):
+    """What a network says of one image: in pixels of the upright image, and 0..1."""
 
     box_xywh: tuple[float, float, float, float]
     probability: float
     score: float
 
 
+def _digest(pool: Pool, dealt: Sequence[int]) -> str:
+    lines = (
+        f"{fold}\0{sample.path}\0{sample}" for fold, sample in zip(dealt, pool.samples, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _answers(
+    settings: TrainSettings,
+    place: Path,
+    parts: Parts,
+    display: Display,
+    now: Callable[[], datetime],
+) -> list[_Answer]:
+    """One fold's answers about its own images; trained where an earlier start has not done so."""
+    path = place / _ANSWERS
+    if path.is_file():
+        try:
+            return [_Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{path}: damaged ({error!r}); remove it to train that fold anew"
+            ) from error
+    run = _train(settings, place, parts, display, now)
+    network = build(settings)
+    run.read_best(network)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    found = answer_samples(network, parts.test, settings)
+    write_text(path, json.dumps(found) + "\n")
+    shutil.rmtree(run.path / "last", ignore_errors=True)  # as large as all the rest
+    return found
+
+
+def _train(
+    settings: TrainSettings,
+    place: Path,
+    parts: Parts,
+    display: Display,
+    now: Callable[[], datetime],
+) -> RunFolder:
+    begun = sorted(path.parent for path in place.glob("*/config.json"))
+    for earlier in begun:
+        run = RunFolder(earlier)
+        if run.read_history():
+            return loop.resume(run, None, display, parts)
+        shutil.rmtree(earlier)  # stopped in its first epoch
+    return loop.train(settings, place, now(), display, parts)
+
+
 def answer_samples(
     network: Network, samples: Sequence[Sample], settings: TrainSettings
-) -> list[Answer]:
+) -> list[_Answer]:
     """What a network of several faces says of the face that each image is labelled with.
 
     Of all faces that it considers, the one that is a face most surely and overlaps the label most;
-    the best-scored one where none overlaps it.
+    the best-scored one where none overlaps it. Asked on a finer canvas than it was trained on, of
+    the photo and of its mirror image, whose log-odds are averaged.
     """
     device = next(network.parameters()).device
+    side = settings.geometry.canvas
+    network.canvas = round(_FINER * side / 32) * 32
+    geometry = replace(
+        settings.geometry,
+        canvas=network.canvas,
+        resize=round(settings.geometry.resize * network.canvas / side),
+    )
     batches = loader(
-        SampleCanvases(samples, settings.geometry),
+        SampleCanvases(samples, geometry),
         Share(len(samples), 1, 0),
         settings.batch_size,
         settings.workers,
         whole_batches=False,
     )
     network.eval()
-    answers: list[Answer] = []
+    answers: list[_Answer] = []
     for batch in batches:
-        with torch.inference_mode():
-            candidates = network.candidates(batch.canvases.to(device))
+        canvases = batch.canvases.to(device)
         labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
-        chosen = [_choose(*pair) for pair in zip(candidates, labelled, strict=True)]
-        boxes = canvas_to_image([box for box, _, _ in chosen], batch.placements)
+        straight = _choose_all(network, canvases, labelled)
+        mirrored = _choose_all(network, canvases.flip(2), _mirror(labelled, network.canvas))
+        boxes = canvas_to_image([found.box_xywh for found in straight], batch.placements)
         answers += [
-            Answer((x, y, w, h), probability, score)
-            for (x, y, w, h), (_, probability, score) in zip(boxes.tolist(), chosen, strict=True)
+            _Answer(tuple(box), _sigmoid((a.logit + b.logit) / 2), (a.score + b.score) / 2)
+            for box, a, b in zip(boxes.tolist(), straight, mirrored, strict=True)
         ]
     return answers
 
 
-def _choose(candidates: Candidates, label_xywh: Boxes) -> tuple[list[float], float, float]:
-    """Box x, y, w, h in canvas pixels, probability and score."""
-    boxes = candidates.boxes_xyxy.float().cpu().numpy().astype(np.float64)
+class _Chosen(NamedTuple):
+    """The candidate that is meant: in canvas pixels, log-odds of a proper mask, 0..1."""
+
+    box_xywh: Boxes
+    logit: float
+    score: float
+
+
+def _choose_all(network: Network, canvases: Tensor, labelled_xywh: Boxes) -> list[_Chosen]:
+    with torch.inference_mode():
+        candidates = network.candidates(canvases)
+    return [_choose(*pair) for pair in zip(candidates, labelled_xywh, strict=True)]
+
+
+def _choose(candidates: Candidates, label_xywh: Boxes) -> _Chosen:
+    boxes = candidates.boxes_xyxy.double().cpu().numpy()
     boxes[:, 2:] -= boxes[:, :2]
-    score = candidates.score.float().cpu().numpy()
+    score = candidates.score.double().cpu().numpy()
     overlap = iou_xywh(boxes, label_xywh) * score
     best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
-    return boxes[best].tolist(), float(candidates.proper_mask[best]), float(score[best])
+    logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
+    return _Chosen(boxes[best], float(logit), float(score[best]))
+
+
+def _mirror(boxes_xywh: Boxes, canvas: int) -> Boxes:
+    mirrored = boxes_xywh.copy()
+    mirrored[:, 0] = canvas - boxes_xywh[:, 0] - boxes_xywh[:, 2]
+    return mirrored
+
+
+def _sigmoid(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def _opinion(sample: Sample, answer: _Answer, data: Path) -> Opinion:
+    x, y, w, h = answer.box_xywh
+    corners = [round(edge) for edge in (x, y, x + w, y + h)]
+    box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
+    return Opinion(
+        sample.path.relative_to(data.resolve()).as_posix(),
+        sample.proper_mask,
+        sample.box_xywh,
+        answer.probability,
+        repair(box, image_size(sample.path)),
+        answer.score,
+    )

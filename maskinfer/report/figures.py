@@ -2,12 +2,15 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from maskinfer.results import printable_name
 
 from .blocks import Chart
 
@@ -18,8 +21,11 @@ if TYPE_CHECKING:
 # has a contrast of at least 3 with the page.
 COLORS = ("#3a7ebf", "#d1495b", "#2a9134", "#b8860b", "#8e5bb5", "#0e9aa7", "#c05780", "#7a7a7a")
 _SIZE = (4.6, 3.1)  # inches, of 72 points
+_INSIDE = 4  # names in a legend within the axes
+_LINE = 0.19  # inches, of a line of a legend
 # Drawn in this, and replaced by the page's own colour.
 _INK = "#010203"
+_ID, _REFERENCE = re.compile(r' id="([^"]+)"'), re.compile(r"#([\w.-]+)")
 _BELONGS_TO_A_FILE = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", re.DOTALL)
 
 
@@ -54,11 +60,23 @@ def _drawing(
         axes.set_axisbelow(True)
         drawing = _Drawing(axes)
         yield drawing
-        if axes.get_legend_handles_labels()[0]:
+        names = axes.get_legend_handles_labels()[1]
+        if len(names) > _INSIDE:
+            # Below, where many names hide nothing, in as many lines as the drawing grows by.
+            figure.set_figheight(size[1] + _LINE * len(names))
+            figure.legend(loc="outside lower left")
+        elif names:
             axes.legend()
         stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
+        with warnings.catch_warnings():
+            # The browser has letters that the font which texts are measured in has not.
+            warnings.filterwarnings("ignore", "Glyph", UserWarning)
+            figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = _BELONGS_TO_A_FILE.sub("", stream.getvalue()).strip()
+    # Of all ids stay those that something refers to, which the salt keeps apart: the others are
+    # the same in each chart.
+    used = set(_REFERENCE.findall(svg))
+    svg = _ID.sub(lambda match: match[0] if match[1] in used else "", svg)
     drawing.svg = svg.replace(_INK, "currentColor")
 
 
@@ -71,6 +89,7 @@ def line_chart(
     *,
     ylim: tuple[float, float] | None = None,
     whole_x: bool = False,
+    log_y: bool = False,
     styles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Chart:
     """Lines over each other.
@@ -83,14 +102,18 @@ def line_chart(
         alt: what it shows, in words.
         ylim: least and greatest y.
         whole_x: whether x are whole numbers, such as epochs.
-        styles: matplotlib's words for a line, by name, where they differ.
+        log_y: whether y is drawn by its logarithm.
+        styles: matplotlib's words for a line, by name, where they differ; a label of None is not
+            in the legend.
     """
     with _drawing(title, xlabel, ylabel) as drawing:
         for place, (name, (x, y)) in enumerate(series.items()):
-            style = {"color": COLORS[place % len(COLORS)], "marker": "."}
-            drawing.axes.plot(
-                x, y, label=_plain(name), **style | dict((styles or {}).get(name, {}))
-            )
+            style: dict[str, Any] = {"color": COLORS[place % len(COLORS)], "marker": "."}
+            style |= {"label": name, **(styles or {}).get(name, {})}
+            shown = None if style["label"] is None else _plain(style["label"])
+            drawing.axes.plot(x, y, **style | {"label": shown})
+        if log_y:
+            drawing.axes.set_yscale("log")
         if ylim:
             drawing.axes.set_ylim(*ylim)
         if whole_x:
@@ -108,6 +131,8 @@ def histogram(
     log_x: bool = False,
 ) -> Chart:
     """How often values lie between edges, a step line for each name."""
+    from matplotlib.ticker import MaxNLocator
+
     with _drawing(title, xlabel, "images") as drawing:
         for place, (name, found) in enumerate(values.items()):
             counts, _ = np.histogram(np.asarray(found, dtype=np.float64), edges)
@@ -116,6 +141,7 @@ def histogram(
                 counts, edges, label=_plain(name), color=color, fill=True, alpha=0.3
             )
             drawing.axes.stairs(counts, edges, color=color, linewidth=1.5)
+        drawing.axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         if log_x:
             drawing.axes.set_xscale("log", base=2)
             drawing.axes.xaxis.set_major_formatter("{x:g}")
@@ -199,5 +225,5 @@ def reliability(
 
 def _plain(name: str) -> str:
     """A name that matplotlib reads neither as mathematics nor as one to leave out of the legend."""
-    escaped = name.replace("\\", "\\\\").replace("$", r"\$")
+    escaped = printable_name(name).replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped

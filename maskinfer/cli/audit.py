@@ -1,0 +1,246 @@
+"""`maskinfer audit`: suspected wrong labels, and a corrected copy of the data set."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from maskinfer.errors import UsageError
+from maskinfer.results import printable_name
+
+from . import detecting, options
+from .console import err, say
+from .console import out as stdout
+
+if TYPE_CHECKING:
+    from maskinfer.auditing import Opinion
+    from maskinfer.cleaning import Decision
+    from maskinfer.report.folder import ReportFolder
+    from maskinfer.train.folds import AuditPlan
+
+_SUSPECTS = "suspects.csv"
+_BATCH_SIZE = 16
+_SHOWN = 10
+_IN_SAMPLE = (
+    "one model was asked, which may have learned these labels, wrong ones too: what it repeats is "
+    "no proof. Without --model, networks are asked that did not see them"
+)
+
+
+def audit(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder with train/ and test/, or a folder of labelled images.",
+            show_default=False,
+        ),
+    ] = None,
+    out: options.ReportOut = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=2,
+            max=50,
+            help="Parts of the data set: for each, a network learns the others.",
+        ),
+    ] = 4,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes of each training over its images.", show_default="by recipe"
+        ),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="Of the networks: a section [lite], as for train."),
+    ] = "audit",
+    mixed_precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|no|fp16|bf16",
+            help="bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
+            show_default="auto, on with CUDA",
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="DIR", help="Go on with an audit that was stopped; nothing else."
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="FILE",
+            help="Ask this model in place of training. Where it learned these images, it hides "
+            "their errors.",
+            show_default=False,
+        ),
+    ] = None,
+    provider: options.ProviderChoice = detecting.Provider.AUTO,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            "--apply",
+            metavar="FILE",
+            help="Write a corrected copy of DATA to --out, as this CSV says: suspects.csv with its "
+            "column action filled, or what the page saved.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Rank labels and boxes that may be wrong, by networks that did not see them.
+
+    Writes a folder with report.html, suspects.csv and facts.json. Needs the
+    'train' extra, but for --model and --apply.
+
+    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
+    some images could not be read.
+    """
+    if apply is not None:
+        _apply(apply, data, out)
+        return
+    from maskinfer.images import settle_pillow
+    from maskinfer.report.folder import ReportFolder
+
+    settle_pillow()
+    if resume is not None:
+        if data is not None or out is not None or model is not None:
+            raise UsageError("--resume goes on as the audit was told: name nothing but its folder")
+        from maskinfer.train.folds import AuditPlan
+
+        plan = AuditPlan.read(resume)
+        folder = ReportFolder.choose(resume, "audit", datetime.now(), overwrite=True)
+        _audit_by_folds(plan, folder)
+        return
+    if data is None:
+        raise UsageError("no data set named: maskinfer audit DATA")
+    if not data.is_dir():
+        what = "not a folder, expected a data set" if data.exists() else "no such folder"
+        raise UsageError(f"{data}: {what}")
+    if model is not None:
+        folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
+        _audit_by_model(data, model, provider, folder)
+        return
+    from maskinfer.train.folds import AuditPlan
+    from maskinfer.train.recipes import recipe_settings
+    from maskinfer.train.settings import check
+
+    given: dict[str, Any] = {"epochs": epochs, "mixed_precision": mixed_precision}
+    settings = recipe_settings("lite", recipe, (str(data.resolve()),))
+    settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
+    check(settings)
+    folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
+    _audit_by_folds(AuditPlan(str(data.resolve()), folds, settings), folder)
+
+
+def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
+    from maskinfer.train.display import display_for
+    from maskinfer.train.folds import audit_folds
+
+    try:
+        opinions, decisions = audit_folds(plan, folder.path, display_for(err), datetime.now)
+    except KeyboardInterrupt as stop:
+        path = shlex.quote(str(folder.path))
+        raise KeyboardInterrupt(f"Go on with: maskinfer audit --resume {path}") from stop
+    how = (
+        f"Each was asked of a network that did not learn it: {plan.folds} folds, "
+        f"{plan.settings.epochs} epochs of {plan.settings.model} at "
+        f"{plan.settings.geometry.canvas} px."
+    )
+    facts = {"folds": plan.folds, "settings": plan.settings.to_dict()}
+    _finish(Path(plan.data), folder, opinions, decisions, how, [], facts)
+
+
+def _audit_by_model(data: Path, model: Path, provider: Any, folder: "ReportFolder") -> None:
+    from maskinfer.auditing import ask_model, labelled_samples
+    from maskinfer.cleaning import Decision
+
+    detector = detecting.open_detector(model, provider, _BATCH_SIZE)
+    samples, decisions = labelled_samples(data)
+    with detecting.progress_bar("auditing") as show:
+        opinions, failures = ask_model(detector, data, samples, show)
+    decisions += [Decision(f.filename, "dropped", f.error) for f in failures]
+    say(f"warning: {_IN_SAMPLE}")
+    how = f"Each was asked of {detector.session.path}."
+    facts = {"model": printable_name(str(model)), "sha256": detector.session.sha256}
+    _finish(data, folder, opinions, decisions, how, [_IN_SAMPLE], facts)
+
+
+def _finish(
+    data: Path,
+    folder: "ReportFolder",
+    opinions: "Sequence[Opinion]",
+    decisions: "Sequence[Decision]",
+    how: str,
+    warnings: Sequence[str],
+    facts: dict[str, Any],
+) -> None:
+    from dataclasses import asdict
+
+    from maskinfer.auditing import by_label, opinion_facts, write_suspects
+    from maskinfer.errors import DatasetError
+    from maskinfer.report.audit_page import audit_sections
+
+    if not opinions:
+        raise DatasetError(f"{data}: none of its labelled images can be read")
+    suspects = folder.path / _SUSPECTS
+    write_suspects(suspects, opinions)
+    facts = {
+        "data": printable_name(str(data.resolve())),
+        **facts,
+        "warnings": list(warnings),
+        "decisions": [asdict(decision) for decision in decisions],
+        "opinions": [opinion_facts(opinion) for opinion in opinions],
+    }
+    sections = audit_sections(opinions, decisions, data, folder, how, warnings)
+    folder.write(f"Labels of {data.resolve().name}", how, sections, facts)
+    table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
+    for opinion in by_label(opinions)[:_SHOWN]:
+        word = "proper" if opinion.proper_mask else "improper"
+        cells = (word, f"{opinion.self_confidence:.3f}", f"{opinion.iou:.2f}")
+        table.add_row(*cells, detecting.Text(printable_name(opinion.filename), overflow="fold"))
+    stdout.print(table)
+    say(f"report: {folder.page}")
+    say(f"to judge: {suspects}")
+    if any(decision.action == "dropped" for decision in decisions):
+        raise typer.Exit(detecting.FAILED_SOME)
+
+
+def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
+    from maskinfer.correcting import CORRECTIONS, apply_corrections, read_corrections
+
+    corrections = read_corrections(list_)
+    if out is None:
+        raise UsageError("--apply writes a corrected copy: name its folder with --out DIR")
+    data = data or _audited(list_)
+    done = apply_corrections(data, corrections, out)
+    words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))
+    say(f"{done.files} files written to {out}; corrected: {words or 'none'}; see {CORRECTIONS}")
+    if done.passed_over:
+        say(
+            f"note: {len(done.passed_over)} links to folders or special files were not copied, "
+            f"the first: {done.passed_over[0]}"
+        )
+
+
+def _audited(list_: Path) -> Path:
+    """The data set that the list lies beside the facts of."""
+    facts = list_.parent / "facts.json"
+    try:
+        return Path(json.loads(facts.read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{list_}: does not lie in an audit's folder, so name the data set: "
+            "maskinfer audit DATA --apply FILE --out DIR"
+        ) from None

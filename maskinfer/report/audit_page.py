@@ -1,0 +1,167 @@
+"""The page of `maskinfer audit`: labels and boxes that may be wrong, to be judged."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from maskinfer.auditing import FOUND_COLUMNS, Action, Opinion, by_box, by_label
+from maskinfer.cleaning import Decision
+from maskinfer.results import printable_name
+
+from . import figures
+from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table
+from .folder import ReportFolder
+from .thumbnails import FOUND, LABEL, Outline, thumbnail
+
+_MOST_CARDS = 60
+_MOST_ROWS = 300
+_TENTHS = np.linspace(0, 1, 21)
+_CHOICES = {
+    "": "keep as it is",
+    Action.flip: "the mask's label is wrong",
+    Action.box: "the box is wrong: take the model's",
+    Action.both: "both are wrong",
+    Action.drop: "leave the image out",
+}
+
+
+def audit_sections(
+    opinions: Sequence[Opinion],
+    decisions: Sequence[Decision],
+    data: Path,
+    folder: ReportFolder,
+    how: str,
+    warnings: Sequence[str],
+) -> list[Section]:
+    """Make the page's sections; thumbnails of the photos shown are decoded here.
+
+    Args:
+        opinions: of all images.
+        decisions: images that have none, and impossible boxes.
+        data: the data set.
+        folder: where the page goes, for links.
+        how: one sentence, who was asked.
+        warnings: what a reader must know.
+    """
+    doubtful = [opinion for opinion in opinions if opinion.suggestion is not Action.keep]
+    flips = [o for o in doubtful if o.suggestion in (Action.flip, Action.both)]
+    labels = by_label(opinions)[:_MOST_CARDS]
+    shown = {opinion.filename for opinion in labels}
+    boxes = [o for o in by_box(opinions) if o.filename not in shown][:_MOST_CARDS]
+    summary = (
+        f"{len(opinions)} labels were looked at: {len(flips)} masks and "
+        f"{len(doubtful) - len(flips)} boxes more are doubtful. {how}"
+    )
+    return [
+        Section(
+            "How to judge",
+            "The label's box is the whole blue line, the model's the dashed orange one. Decide "
+            "below each photo that is wrong, press “Save decisions”, and run: maskinfer audit "
+            "DATA --apply decisions.csv --out CORRECTED. Or fill the column “action” of "
+            "suspects.csv, which holds every image.",
+            [Notes([summary]), *([Notes(warnings, "warning")] if warnings else [])],
+        ),
+        Section(
+            "Masks",
+            "Least probability of the label there is first.",
+            [_gallery("Labels most likely wrong", labels, len(opinions), data, folder)],
+        ),
+        Section(
+            "Boxes",
+            "Least overlap of the two boxes first, those shown above left out.",
+            [_gallery("Boxes most likely wrong", boxes, len(opinions), data, folder)],
+        ),
+        Section("All labels", "", [*_charts(opinions), _table(opinions, data, folder)]),
+        *_left_out(decisions),
+    ]
+
+
+def _gallery(
+    title: str, opinions: Sequence[Opinion], total: int, data: Path, folder: ReportFolder
+) -> Gallery:
+    return Gallery(title, [_card(opinion, data, folder) for opinion in opinions], total)
+
+
+def _card(opinion: Opinion, data: Path, folder: ReportFolder) -> Card:
+    path = data / opinion.filename
+    label = "proper" if opinion.proper_mask else "improper"
+    outlines = [Outline(opinion.box_xywh, LABEL), Outline(opinion.found_xywh, FOUND, dashed=True)]
+    cells = {
+        "filename": printable_name(opinion.filename),
+        **dict(zip(FOUND_COLUMNS, map(str, opinion.found_xywh), strict=True)),
+    }
+    return Card(
+        folder.link(path, opinion.filename),
+        thumbnail(path, outlines),
+        f"{opinion.filename} with the label's and the model's box",
+        (
+            f"label: {label}",
+            f"probability of it: {opinion.self_confidence:.2f}",
+            f"overlap of boxes: {opinion.iou:.2f}",
+        ),
+        "proper" if opinion.proper_mask else "improper",
+        opinion.self_confidence >= 0.5,
+        Choice(cells, _CHOICES),
+    )
+
+
+def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
+    confidence = {
+        word: [o.self_confidence for o in opinions if o.proper_mask == proper]
+        for word, proper in (("labelled proper", True), ("labelled improper", False))
+    }
+    low = sum(o.self_confidence < 0.5 for o in opinions)
+    yield figures.histogram(
+        "Probability of the label there is",
+        {word: values for word, values in confidence.items() if values},
+        _TENTHS,
+        "self-confidence",
+        f"{low} of {len(opinions)} labels have a probability below one half.",
+    )
+    overlaps = [o.iou for o in opinions]
+    yield figures.histogram(
+        "Overlap of label and found box",
+        {"all": overlaps},
+        _TENTHS,
+        "IoU",
+        f"{sum(iou < 0.5 for iou in overlaps)} of {len(opinions)} boxes overlap by less than a "
+        f"half; the median is {np.median(overlaps):.2f}.",
+    )
+
+
+def _table(opinions: Sequence[Opinion], data: Path, folder: ReportFolder) -> Table:
+    ranked = sorted(opinions, key=lambda opinion: -opinion.suspicion)
+    return Table(
+        "Most suspicious first; suspects.csv holds all",
+        ("image", "label", "probability of it", "overlap of boxes", "score", "suggestion"),
+        [
+            [
+                folder.link(data / opinion.filename, opinion.filename),
+                "proper" if opinion.proper_mask else "improper",
+                opinion.self_confidence,
+                opinion.iou,
+                opinion.score,
+                opinion.suggestion.value,
+            ]
+            for opinion in ranked[:_MOST_ROWS]
+        ],
+        max(0, len(ranked) - _MOST_ROWS),
+    )
+
+
+def _left_out(decisions: Sequence[Decision]) -> Iterator[Section]:
+    if decisions:
+        rows = [[d.filename, d.action, d.reason] for d in decisions[:_MOST_ROWS]]
+        yield Section(
+            "Left out or repaired first",
+            "",
+            [
+                Table(
+                    "Files without an opinion, and impossible boxes",
+                    ("file", "what", "why"),
+                    rows,
+                    max(0, len(decisions) - _MOST_ROWS),
+                )
+            ],
+        )

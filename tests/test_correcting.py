@@ -1,0 +1,197 @@
+import csv
+import os
+import re
+from pathlib import Path
+
+import pytest
+from tiny_model import draw_photo
+
+from maskinfer.auditing import COLUMNS, Action, Opinion, by_box, by_label, write_suspects
+from maskinfer.correcting import apply_corrections, read_corrections
+from maskinfer.errors import DatasetError, MaskinferError, UsageError
+
+A, B, C = "a__[16, 8, 24, 32]__True.png", "b__[2, 2, 9, 9]__False.png", "c__[1, 1, 5, 5]__True.png"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data set of three images, with its lists, a note and an image without a label."""
+    folder = tmp_path / "my data"
+    for split, name in (("train", A), ("train", B), ("test", C)):
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        draw_photo(blue=120 + len(name)).save(folder / split / name)
+    draw_photo().save(folder / "train" / "holiday.png")
+    (folder / "README.txt").write_text("mine")
+    (folder / "sources.csv").write_text(
+        f'filename,source\n"train/{A}",p1.jpg\n"train/{B}",p2.jpg\n'
+    )
+    (folder / "train" / "other_faces.csv").write_text(
+        f'filename,x,y,w,h,proper_mask\n"{B}",1,2,3,4,True\n"{A}",5,6,7,8,False\n'
+    )
+    return folder
+
+
+def listed(path: Path, *rows: str) -> Path:
+    path.write_text("\n".join(["filename,action,found_x,found_y,found_w,found_h", *rows]) + "\n")
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_a_corrected_copy_holds_new_labels_and_all_else(data: Path, tmp_path: Path) -> None:
+    before = files(data)
+    rows = [f'"train/{A}",flip,,,,', f'"train/{B}",both,3,4,20,30', f'"test/{C}",drop,,,,']
+    done = apply_corrections(
+        data, read_corrections(listed(tmp_path / "d.csv", *rows)), tmp_path / "out"
+    )
+    assert files(data) == before
+    after = files(tmp_path / "out")
+    turned, boxed = "a__[16, 8, 24, 32]__False.png", "b__[3, 4, 20, 30]__True.png"
+    assert set(after) == {
+        f"train/{turned}",
+        f"train/{boxed}",
+        "train/holiday.png",
+        "train/other_faces.csv",
+        "sources.csv",
+        "README.txt",
+        "corrections.csv",
+    }
+    assert after[f"train/{turned}"] == before[f"train/{A}"]
+    assert after["sources.csv"].decode() == (
+        f'filename,source\n"train/{turned}",p1.jpg\n"train/{boxed}",p2.jpg\n'
+    )
+    assert after["train/other_faces.csv"].decode() == (
+        f'filename,x,y,w,h,proper_mask\n"{boxed}",1,2,3,4,True\n"{turned}",5,6,7,8,False\n'
+    )
+    assert list(csv.reader(after["corrections.csv"].decode().splitlines())) == [
+        ["filename", "action", "new_filename"],
+        [f"test/{C}", "drop", ""],
+        [f"train/{A}", "flip", f"train/{turned}"],
+        [f"train/{B}", "both", f"train/{boxed}"],
+    ]
+    assert done.counts == {Action.flip: 1, Action.both: 1, Action.drop: 1}
+    assert done.passed_over == []
+
+
+def test_a_list_that_changes_nothing_makes_a_whole_copy(data: Path, tmp_path: Path) -> None:
+    corrections = read_corrections(listed(tmp_path / "d.csv", f'"train/{A}",,1,1,1,1'))
+    apply_corrections(data, corrections, tmp_path / "out")
+    after = files(tmp_path / "out")
+    assert after.pop("corrections.csv") == b"filename,action,new_filename\n"
+    assert after == files(data)
+
+
+def test_what_cannot_be_copied_is_named(data: Path, tmp_path: Path) -> None:
+    os.mkfifo(data / "pipe.jpg")
+    (data / "loop").symlink_to(data)
+    (data / "test" / "link__[1, 1, 2, 2]__True.png").symlink_to(data / "train" / A)
+    done = apply_corrections(data, [], tmp_path / "out")
+    assert sorted(done.passed_over) == ["loop", "pipe.jpg"]
+    copied = tmp_path / "out" / "test" / "link__[1, 1, 2, 2]__True.png"
+    assert not copied.is_symlink()
+    assert copied.read_bytes() == (data / "train" / A).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "its columns are ", id="empty"),
+        pytest.param(
+            "name,action\n", "its columns are name,action, expected filename", id="header"
+        ),
+        pytest.param(f'filename,action\n"{A}",turn\n', "line 2: action is 'turn'", id="action"),
+        pytest.param(f'filename,action\n"{A}",box\n', "line 2: the box is", id="no box"),
+        pytest.param(
+            f'filename,action\n"{A}",flip\n"{A}",drop\n', "line 3: .* stands in line 2", id="twice"
+        ),
+        pytest.param(
+            f'filename,action,found_x,found_y,found_w,found_h\n"{A}",box,1,2,0,4\n',
+            r"the box is \[1, 2, 0, 4\]",
+            id="empty box",
+        ),
+        pytest.param(f'filename,action\n"{A}"\n"x,flip', "cannot be read", id="torn"),
+    ],
+)
+def test_a_list_that_is_none_is_refused_with_its_line(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "d.csv").write_text(text)
+    with pytest.raises(DatasetError, match=words):
+        read_corrections(tmp_path / "d.csv")
+
+
+def test_nothing_is_written_where_something_is_wrong(data: Path, tmp_path: Path) -> None:
+    twin = "b__[2, 2, 9, 9]__True.png"
+    draw_photo().save(data / "train" / twin)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("mine")
+    cases = [
+        ('"train/gone.png",flip,,,,', "out", "train/gone.png: not in"),
+        ('"train/holiday.png",flip,,,,', "out", "cannot be corrected"),
+        (f'"train/{B}",flip,,,,', "out", f"2 images would be called train/{twin}"),
+        (f'"train/{A}",flip,,,,', "full", "not empty"),
+        (f'"train/{A}",flip,,,,', "my data/copy", "is never changed"),
+        (f'"train/{A}",flip,,,,', ".", "holds the data set"),
+    ]
+    for row, out, words in cases:
+        corrections = read_corrections(listed(tmp_path / "d.csv", row))
+        with pytest.raises(MaskinferError, match=re.escape(words)):
+            apply_corrections(data, corrections, tmp_path / out)
+    assert {path.name for path in tmp_path.iterdir()} == {"d.csv", "full", "my data"}
+    with pytest.raises(UsageError, match="no such file"):
+        read_corrections(tmp_path / "nowhere.csv")
+
+
+def test_two_images_may_swap_their_labels(data: Path, tmp_path: Path) -> None:
+    twin = "b__[2, 2, 9, 9]__True.png"
+    draw_photo(blue=222).save(data / "train" / twin)
+    rows = [f'"train/{B}",flip,,,,', f'"train/{twin}",flip,,,,']
+    corrections = read_corrections(listed(tmp_path / "d.csv", *rows))
+    apply_corrections(data, corrections, tmp_path / "out")
+    after = files(tmp_path / "out")
+    assert after[f"train/{twin}"] == (data / "train" / B).read_bytes()
+    assert after[f"train/{B}"] == (data / "train" / twin).read_bytes()
+
+
+def opinion(name: str, probability: float, found: tuple[int, int, int, int]) -> Opinion:
+    return Opinion(name, True, (10, 10, 20, 20), probability, found, 0.9)
+
+
+def test_doubts_are_ranked_and_suggested() -> None:
+    right = opinion("right", 0.95, (10, 10, 20, 20))
+    turned = opinion("turned", 0.1, (11, 10, 20, 20))
+    moved = opinion("moved", 0.9, (40, 40, 20, 20))
+    both = opinion("both", 0.2, (10, 10, 20, 9))
+    another = opinion("another face", 0.01, (60, 60, 20, 20))
+    ranked = by_label([right, turned, moved, both, another])
+    assert [o.filename for o in ranked] == ["turned", "both", "right", "another face", "moved"]
+    assert [o.filename for o in by_box([right, turned, both])] == ["both", "turned", "right"]
+    suggested = [o.suggestion for o in (right, turned, moved, both, another)]
+    assert suggested == [Action.keep, Action.flip, Action.box, Action.both, Action.box]
+
+
+def test_the_list_of_suspects_is_one_that_can_be_applied(data: Path, tmp_path: Path) -> None:
+    opinions = [
+        Opinion(f"train/{A}", True, (16, 8, 24, 32), 0.05, (16, 8, 24, 32), 0.9),
+        Opinion(f"train/{B}", False, (2, 2, 9, 9), 0.2, (30, 30, 9, 9), 0.9),
+    ]
+    path = tmp_path / "suspects.csv"
+    write_suspects(path, opinions)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["suggestion"] for row in rows] == ["box", "flip"]
+    assert read_corrections(path) == []
+    for row in rows:
+        row["action"] = row["suggestion"]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    apply_corrections(data, read_corrections(path), tmp_path / "out")
+    assert (tmp_path / "out/train/a__[16, 8, 24, 32]__False.png").is_file()
+    assert (tmp_path / "out/train/b__[30, 30, 9, 9]__False.png").is_file()
