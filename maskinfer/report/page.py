@@ -47,6 +47,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section], made: st
             {"id": f"section-{number}", "section": section, "rows": _rows(section.blocks)}
             for number, section in enumerate(sections, start=1)
         ],
+        has_photos=bool(cards),
         has_labels=any(card.label is not None for card in cards),
         has_correct=any(card.correct is not None for card in cards),
         choices=any(card.choice is not None for card in cards),

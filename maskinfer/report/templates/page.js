@@ -11,7 +11,8 @@ for (const button of document.querySelectorAll("th button")) {
     heading.setAttribute("aria-sort", order);
     const value = (row) => {
       const cell = row.cells[column];
-      return cell.dataset.value === undefined ? cell.textContent : Number(cell.dataset.value);
+      const text = cell.dataset.value ?? cell.textContent.trim();
+      return text === "" || Number.isNaN(Number(text)) ? text : Number(text);
     };
     const compare = (a, b) =>
       typeof a === "number" && typeof b === "number"
