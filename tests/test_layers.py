@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tiny_model import draw_photo
+from written_run import write_run
 
 HEAVY = (
     "ray",
@@ -48,6 +49,13 @@ def test_inference_loads_nothing_heavy(tmp_path: Path, tiny_model: Path, command
     out = ["--out", str(tmp_path / "p.csv")] if command == "predict" else []
     assert loaded_by([command, str(tmp_path), *out, "--model", str(tiny_model)]) == set()
     assert command == "evaluate" or (tmp_path / "p.csv").exists()
+
+
+def test_looking_at_runs_needs_no_torch(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    loaded = loaded_by(["report", str(run), "--out", str(tmp_path / "report")])
+    assert loaded == {"jinja2", "matplotlib"}
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 def test_only_the_runtime_imports_onnxruntime() -> None:

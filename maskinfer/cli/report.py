@@ -1,0 +1,91 @@
+"""`maskinfer report`: training runs beside each other."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from . import options
+from .console import out as stdout
+from .console import say
+
+if TYPE_CHECKING:
+    from maskinfer.train.run_comparison import RunComparison
+
+_RUNS = Path("runs")
+_FIGURES = (
+    "\nepochs",
+    "\nbest",
+    "train\nIoU",
+    "test\nIoU",
+    "train\nacc.",
+    "test\nacc.",
+    "test\nbal.",
+    "\nmin.",
+)
+
+
+def report(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Folders that `maskinfer train` made. By default the newest under runs/.",
+            show_default=False,
+        ),
+    ] = None,
+    out: options.ReportOut = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Show training runs beside each other: figures, curves, settings, warnings.
+
+    Writes a folder with report.html and facts.json.
+    """
+    from maskinfer.report.folder import ReportFolder
+    from maskinfer.train.run_comparison import compare_runs
+    from maskinfer.train.run_files import newest_run
+    from maskinfer.train.runs_page import runs_sections
+
+    found = compare_runs(runs or [newest_run(_RUNS)])
+    folder = ReportFolder.choose(out, "report", datetime.now(), overwrite=overwrite)
+    names = [run.name for run in found.runs]
+    title, subtitle = f"{len(names)} training runs", ", ".join(names)
+    if len(names) == 1:
+        title, subtitle = f"Training run {names[0]}", str(found.runs[0].path)
+    folder.write(title, subtitle, runs_sections(found, folder), found.to_dict())
+
+    stdout.print(_table(found))
+    for warning in found.warnings():
+        stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
+    say(f"report: {folder.page}")
+
+
+def _table(found: "RunComparison") -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("\nrun", overflow="fold")
+    table.add_column("\nnetwork", no_wrap=True)
+    for heading in _FIGURES:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in found.runs:
+        best, settings = run.best, run.config.settings
+        figures = ["–"] * 6
+        if best is not None:
+            shares = (
+                best.train_iou,
+                best.test_iou,
+                best.train_accuracy,
+                best.test_accuracy,
+                best.test_balanced_accuracy,
+            )
+            figures = [str(best.epoch), *(f"{share:.3f}" for share in shares)]
+        table.add_row(
+            Text(run.name),
+            settings.model,
+            f"{run.epochs_done}/{settings.epochs}",
+            *figures,
+            f"{run.minutes:.1f}" if run.history else "–",
+        )
+    return table
