@@ -1,8 +1,9 @@
 """`maskinfer evaluate`: a model against labelled images."""
 
 import json
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +17,9 @@ from maskinfer.results import check_file, write_text
 from . import detecting, options
 from .console import err, say
 from .console import out as stdout
+
+if TYPE_CHECKING:
+    from maskinfer.report.folder import ReportFolder
 
 _STDOUT = Path("-")
 
@@ -42,20 +46,31 @@ def evaluate(
             show_default=False,
         ),
     ] = EvaluateSettings.json,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Write a page with the mistakes as photos and charts to this folder.",
+            show_default=False,
+        ),
+    ] = EvaluateSettings.report,
     overwrite: options.Overwrite = EvaluateSettings.overwrite,
 ) -> None:
     """Measure a model on labelled images: IoU, accuracy, confusion.
 
-    Impossible boxes are repaired, not left out; the JSON lists each repair.
+    Impossible boxes are repaired, not left out; the JSON and the report list
+    each repair.
 
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = EvaluateSettings(data, model, provider, batch_size, json_file, overwrite)
+    settings = EvaluateSettings(data, model, provider, batch_size, json_file, report, overwrite)
     to_stdout = settings.json == _STDOUT
     if settings.json is not None and not to_stdout:
         check_file(settings.json, overwrite=settings.overwrite)
     folder = choose_data(settings.data)
+    report_folder = _choose_report(settings)
     detector = detecting.open_detector(settings.model, settings.provider, settings.batch_size)
     with detecting.progress_bar("evaluating") as show:
         evaluation = evaluate_folder(detector, folder, show)
@@ -66,9 +81,32 @@ def evaluate(
         else:
             write_text(settings.json, text)
     _print_evaluation(evaluation, detector, err if to_stdout else stdout)
-    _say_decisions(evaluation, where_all_are=settings.json)
+    if report_folder is not None:
+        _write_report(report_folder, evaluation, detector)
+    _say_decisions(evaluation, where_all_are=settings.json or settings.report)
     if evaluation.failed:
         raise typer.Exit(detecting.FAILED_SOME)
+
+
+def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
+    if settings.report is None:
+        return None
+    from maskinfer.report.folder import ReportFolder
+
+    return ReportFolder.choose(
+        settings.report, "evaluate", datetime.now(), overwrite=settings.overwrite
+    )
+
+
+def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: MaskDetector) -> None:
+    from maskinfer.error_analysis import analyse
+    from maskinfer.report.evaluation_page import write_evaluation
+
+    with detecting.progress_bar("looking at the photos") as show:
+        analysis = analyse(evaluation, detector.session.metadata.threshold, show)
+    with detecting.progress_bar("drawing the report") as show:
+        write_evaluation(folder, evaluation, analysis, detector, show)
+    say(f"report: {folder.page}")
 
 
 def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: Console) -> None:

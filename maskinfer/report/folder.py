@@ -86,8 +86,10 @@ class ReportFolder:
             MaskinferError: the disk is full, or otherwise refuses.
         """
         made = f"{self.now:%Y-%m-%d %H:%M}"
+        # Both are made before either is written, so that they are of one run.
+        html = render_page(title, subtitle, sections, made)
         write_text(self.path / FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
-        write_text(self.page, render_page(title, subtitle, sections, made))
+        write_text(self.page, html)
 
 
 def check_installed() -> None:

@@ -124,3 +124,46 @@ def test_evaluate_names_images_by_their_path_from_the_folder(
     names = [decision["filename"] for decision in json.loads(done.stdout)["decisions"]]
     assert "4__[32, 32, 99, 99]__True.png" in names
     assert "sub/4__[32, 32, 99, 99]__True.png" in names
+
+
+def test_evaluate_report_is_a_page_and_facts(data: Path, tiny_model: Path, run_cli: Any) -> None:
+    arguments = ("evaluate", data, "--model", tiny_model, "--json", "plain.json")
+    done = run_cli(*arguments, "--report", "new/report")
+    assert done.code == 3
+    assert "report: new/report/report.html" in done.stderr
+    assert "To see each" not in done.stderr
+    assert "accuracy" in done.stdout
+    facts = json.loads(Path("new/report/facts.json").read_text())
+    plain = json.loads(Path("plain.json").read_text())
+    assert {name: facts[name] for name in plain} == plain
+    assert set(facts) - set(plain) == {"bins", "images"}
+    assert "3__[16, 8, 24, 32]__False.png" in Path("new/report/report.html").read_text()
+    assert sorted(path.name for path in Path("new/report").iterdir()) == [
+        "facts.json",
+        "report.html",
+    ]
+
+    done = run_cli("evaluate", data, "--model", tiny_model, "--report", "new/report")
+    assert done.code == 2
+    assert "new/report: not empty" in done.stderr
+    arguments = ("evaluate", data, "--model", tiny_model, "--report", "new/report", "--overwrite")
+    assert run_cli(*arguments).code == 3
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        pytest.param("old.json", "old.json: not a folder", id="a-file"),
+        pytest.param("data", "data: not empty", id="holds-something"),
+        pytest.param("old.json/in", "old.json/in: cannot be made", id="in-a-file"),
+    ],
+)
+def test_evaluate_refuses_a_report_folder_before_any_work(
+    data: Path, tiny_model: Path, run_cli: Any, report: str, words: str
+) -> None:
+    Path("old.json").write_text("mine")
+    done = run_cli("evaluate", data, "--model", tiny_model, "--report", report)
+    assert done.code == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+    assert not done.stdout
