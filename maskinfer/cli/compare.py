@@ -1,0 +1,98 @@
+"""`maskinfer compare`: two models on the same labelled images."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from maskinfer.comparing import CompareSettings, Comparison, compare_models, p_words
+from maskinfer.evaluation import choose_data
+
+from . import detecting, options
+from .console import out as stdout
+from .console import say
+
+
+def compare(
+    model_a: Annotated[Path, typer.Argument(metavar="A", help="A model file.", show_default=False)],
+    model_b: Annotated[
+        Path, typer.Argument(metavar="B", help="Another, or the same.", show_default=False)
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="A data set, or a folder of labelled images. By default sample_images/. "
+            "Where it has a folder test/, that one is used.",
+            show_default=False,
+        ),
+    ] = CompareSettings.data,
+    provider: options.ProviderChoice = CompareSettings.provider,
+    batch_size: options.BatchSize = CompareSettings.batch_size,
+    out: options.ReportOut = CompareSettings.out,
+    overwrite: options.Overwrite = CompareSettings.overwrite,
+) -> None:
+    """Say which of two models is better, whether by chance, and on which photos.
+
+    Writes a folder with report.html and facts.json. Differences are B less A.
+
+    Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
+    some images failed.
+    """
+    from maskinfer.report.comparison_page import write_comparison
+    from maskinfer.report.folder import ReportFolder
+
+    settings = CompareSettings(model_a, model_b, data, provider, batch_size, out, overwrite)
+    folder = choose_data(settings.data, "maskinfer compare A B --data DIR")
+    report = ReportFolder.choose(
+        settings.out, "compare", datetime.now(), overwrite=settings.overwrite
+    )
+    detector_a, detector_b = (
+        detecting.open_detector(model, settings.provider, settings.batch_size)
+        for model in (settings.model_a, settings.model_b)
+    )
+    with detecting.progress_bar("comparing") as show:
+        comparison = compare_models(detector_a, detector_b, folder, show)
+    _print_comparison(comparison)
+    with detecting.progress_bar("drawing the report") as show:
+        write_comparison(report, comparison, detector_a, detector_b, show)
+    say(f"report: {report.page}")
+    _say_left_out(comparison)
+    if comparison.failed:
+        raise typer.Exit(detecting.FAILED_SOME)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    table = Table(title=f"Figures over {len(comparison.pairs)} images", title_justify="left")
+    table.add_column("figure")
+    for heading in ("A", "B", "B - A", "95 % interval"):
+        table.add_column(heading, justify="right")
+    for figure in comparison.figures:
+        table.add_row(
+            figure.name,
+            *("none" if value is None else f"{value:.3f}" for value in (figure.a, figure.b)),
+            "none" if figure.difference is None else f"{figure.difference:+.3f}",
+            figure.interval_words(),
+        )
+    stdout.print(table)
+    calls = Table(title=f"Calls (images), {p_words(comparison.p)}", title_justify="left")
+    for heading in ("both right", "only A right", "only B right", "both wrong"):
+        calls.add_column(heading, justify="right")
+    one_side = (len(comparison.a_right), len(comparison.b_right))
+    calls.add_row(*map(str, (comparison.both_right, *one_side, comparison.both_wrong)))
+    stdout.print(calls)
+    stdout.print(comparison.verdict(), highlight=False, soft_wrap=True)
+
+
+def _say_left_out(comparison: Comparison) -> None:
+    for name, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
+        if alone:
+            count = "1 image" if len(alone) == 1 else f"{len(alone)} images"
+            verb = "was" if len(alone) == 1 else "were"
+            say(f"note: {count} that only {name} could measure {verb} left out of both")
+    if comparison.failed:
+        count = f"{comparison.failed} labelled image{'s' if comparison.failed > 1 else ''}"
+        say(f"warning: {count} could not be measured by both models; the report lists each")

@@ -1,0 +1,187 @@
+"""The page of `maskinfer compare`: both models' figures, and the photos where they part."""
+
+from collections.abc import Callable
+
+from maskinfer.comparing import Comparison, Pair, p_words
+from maskinfer.detector import MaskDetector
+from maskinfer.error_analysis import label_word
+from maskinfer.evaluation import Measured
+from maskinfer.significance import RESAMPLES
+
+from .blocks import Card, Gallery, Notes, Section, Table
+from .folder import ReportFolder
+from .predictions import (
+    MOST_CARDS,
+    Rows,
+    bounded_table,
+    filled_tables,
+    make_thumbnails,
+    model_cells,
+)
+from .thumbnails import FOUND, LABEL, OTHER, Outline
+
+
+def write_comparison(
+    folder: ReportFolder,
+    comparison: Comparison,
+    detector_a: MaskDetector,
+    detector_b: MaskDetector,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> None:
+    """Write the page and its facts.
+
+    Args:
+        folder: where they go.
+        comparison: what was measured.
+        detector_a: one model.
+        detector_b: the other.
+        on_progress: called with the number of thumbnails done so far, and of all.
+
+    Raises:
+        MaskinferError: the disk is full, or otherwise refuses.
+    """
+    images = len(comparison.pairs)
+    names = (detector.session.path.name for detector in (detector_a, detector_b))
+    folder.write(
+        "Comparison of A, {}, and B, {}".format(*names),
+        f"{images} image{'s' if images != 1 else ''} of {comparison.folder}",
+        [
+            _verdict(comparison),
+            _figures(comparison, detector_a, detector_b),
+            _photos(comparison, folder, on_progress),
+            _not_measured(comparison),
+        ],
+        comparison.to_dict(detector_a, detector_b),
+    )
+
+
+def _verdict(comparison: Comparison) -> Section:
+    calls: Rows = [
+        ["both right", comparison.both_right],
+        ["only A right", len(comparison.a_right)],
+        ["only B right", len(comparison.b_right)],
+        ["both wrong", comparison.both_wrong],
+    ]
+    return Section(
+        "Which is better",
+        "By McNemar's exact test on the images that only one of the two calls rightly; from "
+        "p = 0.05 on a difference may well be chance.",
+        [
+            Notes([comparison.verdict()], "plain"),
+            Table(f"Images by who is right, {p_words(comparison.p)}", ("calls", "images"), calls),
+        ],
+    )
+
+
+def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskDetector) -> Section:
+    rows: Rows = [
+        [figure.name, figure.a, figure.b, figure.difference, figure.interval_words()]
+        for figure in comparison.figures
+    ]
+    models = zip(
+        model_cells(detector_a.session).items(),
+        model_cells(detector_b.session).values(),
+        strict=True,
+    )
+    return Section(
+        "Figures",
+        f"Over the images that both models measured. Intervals hold 95 % of {RESAMPLES:,} means, "
+        "each of as many images drawn with replacement.",
+        [
+            Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
+            Table(
+                "The models", ("", "A", "B"), [[name, of_a, of_b] for (name, of_a), of_b in models]
+            ),
+        ],
+    )
+
+
+def _photos(
+    comparison: Comparison, folder: ReportFolder, on_progress: Callable[[int, int], object]
+) -> Section:
+    galleries = {
+        "Only A is right: the furthest apart first": comparison.a_right,
+        "Only B is right: the furthest apart first": comparison.b_right,
+        "Greatest difference in IoU": comparison.box_differences(),
+    }
+    shown = {title: pairs[:MOST_CARDS] for title, pairs in galleries.items()}
+    pictures = make_thumbnails(
+        comparison.folder,
+        {pair.a.row.filename: _outlines(pair) for pairs in shown.values() for pair in pairs},
+        on_progress,
+    )
+    return Section(
+        "Where they part",
+        "The whole blue line is the label's box, the dashed orange one A's, the dashed pink one "
+        "B's, which hides A's where both are the same. Beside each model's word stands its "
+        "probability of a proper mask. Where boxes are small, their part of the photo is shown.",
+        [
+            Gallery(
+                title,
+                [
+                    _card(pair, pictures[pair.a.row.filename], comparison, folder)
+                    for pair in shown[title]
+                ],
+                len(pairs),
+            )
+            for title, pairs in galleries.items()
+        ],
+    )
+
+
+def _outlines(pair: Pair) -> list[Outline]:
+    return [
+        Outline(pair.a.box_xywh, LABEL),
+        Outline(pair.a.row.box_xywh, FOUND, dashed=True),
+        Outline(pair.b.row.box_xywh, OTHER, dashed=True),
+    ]
+
+
+def _card(pair: Pair, picture: str | None, comparison: Comparison, folder: ReportFolder) -> Card:
+    name = pair.a.row.filename
+    boxes = (list(box) for box in (pair.a.box_xywh, pair.a.row.box_xywh, pair.b.row.box_xywh))
+    return Card(
+        folder.link(comparison.folder / name, name),
+        picture,
+        "label's box {}, A's box {}, B's box {}".format(*boxes),
+        (
+            f"label: {label_word(pair.a.proper_mask)}",
+            f"A: {_words(pair.a)}",
+            f"B: {_words(pair.b)}",
+        ),
+        "proper" if pair.a.proper_mask else "improper",
+    )
+
+
+def _words(measured: Measured) -> str:
+    word = label_word(measured.row.proper_mask)
+    return f"{word}, {measured.probability:.2f}, IoU {measured.iou:.2f}"
+
+
+def _not_measured(comparison: Comparison) -> Section:
+    decisions = comparison.a.decisions
+    repaired = [d for d in decisions if d.action == "repaired"]
+    left_out: Rows = [
+        *([d.filename, "both", d.reason] for d in decisions if d.action == "dropped"),
+        *([failure.filename, "A", failure.error] for failure in comparison.a.failures),
+        *([failure.filename, "B", failure.error] for failure in comparison.b.failures),
+    ]
+    alone = len(comparison.only_a) + len(comparison.only_b)
+    tables = filled_tables(
+        bounded_table(
+            "Boxes that were repaired",
+            ("image", "why", "box after repair"),
+            [[d.filename, d.reason, str(list(d.box_xywh or ()))] for d in repaired],
+        ),
+        bounded_table("Labelled images left out", ("image", "by", "why"), left_out),
+        bounded_table(
+            "Images without a label", ("why",), [[line] for line in comparison.a.unlabelled]
+        ),
+    )
+    intro = (
+        f"Measured by A alone: {len(comparison.only_a)}; by B alone: {len(comparison.only_b)}. "
+        "These images are left out of all figures."
+        if alone
+        else "Every labelled image that one model measured, the other measured too."
+    )
+    return Section("Repaired and left out", intro, tables)

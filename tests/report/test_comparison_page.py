@@ -1,0 +1,131 @@
+"""The page of `compare`, of real files and models whose answers are known."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from page_reader import Page
+from PIL import Image
+from tiny_model import draw_photo, write_model
+
+from maskinfer import MaskDetector
+from maskinfer.comparing import compare_models
+from maskinfer.geometry import Geometry
+from maskinfer.report.comparison_page import write_comparison
+from maskinfer.report.folder import ReportFolder
+
+LABEL = "__[16, 8, 24, 32]__"
+ONLY_A, ONLY_B = (
+    "Only A is right: the furthest apart first",
+    "Only B is right: the furthest apart first",
+)
+APART = "Greatest difference in IoU"
+
+
+def photo(green: int) -> Image.Image:
+    """A photo that the tiny model calls proper with probability `green` / 255."""
+    pixels = np.array(draw_photo())
+    pixels[..., 1] = green
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "photos"
+    found.mkdir()
+    return found
+
+
+def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dict[str, Any]]:
+    a = MaskDetector(write_model(tmp_path / "a.onnx", threshold=0.5), "cpu")
+    b = MaskDetector(write_model(tmp_path / "b.onnx", **{"threshold": 0.8} | changes), "cpu")
+    report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
+    write_comparison(report, compare_models(a, b, folder), a, b)
+    return Page(report.page), json.loads((tmp_path / "out/facts.json").read_text(encoding="utf-8"))
+
+
+def test_page_shows_where_models_part(tmp_path: Path, folder: Path) -> None:
+    photo(160).save(folder / f"only a{LABEL}True.png")
+    photo(160).save(folder / f"only b{LABEL}False.png")
+    photo(255).save(folder / f"both{LABEL}True.png")
+    photo(0).save(folder / f"neither{LABEL}True.png")
+    draw_photo(box_xywh=(18, 10, 20, 20)).save(folder / "coarse__[18, 10, 20, 20]__True.png")
+    draw_photo(box_xywh=(16, 8, 2, 2)).save(folder / "small__[16, 8, 2, 2]__True.png")
+    draw_photo().save(folder / "unlabelled.png")
+    (folder / f"broken{LABEL}True.png").write_text("not an image")
+    page, facts = make_report(tmp_path, folder, geometry=Geometry.letterbox(16))
+    page.check_harmless()
+    names = {title: [card[0] for card in cards] for title, cards in page.galleries.items()}
+    assert names[ONLY_A] == [f"only a{LABEL}True.png"]
+    assert names[ONLY_B] == [f"only b{LABEL}False.png"]
+    assert names[APART] == ["coarse__[18, 10, 20, 20]__True.png"]
+    assert page.galleries[ONLY_B][0][1:] == [
+        "label: improper",
+        "A: proper, 0.63, IoU 1.00",
+        "B: improper, 0.63, IoU 1.00",
+    ]
+    (calls,) = [table for caption, table in page.tables.items() if caption.startswith("Images by")]
+    assert [row[1] for row in calls[1:]] == ["2", "1", "1", "1"]
+    assert "No difference in accuracy can be told from these 5 images (p = 1)." in page.text
+    assert "Measured by A alone: 1; by B alone: 0." in page.text
+    left_out = page.tables["Labelled images left out"][1:]
+    assert [row[:2] for row in left_out] == [
+        [f"broken{LABEL}True.png", "both"],
+        ["small__[16, 8, 2, 2]__True.png", "B"],
+    ]
+    for words in ("whole blue line is the label's", "dashed orange one A's", "dashed pink one B's"):
+        assert words in page.text
+    cards = [a for tag, a in page.tags if tag == "li" and a.get("class") == "card"]
+    assert {card["data-label"] for card in cards} == {"proper", "improper"}
+
+    assert facts["calls"] == {
+        "both_right": 2,
+        "only_a_right": 1,
+        "only_b_right": 1,
+        "both_wrong": 1,
+        "mcnemar_p": 1.0,
+    }
+    assert facts["a"]["measured_alone"] == ["small__[16, 8, 2, 2]__True.png"]
+    assert facts["differences"]["accuracy"]["b_less_a"] == 0
+    interval = facts["differences"]["mean_iou"]["interval"]
+    assert interval["low"] < facts["differences"]["mean_iou"]["b_less_a"] < interval["high"] <= 0
+    assert len(facts["images"]) == 5
+
+
+def test_names_of_files_stay_names(tmp_path: Path, folder: Path) -> None:
+    names = [
+        f"<img src=x onerror=alert(1)>{LABEL}True.png",
+        f"javascript:alert(1){LABEL}True.png",
+        f"$x^2${LABEL}True.png",
+    ]
+    for name in names:
+        photo(160).save(folder / name)
+    os.link(folder / names[0], os.fsencode(folder) + b"/\xff" + f"{LABEL}True.png".encode())
+    page, facts = make_report(tmp_path, folder)
+    page.check_harmless()
+    assert {row["filename"] for row in facts["images"]} == {*names, rf"\xff{LABEL}True.png"}
+    assert len(page.galleries[ONLY_A]) == 4
+
+
+def test_equal_models_part_nowhere_on_one_image(tmp_path: Path, folder: Path) -> None:
+    photo(160).save(folder / f"1{LABEL}True.png")
+    page, facts = make_report(tmp_path, folder, threshold=0.5)
+    assert all(not cards for cards in page.galleries.values())
+    assert page.text.count("None.") == 3
+    assert facts["calls"]["mcnemar_p"] == 1
+    assert all(found["b_less_a"] == 0 for found in facts["differences"].values())
+    assert facts["verdict"].startswith("No difference in accuracy on this image")
+
+
+def test_galleries_are_bounded(tmp_path: Path, folder: Path) -> None:
+    photo(160).save(folder / f"000{LABEL}True.png")
+    for i in range(1, 300):
+        os.link(folder / f"000{LABEL}True.png", folder / f"{i:03}{LABEL}True.png")
+    page, facts = make_report(tmp_path, folder)
+    assert len(page.galleries[ONLY_A]) == 48
+    assert page.counts[ONLY_A] == "48 of 300"
+    assert len(facts["images"]) == 300
