@@ -91,7 +91,7 @@ class Comparison:
 
     Attributes:
         folder: where the images are.
-        a: the evaluation of one model, images and all that the other could not measure included.
+        a: the evaluation of one model, with the images that the other could not measure.
         b: of the other.
         pairs: the images that both measured, at least one, in sorted order of their names.
         only_a: names of the images that only A measured, printable; left out of all figures.

@@ -117,7 +117,8 @@ class ErrorAnalysis:
     def worst(self) -> list[Case]:
         """Called wrongly, the surest first; then those of which only the box is wrong."""
         wrong = self.false_positives() + self.false_negatives()
-        wrong.sort(key=lambda case: -abs(case.measured.probability - self.threshold))
+        # As sure as the probability of what was called, whatever the threshold.
+        wrong.sort(key=lambda case: -abs(case.measured.probability - case.measured.proper_mask))
         missed = [c for c in self.lowest_iou() if c.measured.correct and c.measured.iou < FOUND_IOU]
         return wrong + missed
 

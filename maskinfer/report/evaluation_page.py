@@ -173,8 +173,8 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder
             case.measured.probability,
             case.measured.row.score,
             case.measured.iou,
-            case.box_share,
-            case.brightness,
+            None if case.box_share is None else round(case.box_share),
+            None if case.brightness is None else round(case.brightness),
         ]
         for case in worst
     ]

@@ -129,3 +129,14 @@ def test_galleries_are_bounded(tmp_path: Path, folder: Path) -> None:
     assert len(page.galleries[ONLY_A]) == 48
     assert page.counts[ONLY_A] == "48 of 300"
     assert len(facts["images"]) == 300
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (380, "dark")])
+def test_page_fits_in_a_browser(
+    tmp_path: Path, folder: Path, open_page: Any, width: int, scheme: str
+) -> None:
+    photo(160).save(folder / f"<img src=x onerror=alert(1)>{'long' * 40}{LABEL}True.png")
+    make_report(tmp_path, folder)
+    page = open_page(tmp_path / "out/report.html", width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".card:visible").count() == 1

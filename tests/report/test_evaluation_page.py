@@ -188,3 +188,20 @@ def test_facts_of_a_model_file_that_holds_no_numbers_are_null(tmp_path: Path, fo
     model = write_model(tmp_path / "m.onnx", metrics=metrics)
     _, facts = make_report(folder, model, tmp_path / "out")
     assert facts["model"]["metrics"] == {"test": {"mean_iou": None, "loss": [None, 1.0]}}
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (380, "dark")])
+def test_page_fits_and_filters_in_a_browser(
+    tmp_path: Path, folder: Path, tiny_model: Path, open_page: Any, width: int, scheme: str
+) -> None:
+    for name in HOSTILE:
+        photo(250).save(folder / name)
+    photo(5).save(folder / f"{'long' * 50}{LABEL}True.png")
+    make_report(folder, tiny_model, tmp_path / "out")
+    page = open_page(tmp_path / "out/report.html", width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.select_option("select[name=correct]", "wrong")
+    page.select_option("select[name=label]", "improper")
+    shown = page.locator(".card:visible")
+    assert shown.count() == 4  # two images, each among the wrong calls and the boxes
+    assert set(shown.evaluate_all("cards => cards.map(c => c.dataset.label)")) == {"improper"}
