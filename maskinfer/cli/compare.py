@@ -94,5 +94,5 @@ def _say_left_out(comparison: Comparison) -> None:
             verb = "was" if len(alone) == 1 else "were"
             say(f"note: {count} that only {name} could measure {verb} left out of both")
     if comparison.failed:
-        count = f"{comparison.failed} labelled image{'s' if comparison.failed > 1 else ''}"
-        say(f"warning: {count} could not be measured by both models; the report lists each")
+        count = "1 image" if comparison.failed == 1 else f"{comparison.failed} images"
+        say(f"warning: {count} could not be measured by A, by B or by either; the report says why")

@@ -71,7 +71,7 @@ def test_compare_some_images_fail(data: Path, run_cli: Any) -> None:
     done = run_cli("compare", "a.onnx", "coarse.onnx", "--data", data, "--out", "out")
     assert done.code == 3
     assert "note: 1 image that only A could measure was left out of both" in done.stderr
-    assert "warning: 2 labelled images could not be measured by both models" in done.stderr
+    assert "warning: 2 images could not be measured" in done.stderr
     assert len(json.loads(Path("out/facts.json").read_text())["images"]) == 10
 
 
