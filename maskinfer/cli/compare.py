@@ -95,4 +95,4 @@ def _say_left_out(comparison: Comparison) -> None:
             say(f"note: {count} that only {name} could measure {verb} left out of both")
     if comparison.failed:
         count = "1 image" if comparison.failed == 1 else f"{comparison.failed} images"
-        say(f"warning: {count} could not be measured by A, by B or by either; the report says why")
+        say(f"warning: {count} could not be measured by A or by B; the report says why")

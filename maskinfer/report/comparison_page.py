@@ -90,7 +90,9 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
             Table(
-                "The models", ("property", "A", "B"), [[name, of_a, of_b] for (name, of_a), of_b in models]
+                "The models",
+                ("property", "A", "B"),
+                [[name, of_a, of_b] for (name, of_a), of_b in models],
             ),
         ],
     )
