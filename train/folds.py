@@ -159,7 +159,7 @@ def audit_folds(
 
     Args:
         plan: what to do.
-        folder: of the audit; folds that it holds already are gone on with.
+        folder: of the audit, made where it is missing; folds that it holds are gone on with.
         display: where the training shows how it goes.
         now: for the names of run folders.
 
@@ -181,6 +181,7 @@ def audit_folds(
     digest = _digest(pool, dealt)
     if plan.digest and plan.digest != digest:
         raise RunError(f"{folder}: {data} has changed since this audit began; audit anew")
+    folder.mkdir(parents=True, exist_ok=True)
     replace(plan, digest=digest).write(folder)
     answers: dict[int, _Answer] = {}
     for fold in range(plan.folds):

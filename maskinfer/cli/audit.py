@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from maskinfer.errors import UsageError
 from maskinfer.results import printable_name
+from maskinfer.runtime import Provider
 
 from . import detecting, options
 from .console import err, say
@@ -86,7 +88,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    provider: options.ProviderChoice = detecting.Provider.AUTO,
+    provider: options.ProviderChoice = Provider.AUTO,
     apply: Annotated[
         Path | None,
         typer.Option(
@@ -162,7 +164,7 @@ def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
     _finish(Path(plan.data), folder, opinions, decisions, how, [], facts)
 
 
-def _audit_by_model(data: Path, model: Path, provider: Any, folder: "ReportFolder") -> None:
+def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "ReportFolder") -> None:
     from maskinfer.auditing import ask_model, labelled_samples
     from maskinfer.cleaning import Decision
 
@@ -209,7 +211,7 @@ def _finish(
     for opinion in by_label(opinions)[:_SHOWN]:
         word = "proper" if opinion.proper_mask else "improper"
         cells = (word, f"{opinion.self_confidence:.3f}", f"{opinion.iou:.2f}")
-        table.add_row(*cells, detecting.Text(printable_name(opinion.filename), overflow="fold"))
+        table.add_row(*cells, Text(printable_name(opinion.filename), overflow="fold"))
     stdout.print(table)
     say(f"report: {folder.page}")
     say(f"to judge: {suspects}")

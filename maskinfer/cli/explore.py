@@ -9,10 +9,13 @@ from rich.table import Table
 
 from maskinfer.dataset import SAMPLE_IMAGES
 from maskinfer.errors import UsageError
+from maskinfer.runtime import Provider
 
 from . import detecting, options
 from .console import out as stdout
 from .console import say
+
+_BATCH_SIZE = 16
 
 
 def explore(
@@ -34,7 +37,7 @@ def explore(
             help="Whether a model is asked about each label, which takes most of the time.",
         ),
     ] = True,
-    provider: options.ProviderChoice = detecting.Provider.AUTO,
+    provider: options.ProviderChoice = Provider.AUTO,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Show what a data set holds: counts, boxes, colours, copies, faults, samples.
@@ -77,6 +80,3 @@ def explore(
     say(f"report: {folder.page}")
     if any(split.unreadable for split in found.splits.values()):
         raise typer.Exit(detecting.FAILED_SOME)
-
-
-_BATCH_SIZE = 16

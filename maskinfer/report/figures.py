@@ -42,15 +42,15 @@ def _drawing(
     name: str, xlabel: str, ylabel: str, size: tuple[float, float] = _SIZE
 ) -> Iterator[_Drawing]:
     """Axes in the page's manner; `name` keeps the ids of a page's charts apart."""
-    from matplotlib import rc_context
+    import matplotlib
     from matplotlib.figure import Figure
 
     inks = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    style: dict[str, Any] = dict.fromkeys(inks, _INK)
+    style: Any = dict.fromkeys(inks, _INK)
     style |= {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
     style |= {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     style |= {"legend.frameon": False, "legend.fontsize": 9}
-    with rc_context(style):
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.subplots()
@@ -117,7 +117,7 @@ def line_chart(
         if ylim:
             drawing.axes.set_ylim(*ylim)
         if whole_x:
-            drawing.axes.xaxis.get_major_locator().set_params(integer=True)
+            drawing.axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     return Chart(title, alt, drawing.svg)
 
 
