@@ -20,6 +20,17 @@ Found = TypeVar("Found")
 
 _MOST_DRAWN_PX = 1000  # larger photos are enlarged drawings
 _SEED = 7
+_MARK = "VmHWM:"
+# Printed whatever way the command ends, but for a kill.
+_PEAK_SCRIPT = """
+import sys
+from maskinfer.cli import main
+try:
+    main()
+finally:
+    status = open("/proc/self/status").read()
+    print(*(line for line in status.splitlines() if line.startswith("VmHWM:")), file=sys.stderr)
+"""
 
 
 def write_photos(
@@ -73,3 +84,13 @@ def report(table: Table, **found: Any) -> None:
     """Print a table, and as the last line what was found and on what machine, as JSON."""
     Console(width=100).print(table)
     print(json.dumps({"cpu": cpu_name(), "cores": usable_cores(), **found}))
+
+
+def peak_mb(*arguments: object) -> float:
+    """The most resident memory of a command of maskinfer, in MB, as it says itself at its end.
+
+    By VmHWM of /proc/self/status: what `getrusage` says of a child begins with its parent's.
+    """
+    said = run_quietly([sys.executable, "-c", _PEAK_SCRIPT, *map(str, arguments)])
+    (line,) = (line for line in said.splitlines() if line.startswith(_MARK))
+    return int(line.split()[1]) * 1024 / 1e6

@@ -2,18 +2,15 @@
 
     python benchmarks/memory.py [--few 1000] [--many 20000]
 
-Each run is a process of its own, which says itself, at its end, the most resident memory that it
-had (VmHWM of /proc/self/status: what `getrusage` says of a child begins with its parent's). The
-images are hard links to a few small JPEGs.
+Each run is a process of its own. The images are hard links to a few small JPEGs.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from materials import report, run_quietly, write_photos
+from materials import peak_mb, report, write_photos
 from rich.table import Table
 
 from maskinfer.models import shipped_model
@@ -21,17 +18,6 @@ from maskinfer.models import shipped_model
 _SIZE_WH = (160, 120)
 _DISTINCT = 8
 _AIM = 1.10
-_MARK = "VmHWM:"
-# Printed whatever way the command ends, but for a kill.
-_SCRIPT = """
-import sys
-from maskinfer.cli import main
-try:
-    main()
-finally:
-    status = open("/proc/self/status").read()
-    print(*(line for line in status.splitlines() if line.startswith("VmHWM:")), file=sys.stderr)
-"""
 
 
 def main(
@@ -55,10 +41,7 @@ def main(
 
 def _peak_mb(folder: Path, model: Path) -> float:
     out = folder.with_suffix(".csv")
-    arguments = ("predict", folder, "--out", out, "--model", model)
-    said = run_quietly([sys.executable, "-c", _SCRIPT, *map(str, arguments)])
-    (line,) = (line for line in said.splitlines() if line.startswith(_MARK))
-    return int(line.split()[1]) * 1024 / 1e6
+    return peak_mb("predict", folder, "--out", out, "--model", model)
 
 
 if __name__ == "__main__":

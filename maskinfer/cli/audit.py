@@ -197,7 +197,6 @@ def _finish(
     if not opinions:
         raise DatasetError(f"{data}: none of its labelled images can be read")
     suspects = folder.path / _SUSPECTS
-    write_suspects(suspects, opinions)
     facts = {
         "data": printable_name(str(data.resolve())),
         **facts,
@@ -207,6 +206,7 @@ def _finish(
     }
     sections = audit_sections(opinions, decisions, data, folder, how, warnings)
     folder.write(f"Labels of {data.resolve().name}", how, sections, facts)
+    write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for opinion in by_label(opinions)[:_SHOWN]:
         word = "proper" if opinion.proper_mask else "improper"

@@ -4,6 +4,8 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,10 +36,10 @@ class ReportFolder:
     def choose(
         cls, out: Path | None, command: str, now: datetime, *, overwrite: bool
     ) -> "ReportFolder":
-        """Choose the folder, before any work is done for it, and make it.
+        """Choose the folder, before any work is done for it; `write` makes it.
 
         Args:
-            out: as the user named it; None for `reports/COMMAND-TIME`.
+            out: as the user named it; None for a new one, `reports/COMMAND-TIME`.
             command: which one makes the report.
             now: for the name.
             overwrite: whether a report that is there may be replaced.
@@ -46,20 +48,17 @@ class ReportFolder:
             UsageError: it is no folder, cannot be made, or holds something already.
             MaskinferError: this package's `report` extra is not installed.
         """
-        check_installed()
-        path = out if out is not None else REPORTS / f"{command}-{now:%Y%m%d-%H%M%S}"
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"{path}: not a folder, expected one for the report")
+        _check_installed()
+        path = out if out is not None else _new_folder(f"{command}-{now:%Y%m%d-%H%M%S}")
         if path.is_dir() and not overwrite and any(path.iterdir()):
             raise UsageError(
                 f"{path}: not empty. Name another folder, or add --overwrite to replace its report"
             )
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be made, {error.strerror}") from error
-        if not os.access(path, os.W_OK):
-            raise UsageError(f"{path}: cannot be written to")
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise UsageError(f"{path}: {there} is not a folder, expected one for the report")
+        if not os.access(there, os.W_OK):
+            raise UsageError(f"{path}: {there} cannot be written to")
         return cls(path, now)
 
     @property
@@ -88,21 +87,24 @@ class ReportFolder:
         made = f"{self.now:%Y-%m-%d %H:%M}"
         # Both are made before either is written, so that they are of one run.
         html = render_page(title, subtitle, sections, made)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MaskinferError(f"{self.path}: cannot be made, {error.strerror}") from error
         write_text(self.path / FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
         write_text(self.page, html)
 
 
-def check_installed() -> None:
-    """Say what is missing before any work is done.
+def _new_folder(name: str) -> Path:
+    """A folder under `reports/` that is not there yet."""
+    tried = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
+    return next(path for path in tried if not path.exists())
 
-    Raises:
-        MaskinferError: this package's `report` extra is not installed.
-    """
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MaskinferError(
-            f"{error.name} is not installed; reports need maskinfer's 'report' extra. "
-            "Run, in the project's folder: pip install '.[report]'"
-        ) from error
+
+def _check_installed() -> None:
+    for name in ("jinja2", "matplotlib"):
+        if find_spec(name) is None:
+            raise MaskinferError(
+                f"{name} is not installed; reports need maskinfer's 'report' extra. "
+                "Run, in the project's folder: pip install '.[report]'"
+            )

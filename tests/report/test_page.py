@@ -261,10 +261,29 @@ def test_a_photo_that_cannot_be_read_has_no_thumbnail(tmp_path: Path) -> None:
 
 def test_a_report_is_not_written_over_another_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    for out, words in ((tmp_path, "not empty"), (tmp_path / "mine.txt", "not a folder")):
+    cases = (
+        (tmp_path, "not empty"),
+        (tmp_path / "mine.txt", "not a folder"),
+        (tmp_path / "mine.txt" / "sub" / "sub", "mine.txt is not a folder"),
+    )
+    for out, words in cases:
         with pytest.raises(UsageError, match=words):
             ReportFolder.choose(out, "test", NOW, overwrite=False)
     kept = ReportFolder.choose(tmp_path, "test", NOW, overwrite=True)
     kept.write("t", "s", [], {})
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "report.html", "facts.json"}
+
+
+def test_a_report_without_a_name_takes_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for _ in range(3):
+        report = ReportFolder.choose(None, "test", NOW, overwrite=False)
+        assert not report.path.exists()
+        report.write("t", "s", [], {})
+        names.append(report.path.as_posix())
+    first = "reports/test-20260102-030405"
+    assert names == [first, f"{first}-1", f"{first}-2"]
