@@ -11,32 +11,33 @@ from maskinfer.report.folder import ReportFolder
 from .run_comparison import Run, RunComparison
 from .settings import TrainSettings
 
+# What the course report's table holds stands first, where a reader need not scroll.
 _HEADINGS = (
     "run",
     "network",
-    "backbone",
-    "canvas, px",
     "batch",
     "rate",
     "optimizer",
-    "epochs",
-    "best epoch",
     "train IoU",
     "test IoU",
     "train accuracy",
     "test accuracy",
     "test balanced accuracy",
+    "best epoch",
     "validation IoU",
     "validation accuracy",
+    "epochs",
     "minutes",
+    "backbone",
+    "canvas, px",
 )
 _OF_BEST = (
-    "epoch",
     "train_iou",
     "test_iou",
     "train_accuracy",
     "test_accuracy",
     "test_balanced_accuracy",
+    "epoch",
     "validation_iou",
     "validation_accuracy",
 )
@@ -84,14 +85,14 @@ def _results(found: RunComparison, folder: ReportFolder) -> Table:
             (
                 folder.link(run.path, run.name),
                 settings.model,
-                settings.backbone,
-                settings.geometry.canvas,
                 settings.batch_size,
                 f"{settings.learning_rate:g}",
                 _optimizer(settings),
-                f"{run.epochs_done} of {settings.epochs}",
                 *(None if best is None else getattr(best, name) for name in _OF_BEST),
+                f"{run.epochs_done} of {settings.epochs}",
                 run.minutes if run.history else None,
+                settings.backbone,
+                settings.geometry.canvas,
             )
         )
     return Table("Runs at their best epoch", _HEADINGS, rows)
