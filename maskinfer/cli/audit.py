@@ -15,6 +15,7 @@ from rich.text import Text
 from maskinfer.errors import UsageError
 from maskinfer.results import printable_name
 from maskinfer.runtime import Provider
+from maskinfer.train.settings import MixedPrecision
 
 from . import detecting, options
 from .console import err, say
@@ -35,7 +36,17 @@ _IN_SAMPLE = (
 )
 
 
+# What each way to audit is told by; more would be passed over in silence.
+_WAYS = {
+    "apply": {"apply", "data", "out"},
+    "resume": {"resume"},
+    "model": {"model", "provider", "data", "out", "overwrite"},
+    "": {"data", "out", "overwrite", "folds", "epochs", "recipe", "mixed_precision"},
+}
+
+
 def audit(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Argument(
@@ -65,9 +76,8 @@ def audit(
         typer.Option(metavar="NAME|FILE", help="Of the networks: a section [lite], as for train."),
     ] = "audit",
     mixed_precision: Annotated[
-        str | None,
+        MixedPrecision | None,
         typer.Option(
-            metavar="auto|no|fp16|bf16",
             help="bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
             show_default="auto, on with CUDA",
         ),
@@ -109,6 +119,7 @@ def audit(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
+    _refuse_others(context)
     if apply is not None:
         _apply(apply, data, out)
         return
@@ -117,8 +128,6 @@ def audit(
 
     settle_pillow()
     if resume is not None:
-        if data is not None or out is not None or model is not None:
-            raise UsageError("--resume goes on as the audit was told: name nothing but its folder")
         from maskinfer.train.folds import AuditPlan
 
         plan = AuditPlan.read(resume)
@@ -144,6 +153,20 @@ def audit(
     check(settings)
     folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
     _audit_by_folds(AuditPlan(str(data.resolve()), folds, settings), folder)
+
+
+def _refuse_others(context: typer.Context) -> None:
+    """An option that this way to audit does not know would be passed over.
+
+    Raises:
+        UsageError: there is one.
+    """
+    given = options.given_options(context)
+    way = next((name for name in _WAYS if name in given), "")
+    others = [word for name, word in given.items() if name not in _WAYS[way]]
+    if others:
+        beside = f"beside --{way}" if way else "without --model"
+        raise UsageError(f"{', '.join(others)}: means nothing {beside}; leave it out")
 
 
 def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
@@ -222,9 +245,9 @@ def _finish(
 def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
     from maskinfer.correcting import CORRECTIONS, apply_corrections, read_corrections
 
-    corrections = read_corrections(list_)
     if out is None:
         raise UsageError("--apply writes a corrected copy: name its folder with --out DIR")
+    corrections = read_corrections(list_)
     data = data or _audited(list_)
     done = apply_corrections(data, corrections, out)
     words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))

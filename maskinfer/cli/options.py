@@ -52,3 +52,13 @@ ReportOut = Annotated[
         show_default=False,
     ),
 ]
+
+
+def given_options(context: typer.Context) -> dict[str, str]:
+    """The options and arguments that stand on the command line: what users call each, by name."""
+    return {
+        parameter.name: parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.name
+        for parameter in context.command.params
+        if parameter.name is not None
+        and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
+    }

@@ -19,6 +19,8 @@ from maskinfer.train.settings import (
     Optimizer,
 )
 
+from .options import given_options
+
 
 class Augmentation(StrEnum):
     """Random changes to training images; an enumeration because Typer lists no literals."""
@@ -209,13 +211,8 @@ def train(
 
 def _refuse_changes(context: typer.Context) -> None:
     """A run goes on as it was told: but for --epochs, no option may be given with --resume."""
-    given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name is not None
-        and parameter.name not in ("resume", "epochs")
-        and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
-    ]
+    allowed = ("resume", "epochs")
+    given = [word for name, word in given_options(context).items() if name not in allowed]
     if given:
         raise UsageError(
             f"--resume goes on as the run was told: got {', '.join(given)}, expected no other "

@@ -1,0 +1,99 @@
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import draw_photo
+
+
+@pytest.fixture
+def data(tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A drawn data set with an unreadable file, an impossible box and a copy across splits."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "my data"
+    shutil.copytree(drawn, data)
+    (data / "train" / "broken__[1, 1, 2, 2]__True.jpg").write_text("no image")
+    draw_photo().save(data / "train" / "past__[50, 50, 99, 99]__True.png")
+    first = next((data / "train").glob("*.jpg"))
+    shutil.copy(first, data / "test" / f"copy{first.name}")
+    return Path("my data")
+
+
+def test_explore_writes_a_page_facts_and_a_summary(data: Path, tiny_model: Path, run_cli: Any):
+    done = run_cli("explore", data, "--out", "seen", "--model", tiny_model, "--provider", "cpu")
+    assert done.code == 3
+    assert {path.name for path in Path("seen").iterdir()} == {"report.html", "facts.json"}
+    facts = json.loads(Path("seen/facts.json").read_text())
+    assert [f["filename"] for f in facts["splits"]["train"]["unreadable"]] == [
+        "train/broken__[1, 1, 2, 2]__True.jpg"
+    ]
+    assert facts["splits"]["train"]["impossible_boxes"][0]["in_training"] == "dropped"
+    assert [copies["across"] for copies in facts["copies"]] == [True]
+    cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
+    (train,) = (line for line in cells if line[:1] == ["train"])
+    assert (train[1], train[-2:]) == ("25", ["1", "1"])
+    for words in ("1 photo is in more than one split", "1 file is unreadable", "1 box is imposs"):
+        assert words in done.stdout
+    page = Path("seen/report.html").read_text()
+    assert "Photos that are there more than once" in page
+    assert "dropped" in page
+    assert "report: seen/report.html" in done.stderr
+
+
+def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: Any):
+    done = run_cli("explore", data, "--no-model")
+    assert done.code == 3
+    assert "model:" not in done.stderr
+    (folder,) = Path("reports").iterdir()
+    assert json.loads((folder / "facts.json").read_text())["model"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        pytest.param([], 2, "no data set named: maskinfer explore DATA", id="nothing named"),
+        pytest.param(["nowhere"], 2, "nowhere: no such folder", id="no folder"),
+        pytest.param(["file"], 2, "file: not a folder", id="a file"),
+        pytest.param(["empty"], 1, "no image in it that can be read", id="empty"),
+        pytest.param(["my data", "--out", "full"], 2, "add --overwrite", id="taken"),
+        pytest.param(["my data", "--out", "file"], 2, "file is not a folder", id="out a file"),
+        pytest.param(["my data", "--model", "none.onnx"], 2, "none.onnx", id="no model"),
+    ],
+)
+def test_explore_refuses_in_one_line(
+    data: Path, run_cli: Any, arguments: list[str], code: int, words: str
+):
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    Path("full/mine.txt").write_text("mine")
+    Path("file").write_text("mine")
+    done = run_cli("explore", *arguments)
+    assert done.code == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in Path().iterdir()} == {"empty", "full", "file", "my data"}
+
+
+def test_the_page_of_a_data_set_works_in_a_browser(
+    tmp_path: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    train = tmp_path / "data" / "train"
+    train.mkdir(parents=True)
+    for index in range(40):
+        draw_photo(blue=120 + index, proper=index % 2 == 0).save(
+            train / f"{index}__[16, 8, 24, 32]__{index % 2 == 0}.png"
+        )
+    names = ["<img src=x onerror=alert(1)>__[16, 8, 24, 32]__True.png", "'\"\n{{1}}.png"]
+    if os.name == "posix":
+        names.append(os.fsdecode(b"\xff\xfe__[1, 1, -2, 3]__True.png"))
+    for name in names:
+        draw_photo(blue=250).save(tmp_path / "a.png")
+        (tmp_path / "a.png").rename(train / name)
+    assert run_cli("explore", "data", "--no-model", "--out", "r").code == 0
+    page = Path("r/report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert r"\xff\xfe__[1, 1, -2, 3]__True.png" in page
