@@ -16,11 +16,13 @@ from .boxes import iou_xywh
 from .cleaning import Decision, clean
 from .dataset import Sample, read_folder, splits_of
 from .detector import MaskDetector
+from .errors import DatasetError
 from .labels import BoxXywh
+from .metrics import FOUND_IOU
 from .pipeline import predict_images
 from .results import Failure, csv_line, printable_name, write_text
+from .scan import FolderSource, survey
 
-_DOUBTFUL_IOU = 0.5  # a labelled box that overlaps the found one by less
 # Boxes that overlap by less are of different faces, so that what is said of the one mask says
 # nothing of the other. Measured on planted noise: docs/results.md.
 _SAME_FACE_IOU = 0.3
@@ -55,6 +57,7 @@ class Opinion:
         probability: that the mask is worn properly, 0..1.
         found_xywh: the face that was found.
         score: confidence in that box, 0..1.
+        threshold: least probability that counts as worn properly, 0..1.
     """
 
     filename: str
@@ -63,6 +66,7 @@ class Opinion:
     probability: float
     found_xywh: BoxXywh
     score: float
+    threshold: float = 0.5
 
     @property
     def self_confidence(self) -> float:
@@ -80,6 +84,11 @@ class Opinion:
         return self.iou >= _SAME_FACE_IOU
 
     @property
+    def contradicts(self) -> bool:
+        """Whether the labelled face was found, and its mask called otherwise."""
+        return self.is_of_label and (self.probability >= self.threshold) != self.proper_mask
+
+    @property
     def suspicion(self) -> float:
         """0..1, the worse of both doubts."""
         return max(1 - self.self_confidence if self.is_of_label else 0.0, 1 - self.iou)
@@ -87,11 +96,10 @@ class Opinion:
     @property
     def suggestion(self) -> Action:
         """What the answer, were it right, would have done."""
-        flip = self.is_of_label and self.self_confidence < 0.5
-        box = self.iou < _DOUBTFUL_IOU
-        if flip and box:
+        box = self.iou < FOUND_IOU
+        if self.contradicts and box:
             return Action.both
-        return Action.flip if flip else Action.box if box else Action.keep
+        return Action.flip if self.contradicts else Action.box if box else Action.keep
 
 
 def by_label(opinions: Iterable[Opinion]) -> list[Opinion]:
@@ -144,17 +152,41 @@ def opinion_facts(opinion: Opinion) -> dict[str, Any]:
 def labelled_samples(data: Path) -> tuple[list[Sample], list[Decision]]:
     """Every labelled image of a data set, impossible boxes repaired.
 
+    Returns:
+        the samples, and a decision for each image that has no label, cannot be read or was
+        repaired; names are relative to the data set.
+
     Raises:
         UsageError: there is no such folder.
-        DatasetError: a split of it holds not one labelled image.
+        DatasetError: not one labelled image is in it.
     """
     samples: list[Sample] = []
     decisions: list[Decision] = []
-    for folder in splits_of(data).values():
-        kept, decided = clean(read_folder(folder).samples, "test", data)
+    for folder in labelled_splits(data):
+        labelled = read_folder(folder)
+        kept, decided = clean(labelled.samples, "test", data)
         samples += kept
         decisions += decided
+        prefix = "" if folder == data else f"{folder.name}/"
+        decisions += [
+            Decision(printable_name(prefix + name), "dropped", why)
+            for name, why in labelled.unlabelled.items()
+        ]
     return samples, decisions
+
+
+def labelled_splits(data: Path) -> list[Path]:
+    """The splits of a data set that hold a labelled image.
+
+    Raises:
+        UsageError: there is no such folder.
+        DatasetError: none does.
+    """
+    folders = list(splits_of(data).values())
+    found = [folder for folder in folders if survey(FolderSource(folder)).labelled]
+    if not found:
+        raise DatasetError(f"{data}: no labelled image in it")
+    return found
 
 
 def ask_model(
@@ -185,6 +217,7 @@ def ask_model(
                     row.probability,
                     row.box_xywh,
                     row.score,
+                    detector.session.metadata.threshold,
                 )
             )
         on_progress(done, len(names))

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .auditing import Opinion, opinion_facts
 from .boxes import Boxes
-from .labels import BoxXywh
+from .errors import LabelError
+from .labels import parse_name
 from .results import Failure, printable_name
 from .version import __version__
 
@@ -21,12 +23,14 @@ _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
 class Colors(NamedTuple):
-    """Channel figures of a split's photos, each photo counting the same; red, green, blue.
+    """Channel figures of a split's photos, as networks see them; red, green, blue.
+
+    Each photo counts the same, at no more than 224 pixels a side.
 
     Attributes:
         mean: (3,) in 0..255.
         std: (3,) of all pixels about that mean.
-        mean_error: (3,) standard error of the mean, over photos.
+        mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
         std_error: (3,) standard error of the deviation.
     """
 
@@ -71,25 +75,6 @@ class CopiedPhoto:
 
 
 @dataclass(frozen=True)
-class DoubtedLabel:
-    """A label that the model contradicts, of the face that it found where the label has it.
-
-    Attributes:
-        filename: relative to the data set.
-        proper_mask: what the label says.
-        probability: that the mask is worn properly, 0..1.
-        box_xywh: the label's.
-        found_xywh: the model's.
-    """
-
-    filename: str
-    proper_mask: bool
-    probability: float
-    box_xywh: BoxXywh
-    found_xywh: BoxXywh
-
-
-@dataclass(frozen=True)
 class Split:
     """What one part of a data set holds.
 
@@ -102,7 +87,6 @@ class Split:
         boxes_xywh: (N, 4) as the labels say, possibly impossible; zeros where there is none.
         proper_mask: (N,) what the labels say; False where there is none.
         colors: None without a readable image.
-        unlabelled: each image without a label, and why.
         unreadable: each file that cannot be read, and each folder.
         impossible: each impossible box.
     """
@@ -115,9 +99,14 @@ class Split:
     boxes_xywh: NDArray[np.int64]
     proper_mask: NDArray[np.bool_]
     colors: Colors | None
-    unlabelled: list[Failure]
     unreadable: list[Failure]
     impossible: list[ImpossibleBox]
+
+    @property
+    def unlabelled(self) -> list[Failure]:
+        """Each readable image without a label, and why."""
+        names = (self.filenames[place] for place in np.flatnonzero(~self.labelled))
+        return [Failure(name, _why_unlabelled(name)) for name in names]
 
     def count(self, proper: bool) -> int:
         """Readable images of one label."""
@@ -156,13 +145,15 @@ class Exploration:
         copies: photos that are there more than once.
         doubted: labels that the model contradicts, the surest contradiction first.
         model: the file of the one that was asked; None for none.
+        outside: images beside `train/` and `test/`, which belong to neither.
     """
 
     data: Path
     splits: dict[str, Split]
     copies: list[CopiedPhoto]
-    doubted: list[DoubtedLabel]
+    doubted: list[Opinion]
     model: str | None
+    outside: int = 0
 
     def warnings(self) -> list[str]:
         """What the owner should know, a line each, the worst first."""
@@ -199,6 +190,10 @@ class Exploration:
             yield "there is no test/: nothing to measure on that was not trained on"
         elif "test" in self.splits:
             yield "there is no train/: nothing to train on"
+        if self.outside:
+            yield (
+                f"{_count(self.outside, 'image')} outside of train/ and test/, and not looked at"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, fit for JSON."""
@@ -211,12 +206,18 @@ class Exploration:
                 {**asdict(copied), "filenames": [*map(printable_name, copied.filenames)]}
                 for copied in self.copies
             ],
-            "doubted_labels": [
-                {**asdict(doubt), "filename": printable_name(doubt.filename)}
-                for doubt in self.doubted
-            ],
+            "doubted_labels": [opinion_facts(opinion) for opinion in self.doubted],
+            "outside": self.outside,
             "maskinfer_version": __version__,
         }
+
+
+def _why_unlabelled(filename: str) -> str:
+    try:
+        parse_name(filename.rpartition("/")[2])
+    except LabelError as error:
+        return str(error)
+    raise AssertionError(filename)
 
 
 def quantiles(values: ArrayLike) -> dict[str, float] | None:
@@ -240,9 +241,12 @@ def _warnings_of(split: Split) -> Iterator[str]:
         boxes = "1 box is" if len(split.impossible) == 1 else f"{len(split.impossible)} boxes are"
         action = "repaired" if split.name == "test" else "dropped when training"
         yield f"{boxes} impossible {place}; {action}"
-    if split.unlabelled:
-        yield f"{_count(len(split.unlabelled), 'image')} without a label that can be read {place}"
+    unlabelled = int((~split.labelled).sum())
+    if unlabelled:
+        yield f"{_count(unlabelled, 'image')} without a label that can be read {place}"
     proper, improper = split.count(True), split.count(False)
+    if not proper + improper:
+        yield f"not one image {place} has a label that can be read"
     rarer = min(proper, improper)
     if proper + improper and rarer < _RARE * (proper + improper):
         word = "properly" if proper < improper else "improperly"
@@ -295,8 +299,12 @@ def _split_facts(split: Split) -> dict[str, Any]:
         "box_coverage": split.coverage().round(4).tolist(),
         "colors": None
         if colors is None
-        else {name: value.round(3).tolist() for name, value in colors._asdict().items()},
+        else {name: _finite(value) for name, value in colors._asdict().items()},
     }
+
+
+def _finite(values: NDArray[np.float64]) -> list[float | None]:
+    return [round(value, 3) if np.isfinite(value) else None for value in values.tolist()]
 
 
 def _failures(failures: list[Failure]) -> list[dict[str, str]]:

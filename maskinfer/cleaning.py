@@ -21,6 +21,7 @@ from .images import image_size
 from .labels import BoxXywh
 from .results import printable_name
 
+UNREADABLE = "unreadable image"  # how such a decision's reason begins
 Mode = Literal["train", "test"]
 
 
@@ -108,7 +109,7 @@ def clean(
         try:
             size_wh = image_size(sample.path)
         except ImageError as error:
-            decisions.append(Decision(name, "dropped", f"unreadable image: {error}"))
+            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {error}"))
             continue
         fault = find_fault(sample.box_xywh, size_wh)
         if fault is None:

@@ -22,8 +22,8 @@ from .results import csv_line
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES = "other_faces.csv"
 _OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
-_MAX_BYTES = 1_000_000_000
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
+MAX_LIST_BYTES = 1_000_000_000
 
 
 def read_sources(data: Path) -> dict[str, str]:
@@ -44,7 +44,7 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
     path = data / OTHER_FACES
     faces: dict[str, list[Face]] = {}
     for filename, *numbers, proper in _rows(path, _OTHER_FACES_COLUMNS):
-        if not all(map(_WHOLE_NUMBER.fullmatch, numbers)):
+        if not all(map(WHOLE_NUMBER.fullmatch, numbers)):
             raise _damaged(
                 path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
             )
@@ -72,8 +72,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
     if not path.is_file():
         return
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise _damaged(path, f"larger than {_MAX_BYTES // 10**6} MB")
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise _damaged(path, f"larger than {MAX_LIST_BYTES // 10**6} MB")
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
             header = next(reader, [])

@@ -12,19 +12,21 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 
 from .auditing import FOUND_COLUMNS, Action
-from .companions import OTHER_FACES, SOURCES
-from .errors import DatasetError, LabelError, UsageError
+from .cleaning import find_fault
+from .companions import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
+from .errors import DatasetError, ImageError, LabelError, UsageError
+from .images import image_size
 from .labels import BoxXywh, format_name, parse_name
-from .results import csv_line, printable_name
+from .results import Failure, csv_line, printable_name, quote_cell
 from .scan import scan_folder
 
-CORRECTIONS = "corrections.csv"
 _CORRECTIONS_COLUMNS = ("filename", "action", "new_filename")
 _NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})  # lists whose first column is a name
-_MAX_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,24 @@ def read_corrections(path: Path) -> list[Correction]:
         DatasetError: it is no such list; the message names the line.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise DatasetError(f"{path}: larger than {_MAX_BYTES // 10**6} MB")
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
         with path.open(newline="", encoding="utf-8-sig") as file:
             return list(_corrections(path, csv.DictReader(file, strict=True)))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
+
+
+def has_actions(path: Path) -> bool:
+    """Whether somebody has filled a list's column `action`."""
+    try:
+        return bool(read_corrections(path))
+    except UsageError:
+        return False
+    except DatasetError:  # what is no list of ours is somebody's own
+        return True
 
 
 def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correction]:
@@ -103,16 +115,13 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
 
 
 def _found_box(where: str, row: dict[str, str]) -> BoxXywh:
-    cells = [row.get(column) or "" for column in FOUND_COLUMNS]
-    try:
-        x, y, w, h = (int(cell) for cell in cells)
-    except ValueError:
+    cells = [(row.get(column) or "").strip() for column in FOUND_COLUMNS]
+    if not all(map(WHOLE_NUMBER.fullmatch, cells)):
         raise DatasetError(
             f"{where}: the box is {', '.join(cells)!r}, expected whole numbers in "
             f"{', '.join(FOUND_COLUMNS)}"
-        ) from None
-    if min(x, y) < 0 or min(w, h) < 1:
-        raise DatasetError(f"{where}: the box is [{x}, {y}, {w}, {h}], expected one in the image")
+        )
+    x, y, w, h = map(int, cells)
     return x, y, w, h
 
 
@@ -120,12 +129,13 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
     """Copy a data set, with labels corrected.
 
     Everything that lies in it is copied, lists with the new names; what was done is listed in
-    `corrections.csv`. The copy is made beside its place and moved there when it is complete.
+    `corrections.csv`, in a further round in `corrections-2.csv`. The copy is made beside its place
+    and moved there when it is complete.
 
     Args:
         data: the data set, which stays as it is.
         corrections: what is to be done.
-        out: a folder that is not there yet, or empty.
+        out: a folder that is not there yet.
 
     Raises:
         UsageError: `out` is taken or lies in the data set.
@@ -136,10 +146,10 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
     new_names = _new_names(data, corrections)
     done = Corrected(Counter(correction.action for correction in corrections))
     resolved = out.resolve()
-    partial = resolved.with_name(f".{resolved.name}.partial")
+    resolved.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{resolved.name[:100]}.", dir=resolved.parent))
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        partial.chmod(data.stat().st_mode)
         for relative in _files(data, done.passed_over):
             _copy(data, relative, partial, new_names, done)
         rows = (
@@ -147,12 +157,12 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
             for c in sorted(corrections, key=lambda correction: correction.filename)
         )
         text = "".join(map(csv_line, [_CORRECTIONS_COLUMNS, *rows]))
-        (partial / CORRECTIONS).write_text(text, encoding="utf-8")
-        if resolved.exists():
-            resolved.rmdir()
+        _free_name(partial).write_text(text, encoding="utf-8")
         partial.rename(resolved)
     except OSError as error:
-        raise DatasetError(f"{out}: cannot be written, {error.strerror or error}") from error
+        file = os.fsdecode(error.filename or "")
+        what = f"{file}: cannot be copied" if file else f"{out}: cannot be written"
+        raise DatasetError(f"{what}, {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return done
@@ -165,10 +175,8 @@ def _check_out(data: Path, out: Path) -> None:
         raise UsageError(f"{out}: lies in {data}, which is never changed. Choose another --out")
     if data.resolve().is_relative_to(out.resolve()):
         raise UsageError(f"{out}: holds the data set. Choose another --out")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: a file of that name exists. Choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"{out}: not empty, expected a new folder. Choose another --out")
+    if out.exists() or out.is_symlink():
+        raise UsageError(f"{out}: exists, expected a new folder. Choose another --out")
 
 
 def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | None]:
@@ -177,12 +185,20 @@ def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | Non
     Raises:
         DatasetError: a name is not in the data set, or two images would have one name.
     """
-    names = {printable_name(name): name for name in scan_folder(data) if isinstance(name, str)}
+    names: dict[str, str] = {}
+    for name in scan_folder(data):
+        if isinstance(name, Failure):
+            raise DatasetError(f"{data / name.filename}: {name.error}")
+        if names.setdefault(printable_name(name), name) != name:
+            raise DatasetError(
+                f"{data}: two images are printed as {printable_name(name)}, and a list cannot tell "
+                "them apart; rename one"
+            )
     changed: dict[str, str | None] = {}
     for correction in corrections:
         if correction.filename not in names:
             raise DatasetError(f"{correction.filename}: not in {data}; is it the data set audited?")
-        changed[correction.filename] = _new_name(names[correction.filename], correction)
+        changed[correction.filename] = _new_name(data, names[correction.filename], correction)
     final = Counter(changed.get(printable, name) for printable, name in names.items())
     for printable, new in changed.items():
         if new is not None and final[new] > 1:
@@ -193,7 +209,7 @@ def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | Non
     return changed
 
 
-def _new_name(name: str, correction: Correction) -> str | None:
+def _new_name(data: Path, name: str, correction: Correction) -> str | None:
     if correction.action is Action.drop:
         return None
     path = PurePosixPath(name)
@@ -204,13 +220,23 @@ def _new_name(name: str, correction: Correction) -> str | None:
     if correction.action in (Action.flip, Action.both):
         label = replace(label, proper_mask=not label.proper_mask)
     if correction.found_xywh is not None:
+        try:
+            fault = find_fault(correction.found_xywh, image_size(data / name))
+        except ImageError as error:
+            raise DatasetError(f"{correction.filename}: cannot be read, {error}") from error
+        if fault is not None:
+            raise DatasetError(f"{correction.filename}: {fault}, expected one inside of it")
         label = replace(label, box_xywh=correction.found_xywh)
     return path.with_name(format_name(label, path.suffix)).as_posix()
 
 
 def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
     """Every regular file, links to one too, by its path from the data set."""
-    for folder, folders, files in os.walk(data):
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(data, onerror=fail):
         place = Path(folder)
         for name in sorted(folders):
             if (place / name).is_symlink():
@@ -246,8 +272,14 @@ def _copy(
 def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:
     """Copy a list, with the images' new names and without those left out."""
     folder = PurePosixPath(relative).parent
-    with (data / relative).open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.reader(file))
+    path = data / relative
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))
+    except csv.Error as error:
+        raise DatasetError(f"{path}: damaged ({error})") from error
     kept = []
     for row in rows:
         old = (folder / row[0]).as_posix() if row else ""
@@ -257,4 +289,11 @@ def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str
                 continue
             row = [printable_name(PurePosixPath(new).relative_to(folder).as_posix()), *row[1:]]
         kept.append(row)
-    target.write_text("".join(map(csv_line, kept)), encoding="utf-8", newline="")
+    text = "".join(",".join(map(quote_cell, row)) + "\n" for row in kept)
+    target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _free_name(folder: Path) -> Path:
+    """Where the corrections are listed: those of an earlier round keep their own list."""
+    names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
+    return next(folder / name for name in names if not (folder / name).exists())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .errors import DatasetError, LabelError, UsageError
 from .labels import BoxXywh, parse_name
-from .results import Failure
+from .results import Failure, printable_name
 from .scan import scan_folder
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
@@ -125,4 +125,4 @@ def splits_of(data: Path) -> dict[str, Path]:
         what = "not a folder, expected a data set" if data.exists() else "no such folder"
         raise UsageError(f"{data}: {what}")
     found = {split: data / split for split in ("train", "test") if (data / split).is_dir()}
-    return found or {data.resolve().name: data}
+    return found or {printable_name(data.resolve().name): data}

@@ -6,7 +6,8 @@ median. A photo that is saved again, resized, stretched or recoloured keeps it; 
 more than about a thirtieth, mirrored or turned does not, and is not found.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -25,17 +26,22 @@ _COARSE_APART, _FINE_APART = 8, 40
 _BANDS = (
     _COARSE_APART + 1
 )  # of which two copies share one at least, for each differing bit spoils one
-_BLOCK = 2048  # rows that are compared at a time
+_BLOCK = 1024  # rows and columns that are compared at a time
+_PLAIN = 2  # grey levels; what differs by no more has no structure
 
 Hashes = NDArray[np.uint64]
+Indices = NDArray[np.intp]
 
 
 def perceptual_hash(image: Image.Image) -> Hashes:
     """Hash a photo: (5,) uint64, the first the coarse one, the others the fine one."""
-    grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    spectrum = _COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T  # (16, 16)
+    grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX))
+    if np.ptp(grey) <= _PLAIN:
+        # No structure to hash: plain images are copies where they have one colour.
+        color = image.resize((1, 1), Image.Resampling.BOX).tobytes()
+        return np.frombuffer(hashlib.blake2b(color, digest_size=40).digest(), dtype=np.uint64)
+    spectrum = _COSINES @ grey.astype(np.float64) @ _COSINES.T  # (16, 16)
     coarse = spectrum[1 : _COARSE + 1, 1 : _COARSE + 1].ravel()
-    # The mean brightness, which comes first, would not move the median; its bit is always set.
     fine = spectrum.ravel()
     bits = np.concatenate([coarse > np.median(coarse), fine > np.median(fine)])
     return np.packbits(bits).view(np.uint64)
@@ -75,20 +81,10 @@ def find_copies(hashes: Hashes, digest: Callable[[int], bytes | None]) -> list[C
     """
     # Each hash once, so that a folder of one image a million times is no work.
     distinct, place = np.unique(hashes, axis=0, return_inverse=True)
-    leader = np.arange(len(distinct))
-
-    def find(index: int) -> int:
-        while leader[index] != index:
-            leader[index] = leader[leader[index]]
-            index = int(leader[index])
-        return index
-
-    for first, second in _close_pairs(distinct):
-        a, b = find(first), find(second)
-        leader[max(a, b)] = min(a, b)
+    leader = _leaders(distinct)[place.ravel()]
     groups: dict[int, list[int]] = {}
-    for index, hashed in enumerate(place.ravel().tolist()):
-        groups.setdefault(find(hashed), []).append(index)
+    for index, its in enumerate(leader.tolist()):
+        groups.setdefault(its, []).append(index)
     found = [
         Copies(_kind(members, place.ravel(), digest), tuple(members))
         for members in groups.values()
@@ -98,7 +94,7 @@ def find_copies(hashes: Hashes, digest: Callable[[int], bytes | None]) -> list[C
 
 
 def _kind(
-    members: Sequence[int], place: NDArray[np.intp], digest: Callable[[int], bytes | None]
+    members: Sequence[int], place: Indices, digest: Callable[[int], bytes | None]
 ) -> Literal["exact", "near"]:
     if len(set(place[list(members)].tolist())) > 1:
         return "near"
@@ -107,28 +103,37 @@ def _kind(
     return "exact" if same else "near"
 
 
-def _close_pairs(hashes: Hashes) -> Iterator[tuple[int, int]]:
-    """Pairs of distinct hashes that differ by few bits; some come more than once."""
-    coarse, fine = hashes[:, 0], hashes[:, 1:]
+def _leaders(hashes: Hashes) -> Indices:
+    """(N,) for each of N distinct hashes the least one that it is joined with, over any chain."""
+    leader = np.arange(len(hashes))
+    coarse = hashes[:, 0]
     edges = np.linspace(0, _COARSE_BITS, _BANDS + 1).round().astype(np.uint64)
     for low, high in pairwise(edges):
         band = (coarse >> low) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order], prepend=band[order[:1]] + np.uint64(1)))
-        for bucket in np.split(order, starts[1:]):
-            for start in range(0, len(bucket), _BLOCK):
-                yield from _close_in(coarse, fine, bucket[start : start + _BLOCK], bucket[start:])
+        for bucket in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
+            blocks = [bucket[i : i + _BLOCK] for i in range(0, len(bucket), _BLOCK)]
+            for place, rows in enumerate(blocks):
+                for others in blocks[place:]:
+                    _join_close(hashes, leader, rows, others)
+    return leader
 
 
-def _close_in(
-    coarse: Hashes, fine: Hashes, rows: NDArray[np.intp], others: NDArray[np.intp]
-) -> Iterator[tuple[int, int]]:
-    """Close pairs of one of `rows`, which `others` begin with, and one that follows it there."""
-    if len(others) < 2:
+def _join_close(hashes: Hashes, leader: Indices, rows: Indices, others: Indices) -> None:
+    """Join the groups of those of two blocks that differ by few bits; `leader` is changed."""
+    ours, theirs = leader[rows], leader[others]
+    if min(ours.min(), theirs.min()) == max(ours.max(), theirs.max()):
         return
-    apart = np.bitwise_count(coarse[rows][:, None] ^ coarse[others][None])  # (R, O)
-    first, second = np.nonzero(np.triu(apart <= _COARSE_APART, k=1))
+    apart = np.bitwise_count(hashes[rows, None, 0] ^ hashes[None, others, 0])  # (R, O)
+    close = (apart <= _COARSE_APART) & (ours[:, None] != theirs[None])
+    first, second = np.nonzero(close)
     first, second = rows[first], others[second]
-    apart_finely = np.bitwise_count(fine[first] ^ fine[second]).sum(axis=1)
-    close = apart_finely <= _FINE_APART
-    yield from zip(first[close].tolist(), second[close].tolist(), strict=True)
+    fine = np.bitwise_count(hashes[first, 1:] ^ hashes[second, 1:]).sum(axis=1) <= _FINE_APART
+    first, second = first[fine], second[fine]
+    while len(first):
+        a, b = leader[first], leader[second]
+        np.minimum.at(leader, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(shorter := leader[leader], leader):
+            leader[:] = shorter
+        joined = leader[first] == leader[second]
+        first, second = first[~joined], second[~joined]

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -212,7 +212,7 @@ class ErrorAnalysis:
         return bins
 
 
-def label_word(proper: bool) -> str:
+def label_word(proper: bool) -> Literal["proper", "improper"]:
     """A label as people read it."""
     return "proper" if proper else "improper"
 

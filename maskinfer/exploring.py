@@ -1,6 +1,6 @@
 """What a data set holds, and what is wrong with it: one pass over its images, as a stream.
 
-Of an image stay its name, a few numbers and a hash of 40 bytes, so memory hardly grows.
+Of an image stay its name, a few numbers and a hash of 40 bytes.
 """
 
 import hashlib
@@ -13,26 +13,28 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from .auditing import Opinion, by_label
 from .boxes import Boxes, iou_xywh
-from .census import Colors, CopiedPhoto, DoubtedLabel, Exploration, ImpossibleBox, Split
+from .census import Colors, CopiedPhoto, Exploration, ImpossibleBox, Split
 from .cleaning import find_fault, repair
 from .cpu import usable_cores
 from .dataset import splits_of
-from .detector import MaskDetector, Prediction
+from .detector import MaskDetector
 from .duplicates import Hashes, find_copies, perceptual_hash
 from .errors import DatasetError, ImageError, LabelError
 from .geometry import Geometry, Placement, decode_wh, place
 from .images import MAX_PIXELS, Pixels, load_photo
-from .labels import Label, parse_name
+from .labels import Label, is_labelled, parse_name
 from .lookahead import map_ahead
+from .metrics import FOUND_IOU
 from .results import Failure
 from .scan import FolderSource, survey
 
 # Photos are looked at no finer than networks do.
 _VALUES = np.arange(256, dtype=np.float64)
 _LOOKED_AT = Geometry.letterbox(224)
-_HALF = 0.5  # a found box that overlaps the labelled one by less may be of another face
 
 
 class _Look(NamedTuple):
@@ -66,7 +68,7 @@ def explore(
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
     splits: dict[str, Split] = {}
     hashes: list[Hashes] = []
-    doubted: list[DoubtedLabel] = []
+    doubted: list[Opinion] = []
     done = 0
     for name, folder in folders.items():
         prefix = "" if folder == data else f"{name}/"
@@ -81,9 +83,11 @@ def explore(
         failures = [failure for split in splits.values() for failure in split.unreadable]
         why = f"; the first of {len(failures)}: {failures[0].error}" if failures else ""
         raise DatasetError(f"{data}: no image in it that can be read{why}")
-    doubted.sort(key=lambda doubt: abs(doubt.proper_mask - doubt.probability), reverse=True)
+    doubted = by_label(doubted)
     model = str(detector.session.path) if detector is not None else None
-    return Exploration(data, splits, _copies(data, splits, np.concatenate(hashes)), doubted, model)
+    outside = 0 if data in folders.values() else survey(FolderSource(data)).images - total
+    copies = _copies(data, splits, np.concatenate(hashes))
+    return Exploration(data, splits, copies, doubted, model, outside)
 
 
 class _Collector:
@@ -98,8 +102,7 @@ class _Collector:
         self._boxes = array("q")  # 4, zeros without a label
         self._labels = array("b")  # 1; -1 without one
         self._hashes = array("Q")  # 5
-        self.doubted: list[DoubtedLabel] = []
-        self.unlabelled: list[Failure] = []
+        self.doubted: list[Opinion] = []
         self.unreadable: list[Failure] = []
         self.impossible: list[ImpossibleBox] = []
         # Of each photo's channel means and mean squares: sums, and sums of products.
@@ -131,9 +134,10 @@ class _Collector:
             photo = load_photo(self.folder / found, partial(decode_wh, geometry), most)
         except ImageError as error:
             return found, Failure(self._named(found), str(error))
-        counts = np.array(photo.image.histogram(), dtype=np.float64).reshape(3, 256)
+        counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
-        shown = None if self.detector is None else place(photo, geometry)
+        asked = self.detector is not None and is_labelled(Path(found))
+        shown = place(photo, geometry) if asked else None
         mean, square = counts @ _VALUES, counts @ _VALUES**2
         return found, _Look(photo.size_wh, mean, square, perceptual_hash(photo.image), shown)
 
@@ -144,9 +148,8 @@ class _Collector:
         filename = self._named(name)
         try:
             label = parse_name(name.rpartition("/")[2])
-        except LabelError as error:
+        except LabelError:
             label = None
-            self.unlabelled.append(Failure(filename, str(error)))
         self.filenames.append(filename)
         self._sizes.extend(look.size_wh)
         self._boxes.extend(label.box_xywh if label else (0, 0, 0, 0))
@@ -180,25 +183,23 @@ class _Collector:
         names, labels, canvases, placements = zip(*self._waiting, strict=True)
         self._waiting = []
         found = self.detector.predict_canvases(canvases, placements)
+        threshold = self.detector.session.metadata.threshold
         for name, label, placement, prediction in zip(
             names, labels, placements, found, strict=True
         ):
-            if prediction is not None:
-                self._judge(name, label, placement.size_wh, prediction)
-
-    def _judge(
-        self, name: str, label: Label, size_wh: tuple[int, int], prediction: Prediction
-    ) -> None:
-        box = repair(label.box_xywh, size_wh)
-        if prediction.proper_mask == label.proper_mask:
-            return
-        # Where the label's box is impossible, nobody knows which face it means.
-        possible = find_fault(label.box_xywh, size_wh) is None
-        if possible and iou_xywh(prediction.box_xywh, box) < _HALF:
-            return
-        self.doubted.append(
-            DoubtedLabel(name, label.proper_mask, prediction.probability, box, prediction.box_xywh)
-        )
+            if prediction is None:
+                continue
+            opinion = Opinion(
+                name,
+                label.proper_mask,
+                repair(label.box_xywh, placement.size_wh),
+                prediction.probability,
+                prediction.box_xywh,
+                prediction.score,
+                threshold,
+            )
+            if opinion.contradicts:
+                self.doubted.append(opinion)
 
     def split(self) -> Split:
         """All that was taken in."""
@@ -212,7 +213,6 @@ class _Collector:
             np.array(self._boxes, dtype=np.int64).reshape(-1, 4),
             labels == 1,
             self._colors(),
-            self.unlabelled,
             self.unreadable,
             self.impossible,
         )
@@ -225,6 +225,8 @@ class _Collector:
         count = len(self.filenames)
         if not count:
             return None
+        # Of one photo nothing is known of how photos differ.
+        others = count - 1
         mean, square, mean_2, square_2, product = self._sums / count
         std = np.sqrt(np.maximum(square - mean**2, 0))
         mean_variance = np.maximum(mean_2 - mean**2, 0)
@@ -235,8 +237,25 @@ class _Collector:
             - 4 * mean * (product - mean * square)
             + 4 * mean**2 * mean_variance
         )
-        std_error = np.sqrt(np.maximum(distance_variance, 0) / count) / np.maximum(2 * std, 1e-9)
-        return Colors(mean, std, np.sqrt(mean_variance / count), std_error)
+        std_error = _standard_error(distance_variance, others) / np.maximum(2 * std, 1e-9)
+        return Colors(mean, std, _standard_error(mean_variance, others), std_error)
+
+
+def _standard_error(variance: NDArray[np.float64], others: int) -> NDArray[np.float64]:
+    """Of a mean over `others` + 1 photos whose values vary so."""
+    if not others:
+        return np.full(3, np.inf)
+    error: NDArray[np.float64] = np.sqrt(np.maximum(variance, 0) / others)
+    return error
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """An image at no more than a canvas's size, so that colours do not hang on the decoder."""
+    scale = _LOOKED_AT.canvas / max(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BOX)
 
 
 def _copies(data: Path, splits: dict[str, Split], hashes: Hashes) -> list[CopiedPhoto]:
@@ -271,9 +290,11 @@ def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
         except LabelError:
             continue
         # Copies may differ in size: as shares of the image.
-        labels.append((label, np.array(label.box_xywh) / np.tile(size_wh, 2)))
+        width, height = size_wh.tolist()
+        box = np.array(repair(label.box_xywh, (width, height))) / np.tile(size_wh, 2)
+        labels.append((label, box))
     if len({label.proper_mask for label, _ in labels}) > 1:
         return "mask"
-    if any((iou_xywh(labels[0][1], box) < _HALF) for _, box in labels[1:]):
+    if any(iou_xywh(labels[0][1], box) < FOUND_IOU for _, box in labels[1:]):
         return "box"
     return None

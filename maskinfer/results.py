@@ -184,7 +184,7 @@ def row_cells(row: Row, *, labelled: bool) -> list[str]:
 def csv_line(cells: Iterable[str]) -> str:
     """Write one line of a CSV, printable names in it, with its line feed."""
     # By hand: before Python 3.13 the csv module leaves a lone carriage return unquoted.
-    return ",".join(_quote(printable_name(cell)) for cell in cells) + "\n"
+    return ",".join(quote_cell(printable_name(cell)) for cell in cells) + "\n"
 
 
 def write_line(stream: BinaryIO, cells: Iterable[str]) -> None:
@@ -193,5 +193,6 @@ def write_line(stream: BinaryIO, cells: Iterable[str]) -> None:
     stream.flush()
 
 
-def _quote(cell: str) -> str:
+def quote_cell(cell: str) -> str:
+    """A cell as it stands in a line of a CSV."""
     return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell

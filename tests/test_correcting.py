@@ -109,9 +109,9 @@ def test_what_cannot_be_copied_is_named(data: Path, tmp_path: Path) -> None:
             f'filename,action\n"{A}",flip\n"{A}",drop\n', "line 3: .* stands in line 2", id="twice"
         ),
         pytest.param(
-            f'filename,action,found_x,found_y,found_w,found_h\n"{A}",box,1,2,0,4\n',
-            r"the box is \[1, 2, 0, 4\]",
-            id="empty box",
+            f'filename,action,found_x,found_y,found_w,found_h\n"{A}",box,1,2,1_0,4\n',
+            "the box is '1, 2, 1_0, 4'",
+            id="no number",
         ),
         pytest.param(f'filename,action\n"{A}"\n"x,flip', "cannot be read", id="torn"),
     ],
@@ -133,7 +133,9 @@ def test_nothing_is_written_where_something_is_wrong(data: Path, tmp_path: Path)
         ('"train/gone.png",flip,,,,', "out", "train/gone.png: not in"),
         ('"train/holiday.png",flip,,,,', "out", "cannot be corrected"),
         (f'"train/{B}",flip,,,,', "out", f"2 images would be called train/{twin}"),
-        (f'"train/{A}",flip,,,,', "full", "not empty"),
+        (f'"train/{A}",flip,,,,', "full", "exists, expected a new folder"),
+        (f'"train/{A}",box,60,60,10,10', "out", "reaches past the image"),
+        (f'"train/{A}",both,1,2,0,4', "out", "has no area"),
         (f'"train/{A}",flip,,,,', "my data/copy", "is never changed"),
         (f'"train/{A}",flip,,,,', ".", "holds the data set"),
     ]
@@ -195,3 +197,64 @@ def test_the_list_of_suspects_is_one_that_can_be_applied(data: Path, tmp_path: P
     apply_corrections(data, read_corrections(path), tmp_path / "out")
     assert (tmp_path / "out/train/a__[16, 8, 24, 32]__False.png").is_file()
     assert (tmp_path / "out/train/b__[30, 30, 9, 9]__False.png").is_file()
+
+
+def test_a_data_set_named_like_something_temporary_is_never_touched(tmp_path: Path) -> None:
+    data = tmp_path / ".out.partial"
+    data.mkdir()
+    draw_photo().save(data / A)
+    apply_corrections(data, [], tmp_path / "out")
+    assert (data / A).is_file()
+    assert (tmp_path / "out" / A).is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {".out.partial", "out"}
+
+
+def test_a_second_round_keeps_the_list_of_the_first(data: Path, tmp_path: Path) -> None:
+    first = read_corrections(listed(tmp_path / "1.csv", f'"train/{A}",flip,,,,'))
+    apply_corrections(data, first, tmp_path / "once")
+    second = read_corrections(listed(tmp_path / "2.csv", f'"train/{B}",flip,,,,'))
+    apply_corrections(tmp_path / "once", second, tmp_path / "twice")
+    assert A in (tmp_path / "twice" / "corrections.csv").read_text()
+    assert B in (tmp_path / "twice" / "corrections-2.csv").read_text()
+
+
+def test_lists_keep_their_bytes(data: Path, tmp_path: Path) -> None:
+    text = b'filename,source\n"train/' + A.encode() + b'","caf\xe9,1.jpg"\n'
+    (data / "sources.csv").write_bytes(text)
+    apply_corrections(data, [], tmp_path / "out")
+    assert (tmp_path / "out" / "sources.csv").read_bytes() == text
+
+
+def test_a_damaged_list_in_the_data_is_named(data: Path, tmp_path: Path) -> None:
+    (data / "sources.csv").write_text("x" * 200_000)
+    with pytest.raises(DatasetError, match=r"sources.csv: damaged"):
+        apply_corrections(data, [], tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} == {"my data"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_names_that_a_list_cannot_tell_apart_are_refused(data: Path, tmp_path: Path) -> None:
+    draw_photo().save(tmp_path / "x.png")
+    for name in (b"\xff__[1, 1, 5, 5]__True.png", rb"\xff__[1, 1, 5, 5]__True.png"):
+        (data / os.fsdecode(name)).write_bytes((tmp_path / "x.png").read_bytes())
+    with pytest.raises(DatasetError, match="two images are printed as"):
+        apply_corrections(data, [], tmp_path / "out")
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="needs a folder that cannot be listed"
+)
+def test_a_folder_that_cannot_be_listed_is_no_loss_in_silence(data: Path, tmp_path: Path) -> None:
+    (data / "train").chmod(0)
+    try:
+        with pytest.raises(MaskinferError, match="train"):
+            apply_corrections(data, [], tmp_path / "out")
+    finally:
+        (data / "train").chmod(0o755)
+
+
+def test_a_model_is_taken_at_its_own_threshold() -> None:
+    strict = Opinion("a", True, (1, 1, 9, 9), 0.6, (1, 1, 9, 9), 0.9, threshold=0.7)
+    assert strict.contradicts
+    assert strict.suggestion is Action.flip
+    assert not opinion("a", 0.6, (10, 10, 20, 20)).contradicts

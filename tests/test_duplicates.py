@@ -81,3 +81,26 @@ def test_hashes_that_differ_by_few_bits_are_always_grouped(data: st.DataObject) 
         close[0] ^= np.uint64(1 << bit)
     found = find_copies(np.vstack([hashes, close]), no_digest)
     assert [copies.members for copies in found] == [(7, 40)]
+
+
+def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:
+    """Frames of a fixed camera: pairs grow with the square of their number."""
+    rng = np.random.default_rng(3)
+    hashes = np.tile(rng.integers(0, 2**64, 5, dtype=np.uint64), (6000, 1))
+    for _ in range(2):
+        hashes[:, 0] ^= np.uint64(1) << rng.integers(0, 64, 6000, dtype=np.uint64)
+    (group,) = find_copies(hashes, no_digest)
+    assert len(group.members) == 6000
+
+
+def test_copies_of_copies_are_one_group() -> None:
+    rng = np.random.default_rng(4)
+    chain = [rng.integers(0, 2**64, 5, dtype=np.uint64)]
+    for step in range(7):  # each differs by eight bits from the one before
+        following = chain[-1].copy()
+        for bit in range(8 * step, 8 * step + 8):
+            following[0] ^= np.uint64(1 << bit)
+        chain.append(following)
+    order = rng.permutation(len(chain))
+    (group,) = find_copies(np.array(chain)[order], no_digest)
+    assert group.members == tuple(range(8))

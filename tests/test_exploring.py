@@ -2,12 +2,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 from tiny_model import draw_photo
 
+from maskinfer.cleaning import find_fault
 from maskinfer.detector import MaskDetector
 from maskinfer.errors import DatasetError, UsageError
 from maskinfer.exploring import explore
@@ -126,7 +127,7 @@ def test_counts_sizes_and_colours_are_those_of_the_images(tmp_path: Path) -> Non
     assert split.colors is not None
     assert split.colors.mean.tolist() == pytest.approx([127.5, 128, 10])
     assert split.colors.std.tolist() == pytest.approx([127.5, 0, 0])
-    assert split.colors.mean_error[0] == pytest.approx(127.5 / np.sqrt(2))
+    assert split.colors.mean_error[0] == pytest.approx(127.5)
     assert split.relative_boxes().tolist() == [[0.05, 0.2, 0.25, 0.4], [0.1, 0.1, 0.5, 0.2]]
     assert split.coverage().max() == 1.0
     assert split.coverage()[0, 0] == 0.0
@@ -186,3 +187,64 @@ def test_names_that_are_no_text_are_printable_in_the_facts(tmp_path: Path) -> No
     json.dumps(facts).encode()
     (box,) = facts["splits"][tmp_path.name]["impossible_boxes"]
     assert box["filename"] == r"\xff__[16, 8, 0, 32]__True.png"
+
+
+def test_plain_images_are_copies_only_where_they_have_one_colour(tmp_path: Path) -> None:
+    colors = {"a": "white", "b": "black", "c": "grey", "d": "red", "e": "grey"}
+    for name, color in colors.items():
+        Image.new("RGB", (40, 30 + ord(name)), color).save(tmp_path / f"{name}.png")
+    (group,) = explore(tmp_path).copies
+    assert group.filenames == ("c.png", "e.png")
+
+
+def test_copies_with_the_same_impossible_box_do_not_contradict_each_other(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw_photo().save(tmp_path / f"{name}__[5, 5, 0, 9]__True.png")
+    (group,) = explore(tmp_path).copies
+    assert (group.kind, group.contradiction) == ("exact", None)
+    draw_photo().save(tmp_path / "c__[40, 40, 9, 9]__True.png")
+    assert explore(tmp_path).copies[0].contradiction == "box"
+
+
+def test_of_single_photos_no_colours_are_compared(tmp_path: Path) -> None:
+    for split, color in (("train", "white"), ("test", "navy")):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (64, 64), color).save(tmp_path / split / "1__[1, 1, 9, 9]__True.png")
+    found = explore(tmp_path)
+    assert not any("colour" in warning for warning in found.warnings())
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
+    for folder in ("train", "test", "val"):
+        (tmp_path / folder).mkdir()
+    draw_photo(blue=130).save(tmp_path / "train" / "1__[16, 8, 24, 32]__True.png")
+    draw_photo(blue=140).save(tmp_path / "val" / "2__[16, 8, 24, 32]__True.png")
+    draw_photo(blue=150).save(tmp_path / "3.png")
+    found = explore(tmp_path)
+    assert found.outside == 2
+    warnings = "\n".join(found.warnings())
+    assert "2 images are outside of train/ and test/" in warnings
+    assert "not one image in test/ has a label" in warnings
+
+
+def test_possible_boxes_are_those_without_a_fault(tmp_path: Path) -> None:
+    boxes = [(0, 0, 64, 64), (1, 1, 64, 9), (-1, 0, 5, 5), (3, 3, 0, 5), (60, 60, 4, 4)]
+    boxes += [(60, 60, 4, 5), (999_999_999, 0, 1, 1)]
+    for index, box in enumerate(boxes):
+        photo = draw_photo(blue=120 + index)
+        photo.save(tmp_path / format_name(Label(str(index), box, True), ".png"))
+    (split,) = explore(tmp_path).splits.values()
+    expected = [find_fault(box, (64, 64)) is None for box in boxes]
+    assert split.possible().tolist() == expected
+    assert len(split.impossible) == expected.count(False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_folder_whose_name_is_no_text_is_explored(tmp_path: Path, run_cli: Any) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff[bold]")
+    folder.mkdir()
+    draw_photo().save(folder / "1__[16, 8, 24, 32]__True.png")
+    done = run_cli("explore", folder, "--no-model", "--out", tmp_path / "r")
+    assert done.code == 0
+    assert r"\xff[bold]" in done.stdout

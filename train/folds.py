@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,14 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskinfer.auditing import Opinion
+from maskinfer.auditing import Opinion, labelled_splits
 from maskinfer.boxes import Boxes, iou_xywh
 from maskinfer.cleaning import Decision, repair
 from maskinfer.companions import read_sources
-from maskinfer.dataset import Sample, splits_of
+from maskinfer.cpu import usable_cores
+from maskinfer.dataset import Sample
+from maskinfer.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.errors import DatasetError, RunError, UsageError
-from maskinfer.geometry import canvas_to_image, image_to_canvas
-from maskinfer.images import image_size
+from maskinfer.geometry import Geometry, canvas_to_image, decode_wh, image_to_canvas
+from maskinfer.images import image_size, load_photo
+from maskinfer.lookahead import map_ahead
 from maskinfer.results import write_text
 
 from . import loop
@@ -41,7 +45,9 @@ _BLOCKS = 10  # a fold
 # A network trained on zoomed photos sees more on a larger canvas than it was trained on. Measured
 # on planted noise: docs/results.md.
 _FINER = 1.5
-_PLAN, _ANSWERS = "audit.json", "answers.json"
+_HASHED = 224  # pixels a side that are enough for a hash
+PLAN = "audit.json"
+_FOLDS, _ANSWERS = "folds", "answers.json"
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class AuditPlan:
     def write(self, folder: Path) -> None:
         """Write the plan into an audit's folder."""
         values = {**asdict(self), "settings": self.settings.to_dict()}
-        write_text(folder / _PLAN, json.dumps(values, indent=2) + "\n")
+        write_text(folder / PLAN, json.dumps(values, indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "AuditPlan":
@@ -72,16 +78,19 @@ class AuditPlan:
         Raises:
             RunError: there is none, or it is damaged.
         """
-        path = folder / _PLAN
+        path = folder / PLAN
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             settings = TrainSettings.from_dict(values.pop("settings"))
-            return cls(settings=settings, **values)
+            plan = cls(settings=settings, **values)
+            if (type(plan.data), type(plan.folds), type(plan.digest)) != (str, int, str):
+                raise ValueError(f"data, folds, digest: {plan.data, plan.folds, plan.digest}")
+            return plan
         except FileNotFoundError as error:
             raise RunError(
-                f"{folder}: no audit that can be gone on with, there is no {_PLAN}"
+                f"{folder}: no audit that can be gone on with, there is no {PLAN}"
             ) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path}: damaged ({error!r})") from error
 
 
@@ -91,7 +100,7 @@ class Pool(NamedTuple):
     Attributes:
         samples: impossible boxes repaired.
         possible: for each, whether its box was possible, so that it may be learned.
-        photos: for each, the photo it was cut from.
+        photos: for each, the photo it was cut from or is a copy of.
         decisions: each image that was dropped or repaired.
     """
 
@@ -108,7 +117,7 @@ def read_pool(data: Path) -> Pool:
         UsageError, DatasetError: there is no such data set, or a split of it holds no label.
     """
     pool = Pool([], [], [], [])
-    for folder in splits_of(data.resolve()).values():
+    for folder in labelled_splits(data.resolve()):
         samples, decisions = read_samples(folder, "test")
         sources = read_sources(folder.parent)
         repaired = {d.filename for d in decisions if d.action == "repaired"}
@@ -122,7 +131,31 @@ def read_pool(data: Path) -> Pool:
         pool.decisions.extend(
             replace(d, filename=d.filename.removeprefix(outer)) for d in decisions
         )
-    return pool
+    return pool._replace(photos=_joined_copies(pool.samples, pool.photos))
+
+
+def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str]:
+    """The photos, copies of one taken as one: no fold learns a copy of what another judges."""
+
+    def look(sample: Sample) -> Hashes:
+        least_wh = partial(decode_wh, Geometry.letterbox(_HASHED))
+        return perceptual_hash(load_photo(sample.path, least_wh).image)
+
+    threads = usable_cores()
+    hashes = list(map_ahead(look, samples, threads=threads, ahead=4 * threads))
+    joined: dict[str, str] = {}
+
+    def find(photo: str) -> str:
+        while photo in joined:
+            photo = joined[photo]
+        return photo
+
+    for copies in find_copies(np.array(hashes).reshape(-1, 5), lambda index: None):
+        for member in copies.members[1:]:
+            one, other = find(photos[copies.members[0]]), find(photos[member])
+            if one != other:
+                joined[other] = one
+    return [find(photo) for photo in photos]
 
 
 def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
@@ -182,6 +215,8 @@ def audit_folds(
     if plan.digest and plan.digest != digest:
         raise RunError(f"{folder}: {data} has changed since this audit began; audit anew")
     folder.mkdir(parents=True, exist_ok=True)
+    if not plan.digest:  # a new audit, where an earlier one may have been
+        shutil.rmtree(folder / _FOLDS, ignore_errors=True)
     replace(plan, digest=digest).write(folder)
     answers: dict[int, _Answer] = {}
     for fold in range(plan.folds):
@@ -198,7 +233,7 @@ def audit_folds(
             [data.name],
         )
         settings = replace(plan.settings, seed=plan.settings.seed + fold)
-        place = folder / "folds" / str(fold + 1)
+        place = folder / _FOLDS / str(fold + 1)
         found = _answers(settings, place, parts, display, now)
         answers |= dict(zip(held, found, strict=True))
     return [
@@ -232,7 +267,10 @@ def _answers(
     path = place / _ANSWERS
     if path.is_file():
         try:
-            return [_Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+            found = [_Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+            if len(found) != len(parts.test):
+                raise ValueError(f"{len(found)} answers for {len(parts.test)} images")
+            return found
         except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{path}: damaged ({error!r}); remove it to train that fold anew"
@@ -257,7 +295,9 @@ def _train(
     begun = sorted(path.parent for path in place.glob("*/config.json"))
     for earlier in begun:
         run = RunFolder(earlier)
-        if run.read_history():
+        if len(run.read_history()) >= settings.epochs:
+            return run
+        if run.can_be_resumed:
             return loop.resume(run, None, display, parts)
         shutil.rmtree(earlier)  # stopped in its first epoch
     return loop.train(settings, place, now(), display, parts)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from maskinfer.cleaning import Decision, Mode, clean
+from maskinfer.cleaning import UNREADABLE, Decision, Mode, clean
 from maskinfer.companions import read_other_faces, read_sources
 from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample, read_folder, split_folder
@@ -155,7 +155,7 @@ def read_samples(folder: Path, mode: Mode) -> tuple[list[Sample], list[Decision]
             kept.append(replace(sample, others=others.get(listed_name(sample, data), ())))
         else:
             name = listed_name(sample, data)
-            decisions.append(Decision(name, "dropped", f"unreadable image: {fault}"))
+            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {fault}"))
     return kept, decisions
 
 

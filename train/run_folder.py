@@ -203,6 +203,11 @@ class RunFolder:
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{last}: damaged ({error!r})") from error
 
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether a whole epoch was written, that `read_last` reads."""
+        return any((self.path / name).is_dir() for name in ("last", "last.old"))
+
     def _last(self) -> Path:
         # Stopped between the two renames, a run has its last state under the old name.
         for name in ("last", "last.old"):

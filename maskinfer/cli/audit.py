@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.dataset import splits_of
 from maskinfer.errors import UsageError
 from maskinfer.results import printable_name
 from maskinfer.runtime import Provider
@@ -128,17 +129,21 @@ def audit(
 
     settle_pillow()
     if resume is not None:
+        from maskinfer.correcting import has_actions
         from maskinfer.train.folds import AuditPlan
 
         plan = AuditPlan.read(resume)
+        if has_actions(resume / _SUSPECTS):
+            raise UsageError(
+                f"{resume / _SUSPECTS}: holds your decisions, which going on would replace. "
+                "Apply it, or move it elsewhere"
+            )
         folder = ReportFolder.choose(resume, "audit", datetime.now(), overwrite=True)
         _audit_by_folds(plan, folder)
         return
     if data is None:
         raise UsageError("no data set named: maskinfer audit DATA")
-    if not data.is_dir():
-        what = "not a folder, expected a data set" if data.exists() else "no such folder"
-        raise UsageError(f"{data}: {what}")
+    splits_of(data)
     if model is not None:
         folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
         _audit_by_model(data, model, provider, folder)
@@ -152,6 +157,8 @@ def audit(
     settings = replace(settings, **{k: v for k, v in given.items() if v is not None})
     check(settings)
     folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
+    if folder.path.resolve().is_relative_to(data.resolve()):
+        raise UsageError(f"{folder.path}: lies in {data}, which it audits. Choose another --out")
     _audit_by_folds(AuditPlan(str(data.resolve()), folds, settings), folder)
 
 
@@ -171,11 +178,13 @@ def _refuse_others(context: typer.Context) -> None:
 
 def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
     from maskinfer.train.display import display_for
-    from maskinfer.train.folds import audit_folds
+    from maskinfer.train.folds import PLAN, audit_folds
 
     try:
         opinions, decisions = audit_folds(plan, folder.path, display_for(err), datetime.now)
     except KeyboardInterrupt as stop:
+        if not (folder.path / PLAN).is_file():
+            raise KeyboardInterrupt("before the first network began") from stop
         path = shlex.quote(str(folder.path))
         raise KeyboardInterrupt(f"Go on with: maskinfer audit --resume {path}") from stop
     how = (
@@ -189,13 +198,13 @@ def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
 
 def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "ReportFolder") -> None:
     from maskinfer.auditing import ask_model, labelled_samples
-    from maskinfer.cleaning import Decision
+    from maskinfer.cleaning import UNREADABLE, Decision
 
-    detector = detecting.open_detector(model, provider, _BATCH_SIZE)
     samples, decisions = labelled_samples(data)
+    detector = detecting.open_detector(model, provider, _BATCH_SIZE)
     with detecting.progress_bar("auditing") as show:
         opinions, failures = ask_model(detector, data, samples, show)
-    decisions += [Decision(f.filename, "dropped", f.error) for f in failures]
+    decisions += [Decision(f.filename, "dropped", f"{UNREADABLE}: {f.error}") for f in failures]
     say(f"warning: {_IN_SAMPLE}")
     how = f"Each was asked of {detector.session.path}."
     facts = {"model": printable_name(str(model)), "sha256": detector.session.sha256}
@@ -214,6 +223,8 @@ def _finish(
     from dataclasses import asdict
 
     from maskinfer.auditing import by_label, opinion_facts, write_suspects
+    from maskinfer.cleaning import UNREADABLE, reason_kind
+    from maskinfer.error_analysis import label_word
     from maskinfer.errors import DatasetError
     from maskinfer.report.audit_page import audit_sections
 
@@ -232,18 +243,18 @@ def _finish(
     write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for opinion in by_label(opinions)[:_SHOWN]:
-        word = "proper" if opinion.proper_mask else "improper"
+        word = label_word(opinion.proper_mask)
         cells = (word, f"{opinion.self_confidence:.3f}", f"{opinion.iou:.2f}")
         table.add_row(*cells, Text(printable_name(opinion.filename), overflow="fold"))
     stdout.print(table)
     say(f"report: {folder.page}")
     say(f"to judge: {suspects}")
-    if any(decision.action == "dropped" for decision in decisions):
+    if any(reason_kind(decision.reason) == UNREADABLE for decision in decisions):
         raise typer.Exit(detecting.FAILED_SOME)
 
 
 def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
-    from maskinfer.correcting import CORRECTIONS, apply_corrections, read_corrections
+    from maskinfer.correcting import apply_corrections, read_corrections
 
     if out is None:
         raise UsageError("--apply writes a corrected copy: name its folder with --out DIR")
@@ -251,7 +262,7 @@ def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
     data = data or _audited(list_)
     done = apply_corrections(data, corrections, out)
     words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))
-    say(f"{done.files} files written to {out}; corrected: {words or 'none'}; see {CORRECTIONS}")
+    say(f"{done.files} files written to {out}; corrected: {words or 'none'}")
     if done.passed_over:
         say(
             f"note: {len(done.passed_over)} links to folders or special files were not copied, "

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from maskinfer.dataset import SAMPLE_IMAGES
+from maskinfer.dataset import SAMPLE_IMAGES, splits_of
 from maskinfer.errors import UsageError
 from maskinfer.runtime import Provider
 
@@ -57,9 +58,9 @@ def explore(
             raise UsageError("no data set named: maskinfer explore DATA")
         data = SAMPLE_IMAGES
     settle_pillow()
-    if not data.is_dir():
-        what = "not a folder, expected a data set" if data.exists() else "no such folder"
-        raise UsageError(f"{data}: {what}")
+    splits_of(data)
+    if not ask_model and (model is not None or provider is not Provider.AUTO):
+        raise UsageError("--no-model: asks none, so --model and --provider mean nothing beside it")
     folder = ReportFolder.choose(out, "explore", datetime.now(), overwrite=overwrite)
     detector = detecting.open_detector(model, provider, _BATCH_SIZE) if ask_model else None
     with detecting.progress_bar("exploring") as show:
@@ -73,7 +74,7 @@ def explore(
     for split in found.splits.values():
         counts = (len(split.filenames), split.count(True), split.count(False))
         faults = (len(split.unlabelled), len(split.impossible), len(split.unreadable))
-        table.add_row(split.name, *map(str, (*counts, *faults)))
+        table.add_row(Text(split.name), *map(str, (*counts, *faults)))
     stdout.print(table)
     for warning in found.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)

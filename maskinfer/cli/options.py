@@ -42,7 +42,7 @@ MaxPixels = Annotated[
     int,
     typer.Option("--max-pixels", metavar="N", min=1, help="Images of more pixels are not decoded."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 ReportOut = Annotated[
     Path | None,
     typer.Option(

@@ -7,6 +7,8 @@ import numpy as np
 
 from maskinfer.auditing import FOUND_COLUMNS, Action, Opinion, by_box, by_label
 from maskinfer.cleaning import Decision
+from maskinfer.error_analysis import label_word
+from maskinfer.metrics import FOUND_IOU
 from maskinfer.results import printable_name
 
 from . import figures
@@ -85,7 +87,7 @@ def _gallery(
 
 def _card(opinion: Opinion, data: Path, folder: ReportFolder) -> Card:
     path = data / opinion.filename
-    label = "proper" if opinion.proper_mask else "improper"
+    label = label_word(opinion.proper_mask)
     outlines = [Outline(opinion.box_xywh, LABEL), Outline(opinion.found_xywh, FOUND, dashed=True)]
     cells = {
         "filename": printable_name(opinion.filename),
@@ -100,8 +102,8 @@ def _card(opinion: Opinion, data: Path, folder: ReportFolder) -> Card:
             f"probability of it: {opinion.self_confidence:.2f}",
             f"overlap of boxes: {opinion.iou:.2f}",
         ),
-        "proper" if opinion.proper_mask else "improper",
-        opinion.self_confidence >= 0.5,
+        label,
+        not opinion.contradicts,
         Choice(cells, _CHOICES),
     )
 
@@ -111,13 +113,13 @@ def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
         word: [o.self_confidence for o in opinions if o.proper_mask == proper]
         for word, proper in (("labelled proper", True), ("labelled improper", False))
     }
-    low = sum(o.self_confidence < 0.5 for o in opinions)
+    against = sum(o.contradicts for o in opinions)
     yield figures.histogram(
         "Probability of the label there is",
         {word: values for word, values in confidence.items() if values},
         _TENTHS,
         "self-confidence",
-        f"{low} of {len(opinions)} labels have a probability below one half.",
+        f"{against} of {len(opinions)} labels are contradicted.",
     )
     overlaps = [o.iou for o in opinions]
     yield figures.histogram(
@@ -125,8 +127,8 @@ def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
         {"all": overlaps},
         _TENTHS,
         "IoU",
-        f"{sum(iou < 0.5 for iou in overlaps)} of {len(opinions)} boxes overlap by less than a "
-        f"half; the median is {np.median(overlaps):.2f}.",
+        f"{sum(iou < FOUND_IOU for iou in overlaps)} of {len(opinions)} boxes overlap by less than "
+        f"a half; the median is {np.median(overlaps):.2f}.",
     )
 
 
@@ -138,7 +140,7 @@ def _table(opinions: Sequence[Opinion], data: Path, folder: ReportFolder) -> Tab
         [
             [
                 folder.link(data / opinion.filename, opinion.filename),
-                "proper" if opinion.proper_mask else "improper",
+                label_word(opinion.proper_mask),
                 opinion.self_confidence,
                 opinion.iou,
                 opinion.score,

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.census import CopiedPhoto, DoubtedLabel, Exploration, Split, quantiles
+from maskinfer.auditing import Opinion
+from maskinfer.census import CopiedPhoto, Exploration, Split, quantiles
+from maskinfer.error_analysis import label_word
 from maskinfer.errors import LabelError
 from maskinfer.labels import parse_name
 from maskinfer.results import Failure
@@ -53,7 +55,8 @@ def _sections(found: Exploration, folder: ReportFolder) -> Iterator[Section]:
     yield Section("Images", "", [_size_chart(splits)])
     yield Section(
         "Colours",
-        "Each photo counts the same, 0 to 255. Training and test images want one normalisation, "
+        "Each photo counts the same, at no more than 224 pixels a side, as networks see it; 0 to "
+        "255. Training and test images want one normalisation, "
         "measured on the training images.",
         [_color_table(splits)],
     )
@@ -283,17 +286,16 @@ def _doubted(found: Exploration, folder: ReportFolder) -> Gallery:
     )
 
 
-def _doubted_card(found: Exploration, folder: ReportFolder, doubt: DoubtedLabel) -> Card:
+def _doubted_card(found: Exploration, folder: ReportFolder, doubt: Opinion) -> Card:
     path = found.data / doubt.filename
-    label = "proper" if doubt.proper_mask else "improper"
+    label = label_word(doubt.proper_mask)
     outlines = [Outline(doubt.box_xywh, LABEL), Outline(doubt.found_xywh, FOUND, dashed=True)]
     return Card(
         folder.link(path, doubt.filename),
         thumbnail(path, outlines),
         f"{doubt.filename} with the label's and the model's box",
         (f"label: {label}", f"probability of proper: {doubt.probability:.2f}"),
-        "proper" if doubt.proper_mask else "improper",
-        correct=False,
+        label,
     )
 
 
@@ -339,13 +341,13 @@ def _card(
         return Card(
             folder.link(path, filename), thumbnail(path), f"{filename}, no label", tuple(lines)
         )
-    word = "proper" if label.proper_mask else "improper"
+    word = label_word(label.proper_mask)
     return Card(
         folder.link(path, filename),
         thumbnail(path, [Outline(label.box_xywh, LABEL)]),
         f"{filename} with its label's box",
         (f"label: {word}", *lines),
-        "proper" if label.proper_mask else "improper",
+        word,
     )
 
 

@@ -54,6 +54,8 @@ class ReportFolder:
             raise UsageError(
                 f"{path}: not empty. Name another folder, or add --overwrite to replace its report"
             )
+        if path.is_symlink() and not path.exists():
+            raise UsageError(f"{path}: a link to nowhere, expected a folder for the report")
         there = next(place for place in (path, *path.absolute().parents) if place.exists())
         if not there.is_dir():
             raise UsageError(f"{path}: {there} is not a folder, expected one for the report")

@@ -95,7 +95,25 @@ def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_c
     again = run_cli("audit", "--resume", out)
     assert again.code == 0
     assert "train loss" not in again.stderr
-    assert len(suspects(out)) == 35
+    rows = (out / "suspects.csv").read_text().splitlines()
+    judged = [rows[0], rows[1].replace('.jpg",,', '.jpg",flip,'), *rows[2:]]
+    (out / "suspects.csv").write_text("\n".join(judged) + "\n")
+    refused = run_cli("audit", "--resume", out)
+    assert refused.code == 2
+    assert "holds your decisions" in refused.stderr
+
+
+def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
+    drawn: Path, tmp_path: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maskinfer.train.folds.read_pool", stop)
+    done = run_cli("audit", drawn, "--out", tmp_path / "a")
+    assert done.code == 130
+    assert "stopped: before the first network began" in done.stderr
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(
@@ -130,6 +148,7 @@ def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_c
             id="apply and epochs",
         ),
         pytest.param(["empty"], 1, "no labelled image", id="empty"),
+        pytest.param(["data", "--out", "data/a"], 2, "lies in data", id="within the data"),
     ],
 )
 def test_audit_refuses_in_one_line(

@@ -124,3 +124,43 @@ def test_a_folder_without_splits_is_audited_too(drawn: Path) -> None:
     assert len(pool.samples) == 11
     assert all(pool.possible)
     assert len(set(pool.photos)) == 11
+
+
+def test_a_new_audit_takes_nothing_of_an_earlier_one(drawn: Path, tmp_path: Path) -> None:
+    for fold in ("1", "2"):
+        stale = tmp_path / "audit" / "folds" / fold / "answers.json"
+        stale.parent.mkdir(parents=True)
+        stale.write_text(json.dumps([[[0, 0, 1, 1], 0.123, 0.5]] * 17))
+    plan = plan_of(drawn, epochs=1)
+    opinions, _ = audit_folds(plan, tmp_path / "audit", Silent(), now)
+    assert 0.123 not in {opinion.probability for opinion in opinions}
+
+
+@pytest.mark.parametrize("lost", ["answers.json", "last"])
+def test_an_audit_killed_between_two_files_goes_on(drawn: Path, tmp_path: Path, lost: str) -> None:
+    """After the training and before the answers; within the first epoch's own files."""
+    whole, _ = audit_folds(plan_of(drawn, epochs=1), tmp_path / "audit", Silent(), now)
+    fold = tmp_path / "audit" / "folds" / "2"
+    (fold / "answers.json").unlink()
+    if lost == "last":
+        (run,) = (path.parent for path in fold.glob("*/config.json"))
+        (run / "history.csv").unlink()
+    resumed, _ = audit_folds(AuditPlan.read(tmp_path / "audit"), tmp_path / "audit", Silent(), now)
+    assert resumed == whole
+
+
+def test_copies_are_of_one_photo(drawn: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(drawn, data)
+    first = sorted((data / "train").glob("*.jpg"))[0]
+    shutil.copy(first, data / "test" / f"copy{first.name}")
+    pool = read_pool(data)
+    assert len(pool.samples) == 36
+    assert len(set(pool.photos)) == 35
+
+
+@pytest.mark.parametrize("text", ['"abc"', "[1]", "{", '{"settings": 3}'])
+def test_a_damaged_plan_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "audit.json").write_text(text)
+    with pytest.raises(RunError, match="damaged"):
+        AuditPlan.read(tmp_path)
