@@ -239,7 +239,8 @@ def _finish(
         "opinions": [opinion_facts(opinion) for opinion in opinions],
     }
     sections = audit_sections(opinions, decisions, data, folder, how, warnings)
-    folder.write(f"Labels of {data.resolve().name}", how, sections, facts)
+    with detecting.progress_bar("drawing the report") as show:
+        folder.write(f"Labels of {data.resolve().name}", how, sections, facts, show)
     write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for opinion in by_label(opinions)[:_SHOWN]:

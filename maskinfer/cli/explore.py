@@ -66,7 +66,9 @@ def explore(
     with detecting.progress_bar("exploring") as show:
         found = explore_data(data, detector, show)
     title = f"Data set {data.resolve().name}"
-    folder.write(title, str(data), exploration_sections(found, folder), found.to_dict())
+    sections, facts = exploration_sections(found, folder), found.to_dict()
+    with detecting.progress_bar("drawing the report") as show:
+        folder.write(title, str(data), sections, facts, show)
 
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
     for column in table.columns[1:]:

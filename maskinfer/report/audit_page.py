@@ -14,7 +14,7 @@ from maskinfer.results import printable_name
 from . import figures
 from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table
 from .folder import ReportFolder
-from .thumbnails import FOUND, LABEL, Outline, thumbnail
+from .thumbnails import FOUND, LABEL, Outline
 
 _MOST_CARDS = 60
 _MOST_ROWS = 300
@@ -36,7 +36,7 @@ def audit_sections(
     how: str,
     warnings: Sequence[str],
 ) -> list[Section]:
-    """Make the page's sections; thumbnails of the photos shown are decoded here.
+    """Make the page's sections.
 
     Args:
         opinions: of all images.
@@ -88,14 +88,14 @@ def _gallery(
 def _card(opinion: Opinion, data: Path, folder: ReportFolder) -> Card:
     path = data / opinion.filename
     label = label_word(opinion.proper_mask)
-    outlines = [Outline(opinion.box_xywh, LABEL), Outline(opinion.found_xywh, FOUND, dashed=True)]
     cells = {
         "filename": printable_name(opinion.filename),
         **dict(zip(FOUND_COLUMNS, map(str, opinion.found_xywh), strict=True)),
     }
     return Card(
         folder.link(path, opinion.filename),
-        thumbnail(path, outlines),
+        path,
+        (Outline(opinion.box_xywh, LABEL), Outline(opinion.found_xywh, FOUND, dashed=True)),
         f"{opinion.filename} with the label's and the model's box",
         (
             f"label: {label}",

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+
+from .thumbnails import Outline
 
 Cell = str | int | float | None
 
@@ -85,7 +88,8 @@ class Card:
 
     Attributes:
         link: the file.
-        thumbnail: a data URI; None where the file cannot be read.
+        photo: the same, to make a small copy of.
+        outlines: drawn on that copy.
         alt: what is drawn on it, for who cannot see it.
         lines: beneath.
         label: `proper` or `improper`, to filter by; None where it has none.
@@ -94,7 +98,8 @@ class Card:
     """
 
     link: Link
-    thumbnail: str | None
+    photo: Path
+    outlines: tuple[Outline, ...]
     alt: str
     lines: Sequence[str]
     label: Literal["proper", "improper"] | None = None

@@ -15,7 +15,6 @@ from .predictions import (
     Rows,
     bounded_table,
     filled_tables,
-    make_thumbnails,
     model_cells,
 )
 from .thumbnails import FOUND, LABEL, OTHER, Outline
@@ -48,10 +47,11 @@ def write_comparison(
         [
             _verdict(comparison),
             _figures(comparison, detector_a, detector_b),
-            _photos(comparison, folder, on_progress),
+            _photos(comparison, folder),
             _not_measured(comparison),
         ],
         comparison.to_dict(detector_a, detector_b),
+        on_progress,
     )
 
 
@@ -98,20 +98,12 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
     )
 
 
-def _photos(
-    comparison: Comparison, folder: ReportFolder, on_progress: Callable[[int, int], object]
-) -> Section:
+def _photos(comparison: Comparison, folder: ReportFolder) -> Section:
     galleries = {
         "Only A is right: the furthest apart first": comparison.a_right,
         "Only B is right: the furthest apart first": comparison.b_right,
         "Greatest difference in IoU": comparison.box_differences(),
     }
-    shown = {title: pairs[:MOST_CARDS] for title, pairs in galleries.items()}
-    pictures = make_thumbnails(
-        comparison.folder,
-        {pair.a.row.filename: _outlines(pair) for pairs in shown.values() for pair in pairs},
-        on_progress,
-    )
     return Section(
         "Where they part",
         "The whole blue line is the label's box, the dashed orange one A's, the dashed pink one "
@@ -120,10 +112,7 @@ def _photos(
         [
             Gallery(
                 title,
-                [
-                    _card(pair, pictures[pair.a.row.filename], comparison, folder)
-                    for pair in shown[title]
-                ],
+                [_card(pair, comparison, folder) for pair in pairs[:MOST_CARDS]],
                 len(pairs),
             )
             for title, pairs in galleries.items()
@@ -131,27 +120,24 @@ def _photos(
     )
 
 
-def _outlines(pair: Pair) -> list[Outline]:
-    return [
-        Outline(pair.a.box_xywh, LABEL),
-        Outline(pair.a.row.box_xywh, FOUND, dashed=True),
-        Outline(pair.b.row.box_xywh, OTHER, dashed=True),
-    ]
-
-
-def _card(pair: Pair, picture: str | None, comparison: Comparison, folder: ReportFolder) -> Card:
+def _card(pair: Pair, comparison: Comparison, folder: ReportFolder) -> Card:
     name = pair.a.row.filename
     boxes = (list(box) for box in (pair.a.box_xywh, pair.a.row.box_xywh, pair.b.row.box_xywh))
     return Card(
         folder.link(comparison.folder / name, name),
-        picture,
+        comparison.folder / name,
+        (
+            Outline(pair.a.box_xywh, LABEL),
+            Outline(pair.a.row.box_xywh, FOUND, dashed=True),
+            Outline(pair.b.row.box_xywh, OTHER, dashed=True),
+        ),
         "label's box {}, A's box {}, B's box {}".format(*boxes),
         (
             f"label: {label_word(pair.a.proper_mask)}",
             f"A: {_words(pair.a)}",
             f"B: {_words(pair.b)}",
         ),
-        "proper" if pair.a.proper_mask else "improper",
+        label_word(pair.a.proper_mask),
     )
 
 

@@ -20,7 +20,6 @@ from .predictions import (
     Rows,
     bounded_table,
     filled_tables,
-    make_thumbnails,
     model_cells,
 )
 from .thumbnails import FOUND, LABEL, Outline
@@ -51,13 +50,14 @@ def write_evaluation(
         f"{images} image{'s' if images != 1 else ''} of {evaluation.folder}",
         [
             _figures(evaluation, detector),
-            _photos(evaluation, analysis, folder, on_progress),
+            _photos(evaluation, analysis, folder),
             _worst(evaluation, analysis, folder),
             _probabilities(analysis),
             _kinds(analysis),
             _not_measured(evaluation),
         ],
         evaluation.to_dict(detector) | analysis.to_dict(),
+        on_progress,
     )
 
 
@@ -102,7 +102,6 @@ def _photos(
     evaluation: Evaluation,
     analysis: ErrorAnalysis,
     folder: ReportFolder,
-    on_progress: Callable[[int, int], object],
 ) -> Section:
     galleries = {
         "Called proper, labelled improper: the surest first": analysis.false_positives(),
@@ -110,12 +109,6 @@ def _photos(
         "Lowest IoU of all images": analysis.lowest_iou(),
         "Called rightly, closest to the threshold": analysis.least_sure(),
     }
-    shown = {title: cases[:MOST_CARDS] for title, cases in galleries.items()}
-    pictures = make_thumbnails(
-        evaluation.folder,
-        {c.measured.row.filename: _outlines(c) for cases in shown.values() for c in cases},
-        on_progress,
-    )
     return Section(
         "Photos to look at",
         "The whole blue line is the label's box, the dashed orange one the model's. Under each "
@@ -124,10 +117,7 @@ def _photos(
         [
             Gallery(
                 title,
-                [
-                    _card(c, pictures[c.measured.row.filename], _link(c, evaluation, folder))
-                    for c in shown[title]
-                ],
+                [_card(case, evaluation, folder) for case in cases[:MOST_CARDS]],
                 len(cases),
             )
             for title, cases in galleries.items()
@@ -135,25 +125,19 @@ def _photos(
     )
 
 
-def _outlines(case: Case) -> list[Outline]:
-    return [
-        Outline(case.measured.box_xywh, LABEL),
-        Outline(case.measured.row.box_xywh, FOUND, dashed=True),
-    ]
-
-
-def _card(case: Case, picture: str | None, link: Link) -> Card:
+def _card(case: Case, evaluation: Evaluation, folder: ReportFolder) -> Card:
     measured = case.measured
     return Card(
-        link,
-        picture,
+        _link(case, evaluation, folder),
+        evaluation.folder / measured.row.filename,
+        (Outline(measured.box_xywh, LABEL), Outline(measured.row.box_xywh, FOUND, dashed=True)),
         f"label's box {list(measured.box_xywh)}, model's box {list(measured.row.box_xywh)}",
         (
             f"label: {label_word(measured.proper_mask)}",
             f"called: {label_word(measured.row.proper_mask)}, {measured.probability:.2f}",
             f"IoU: {measured.iou:.2f}",
         ),
-        "proper" if measured.proper_mask else "improper",
+        label_word(measured.proper_mask),
         measured.correct,
     )
 

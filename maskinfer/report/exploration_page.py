@@ -16,7 +16,7 @@ from maskinfer.results import Failure
 from . import figures
 from .blocks import Block, Card, Cell, Chart, Gallery, Link, Notes, Section, Table
 from .folder import ReportFolder
-from .thumbnails import FOUND, LABEL, Outline, thumbnail
+from .thumbnails import FOUND, LABEL, Outline
 
 _MOST_ROWS = 300
 _MOST_CARDS = 48
@@ -29,7 +29,7 @@ _CHANNELS = ("red", "green", "blue")
 
 
 def exploration_sections(found: Exploration, folder: ReportFolder) -> list[Section]:
-    """Make the page's sections; thumbnails of the photos shown are decoded here.
+    """Make the page's sections.
 
     Args:
         found: what came of exploring.
@@ -289,10 +289,10 @@ def _doubted(found: Exploration, folder: ReportFolder) -> Gallery:
 def _doubted_card(found: Exploration, folder: ReportFolder, doubt: Opinion) -> Card:
     path = found.data / doubt.filename
     label = label_word(doubt.proper_mask)
-    outlines = [Outline(doubt.box_xywh, LABEL), Outline(doubt.found_xywh, FOUND, dashed=True)]
     return Card(
         folder.link(path, doubt.filename),
-        thumbnail(path, outlines),
+        path,
+        (Outline(doubt.box_xywh, LABEL), Outline(doubt.found_xywh, FOUND, dashed=True)),
         f"{doubt.filename} with the label's and the model's box",
         (f"label: {label}", f"probability of proper: {doubt.probability:.2f}"),
         label,
@@ -338,13 +338,12 @@ def _card(
     try:
         label = parse_name(path.name)
     except LabelError:
-        return Card(
-            folder.link(path, filename), thumbnail(path), f"{filename}, no label", tuple(lines)
-        )
+        return Card(folder.link(path, filename), path, (), f"{filename}, no label", tuple(lines))
     word = label_word(label.proper_mask)
     return Card(
         folder.link(path, filename),
-        thumbnail(path, [Outline(label.box_xywh, LABEL)]),
+        path,
+        (Outline(label.box_xywh, LABEL),),
         f"{filename} with its label's box",
         (f"label: {word}", *lines),
         word,

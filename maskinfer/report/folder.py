@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import count
@@ -56,9 +56,10 @@ class ReportFolder:
             )
         if path.is_symlink() and not path.exists():
             raise UsageError(f"{path}: a link to nowhere, expected a folder for the report")
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        there = next(place for place in (path, *path.parents) if place.exists())
         if not there.is_dir():
-            raise UsageError(f"{path}: {there} is not a folder, expected one for the report")
+            where = "" if there == path else f"{there} is "
+            raise UsageError(f"{path}: {where}not a folder, expected one for the report")
         if not os.access(there, os.W_OK):
             raise UsageError(f"{path}: {there} cannot be written to")
         return cls(path, now)
@@ -79,16 +80,28 @@ class ReportFolder:
         return Link(text, quote(os.fsencode(relative)))
 
     def write(
-        self, title: str, subtitle: str, sections: Sequence[Section], facts: dict[str, Any]
+        self,
+        title: str,
+        subtitle: str,
+        sections: Sequence[Section],
+        facts: dict[str, Any],
+        on_progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> None:
         """Write the page and the JSON.
+
+        Args:
+            title: the page's heading.
+            subtitle: one line below it.
+            sections: of the page.
+            facts: the JSON.
+            on_progress: called with the number of thumbnails done so far, and of all.
 
         Raises:
             MaskinferError: the disk is full, or otherwise refuses.
         """
         made = f"{self.now:%Y-%m-%d %H:%M}"
         # Both are made before either is written, so that they are of one run.
-        html = render_page(title, subtitle, sections, made)
+        html = render_page(title, subtitle, sections, made, on_progress)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

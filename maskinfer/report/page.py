@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from itertools import groupby
 from typing import Any
@@ -11,18 +11,26 @@ from maskinfer.results import printable_name
 from maskinfer.version import __version__
 
 from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Section, Table
+from .thumbnails import make_thumbnails
 
 _TEMPLATES = "templates"
 
 
-def render_page(title: str, subtitle: str, sections: Sequence[Section], made: str) -> str:
-    """Make the page.
+def render_page(
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    made: str,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> str:
+    """Make the page; the photos on it are decoded here.
 
     Args:
         title: its heading.
         subtitle: one line below it.
         sections: in order.
         made: when, as people write it.
+        on_progress: called with the number of thumbnails done so far, and of all.
 
     Returns:
         the HTML, valid UTF-8 whatever bytes file names hold.
@@ -47,7 +55,7 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section], made: st
             {"id": f"section-{number}", "section": section, "rows": _rows(section.blocks)}
             for number, section in enumerate(sections, start=1)
         ],
-        has_photos=bool(cards),
+        thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
         has_labels=any(card.label is not None for card in cards),
         has_correct=any(card.correct is not None for card in cards),
         choices=any(card.choice is not None for card in cards),

@@ -3,15 +3,19 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from maskinfer.boxes import clip_xywh
+from maskinfer.cpu import usable_cores
 from maskinfer.errors import ImageError
 from maskinfer.images import ImageSource, load_photo
+from maskinfer.lookahead import map_ahead
 
 LABEL, FOUND, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side
@@ -66,6 +70,26 @@ def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | No
     stream = io.BytesIO()
     part.save(stream, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def make_thumbnails(
+    wanted: Iterable[tuple[Path, tuple[Outline, ...]]], on_progress: Callable[[int, int], object]
+) -> dict[tuple[Path, tuple[Outline, ...]], str | None]:
+    """Make thumbnails in threads, each one once, however often it is wanted.
+
+    Args:
+        wanted: photos, and what is drawn on each.
+        on_progress: called with the number of thumbnails done so far, and of all.
+    """
+    distinct = list(dict.fromkeys(wanted))
+    threads = usable_cores()
+    pictures = map_ahead(lambda w: thumbnail(*w), distinct, threads=threads, ahead=4 * threads)
+    made: dict[tuple[Path, tuple[Outline, ...]], str | None] = {}
+    with closing(pictures):
+        for key, picture in zip(distinct, pictures, strict=True):
+            made[key] = picture
+            on_progress(len(made), len(distinct))
+    return made
 
 
 def _decode_wh(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> tuple[int, int]:

@@ -155,7 +155,7 @@ def test_evaluate_report_is_a_page_and_facts(data: Path, tiny_model: Path, run_c
     [
         pytest.param("old.json", "old.json: not a folder", id="a-file"),
         pytest.param("data", "data: not empty", id="holds-something"),
-        pytest.param("old.json/in", "old.json/in: cannot be made", id="in-a-file"),
+        pytest.param("old.json/in", "old.json/in: old.json is not a folder", id="in-a-file"),
     ],
 )
 def test_evaluate_refuses_a_report_folder_before_any_work(

@@ -57,7 +57,7 @@ def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: Any):
         pytest.param(["file"], 2, "file: not a folder", id="a file"),
         pytest.param(["empty"], 1, "no image in it that can be read", id="empty"),
         pytest.param(["my data", "--out", "full"], 2, "add --overwrite", id="taken"),
-        pytest.param(["my data", "--out", "file"], 2, "file is not a folder", id="out a file"),
+        pytest.param(["my data", "--out", "file"], 2, "file: not a folder", id="out a file"),
         pytest.param(["my data", "--no-model", "--model", "x"], 2, "--no-model", id="two minds"),
         pytest.param(["my data", "--model", "none.onnx"], 2, "none.onnx", id="no model"),
     ],

@@ -32,8 +32,8 @@ def make_page(folder: Path, *blocks: Any, title: str = "A page") -> Path:
 
 def card(report: ReportFolder, path: Path, **changes: Any) -> Card:
     values = {"label": "proper", "correct": True, **changes}
-    shown = thumbnail(path, [Outline((16, 8, 24, 32), LABEL)])
-    return Card(report.link(path, path.name), shown, "a photo", ("a line",), **values)
+    outlines = (Outline((16, 8, 24, 32), LABEL),)
+    return Card(report.link(path, path.name), path, outlines, "a photo", ("a line",), **values)
 
 
 @pytest.fixture
