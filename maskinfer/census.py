@@ -171,12 +171,12 @@ class Exploration:
         contradictory = [copied for copied in self.copies if copied.contradiction]
         if contradictory:
             yield (
-                f"{_count(len(contradictory), 'photo')} more than once with labels that "
+                f"{_count(len(contradictory), 'photo')} there more than once with labels that "
                 "contradict each other"
             )
         within = len(self.copies) - len(across)
         if within:
-            yield f"{_count(within, 'photo')} more than once within a split"
+            yield f"{_count(within, 'photo')} there more than once within a split"
         if self.doubted:
             yield (
                 f"{_count(len(self.doubted), 'label')} contradicted by the model, which may be "

@@ -102,7 +102,7 @@ def test_every_planted_fault_is_found(planted: tuple[Path, dict[str, set[str]]])
     assert "3 photos are in more than one split: 3 of test/ are known" in warnings
     assert "4 boxes are impossible in train/; dropped when training" in warnings
     assert "3 boxes are impossible in test/; repaired" in warnings
-    assert "1 photo is more than once with labels that contradict each other" in warnings
+    assert "1 photo is there more than once with labels that contradict each other" in warnings
     facts = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert facts["splits"]["train"]["images"] == len(found.splits["train"].filenames)
 
