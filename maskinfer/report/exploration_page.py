@@ -121,6 +121,7 @@ def _box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
         _SHARES,
         "side of the face, share of the image's",
         _alt("Share of the image's side that a face takes", sides),
+        shares=True,
     )
     aspects = {
         split.name: _aspect(split.boxes_xywh[split.possible()])
@@ -134,6 +135,7 @@ def _box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
         "width / height",
         _alt("Width over height of faces", aspects),
         log_x=True,
+        shares=True,
     )
     for split in splits:
         if split.name in boxes:

@@ -129,19 +129,35 @@ def histogram(
     alt: str,
     *,
     log_x: bool = False,
+    shares: bool = False,
 ) -> Chart:
-    """How often values lie between edges, a step line for each name."""
+    """How often values lie between edges, a step line for each name.
+
+    Args:
+        title: above the chart.
+        values: by name.
+        edges: of the bins.
+        xlabel: of the x axis.
+        alt: what it shows, in words.
+        log_x: whether the x axis is logarithmic.
+        shares: shares of each name's values, so that names of different numbers compare; else
+            counts.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    with _drawing(title, xlabel, "images") as drawing:
+    with _drawing(title, xlabel, "share of images" if shares else "images") as drawing:
         for place, (name, found) in enumerate(values.items()):
-            counts, _ = np.histogram(np.asarray(found, dtype=np.float64), edges)
+            numbers = np.asarray(found, dtype=np.float64)
+            counts, _ = np.histogram(numbers, edges)
+            if shares:
+                counts = counts / max(len(numbers), 1)
             color = COLORS[place % len(COLORS)]
             drawing.axes.stairs(
                 counts, edges, label=_plain(name), color=color, fill=True, alpha=0.3
             )
             drawing.axes.stairs(counts, edges, color=color, linewidth=1.5)
-        drawing.axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        if not shares:
+            drawing.axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         if log_x:
             drawing.axes.set_xscale("log", base=2)
             drawing.axes.xaxis.set_major_formatter("{x:g}")
@@ -174,7 +190,7 @@ def bars(
 
 def heat_map(title: str, density: ArrayLike, xlabel: str, ylabel: str, alt: str) -> Chart:
     """A density over the picture's width and height, both 0..1, origin top left."""
-    with _drawing(title, xlabel, ylabel, (3.6, 3.1)) as drawing:
+    with _drawing(title, xlabel, ylabel) as drawing:
         shown = drawing.axes.pcolormesh(
             *(np.linspace(0, 1, n + 1) for n in np.shape(density)[::-1]),
             density,

@@ -73,7 +73,8 @@ def cell_text(cell: Cell) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, float):
-        return f"{cell:.3f}" if abs(cell) < 1000 else f"{cell:.0f}"
+        size = abs(cell)
+        return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 1000 else f"{cell:.0f}"
     return str(cell)
 
 
