@@ -12,7 +12,14 @@ from .evaluation import Evaluation, Measured, evaluate_folder, measure_all, mode
 from .metrics import Metrics
 from .results import printable_name
 from .runtime import Provider
-from .significance import RESAMPLES, SEED, Interval, bootstrap_interval, mcnemar_p
+from .significance import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    accuracy_interval,
+    bootstrap_interval,
+    mcnemar_p,
+)
 from .version import __version__
 
 _SIGNIFICANT = 0.05
@@ -67,7 +74,7 @@ class Figure:
         name: as people read it.
         a: A's; None where there is none.
         b: B's, likewise.
-        interval: where the difference may well lie, with 95 %; None where it is not asked.
+        interval: where the difference may well lie, with 95 %; None where it is not known.
     """
 
     name: str
@@ -119,11 +126,10 @@ class Comparison:
     def figures(self) -> list[Figure]:
         """All figures over the pairs, of both models."""
         a, b = self.metrics_a.figures(), self.metrics_b.figures()
-        differences = {
-            "mean IoU": [pair.iou_difference for pair in self.pairs],
-            "accuracy": [float(pair.b.correct) - pair.a.correct for pair in self.pairs],
+        intervals = {
+            "mean IoU": bootstrap_interval([pair.iou_difference for pair in self.pairs]),
+            "accuracy": accuracy_interval(len(self.a_right), len(self.b_right), len(self.pairs)),
         }
-        intervals = {name: bootstrap_interval(found) for name, found in differences.items()}
         return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     @cached_property
@@ -262,7 +268,7 @@ def compare_models(
 
 def p_words(p: float) -> str:
     """A probability as people write it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
 
 
 def _pair_facts(pair: Pair) -> dict[str, Any]:

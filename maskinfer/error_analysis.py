@@ -218,7 +218,9 @@ def label_word(proper: bool) -> Literal["proper", "improper"]:
 
 
 def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
-    """Whole numbers between which about as many values lie, at least ten and in at most five bins.
+    """Whole numbers between which about as many values lie, in at most five bins, ten a bin.
+
+    Where many values are alike, bins may hold fewer.
 
     Args:
         values: (N,), N at least 1.

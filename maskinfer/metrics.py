@@ -251,7 +251,10 @@ def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
 def expected_calibration_error(
     probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> float:
-    """How far probabilities are from the frequencies they promise (Guo et al. 2017, eq. 3).
+    """How far probabilities are from the frequencies they promise.
+
+    Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
+    probability of one class, a properly worn mask, where they take that of whichever was called.
 
     Args:
         probabilities: (N,) in 0..1 of a properly worn mask, N at least 1.

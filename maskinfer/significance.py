@@ -1,5 +1,6 @@
 """Whether what tells two models apart on the same images can be more than chance."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 RESAMPLES = 10_000
 SEED = 0
 _COVERAGE = 0.95
+_BISECTIONS = 50
 _DRAWN_AT_ONCE = 1 << 20  # images, 8 MB of indices
 
 
@@ -41,9 +43,50 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * ways / (1 << total))
 
 
+def accuracy_interval(only_a: int, only_b: int, images: int) -> Interval | None:
+    """The 95 % interval of the difference in accuracy, the second model's less the first's.
+
+    Of the disagreements, the share that the second wins lies in Clopper and Pearson's interval
+    (1934, The use of confidence or fiducial limits), from the same binomial test as `mcnemar_p`: it
+    holds 0 where, and only where, that p is at least 0.05.
+
+    Args:
+        only_a: images that only the first model calls rightly, at least 0.
+        only_b: images that only the second does, at least 0.
+        images: all that were compared, at least 1.
+
+    Returns:
+        None without a disagreement, which says nothing of how many there might be.
+    """
+    total = only_a + only_b
+    if not total:
+        return None
+    low, high = _share_limit(only_b, total), 1 - _share_limit(only_a, total)
+    return Interval(*((2 * share - 1) * total / images for share in (low, high)))
+
+
+def _share_limit(won: int, total: int) -> float:
+    """The least share of which `won` or more of `total` is no rare result."""
+    if not won:
+        return 0.0
+    counts = np.arange(won, total + 1, dtype=np.float64)
+    log_ways = np.array(
+        [math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) for k in counts]
+    )
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        share = (low + high) / 2
+        logs = log_ways + counts * math.log(share) + (total - counts) * math.log1p(-share)
+        if np.exp(logs).sum() < (1 - _COVERAGE) / 2:
+            low = share
+        else:
+            high = share
+    return low
+
+
 def bootstrap_interval(
     differences: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval:
+) -> Interval | None:
     """The 95 % interval of a mean difference over images, by drawing the images again.
 
     Percentile method of the paired bootstrap (Efron and Tibshirani 1993, An introduction to the
@@ -53,8 +96,13 @@ def bootstrap_interval(
         differences: (N,) the second model's figure less the first's, N at least 1.
         resamples: how often N images are drawn, with replacement.
         seed: of the draws; the same images give the same interval.
+
+    Returns:
+        None where all differences are the same, of which no draw can differ.
     """
     values = np.asarray(differences, dtype=np.float64)
+    if np.ptp(values) == 0:
+        return None
     generator = np.random.default_rng(seed)
     rows = max(1, _DRAWN_AT_ONCE // len(values))
     means = np.empty(resamples)

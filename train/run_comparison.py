@@ -169,7 +169,8 @@ def _warnings(run: Run) -> Iterable[str]:
         yield (
             f"{run.name}: overfitting; in epoch {best.epoch} test accuracy "
             f"{best.test_accuracy:.3f} is {best.train_accuracy - best.test_accuracy:.3f} below "
-            f"that of training, {best.train_accuracy:.3f}. More images, or --augment, may help"
+            f"that of training, {best.train_accuracy:.3f}. More images"
+            f"{'' if settings.augment else ', or --augment,'} may help"
         )
     resume = f"maskinfer train --resume {shlex.quote(printable_name(str(run.path)))}"
     if done < settings.epochs and _is_stuck(run):

@@ -27,6 +27,10 @@ CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
 
 
+# What is beyond was not written by a run.
+_MOST_FLOAT, _MOST_INT = 1e300, 2**53
+
+
 @dataclass(frozen=True)
 class EpochRow:
     """One row of `history.csv`. A validation figure is None where no validation part is held out.
@@ -130,13 +134,18 @@ def read_config(run: Path) -> RunConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
-            why = f"there is no {CONFIG}" if run.is_dir() else "there is no such folder"
+            why = "there is no such folder"
+            if run.exists():
+                why = f"there is no {CONFIG}" if run.is_dir() else "a file"
+            if any(run.glob(f"*/{CONFIG}")):
+                why += f"; it holds some, name those: {run}/*"
             raise RunError(f"{run}: not a run folder, {why}") from error
         settings = TrainSettings.from_dict(values["settings"])
         config = RunConfig(**{**values, "settings": settings})
         _check_kinds(vars(settings), get_type_hints(TrainSettings))
         _check_kinds(vars(config), get_type_hints(RunConfig))
         _check_kinds(config.data, _DATA)
+        asdict(config)  # no deeper than can be gone through
         return config
 
 
@@ -159,10 +168,13 @@ def read_history(run: Path) -> list[EpochRow]:
     if not path.exists():
         return []
     with _damage_named(path):
-        return [
+        rows = [
             EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _COLUMNS[1:]))  # type: ignore[arg-type]
             for cells in _read_rows(path, _COLUMNS)
         ]
+        if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("its epochs do not count from 1")
+        return rows
 
 
 def write_decisions(run: Path, decisions: Iterable[Decision]) -> None:
@@ -256,5 +268,5 @@ def _is_a(value: Any, kind: Any) -> bool:
     if origin in (list, tuple):
         return isinstance(value, origin) and all(_is_a(item, inner[0]) for item in value)
     if kind is float:
-        return type(value) in (int, float)
-    return type(value) is kind
+        return type(value) in (int, float) and abs(value) < _MOST_FLOAT  # which no NaN is
+    return type(value) is kind and (kind is not int or abs(value) < _MOST_INT)

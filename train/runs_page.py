@@ -42,7 +42,7 @@ _OF_BEST = (
     "validation_accuracy",
 )
 _LINES = {"test": "-", "train": "--", "validation": ":"}
-_MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch; the next one when colours begin anew
+_MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for those who see no colours
 _FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
 _UP_TO_1 = (0.0, 1.03)  # the dots at 1 stay whole
 _LONGEST_NAME = 34  # letters in a legend
@@ -136,7 +136,7 @@ def _chart(figure: str, title: str, runs: Sequence[Run]) -> Chart:
             styles[key] = {
                 "linestyle": line,
                 "color": COLORS[place % len(COLORS)],
-                "marker": _MARKERS[place // len(COLORS) % len(_MARKERS)],
+                "marker": _MARKERS[place % len(_MARKERS)],
                 "markevery": [epochs.index(run.best.epoch)] if run.best else [],
                 "label": names[place] if part == "test" else None,
             }

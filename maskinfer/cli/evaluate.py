@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskinfer.detector import MaskDetector
+from maskinfer.errors import UsageError
 from maskinfer.evaluation import EvaluateSettings, Evaluation, choose_data, evaluate_folder
 from maskinfer.metrics import Confusion
 from maskinfer.results import check_file, write_text
@@ -93,9 +94,12 @@ def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
         return None
     from maskinfer.report.folder import ReportFolder
 
-    return ReportFolder.choose(
+    folder = ReportFolder.choose(
         settings.report, "evaluate", datetime.now(), overwrite=settings.overwrite
     )
+    if settings.json is not None and settings.json.resolve() in folder.files():
+        raise UsageError(f"--json {settings.json}: is a file of the report; name another")
+    return folder
 
 
 def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: MaskDetector) -> None:
@@ -169,4 +173,4 @@ def _say_decisions(evaluation: Evaluation, where_all_are: Path | None) -> None:
         what = (
             "1 labelled image" if evaluation.failed == 1 else f"{evaluation.failed} labelled images"
         )
-        say(f"warning: {what} could not be read.{where}")
+        say(f"warning: {what} could not be measured.{where}")

@@ -85,8 +85,9 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
     )
     return Section(
         "Figures",
-        f"Over the images that both models measured. Intervals hold 95 % of {RESAMPLES:,} means, "
-        "each of as many images drawn with replacement.",
+        "Over the images that both models measured. The interval of the IoU holds 95 % of "
+        f"{RESAMPLES:,} means, each of as many images drawn with replacement; that of the accuracy "
+        "is of the same test as the verdict. None is known where the models do not differ.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
             Table(
@@ -131,7 +132,7 @@ def _card(pair: Pair, comparison: Comparison, folder: ReportFolder) -> Card:
             Outline(pair.a.row.box_xywh, FOUND, dashed=True),
             Outline(pair.b.row.box_xywh, OTHER, dashed=True),
         ),
-        "label's box {}, A's box {}, B's box {}".format(*boxes),
+        name + ": label's box {}, A's box {}, B's box {}".format(*boxes),
         (
             f"label: {label_word(pair.a.proper_mask)}",
             f"A: {_words(pair.a)}",

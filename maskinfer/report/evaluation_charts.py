@@ -47,7 +47,11 @@ def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         "precision",
         f"Precision over recall; {', '.join(words)}.",
         ylim=(0, 1.03),
-        styles={name: {"marker": ""} for name in series},
+        # Whole steps, as average precision adds them up.
+        styles={
+            name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}
+            for name, line in zip(series, ("-", "--"), strict=False)
+        },
     )
 
 

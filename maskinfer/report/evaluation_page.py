@@ -112,7 +112,7 @@ def _photos(
     return Section(
         "Photos to look at",
         "The whole blue line is the label's box, the dashed orange one the model's. Under each "
-        f"photo stands the probability of a proper mask; from {analysis.threshold:.2f} on the "
+        f"photo stands the probability of a proper mask; from {analysis.threshold:.3f} on the "
         "model calls it proper. Where boxes are small, their part of the photo is shown.",
         [
             Gallery(
@@ -131,10 +131,11 @@ def _card(case: Case, evaluation: Evaluation, folder: ReportFolder) -> Card:
         _link(case, evaluation, folder),
         evaluation.folder / measured.row.filename,
         (Outline(measured.box_xywh, LABEL), Outline(measured.row.box_xywh, FOUND, dashed=True)),
-        f"label's box {list(measured.box_xywh)}, model's box {list(measured.row.box_xywh)}",
+        f"{measured.row.filename}: label's box {list(measured.box_xywh)}, "
+        f"model's box {list(measured.row.box_xywh)}",
         (
             f"label: {label_word(measured.proper_mask)}",
-            f"called: {label_word(measured.row.proper_mask)}, {measured.probability:.2f}",
+            f"called: {label_word(measured.row.proper_mask)}, {measured.probability:.3f}",
             f"IoU: {measured.iou:.2f}",
         ),
         label_word(measured.proper_mask),

@@ -17,8 +17,7 @@ from .blocks import Chart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Paul Tol's bright scheme, told apart by people who do not see red and green; in both themes each
-# has a contrast of at least 3 with the page.
+# In both themes each has a contrast of at least 3 with the page. Lines differ in more than colour.
 COLORS = ("#3a7ebf", "#d1495b", "#2a9134", "#b8860b", "#8e5bb5", "#0e9aa7", "#c05780", "#7a7a7a")
 _SIZE = (4.6, 3.1)  # inches, of 72 points
 _INSIDE = 4  # names in a legend within the axes

@@ -69,6 +69,10 @@ class ReportFolder:
         """The HTML file."""
         return self.path / PAGE
 
+    def files(self) -> set[Path]:
+        """What is written, as absolute paths."""
+        return {self.path.resolve() / name for name in (PAGE, FACTS)}
+
     def link(self, file: Path, text: str) -> Link:
         """A link from the page to a file."""
         target, start = file.resolve(), self.path.resolve()

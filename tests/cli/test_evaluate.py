@@ -39,7 +39,7 @@ def test_evaluate_prints_figures_and_names_what_was_decided(
     assert ["improper", "1", "1", "50.0", "%"] in cells
     assert "note: 1 impossible box was repaired" in done.stderr
     assert "note: 1 image without a label was left out" in done.stderr
-    assert "warning: 1 labelled image could not be read" in done.stderr
+    assert "warning: 1 labelled image could not be measured" in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tiny_model))
 
 
@@ -167,3 +167,15 @@ def test_evaluate_refuses_a_report_folder_before_any_work(
     assert len(done.stderr.splitlines()) == 1
     assert words in done.stderr
     assert not done.stdout
+
+
+def test_evaluate_does_not_write_two_things_into_one_file(
+    data: Path, tiny_model: Path, run_cli: Any
+) -> None:
+    Path("r").mkdir()
+    done = run_cli(
+        "evaluate", data, "--model", tiny_model, "--report", "r", "--json", "r/facts.json"
+    )
+    assert done.code == 2
+    assert "is a file of the report" in done.stderr
+    assert list(Path("r").iterdir()) == []

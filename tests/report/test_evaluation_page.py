@@ -78,7 +78,7 @@ def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_mod
     assert galleries["Called rightly, closest to the threshold"][0].startswith("off")
     assert page.galleries["Called proper, labelled improper: the surest first"][0][1:] == [
         "label: improper",
-        "called: proper, 0.98",
+        "called: proper, 0.980",
         "IoU: 1.00",
     ]
     assert page.tables["Confusion, images"][1:] == [

@@ -32,8 +32,14 @@ if (filters) {
     for (const card of cards) {
       card.hidden = !selects.every((s) => s.value === "" || card.dataset[s.name] === s.value);
     }
-    const shown = cards.filter((card) => !card.hidden).length;
-    filters.querySelector("output").textContent = `${shown} of ${cards.length} photos`;
+    for (const gallery of document.querySelectorAll(".gallery")) {
+      const inside = [...gallery.querySelectorAll(".card")];
+      gallery.hidden = inside.length > 0 && inside.every((card) => card.hidden);
+    }
+    // A photo may stand in several galleries.
+    const count = (some) => new Set(some.map((c) => c.querySelector(".photo").href)).size;
+    const shown = count(cards.filter((card) => !card.hidden));
+    filters.querySelector("output").textContent = `${shown} of ${count(cards)} photos shown here`;
   };
   filters.addEventListener("change", apply);
   filters.addEventListener("submit", (event) => event.preventDefault());
