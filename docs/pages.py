@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, sync_playwright
 from maskinfer.train.synthetic import SynthSettings, write_samples
 
 DOCS = Path(__file__).parent
-WIDTH, HEIGHT, COLORS = 1100, 1400, 128
+WIDTH, HEIGHT, COLORS = 1100, 1700, 128
 SEED, IMAGES = 104, 400  # nothing was trained or measured on that seed
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -33,17 +33,21 @@ def main(
     audit: Annotated[Path, typer.Option(help="Left by benchmarks/audit_noise.py --work.")],
 ) -> None:
     """Make the pages and photograph them."""
-    shipped = DOCS.parent / "maskinfer" / "default.onnx"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         work = Path(folder)
-        data = _faulty_data(work / "drawn")
-        _maskinfer("explore", data, "--out", work / "explore", "--model", shipped)
-        clean = work / "clean"
-        write_samples(clean, SynthSettings(IMAGES, SEED, 224))
-        _maskinfer("evaluate", clean, "--report", work / "evaluate", "--model", shipped)
-        _maskinfer("compare", other, shipped, "--data", clean, "--out", work / "compare")
-        _maskinfer("report", *runs, "--out", work / "report")
+        shutil.copy(DOCS.parent / "maskinfer" / "default.onnx", work / "shipped.onnx")
+        shutil.copy(other, work / "other.onnx")
+        _draw_faulty_data(work / "drawn")
+        write_samples(work / "clean", SynthSettings(IMAGES, SEED, 224))
         shutil.copytree(audit / "audit", work / "audit", ignore=shutil.ignore_patterns("folds"))
+        for words in (
+            "explore drawn --out explore --model shipped.onnx",
+            "evaluate clean --report evaluate --model shipped.onnx",
+            "compare other.onnx shipped.onnx --data clean --out compare",
+        ):
+            _maskinfer(words.split(), work)
+        named = [str(run.resolve()) for run in runs]
+        _maskinfer(["report", *named, "--out", "report"], work)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or "chromium", args=FLAGS
         )
@@ -52,7 +56,7 @@ def main(
         browser.close()
 
 
-def _faulty_data(data: Path) -> Path:
+def _draw_faulty_data(data: Path) -> None:
     """A drawn data set with a few of the faults that real ones have."""
     write_samples(data / "train", SynthSettings(300, SEED, 224))
     write_samples(data / "test", SynthSettings(100, SEED + 1, 224))
@@ -61,12 +65,12 @@ def _faulty_data(data: Path) -> Path:
             image.save(data / "test" / f"again{name}", quality=50)
     for path in sorted((data / "train").glob("*.jpg"))[5:300:60]:
         path.rename(path.with_name(path.name.replace("__[", "__[-")))
-    return data
 
 
-def _maskinfer(*arguments: object) -> None:
-    command = [sys.executable, "-m", "maskinfer", *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def _maskinfer(arguments: list[str], work: Path) -> None:
+    """Run in the work folder, so that no page names a path of the machine."""
+    command = [sys.executable, "-m", "maskinfer", *arguments]
+    subprocess.run(command, check=True, cwd=work, stdout=subprocess.DEVNULL)
 
 
 def _photograph(browser: Browser, page: Path, out: Path) -> None:

@@ -186,3 +186,36 @@ def test_decisions_are_counted_by_kind(tmp_path: Path):
 def test_epoch_row_has_a_score_only_with_a_validation_part():
     rows: list[EpochRow] = [row(1, None), row(2, 0.5)]
     assert [one.score for one in rows] == [None, 0.5]
+
+
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "NaN", "-Infinity"])
+def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number: str):
+    run = write_run(tmp_path / "run", learning_rate=0.0125)
+    text = (run / "config.json").read_text().replace("0.0125", number)
+    (run / "config.json").write_text(text)
+    with pytest.raises(RunError, match="config.json: damaged"):
+        read_config(run)
+
+
+def test_config_that_nests_too_deeply_is_refused(tmp_path: Path):
+    run = write_run(tmp_path / "run")
+    values = json.loads((run / "config.json").read_text())
+    values["data"]["more"] = "DEEP"
+    text = json.dumps(values).replace('"DEEP"', 900 * "[" + 900 * "]")
+    (run / "config.json").write_text(text)
+    with pytest.raises(RunError, match="config.json: damaged"):
+        read_config(run)
+
+
+def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path):
+    write_history(tmp_path, [row(1), row(3)])
+    with pytest.raises(RunError, match="epochs do not count from 1"):
+        read_history(tmp_path)
+
+
+def test_a_folder_of_runs_says_to_name_those(tmp_path: Path):
+    write_run(tmp_path / "runs" / "a")
+    with pytest.raises(RunError, match=r"there is no config.json; it holds some, name those: "):
+        read_config(tmp_path / "runs")
+    with pytest.raises(RunError, match=r"config.json: not a run folder, a file"):
+        read_config(tmp_path / "runs" / "a" / "config.json")
