@@ -193,7 +193,7 @@ def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number
     run = write_run(tmp_path / "run", learning_rate=0.0125)
     text = (run / "config.json").read_text().replace("0.0125", number)
     (run / "config.json").write_text(text)
-    with pytest.raises(RunError, match="config.json: damaged"):
+    with pytest.raises(RunError, match=r"config\.json: damaged"):
         read_config(run)
 
 
@@ -203,7 +203,7 @@ def test_config_that_nests_too_deeply_is_refused(tmp_path: Path):
     values["data"]["more"] = "DEEP"
     text = json.dumps(values).replace('"DEEP"', 900 * "[" + 900 * "]")
     (run / "config.json").write_text(text)
-    with pytest.raises(RunError, match="config.json: damaged"):
+    with pytest.raises(RunError, match=r"config\.json: damaged"):
         read_config(run)
 
 
