@@ -7,8 +7,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from .detector import MaskDetector
 from .duplicates import Hashes, find_copies, perceptual_hash
 from .errors import DatasetError, ImageError, LabelError
 from .geometry import Geometry, Placement, decode_wh, place
-from .images import MAX_PIXELS, Pixels, load_photo
+from .images import Pixels, load_photo
 from .labels import Label, is_labelled, parse_name
 from .lookahead import map_ahead
 from .metrics import FOUND_IOU
@@ -96,6 +95,7 @@ class _Collector:
     def __init__(self, name: str, folder: Path, prefix: str, detector: MaskDetector | None) -> None:
         self.name, self.folder, self.prefix = name, folder, prefix
         self.detector = detector
+        self._geometry = detector.session.metadata.geometry if detector else _LOOKED_AT
         self.filenames: list[str] = []
         # Of each image in turn, as numbers without an object each.
         self._sizes = array("q")  # 2
@@ -126,20 +126,21 @@ class _Collector:
     def _look(self, found: str | Failure) -> tuple[str, _Look | Failure]:
         if isinstance(found, Failure):
             return found.filename, Failure(self._named(found.filename), found.error)
-        geometry, most = _LOOKED_AT, MAX_PIXELS
-        if self.detector is not None:
-            geometry = self.detector.session.metadata.geometry
-            most = self.detector.max_pixels
         try:
-            photo = load_photo(self.folder / found, partial(decode_wh, geometry), most)
+            photo = load_photo(self.folder / found, self._least_wh)
         except ImageError as error:
             return found, Failure(self._named(found), str(error))
         counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
-        asked = self.detector is not None and is_labelled(Path(found))
-        shown = place(photo, geometry) if asked else None
+        asked = self.detector is not None and is_labelled(PurePosixPath(found))
+        shown = place(photo, self._geometry) if asked else None
         mean, square = counts @ _VALUES, counts @ _VALUES**2
         return found, _Look(photo.size_wh, mean, square, perceptual_hash(photo.image), shown)
+
+    def _least_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """Sides that are enough for the network and for colours that do not hang on it."""
+        ours, its = (decode_wh(geometry, size_wh) for geometry in (_LOOKED_AT, self._geometry))
+        return max(ours[0], its[0]), max(ours[1], its[1])
 
     def _named(self, name: str) -> str:
         return self.prefix + name
