@@ -16,24 +16,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from maskinfer.auditing import Opinion, labelled_splits
-from maskinfer.boxes import Boxes, iou_xywh
 from maskinfer.cleaning import Decision, repair
 from maskinfer.companions import read_sources
 from maskinfer.cpu import usable_cores
 from maskinfer.dataset import Sample
 from maskinfer.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.errors import DatasetError, RunError, UsageError
-from maskinfer.geometry import Geometry, canvas_to_image, decode_wh, image_to_canvas
+from maskinfer.geometry import Geometry, decode_wh
 from maskinfer.images import image_size, load_photo
 from maskinfer.lookahead import map_ahead
 from maskinfer.results import write_text
 
 from . import loop
-from .batches import SampleCanvases, Share, loader
-from .detections import Candidates, Network
+from .answers import Answer, answer_samples
 from .display import Display
 from .networks import build
 from .parts import Parts, listed_name, read_samples
@@ -42,9 +39,6 @@ from .settings import TrainSettings
 
 # Consecutive names are often shots of one scene: blocks of them stay in one fold.
 _BLOCKS = 10  # a fold
-# A network trained on zoomed photos sees more on a larger canvas than it was trained on. Measured
-# on planted noise: docs/results.md.
-_FINER = 1.5
 _HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
@@ -218,7 +212,7 @@ def audit_folds(
     if not plan.digest:  # a new audit, where an earlier one may have been
         shutil.rmtree(folder / _FOLDS, ignore_errors=True)
     replace(plan, digest=digest).write(folder)
-    answers: dict[int, _Answer] = {}
+    answers: dict[int, Answer] = {}
     for fold in range(plan.folds):
         held = [i for i, its in enumerate(dealt) if its == fold]
         learnt = [i for i, its in enumerate(dealt) if its != fold and pool.possible[i]]
@@ -241,14 +235,6 @@ def audit_folds(
     ], pool.decisions
 
 
-class _Answer(NamedTuple):
-    """What a network says of one image: in pixels of the upright image, and 0..1."""
-
-    box_xywh: tuple[float, float, float, float]
-    probability: float
-    score: float
-
-
 def _digest(pool: Pool, dealt: Sequence[int]) -> str:
     lines = (
         f"{fold}\0{sample.path}\0{sample}" for fold, sample in zip(dealt, pool.samples, strict=True)
@@ -262,12 +248,12 @@ def _answers(
     parts: Parts,
     display: Display,
     now: Callable[[], datetime],
-) -> list[_Answer]:
+) -> list[Answer]:
     """One fold's answers about its own images; trained where an earlier start has not done so."""
     path = place / _ANSWERS
     if path.is_file():
         try:
-            found = [_Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+            found = [Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
             if len(found) != len(parts.test):
                 raise ValueError(f"{len(found)} answers for {len(parts.test)} images")
             return found
@@ -303,80 +289,7 @@ def _train(
     return loop.train(settings, place, now(), display, parts)
 
 
-def answer_samples(
-    network: Network, samples: Sequence[Sample], settings: TrainSettings
-) -> list[_Answer]:
-    """What a network of several faces says of the face that each image is labelled with.
-
-    Of all faces that it considers, the one that is a face most surely and overlaps the label most;
-    the best-scored one where none overlaps it. Asked on a finer canvas than it was trained on, of
-    the photo and of its mirror image, whose log-odds are averaged.
-    """
-    device = next(network.parameters()).device
-    side = settings.geometry.canvas
-    network.canvas = round(_FINER * side / 32) * 32
-    geometry = replace(
-        settings.geometry,
-        canvas=network.canvas,
-        resize=round(settings.geometry.resize * network.canvas / side),
-    )
-    batches = loader(
-        SampleCanvases(samples, geometry),
-        Share(len(samples), 1, 0),
-        settings.batch_size,
-        settings.workers,
-        whole_batches=False,
-    )
-    network.eval()
-    answers: list[_Answer] = []
-    for batch in batches:
-        canvases = batch.canvases.to(device)
-        labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
-        straight = _choose_all(network, canvases, labelled)
-        mirrored = _choose_all(network, canvases.flip(2), _mirror(labelled, network.canvas))
-        boxes = canvas_to_image([found.box_xywh for found in straight], batch.placements)
-        answers += [
-            _Answer(tuple(box), _sigmoid((a.logit + b.logit) / 2), (a.score + b.score) / 2)
-            for box, a, b in zip(boxes.tolist(), straight, mirrored, strict=True)
-        ]
-    return answers
-
-
-class _Chosen(NamedTuple):
-    """The candidate that is meant: in canvas pixels, log-odds of a proper mask, 0..1."""
-
-    box_xywh: Boxes
-    logit: float
-    score: float
-
-
-def _choose_all(network: Network, canvases: Tensor, labelled_xywh: Boxes) -> list[_Chosen]:
-    with torch.inference_mode():
-        candidates = network.candidates(canvases)
-    return [_choose(*pair) for pair in zip(candidates, labelled_xywh, strict=True)]
-
-
-def _choose(candidates: Candidates, label_xywh: Boxes) -> _Chosen:
-    boxes = candidates.boxes_xyxy.double().cpu().numpy()
-    boxes[:, 2:] -= boxes[:, :2]
-    score = candidates.score.double().cpu().numpy()
-    overlap = iou_xywh(boxes, label_xywh) * score
-    best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
-    logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
-    return _Chosen(boxes[best], float(logit), float(score[best]))
-
-
-def _mirror(boxes_xywh: Boxes, canvas: int) -> Boxes:
-    mirrored = boxes_xywh.copy()
-    mirrored[:, 0] = canvas - boxes_xywh[:, 0] - boxes_xywh[:, 2]
-    return mirrored
-
-
-def _sigmoid(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
-
-
-def _opinion(sample: Sample, answer: _Answer, data: Path) -> Opinion:
+def _opinion(sample: Sample, answer: Answer, data: Path) -> Opinion:
     x, y, w, h = answer.box_xywh
     corners = [round(edge) for edge in (x, y, x + w, y + h)]
     box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])

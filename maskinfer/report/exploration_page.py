@@ -4,17 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from maskinfer.auditing import Opinion
-from maskinfer.census import CopiedPhoto, Exploration, Split, quantiles
+from maskinfer.census import CopiedPhoto, Exploration, Split
 from maskinfer.error_analysis import label_word
 from maskinfer.errors import LabelError
 from maskinfer.labels import parse_name
 from maskinfer.results import Failure
 
-from . import figures
-from .blocks import Block, Card, Cell, Chart, Gallery, Link, Notes, Section, Table
+from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table
+from .exploration_charts import box_charts, color_table, quantile_table, size_chart
 from .folder import ReportFolder
 from .thumbnails import FOUND, LABEL, Outline
 
@@ -22,10 +21,6 @@ _MOST_ROWS = 300
 _MOST_CARDS = 48
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
-_MOST_POINTS = 2000
-_ASPECTS = np.geomspace(1 / 3, 3, 31)
-_SHARES = np.linspace(0, 1, 31)
-_CHANNELS = ("red", "green", "blue")
 
 
 def exploration_sections(found: Exploration, folder: ReportFolder) -> list[Section]:
@@ -50,15 +45,15 @@ def _sections(found: Exploration, folder: ReportFolder) -> Iterator[Section]:
     yield Section(
         "Faces",
         "Boxes as the labels say, impossible ones left out; sizes as shares of the image.",
-        [*_box_charts(splits), _quantile_table(splits)],
+        [*box_charts(splits), quantile_table(splits)],
     )
-    yield Section("Images", "", [_size_chart(splits)])
+    yield Section("Images", "", [size_chart(splits)])
     yield Section(
         "Colours",
         "Each photo counts the same, at no more than 224 pixels a side, as networks see it; 0 to "
         "255. Training and test images want one normalisation, "
         "measured on the training images.",
-        [_color_table(splits)],
+        [color_table(splits)],
     )
     yield Section(
         "Impossible boxes",
@@ -108,115 +103,6 @@ def _counts(found: Exploration) -> Table:
         *("impossible boxes", "copies", "unreadable"),
     )
     return Table("Images by split and label", headings, rows)
-
-
-def _box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
-    boxes = {split.name: split.relative_boxes() for split in splits if split.possible().any()}
-    if not boxes:
-        return
-    sides = {name: np.sqrt(b[:, 2] * b[:, 3]) for name, b in boxes.items()}
-    yield figures.histogram(
-        "Size of faces",
-        sides,
-        _SHARES,
-        "side of the face, share of the image's",
-        _alt("Share of the image's side that a face takes", sides),
-        shares=True,
-    )
-    aspects = {
-        split.name: _aspect(split.boxes_xywh[split.possible()])
-        for split in splits
-        if split.name in boxes
-    }
-    yield figures.histogram(
-        "Shape of faces",
-        {name: np.clip(a, _ASPECTS[0], _ASPECTS[-1]) for name, a in aspects.items()},
-        _ASPECTS,
-        "width / height",
-        _alt("Width over height of faces", aspects),
-        log_x=True,
-        shares=True,
-    )
-    for split in splits:
-        if split.name in boxes:
-            centre = boxes[split.name][:, :2] + boxes[split.name][:, 2:] / 2
-            x, y = np.median(centre, axis=0)
-            yield figures.heat_map(
-                f"Where faces are, {split.name}",
-                split.coverage(),
-                "x, share of the width",
-                "y, share of the height",
-                f"Share of the faces of {split.name} that cover each part of the image; the median "
-                f"centre is {x:.0%} from the left and {y:.0%} from the top.",
-            )
-
-
-def _aspect(boxes_xywh: NDArray[np.int64]) -> NDArray[np.float64]:
-    aspect: NDArray[np.float64] = boxes_xywh[:, 2] / boxes_xywh[:, 3]
-    return aspect
-
-
-def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
-    spans = []
-    for name, found in values.items():
-        low, middle, high = np.percentile(found, (5, 50, 95))
-        spans.append(f"{name}: median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}")
-    return f"{what}. {'; '.join(spans)}."
-
-
-def _quantile_table(splits: Sequence[Split]) -> Table:
-    rows: list[list[Cell | Link]] = []
-    headings: list[str] = []
-    for split in splits:
-        boxes = split.boxes_xywh[split.possible()]
-        measured = {
-            "image width, px": split.sizes_wh[:, 0],
-            "image height, px": split.sizes_wh[:, 1],
-            "face width, px": boxes[:, 2],
-            "face height, px": boxes[:, 3],
-            "face width / height": _aspect(boxes),
-        }
-        for what, values in measured.items():
-            spread = quantiles(values)
-            if spread is not None:
-                headings = list(spread)
-                rows.append([split.name, what, *spread.values()])
-    return Table("Sizes: least, percentiles, greatest", ["split", "of", *headings], rows)
-
-
-def _size_chart(splits: Sequence[Split]) -> Chart:
-    points = {}
-    for split in splits:
-        sizes = split.sizes_wh
-        if len(sizes):
-            places = np.linspace(0, len(sizes) - 1, min(len(sizes), _MOST_POINTS)).astype(int)
-            points[split.name] = (sizes[places, 0], sizes[places, 1])
-    widths = {name: np.sqrt(w * h) for name, (w, h) in points.items()}
-    return figures.scatter(
-        "Size of images",
-        points,
-        "width, px",
-        "height, px",
-        _alt("Width and height of images in pixels; the root of width times height", widths),
-    )
-
-
-def _color_table(splits: Sequence[Split]) -> Table:
-    rows: list[list[Cell | Link]] = [
-        [
-            split.name,
-            channel,
-            float(split.colors.mean[i]),
-            float(split.colors.std[i]),
-            float(split.colors.mean[i] / 255),
-            float(split.colors.std[i] / 255),
-        ]
-        for split in splits
-        if split.colors is not None
-        for i, channel in enumerate(_CHANNELS)
-    ]
-    headings = ("split", "channel", "mean", "deviation", "mean / 255", "deviation / 255")
-    return Table("Mean and standard deviation of all pixels", headings, rows)
 
 
 def _impossible(
