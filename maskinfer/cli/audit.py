@@ -105,8 +105,8 @@ def audit(
         typer.Option(
             "--apply",
             metavar="FILE",
-            help="Write a corrected copy of DATA to --out, as this CSV says: suspects.csv with its "
-            "column action filled, or what the page saved.",
+            help="Write a corrected copy of DATA to --out, else to NAME-corrected here, as this CSV "
+            "says: suspects.csv with its column action filled, or what the page saved.",
             show_default=False,
         ),
     ] = None,
@@ -257,10 +257,9 @@ def _finish(
 def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
     from maskinfer.correcting import apply_corrections, read_corrections
 
-    if out is None:
-        raise UsageError("--apply writes a corrected copy: name its folder with --out DIR")
     corrections = read_corrections(list_)
     data = data or _audited(list_)
+    out = out or Path(f"{data.resolve().name}-corrected")
     done = apply_corrections(data, corrections, out)
     words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))
     say(f"{done.files} files written to {out}; corrected: {words or 'none'}")
@@ -279,5 +278,5 @@ def _audited(list_: Path) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
             f"{list_}: does not lie in an audit's folder, so name the data set: "
-            "maskinfer audit DATA --apply FILE --out DIR"
+            "maskinfer audit DATA --apply FILE"
         ) from None

@@ -60,7 +60,7 @@ def audit_sections(
             "How to judge",
             "The label's box is the whole blue line, the model's the dashed orange one. Decide "
             "below each photo that is wrong, press “Save decisions”, and run: maskinfer audit "
-            "DATA --apply decisions.csv --out CORRECTED. Or fill the column “action” of "
+            "DATA --apply decisions.csv. Or fill the column “action” of "
             "suspects.csv, which holds every image.",
             [Notes([summary]), *([Notes(warnings, "warning")] if warnings else [])],
         ),

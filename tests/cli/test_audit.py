@@ -79,7 +79,9 @@ def test_a_judged_list_is_applied_to_a_copy(data: Path, tiny_model: Path, run_cl
 
     shutil.copy("a/judged.csv", "judged.csv")
     assert run_cli("audit", "--apply", "judged.csv", "--out", "c").code == 2
-    assert run_cli("audit", data, "--apply", "judged.csv", "--out", "c").code == 0
+    assert run_cli("audit", data, "--apply", "judged.csv").code == 0
+    assert len(list(Path("data-corrected").rglob("*.png"))) == 9
+    assert run_cli("audit", data, "--apply", "judged.csv").code == 2
 
 
 def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_cli: Any):
@@ -133,7 +135,6 @@ def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
             "data: means nothing beside --resume",
             id="resume and data",
         ),
-        pytest.param(["data", "--apply", "full/mine.csv"], 2, "--out DIR", id="apply, no out"),
         pytest.param(["data", "--apply", "no.csv", "--out", "o"], 2, "no such file", id="no list"),
         pytest.param(
             ["data", "--apply", "full/mine.csv", "--out", "o"], 1, "its columns are", id="no list"
