@@ -105,8 +105,8 @@ def audit(
         typer.Option(
             "--apply",
             metavar="FILE",
-            help="Write a corrected copy of DATA to --out, else to NAME-corrected here, as this CSV "
-            "says: suspects.csv with its column action filled, or what the page saved.",
+            help="Write a corrected copy of DATA to --out, else to NAME-corrected here, as this "
+            "CSV says: suspects.csv with its column action filled, or what the page saved.",
             show_default=False,
         ),
     ] = None,
