@@ -20,7 +20,7 @@ def test_shipped_recipe_fills_every_network(model: Model, recipe: str):
 
 
 def test_report_recipe_holds_the_reports_numbers():
-    assert recipe_names() == ["default", "report", "two-cores"]
+    assert recipe_names() == ["audit", "default", "report", "two-cores"]
     resnet = recipe_settings("resnet", "report", DATA)
     assert resnet.geometry == Geometry.center_crop(224, 256)
     assert (resnet.batch_size, resnet.optimizer, resnet.learning_rate) == (32, "adam", 0.02)
@@ -107,10 +107,10 @@ def test_numbers_that_only_a_recipe_can_give_are_checked(tmp_path: Path, line: s
 
 
 def test_recipe_that_is_a_folder_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"Is a directory; expected default, report, two-cores"):
+    with pytest.raises(UsageError, match=r"Is a directory; expected audit, default, report, two-cores"):
         recipe_settings("resnet", str(tmp_path), DATA)
 
 
 def test_missing_recipe_names_those_there_are():
-    with pytest.raises(UsageError, match="got 'fast', expected default, report, two-cores or a"):
+    with pytest.raises(UsageError, match="got 'fast', expected audit, default, report, two-cores or a"):
         recipe_settings("resnet", "fast", DATA)
