@@ -107,10 +107,10 @@ def test_numbers_that_only_a_recipe_can_give_are_checked(tmp_path: Path, line: s
 
 
 def test_recipe_that_is_a_folder_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"Is a directory; expected audit, default, report, two-cores"):
+    with pytest.raises(UsageError, match="Is a directory; expected audit, default, report, two"):
         recipe_settings("resnet", str(tmp_path), DATA)
 
 
 def test_missing_recipe_names_those_there_are():
-    with pytest.raises(UsageError, match="got 'fast', expected audit, default, report, two-cores or a"):
+    with pytest.raises(UsageError, match="got 'fast', expected audit, default, report, two"):
         recipe_settings("resnet", "fast", DATA)
