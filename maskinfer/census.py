@@ -12,7 +12,7 @@ from .auditing import Opinion, opinion_facts
 from .boxes import Boxes
 from .errors import LabelError
 from .labels import parse_name
-from .results import Failure, printable_name
+from .results import Failure, printable_name, strict_json
 from .version import __version__
 
 _GRID = 32  # cells a side, of where faces are
@@ -107,6 +107,11 @@ class Split:
         """Each readable image without a label, and why."""
         names = (self.filenames[place] for place in np.flatnonzero(~self.labelled))
         return [Failure(name, _why_unlabelled(name)) for name in names]
+
+    @property
+    def unlabelled_count(self) -> int:
+        """How many those are, without going through their names."""
+        return int((~self.labelled).sum())
 
     def count(self, proper: bool) -> int:
         """Readable images of one label."""
@@ -241,9 +246,8 @@ def _warnings_of(split: Split) -> Iterator[str]:
         boxes = "1 box is" if len(split.impossible) == 1 else f"{len(split.impossible)} boxes are"
         action = "repaired" if split.name == "test" else "dropped when training"
         yield f"{boxes} impossible {place}; {action}"
-    unlabelled = int((~split.labelled).sum())
-    if unlabelled:
-        yield f"{_count(unlabelled, 'image')} without a label that can be read {place}"
+    if split.unlabelled_count:
+        yield f"{_count(split.unlabelled_count, 'image')} without a label that can be read {place}"
     proper, improper = split.count(True), split.count(False)
     if not proper + improper:
         yield f"not one image {place} has a label that can be read"
@@ -299,12 +303,8 @@ def _split_facts(split: Split) -> dict[str, Any]:
         "box_coverage": split.coverage().round(4).tolist(),
         "colors": None
         if colors is None
-        else {name: _finite(value) for name, value in colors._asdict().items()},
+        else strict_json({k: v.round(3).tolist() for k, v in colors._asdict().items()}),
     }
-
-
-def _finite(values: NDArray[np.float64]) -> list[float | None]:
-    return [round(value, 3) if np.isfinite(value) else None for value in values.tolist()]
 
 
 def _failures(failures: list[Failure]) -> list[dict[str, str]]:

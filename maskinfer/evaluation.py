@@ -1,6 +1,5 @@
 """A model against a labelled folder: the figures, and everything that was decided on the way."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .cleaning import Decision, clean
-from .dataset import SAMPLE_IMAGES, read_folder
+from .dataset import SAMPLE_IMAGES, read_folder, splits_of
 from .detector import MaskDetector
 from .errors import DatasetError, UsageError
 from .labels import BoxXywh
 from .metrics import Metrics, measure
 from .pipeline import predict_images
-from .results import Failure, Row, printable_name
+from .results import Failure, Row, printable_name, strict_json
 from .runtime import Provider, Session
 from .version import __version__
 
@@ -122,20 +121,11 @@ def model_facts(session: Session) -> dict[str, Any]:
         "model": {
             "path": printable_name(str(session.path)),
             "sha256": session.sha256,
-            **_finite(asdict(session.metadata)),
+            **strict_json(asdict(session.metadata)),
         },
         "provider": str(session.provider),
         "batch_size": session.batch_size,
     }
-
-
-def _finite(value: Any) -> Any:
-    """What a file's metadata holds; it may have been written by a training that went astray."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def choose_data(data: Path | None, how_to_name: str = "maskinfer evaluate DATA") -> Path:
@@ -155,11 +145,7 @@ def choose_data(data: Path | None, how_to_name: str = "maskinfer evaluate DATA")
                 f"Name one: {how_to_name}"
             )
         data = SAMPLE_IMAGES
-    if not data.is_dir():
-        what = "not a folder, expected a data set" if data.exists() else "no such folder"
-        raise UsageError(f"{data}: {what}")
-    test = data / "test"
-    return test if test.is_dir() else data
+    return splits_of(data).get("test", data)
 
 
 def evaluate_folder(

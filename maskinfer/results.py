@@ -7,12 +7,13 @@
 """
 
 import csv
+import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from .atomic import replacing
 from .errors import MaskinferError, UsageError
@@ -104,6 +105,17 @@ def printable_name(name: str) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
         data = name.encode("utf-8", "backslashreplace")
     return data.decode("utf-8", "backslashreplace")
+
+
+def strict_json(value: Any) -> Any:
+    """A value as JSON without extensions holds it: no NaN or infinity, and texts that are UTF-8."""
+    if isinstance(value, dict):
+        return {printable_name(str(name)): strict_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return printable_name(value) if isinstance(value, str) else value
 
 
 def read_predictions(path: Path) -> list[Row]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskinfer.results import printable_name
+from maskinfer.results import printable_name, strict_json
 
 from .run_files import (
     EpochRow,
@@ -113,7 +113,7 @@ class RunComparison:
             "same": self.same(),
             "warnings": self.warnings(),
         }
-        strict: dict[str, Any] = _strict(facts)
+        strict: dict[str, Any] = strict_json(facts)
         return strict
 
 
@@ -259,17 +259,6 @@ def _facts(run: Run) -> dict[str, Any]:
         "history": [asdict(row) for row in run.history],
         "dropped_or_repaired": decisions,
     }
-
-
-def _strict(value: Any) -> Any:
-    """A value as JSON without extensions holds it; texts are valid UTF-8."""
-    if isinstance(value, dict):
-        return {printable_name(str(name)): _strict(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return printable_name(value) if isinstance(value, str) else value
 
 
 def _words(value: object) -> str:

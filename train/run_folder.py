@@ -206,14 +206,18 @@ class RunFolder:
     @property
     def can_be_resumed(self) -> bool:
         """Whether a whole epoch was written, that `read_last` reads."""
-        return any((self.path / name).is_dir() for name in ("last", "last.old"))
+        return self._find_last() is not None
+
+    def _find_last(self) -> Path | None:
+        # Stopped between the two renames, a run has its last state under the old name.
+        folders = (self.path / name for name in ("last", "last.old"))
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     def _last(self) -> Path:
-        # Stopped between the two renames, a run has its last state under the old name.
-        for name in ("last", "last.old"):
-            if (self.path / name).is_dir():
-                return self.path / name
-        raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
+        last = self._find_last()
+        if last is None:
+            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
+        return last
 
 
 def _read_into(network: nn.Module, path: Path) -> dict[str, str]:

@@ -75,7 +75,7 @@ def explore(
         column.justify = "right"
     for split in found.splits.values():
         counts = (len(split.filenames), split.count(True), split.count(False))
-        faults = (len(split.unlabelled), len(split.impossible), len(split.unreadable))
+        faults = (split.unlabelled_count, len(split.impossible), len(split.unreadable))
         table.add_row(Text(split.name), *map(str, (*counts, *faults)))
     stdout.print(table)
     for warning in found.warnings():

@@ -12,12 +12,11 @@ from maskinfer.metrics import FOUND_IOU
 from maskinfer.results import printable_name
 
 from . import figures
-from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table
+from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table, bounded_table
 from .folder import ReportFolder
 from .thumbnails import FOUND, LABEL, Outline
 
 _MOST_CARDS = 60
-_MOST_ROWS = 300
 _TENTHS = np.linspace(0, 1, 21)
 _CHOICES = {
     "": "keep as it is",
@@ -134,36 +133,27 @@ def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
 
 def _table(opinions: Sequence[Opinion], data: Path, folder: ReportFolder) -> Table:
     ranked = sorted(opinions, key=lambda opinion: -opinion.suspicion)
-    return Table(
+    return bounded_table(
         "Most suspicious first; suspects.csv holds all",
         ("image", "label", "probability of it", "overlap of boxes", "score", "suggestion"),
-        [
-            [
-                folder.link(data / opinion.filename, opinion.filename),
-                label_word(opinion.proper_mask),
-                opinion.self_confidence,
-                opinion.iou,
-                opinion.score,
-                opinion.suggestion.value,
-            ]
-            for opinion in ranked[:_MOST_ROWS]
-        ],
-        max(0, len(ranked) - _MOST_ROWS),
+        ranked,
+        lambda opinion: (
+            folder.link(data / opinion.filename, opinion.filename),
+            label_word(opinion.proper_mask),
+            opinion.self_confidence,
+            opinion.iou,
+            opinion.score,
+            opinion.suggestion.value,
+        ),
     )
 
 
 def _left_out(decisions: Sequence[Decision]) -> Iterator[Section]:
     if decisions:
-        rows = [[d.filename, d.action, d.reason] for d in decisions[:_MOST_ROWS]]
-        yield Section(
-            "Left out or repaired first",
-            "",
-            [
-                Table(
-                    "Files without an opinion, and impossible boxes",
-                    ("file", "what", "why"),
-                    rows,
-                    max(0, len(decisions) - _MOST_ROWS),
-                )
-            ],
+        table = bounded_table(
+            "Files without an opinion, and impossible boxes",
+            ("file", "what", "why"),
+            decisions,
+            lambda decision: (decision.filename, decision.action, decision.reason),
         )
+        yield Section("Left out or repaired first", "", [table])

@@ -1,13 +1,16 @@
 """What a page is made of. Texts are plain: whatever they hold is escaped when the page is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from .thumbnails import Outline
 
 Cell = str | int | float | None
+Item = TypeVar("Item")
+
+_MOST_ROWS = 300  # of a table
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,24 @@ class Table:
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell | Link]]
     left_out: int = 0
+
+
+def bounded_table(
+    caption: str,
+    headings: Sequence[str],
+    items: Sequence[Item],
+    cells: Callable[[Item], Sequence[Cell | Link]],
+) -> Table:
+    """A table of the first 300 items; the others are in the JSON alone.
+
+    Args:
+        caption: what the rows are.
+        headings: of the columns.
+        items: one a row.
+        cells: of an item; called only for those that are shown.
+    """
+    rows = [cells(item) for item in items[:_MOST_ROWS]]
+    return Table(caption, headings, rows, len(items) - len(rows))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from maskinfer.error_analysis import label_word
 from maskinfer.evaluation import Measured
 from maskinfer.significance import RESAMPLES
 
-from .blocks import Card, Gallery, Notes, Section, Table
+from .blocks import Card, Gallery, Notes, Section, Table, bounded_table
 from .folder import ReportFolder
 from .predictions import (
     MOST_CARDS,
     Rows,
-    bounded_table,
-    filled_tables,
     model_cells,
+    not_measured,
 )
 from .thumbnails import FOUND, LABEL, OTHER, Outline
 
@@ -149,23 +148,16 @@ def _words(measured: Measured) -> str:
 
 def _not_measured(comparison: Comparison) -> Section:
     decisions = comparison.a.decisions
-    repaired = [d for d in decisions if d.action == "repaired"]
     left_out: Rows = [
         *([d.filename, "both", d.reason] for d in decisions if d.action == "dropped"),
         *([failure.filename, "A", failure.error] for failure in comparison.a.failures),
         *([failure.filename, "B", failure.error] for failure in comparison.b.failures),
     ]
     alone = len(comparison.only_a) + len(comparison.only_b)
-    tables = filled_tables(
-        bounded_table(
-            "Boxes that were repaired",
-            ("image", "why", "box after repair"),
-            [[d.filename, d.reason, str(list(d.box_xywh or ()))] for d in repaired],
-        ),
-        bounded_table("Labelled images left out", ("image", "by", "why"), left_out),
-        bounded_table(
-            "Images without a label", ("why",), [[line] for line in comparison.a.unlabelled]
-        ),
+    tables = not_measured(
+        decisions,
+        bounded_table("Labelled images left out", ("image", "by", "why"), left_out, tuple),
+        comparison.a.unlabelled,
     )
     intro = (
         f"Measured by A alone: {len(comparison.only_a)}; by B alone: {len(comparison.only_b)}. "

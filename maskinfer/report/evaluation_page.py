@@ -1,13 +1,13 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from maskinfer.detector import MaskDetector
 from maskinfer.error_analysis import Case, ErrorAnalysis, label_word
 from maskinfer.evaluation import Evaluation
 from maskinfer.metrics import FOUND_IOU, Confusion
 
-from .blocks import Card, Chart, Gallery, Link, Section, Table
+from .blocks import Card, Cell, Chart, Gallery, Link, Section, Table, bounded_table
 from .evaluation_charts import (
     iou_chart,
     precision_recall_chart,
@@ -18,9 +18,8 @@ from .folder import ReportFolder
 from .predictions import (
     MOST_CARDS,
     Rows,
-    bounded_table,
-    filled_tables,
     model_cells,
+    not_measured,
 )
 from .thumbnails import FOUND, LABEL, Outline
 
@@ -150,8 +149,9 @@ def _link(case: Case, evaluation: Evaluation, folder: ReportFolder) -> Link:
 
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder) -> Section:
     worst = analysis.worst()
-    rows: Rows = [
-        [
+
+    def cells(case: Case) -> Sequence[Cell | Link]:
+        return (
             _link(case, evaluation, folder),
             label_word(case.measured.proper_mask),
             label_word(case.measured.row.proper_mask),
@@ -160,9 +160,8 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder
             case.measured.iou,
             None if case.box_share is None else round(case.box_share),
             None if case.brightness is None else round(case.brightness),
-        ]
-        for case in worst
-    ]
+        )
+
     headings = (
         *("image", "label", "called", "probability", "score", "IoU"),
         *("box side, % of photo's", "brightness of face"),
@@ -172,7 +171,7 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder
         "All mistakes",
         f"{images} called wrongly, or whose box overlaps the label's by less than {FOUND_IOU}. "
         "A heading sorts by its column.",
-        [bounded_table("Wrong calls, the surest first; then wrong boxes", headings, rows)],
+        [bounded_table("Wrong calls, the surest first; then wrong boxes", headings, worst, cells)],
     )
 
 
@@ -202,25 +201,15 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
 
 
 def _not_measured(evaluation: Evaluation) -> Section:
-    repaired = [d for d in evaluation.decisions if d.action == "repaired"]
     dropped = [d for d in evaluation.decisions if d.action == "dropped"]
-    tables = filled_tables(
-        bounded_table(
-            "Boxes that were repaired",
-            ("image", "why", "box after repair"),
-            [[d.filename, d.reason, str(list(d.box_xywh or ()))] for d in repaired],
-        ),
-        bounded_table(
-            "Labelled images that were left out",
-            ("image", "why"),
-            [
-                *([d.filename, d.reason] for d in dropped),
-                *([failure.filename, failure.error] for failure in evaluation.failures),
-            ],
-        ),
-        bounded_table(
-            "Images without a label", ("why",), [[line] for line in evaluation.unlabelled]
-        ),
+    left_out: Rows = [
+        *((d.filename, d.reason) for d in dropped),
+        *((failure.filename, failure.error) for failure in evaluation.failures),
+    ]
+    tables = not_measured(
+        evaluation.decisions,
+        bounded_table("Labelled images that were left out", ("image", "why"), left_out, tuple),
+        evaluation.unlabelled,
     )
     nothing = "Every image has a label that is possible, and was measured."
     return Section("Repaired and left out", "" if tables else nothing, tables)

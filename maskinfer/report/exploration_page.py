@@ -12,12 +12,11 @@ from maskinfer.errors import LabelError
 from maskinfer.labels import parse_name
 from maskinfer.results import Failure
 
-from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table
+from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table, bounded_table
 from .exploration_charts import box_charts, color_table, quantile_table, size_chart
 from .folder import ReportFolder
 from .thumbnails import FOUND, LABEL, Outline
 
-_MOST_ROWS = 300
 _MOST_CARDS = 48
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
@@ -92,7 +91,7 @@ def _counts(found: Exploration) -> Table:
                 len(split.filenames),
                 split.count(True),
                 split.count(False),
-                len(split.unlabelled),
+                split.unlabelled_count,
                 len(split.impossible),
                 copied,
                 len(split.unreadable),
@@ -110,14 +109,16 @@ def _impossible(
 ) -> Iterator[Block]:
     boxes = [box for split in splits for box in split.impossible]
     if boxes:
-        yield Table(
+        yield bounded_table(
             "Impossible boxes",
             ("image", "why", "when training", "when testing"),
-            [
-                [_link(found, folder, box.filename), box.reason, box.in_training, box.in_testing]
-                for box in boxes[:_MOST_ROWS]
-            ],
-            max(0, len(boxes) - _MOST_ROWS),
+            boxes,
+            lambda box: (
+                _link(found, folder, box.filename),
+                box.reason,
+                box.in_training,
+                box.in_testing,
+            ),
         )
 
 
@@ -134,22 +135,23 @@ def _copies(found: Exploration, folder: ReportFolder) -> Iterator[Block]:
     ]
     total = sum(len(copies.filenames) for copies in worst)
     yield Gallery("Copies, side by side", cards, total)
-    yield Table(
+    yield bounded_table(
         "Photos that are there more than once",
         ("photo", "copies", "kind", "across splits", "labels differ in", "first", "second"),
-        [
-            [
-                number,
-                len(copies.filenames),
-                copies.kind,
-                "yes" if copies.across else "no",
-                copies.contradiction,
-                *(_link(found, folder, name) for name in _first_two(copies)),
-            ]
-            for number, copies in enumerate(worst[:_MOST_ROWS], start=1)
-        ],
-        max(0, len(worst) - _MOST_ROWS),
+        list(enumerate(worst, start=1)),
+        lambda numbered: (numbered[0], *_copy_cells(numbered[1], found, folder)),
     )
+
+
+def _copy_cells(
+    copies: CopiedPhoto, found: Exploration, folder: ReportFolder
+) -> Iterator[Cell | Link]:
+    yield len(copies.filenames)
+    yield copies.kind
+    yield "yes" if copies.across else "no"
+    yield copies.contradiction
+    for name in _first_two(copies):
+        yield _link(found, folder, name)
 
 
 def _first_two(copies: CopiedPhoto) -> tuple[str, str]:
@@ -191,14 +193,11 @@ def _left_out(splits: Sequence[Split], found: Exploration, folder: ReportFolder)
     for what in ("unreadable", "unlabelled"):
         failures: list[Failure] = [f for split in splits for f in getattr(split, what)]
         if failures:
-            yield Table(
+            yield bounded_table(
                 f"{what.capitalize()} files",
                 ("file", "why"),
-                [
-                    [_link(found, folder, failure.filename), failure.error]
-                    for failure in failures[:_MOST_ROWS]
-                ],
-                max(0, len(failures) - _MOST_ROWS),
+                failures,
+                lambda failure: (_link(found, folder, failure.filename), failure.error),
             )
 
 

@@ -1,24 +1,41 @@
 """What pages about predictions share: bounds, figures, and what was not measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from maskinfer.cleaning import Decision
 from maskinfer.runtime import Session
 
-from .blocks import Cell, Link, Table
+from .blocks import Cell, Link, Table, bounded_table
 
 MOST_CARDS = 48  # of a gallery
-_MOST_ROWS = 300  # of a table
 
 Rows = Sequence[Sequence[Cell | Link]]
 
 
-def bounded_table(caption: str, headings: Sequence[str], rows: Rows) -> Table:
-    """A table of the first rows; the others are in the JSON alone."""
-    return Table(caption, headings, rows[:_MOST_ROWS], max(0, len(rows) - _MOST_ROWS))
+def not_measured(
+    decisions: Iterable[Decision], left_out: Table, unlabelled: Sequence[str]
+) -> list[Table]:
+    """What was repaired, left out or has no label, those tables that hold something.
 
-
-def filled_tables(*tables: Table) -> list[Table]:
-    """Those that hold something."""
+    Args:
+        decisions: of which the repairs are listed here.
+        left_out: labelled images that were not measured.
+        unlabelled: a line for each image without a label.
+    """
+    tables = (
+        bounded_table(
+            "Boxes that were repaired",
+            ("image", "why", "box after repair"),
+            [decision for decision in decisions if decision.action == "repaired"],
+            lambda decision: (
+                decision.filename,
+                decision.reason,
+                str(list(decision.box_xywh or ())),
+            ),
+        ),
+        left_out,
+        bounded_table("Images without a label", ("why",), unlabelled, lambda line: (line,)),
+    )
     return [table for table in tables if table.rows]
 
 
