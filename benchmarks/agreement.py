@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side import eager, onnx, race
 
-from maskinfer.boxes import iou_xywh
+from maskinfer.data.boxes import iou_xywh
 from maskinfer.export.canvases import draw_evenly
 from maskinfer.export.graph import contract_module, to_onnx, write_onnx
 from maskinfer.export.settings import Answer
-from maskinfer.model_file import ModelMetadata
-from maskinfer.train.networks import build
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.train.networks.build import build
+from maskinfer.train.runs.folder import RunFolder
 from maskinfer.version import __version__
 
 _BATCH = 2  # at 1,000 proposals, 8 images take more than 24 GB

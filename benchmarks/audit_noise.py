@@ -19,9 +19,9 @@ import typer
 from materials import maskinfer_command, report
 from rich.table import Table
 
-from maskinfer.auditing import Opinion, by_box, by_label
-from maskinfer.labels import Label, format_name, parse_name
-from maskinfer.train.synthetic import SynthSettings, write_samples
+from maskinfer.curation.opinions import Opinion, by_box, by_label
+from maskinfer.data.labels import Label, format_name, parse_name
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 _TURNED, _SHIFTED = 0.08, 0.05  # shares of the images
 _AIM = 0.8  # recall of turned labels

@@ -23,13 +23,14 @@ from materials import report, write_photos
 from random_resnet import random_resnet50, write_file
 from rich.table import Table
 
-from maskinfer.dataset import list_images
-from maskinfer.detector import MaskDetector
-from maskinfer.images import Pixels
-from maskinfer.models import shipped_model
-from maskinfer.pipeline import decode_threads, predict_images
-from maskinfer.runtime import Session, concurrent_runs
-from maskinfer.speed import run_for
+from maskinfer.data.dataset import list_images
+from maskinfer.data.images import Pixels
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.pipeline import decode_threads, predict_images
+from maskinfer.inference.speed import run_for
+from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.providers import concurrent_runs
+from maskinfer.runtime.session import Session
 
 _SIZE_WH = (640, 480)
 _DISTINCT = 50

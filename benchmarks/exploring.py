@@ -17,8 +17,8 @@ from materials import peak_mb, report
 from PIL import Image
 from rich.table import Table
 
-from maskinfer.labels import Label, format_name
-from maskinfer.train.synthetic import draw_sample
+from maskinfer.data.labels import Label, format_name
+from maskinfer.train.synthetic.samples import draw_sample
 
 _SIZE_WH = (320, 240)
 _DISTINCT = 200

@@ -23,7 +23,7 @@ from materials import maskinfer_command, report, run_quietly, write_photos
 from rich.progress import track
 from rich.table import Table
 
-from maskinfer.models import shipped_model
+from maskinfer.runtime.default_model import shipped_model
 
 _SIZE_WH = (160, 120)
 _UNREADABLE_EVERY = 20

@@ -17,15 +17,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from maskinfer.detector import MaskDetector
-from maskinfer.evaluation import evaluate_folder
-from maskinfer.export.job import export
+from maskinfer.evaluation.evaluating import evaluate_folder
+from maskinfer.export.exporting import export
 from maskinfer.export.settings import ExportSettings
+from maskinfer.inference.detector import MaskDetector
 from maskinfer.train import loop
 from maskinfer.train.display import TerminalDisplay
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.settings import Backbone, MixedPrecision
-from maskinfer.train.synthetic import SynthSettings, write_samples
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 TRAINING_IMAGES, UNSEEN_IMAGES = 1000, 300
 

@@ -17,17 +17,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.boxes import iou_xywh
-from maskinfer.cleaning import clean
-from maskinfer.dataset import Sample, read_folder
-from maskinfer.export.choosing import choose_one_by_one
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.cleaning import clean
+from maskinfer.data.dataset import Sample, read_folder
+from maskinfer.data.geometry import Geometry, canvas_to_image
 from maskinfer.export.settings import FACE_SCORE, Answer
-from maskinfer.geometry import Geometry, canvas_to_image
-from maskinfer.train.batches import Key, SampleCanvases, collate
-from maskinfer.train.detections import Candidates, Network
-from maskinfer.train.networks import build
-from maskinfer.train.parts import read_parts
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.export.suppression import choose_one_by_one
+from maskinfer.train.data.batches import Key, SampleCanvases, collate
+from maskinfer.train.data.parts import read_parts
+from maskinfer.train.networks.build import build
+from maskinfer.train.networks.network import Candidates, Network
+from maskinfer.train.runs.folder import RunFolder
 
 _LEANS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
 _BATCH = 8

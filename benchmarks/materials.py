@@ -13,8 +13,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.cpu import cpu_name, usable_cores
-from maskinfer.train.synthetic import draw_sample
+from maskinfer.runtime.cpu import cpu_name
+from maskinfer.threads import usable_cores
+from maskinfer.train.synthetic.samples import draw_sample
 
 Found = TypeVar("Found")
 

@@ -13,7 +13,7 @@ import typer
 from materials import peak_mb, report, write_photos
 from rich.table import Table
 
-from maskinfer.models import shipped_model
+from maskinfer.runtime.default_model import shipped_model
 
 _SIZE_WH = (160, 120)
 _DISTINCT = 8

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side import eager, race
 
-from maskinfer.detector import MaskDetector
-from maskinfer.evaluation import choose_data, evaluate_folder
+from maskinfer.evaluation.evaluating import choose_data, evaluate_folder
 from maskinfer.export.canvases import draw_evenly
-from maskinfer.export.job import export
+from maskinfer.export.exporting import export
 from maskinfer.export.settings import ExportSettings, Precision
-from maskinfer.runtime import Session
-from maskinfer.train.networks import build
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.runtime.session import Session
+from maskinfer.train.networks.build import build
+from maskinfer.train.runs.folder import RunFolder
 
 _CONSOLE = Console(width=100)
 

@@ -6,15 +6,15 @@ from typing import Literal
 
 import torch
 
-from maskinfer.cpu import has_int8_dot_products
+from maskinfer.data.images import Pixels
 from maskinfer.export.graph import contract_module, to_onnx, write_onnx
 from maskinfer.export.int8 import quantise
 from maskinfer.export.settings import Answer
-from maskinfer.images import Pixels
-from maskinfer.model_file import ModelMetadata
-from maskinfer.train.networks import build
+from maskinfer.runtime.cpu import has_int8_dot_products
+from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.train.networks.build import build
+from maskinfer.train.networks.resnet import ResNetDetector, SpatialHead
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.resnet import ResNetDetector, SpatialHead
 from maskinfer.train.settings import TrainSettings
 from maskinfer.version import __version__
 

@@ -22,16 +22,16 @@ from materials import report
 from PIL import Image
 from rich.table import Table
 
-from maskinfer.dataset import list_images, read_folder
-from maskinfer.detector import MaskDetector
-from maskinfer.evaluation import evaluate_folder
-from maskinfer.geometry import Placement, place
-from maskinfer.images import ImageSource, Pixels, load_photo
-from maskinfer.labels import Label, format_name
-from maskinfer.models import shipped_model
-from maskinfer.pipeline import predict_images
-from maskinfer.runtime import concurrent_runs
-from maskinfer.train.synthetic import draw_sample
+from maskinfer.data.dataset import list_images, read_folder
+from maskinfer.data.geometry import Placement, place
+from maskinfer.data.images import ImageSource, Pixels, load_photo
+from maskinfer.data.labels import Label, format_name
+from maskinfer.evaluation.evaluating import evaluate_folder
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.pipeline import predict_images
+from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.providers import concurrent_runs
+from maskinfer.train.synthetic.samples import draw_sample
 
 _SIZE_WH = (4000, 3000)
 _PIXELS = _SIZE_WH[0] * _SIZE_WH[1]

@@ -19,14 +19,14 @@ from typing import Annotated
 import typer
 from throughput import resnet50_file, timed
 
-from maskinfer.cpu import usable_cores
-from maskinfer.detector import MaskDetector
-from maskinfer.evaluation import evaluate_folder
-from maskinfer.export.job import export
+from maskinfer.evaluation.evaluating import evaluate_folder
+from maskinfer.export.exporting import export
 from maskinfer.export.settings import ExportSettings, Face, Precision
-from maskinfer.train.faster_rcnn import FasterRCNNDetector
-from maskinfer.train.networks import build
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.threads import usable_cores
+from maskinfer.train.networks.build import build
+from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.runs.folder import RunFolder
 
 _BATCH = 8
 _FILES: tuple[tuple[Precision, Face], ...] = (("fp32", "best"), ("fp32", "left"), ("int8", "best"))

@@ -29,14 +29,14 @@ import typer
 from materials import in_a_process, report, write_photos
 from rich.table import Table
 
-from maskinfer.dataset import list_images
-from maskinfer.detector import MaskDetector
-from maskinfer.geometry import Geometry, place
-from maskinfer.images import load_photo
-from maskinfer.models import shipped_model
-from maskinfer.predicting import PredictSettings, local_engine, predict_source
-from maskinfer.runtime import Provider, concurrent_runs
-from maskinfer.scan import open_source, survey
+from maskinfer.data.dataset import list_images
+from maskinfer.data.geometry import Geometry, place
+from maskinfer.data.images import load_photo
+from maskinfer.data.sources import open_source, survey
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.predicting import PredictSettings, local_engine, predict_source
+from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.providers import Provider, concurrent_runs
 
 _SIZE_WH = (640, 480)
 _CANVAS = 224
@@ -142,7 +142,7 @@ def _homework(weights: Path, few: Path, folder: Path) -> float:
     from torch.utils.data import DataLoader
     from torchvision import transforms
 
-    from maskinfer.train.networks import build
+    from maskinfer.train.networks.build import build
 
     model = build(random_resnet.settings())
     model.load_state_dict(load_file(weights))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from maskinfer.data.images import Pixels
 from maskinfer.export.parity import joined
-from maskinfer.images import Pixels
-from maskinfer.runtime import Outputs, Session
-from maskinfer.train.detections import Network
+from maskinfer.runtime.session import Outputs, Session
+from maskinfer.train.networks.network import Network
 
 Way = Callable[[Pixels], Outputs]
 

@@ -23,7 +23,7 @@ from materials import report, run_quietly, write_photos
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.models import shipped_model
+from maskinfer.runtime.default_model import shipped_model
 
 _SIZE_WH = (640, 480)
 _AIM_S = 1.0

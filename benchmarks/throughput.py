@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torchvision.models import resnet50
 
-from maskinfer.cpu import usable_cores
+from maskinfer.threads import usable_cores
 
 _ROUNDS = 2
 _RUNS = 15

@@ -19,7 +19,7 @@ import typer
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from maskinfer.train.synthetic import SynthSettings, write_samples
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 DOCS = Path(__file__).parent
 WIDTH, HEIGHT, COLORS = 1100, 1700, 128

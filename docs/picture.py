@@ -14,10 +14,10 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from maskinfer import MaskDetector
-from maskinfer.boxes import iou_xywh
-from maskinfer.detector import Prediction
-from maskinfer.labels import parse_name
-from maskinfer.train.synthetic import SynthSettings, write_samples
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.labels import parse_name
+from maskinfer.inference.detector import Prediction
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 COLUMNS, ROWS, TILE, GAP, LINE = 8, 3, 150, 6, 15
 RIGHT, WRONG, LABEL = "#117733", "#cc3311", "#0077bb"

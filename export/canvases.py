@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from maskinfer.dataset import list_images
+from maskinfer.data.dataset import list_images
+from maskinfer.data.geometry import Geometry, decode_wh, place
+from maskinfer.data.images import Pixels, load_photo
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.geometry import Geometry, decode_wh, place
-from maskinfer.images import Pixels, load_photo
 
 
 def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixels:

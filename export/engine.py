@@ -18,9 +18,9 @@ from typing import Any
 import onnx
 import torch
 
-from maskinfer import gpu
 from maskinfer.errors import ExportError
-from maskinfer.model_file import INPUT_NAME
+from maskinfer.runtime import gpu
+from maskinfer.runtime.model_file import INPUT_NAME
 
 from .settings import BatchRange
 

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 
 from maskinfer.errors import ExportError
-from maskinfer.model_file import INPUT_NAME, OUTPUT_NAMES
-from maskinfer.runtime import Outputs
+from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
+from maskinfer.runtime.session import Outputs
 
 from .engine import Engine, Toolkit
 

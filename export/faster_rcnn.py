@@ -20,10 +20,10 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import AnchorGenerator
 
-from maskinfer.train.detections import Candidates, Detections
-from maskinfer.train.faster_rcnn import IMPROPER, FasterRCNNDetector
+from maskinfer.train.networks.faster_rcnn import IMPROPER, FasterRCNNDetector
+from maskinfer.train.networks.network import Candidates, Detections
 
-from .choosing import suppress
+from .suppression import suppress
 
 # Proposals of one level that enter its suppression, best first, where fewer are wanted in the end.
 # torchvision takes 1,000, but one face has few rivals.

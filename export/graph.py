@@ -10,16 +10,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 from maskinfer.train.calibration import LEAST_PROBABILITY
-from maskinfer.train.detections import Detections, Network
-from maskinfer.train.faster_rcnn import FasterRCNNDetector
-from maskinfer.train.lite import LiteDetector
+from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.networks.lite import LiteDetector
+from maskinfer.train.networks.network import Detections, Network
 
-from .choosing import choose, choose_one_by_one
 from .faster_rcnn import BatchedFasterRCNN
-from .half import is_beyond_fp16
+from .fp16 import is_beyond_fp16
 from .settings import Answer
+from .suppression import choose, choose_one_by_one
 
 OPSET = 18
 # Smaller tensors stay FP32: they weigh little, and a variance may be too small for FP16.

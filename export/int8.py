@@ -27,11 +27,11 @@ from onnxruntime.quantization import (
     create_calibrator,
 )
 
-from maskinfer.boxes import iou_xywh
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.images import Pixels
 from maskinfer.errors import ExportError, UsageError
-from maskinfer.images import Pixels
-from maskinfer.model_file import INPUT_NAME, OUTPUT_NAMES
-from maskinfer.runtime import Outputs
+from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
+from maskinfer.runtime.session import Outputs
 
 from .layers import Layer, find_layers, reduced_nodes
 from .parity import in_batches

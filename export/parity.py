@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskinfer.boxes import iou_xywh
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.images import Pixels
 from maskinfer.errors import ModelFileError
-from maskinfer.images import Pixels
-from maskinfer.runtime import Outputs
-from maskinfer.train.detections import Detections
+from maskinfer.runtime.session import Outputs
+from maskinfer.train.networks.network import Detections
 
 BATCH_SIZES = (1, 3, 8)
 _TORCH_BATCH = 8

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from maskinfer.errors import UsageError
-from maskinfer.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
 _CONFIG = "config.pbtxt"
 _MODEL = "1/model.onnx"  # Triton's default name for ONNX, version 1
@@ -28,7 +28,7 @@ _MAX_INT32 = 2**31 - 1  # the schema's type of max_batch_size
 # enough for requests that are sent together. Preferred sizes are left out, as Triton advises for
 # all but TensorRT.
 _QUEUE_DELAY_US = 1000
-# cuDNN's HEURISTIC, as `maskinfer.runtime` asks for: batches differ in size, and the default tries
+# cuDNN's HEURISTIC, as `runtime.session` asks for: batches differ in size, and the default tries
 # every algorithm for each. The backend overwrites `execution_accelerators` with that default as
 # soon as there are `parameters`, so it must stand here.
 _CUDNN_SEARCH = ("cudnn_conv_algo_search", "1")

@@ -6,28 +6,20 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from maskinfer.dataset import split_folder
+from maskinfer.data.dataset import split_folder
+from maskinfer.data.geometry import Geometry
+from maskinfer.data.images import Pixels
 from maskinfer.errors import DatasetError, UsageError
-from maskinfer.geometry import Geometry
-from maskinfer.images import Pixels
-from maskinfer.runtime import Outputs, Provider, Session
-from maskinfer.train.networks import build
-from maskinfer.train.run_files import RunConfig
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.session import Outputs, Session
+from maskinfer.train.networks.build import build
+from maskinfer.train.runs.files import RunConfig
+from maskinfer.train.runs.folder import RunFolder
 
 from .canvases import draw_evenly
 from .engine_run import EngineSession
 from .graph import checkpoint_answer, contract_module
-from .parity import (
-    BATCH_SIZES,
-    Detect,
-    Parity,
-    Run,
-    Tolerance,
-    compare,
-    in_batches,
-    tolerance,
-)
+from .parity import BATCH_SIZES, Detect, Parity, Run, Tolerance, compare, in_batches, tolerance
 from .settings import VERIFIED_ON, Answer, BatchRange
 
 

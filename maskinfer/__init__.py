@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .detector import MaskDetector, Prediction
+    from .inference.detector import MaskDetector, Prediction
 
 __all__ = ["MaskDetector", "Prediction", "__version__"]
 
@@ -13,7 +13,7 @@ __all__ = ["MaskDetector", "Prediction", "__version__"]
 def __getattr__(name: str) -> object:
     """Load the detector when it is first asked for: `import maskinfer` alone stays light."""
     if name in ("MaskDetector", "Prediction"):
-        from . import detector
+        from .inference import detector
 
         return getattr(detector, name)
     raise AttributeError(f"module 'maskinfer' has no attribute {name!r}")

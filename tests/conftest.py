@@ -11,10 +11,10 @@ import hypothesis
 import pytest
 import torch
 from PIL import Image
-from tiny_model import write_model
+from support.tiny_model import write_model
 
 from maskinfer.cli import main
-from maskinfer.train.synthetic import SynthSettings, write_samples
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -12,22 +12,22 @@ import pytest
 import torch
 
 from maskinfer import MaskDetector
-from maskinfer.boxes import iou_xywh
-from maskinfer.dataset import Sample, read_folder
-from maskinfer.export import job
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.dataset import Sample, read_folder
+from maskinfer.data.geometry import canvas_to_image
+from maskinfer.data.labels import Label, format_name
+from maskinfer.export import exporting as job
+from maskinfer.export.exporting import export
 from maskinfer.export.graph import checkpoint_answer
-from maskinfer.export.job import export
 from maskinfer.export.settings import Answer, ExportSettings
-from maskinfer.geometry import canvas_to_image
-from maskinfer.labels import Label, format_name
-from maskinfer.results import read_predictions
+from maskinfer.inference.results import read_predictions
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
-from maskinfer.train.networks import build
+from maskinfer.train.networks.build import build
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
-from maskinfer.train.synthetic import draw_sample, random_scene
+from maskinfer.train.synthetic.samples import draw_sample, random_scene
 
 pytestmark = pytest.mark.slow
 

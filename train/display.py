@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .run_files import EpochRow
+from maskinfer.train.runs.files import EpochRow
 
 
 class Display(Protocol):

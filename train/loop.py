@@ -14,28 +14,28 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from maskinfer.dataset import Sample
+from maskinfer.data.dataset import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
-
-from .batches import (
+from maskinfer.train.data.batches import (
     Batch,
     EpochOrder,
     SampleCanvases,
     loader,
     measure_normalisation,
 )
+from maskinfer.train.data.parts import Parts, read_parts
+from maskinfer.train.networks.build import build, load_initial_weights
+from maskinfer.train.networks.network import Losses
+from maskinfer.train.runs.curves import draw_curves
+from maskinfer.train.runs.files import EpochRow, RunConfig
+from maskinfer.train.runs.folder import RunFolder, State
+from maskinfer.train.runs.versions import versions
+
 from .calibration import Calibration, calibrate
-from .curves import draw_curves
-from .detections import Losses
 from .display import Display
 from .measuring import Figures, measure_samples, to_device, total_loss
-from .networks import build, load_initial_weights
 from .optimization import build_accelerator, build_optimizer, learning_rate
-from .parts import Parts, read_parts
-from .run_files import EpochRow, RunConfig
-from .run_folder import RunFolder, State
 from .settings import TrainSettings, check
-from .versions import versions
 
 # Training figures are measured on as many training images as there are test images, but no more
 # than this, always the same ones.

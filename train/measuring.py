@@ -10,13 +10,13 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskinfer.boxes import Boxes, iou_xywh
-from maskinfer.dataset import Face, Sample
-from maskinfer.geometry import canvas_to_image
-from maskinfer.metrics import measure
+from maskinfer.data.boxes import Boxes, iou_xywh
+from maskinfer.data.dataset import Face, Sample
+from maskinfer.data.geometry import canvas_to_image
+from maskinfer.evaluation.metrics import measure
+from maskinfer.train.data.batches import Batch, SampleCanvases, Share, loader
+from maskinfer.train.networks.network import Losses, Network, Targets
 
-from .batches import Batch, SampleCanvases, Share, loader
-from .detections import Losses, Network, Targets
 from .settings import TrainSettings
 
 

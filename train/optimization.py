@@ -7,8 +7,8 @@ from accelerate import Accelerator
 from torch.optim import SGD, Adam, Optimizer
 
 from maskinfer.errors import UsageError
+from maskinfer.train.networks.network import Network
 
-from .detections import Network
 from .settings import TrainSettings
 
 _WARM_UP = 0.03  # share of the steps

@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
+from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
-from maskinfer.geometry import Geometry
 
 from .settings import Model, TrainSettings
 

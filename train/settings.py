@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
-from maskinfer.geometry import Geometry
 
 Model = Literal["resnet", "fasterrcnn", "lite"]
 Backbone = Literal["resnet18", "resnet34", "resnet50", "efficientnet_lite0"]

@@ -10,11 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 from maskinfer import __version__
+from maskinfer.data.images import settle_pillow
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.images import settle_pillow
 
-from . import detecting
 from .console import say
+from .detector import INTERRUPTED
 
 # Extras by the packages that only they install.
 _TRAIN_ONLY = (
@@ -38,7 +38,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as stop:
             # A command that keeps what it has done says so in the exception.
             say(f"stopped: {stop}" if str(stop) else "stopped")
-            raise typer.Exit(detecting.INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 # Each command's function and its module, which is imported where the command is named: together
@@ -125,7 +125,7 @@ def main() -> None:
         make_app(*([named] if named in _COMMANDS else []))()
     except KeyboardInterrupt:  # while commands are still imported
         say("stopped")
-        sys.exit(detecting.INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except MaskinferError as error:
         if debug:
             raise

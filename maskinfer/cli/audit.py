@@ -12,21 +12,22 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from maskinfer.dataset import splits_of
+from maskinfer.data.dataset import splits_of
 from maskinfer.errors import UsageError
-from maskinfer.results import printable_name
-from maskinfer.runtime import Provider
+from maskinfer.runtime.providers import Provider
+from maskinfer.text import printable_name
 from maskinfer.train.settings import MixedPrecision
 
-from . import detecting, options
-from .console import err, say
+from . import options
+from .console import err, progress_bar, say
 from .console import out as stdout
+from .detector import FAILED_SOME, open_detector
 
 if TYPE_CHECKING:
-    from maskinfer.auditing import Opinion
-    from maskinfer.cleaning import Decision
+    from maskinfer.curation.opinions import Opinion
+    from maskinfer.data.cleaning import Decision
     from maskinfer.report.folder import ReportFolder
-    from maskinfer.train.folds import AuditPlan
+    from maskinfer.train.audit.folds import AuditPlan
 
 _SUSPECTS = "suspects.csv"
 _BATCH_SIZE = 16
@@ -124,13 +125,13 @@ def audit(
     if apply is not None:
         _apply(apply, data, out)
         return
-    from maskinfer.images import settle_pillow
+    from maskinfer.data.images import settle_pillow
     from maskinfer.report.folder import ReportFolder
 
     settle_pillow()
     if resume is not None:
-        from maskinfer.correcting import has_actions
-        from maskinfer.train.folds import AuditPlan
+        from maskinfer.curation.correcting import has_actions
+        from maskinfer.train.audit.folds import AuditPlan
 
         plan = AuditPlan.read(resume)
         if has_actions(resume / _SUSPECTS):
@@ -148,7 +149,7 @@ def audit(
         folder = ReportFolder.choose(out, "audit", datetime.now(), overwrite=overwrite)
         _audit_by_model(data, model, provider, folder)
         return
-    from maskinfer.train.folds import AuditPlan
+    from maskinfer.train.audit.folds import AuditPlan
     from maskinfer.train.recipes import recipe_settings
     from maskinfer.train.settings import check
 
@@ -177,8 +178,8 @@ def _refuse_others(context: typer.Context) -> None:
 
 
 def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
+    from maskinfer.train.audit.folds import PLAN, audit_folds
     from maskinfer.train.display import display_for
-    from maskinfer.train.folds import PLAN, audit_folds
 
     try:
         opinions, decisions = audit_folds(plan, folder.path, display_for(err), datetime.now)
@@ -197,12 +198,12 @@ def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
 
 
 def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "ReportFolder") -> None:
-    from maskinfer.auditing import ask_model, labelled_samples
-    from maskinfer.cleaning import UNREADABLE, Decision
+    from maskinfer.curation.opinions import ask_model, labelled_samples
+    from maskinfer.data.cleaning import UNREADABLE, Decision
 
     samples, decisions = labelled_samples(data)
-    detector = detecting.open_detector(model, provider, _BATCH_SIZE)
-    with detecting.progress_bar("auditing") as show:
+    detector = open_detector(model, provider, _BATCH_SIZE)
+    with progress_bar("auditing") as show:
         opinions, failures = ask_model(detector, data, samples, show)
     decisions += [Decision(f.filename, "dropped", f"{UNREADABLE}: {f.error}") for f in failures]
     say(f"warning: {_IN_SAMPLE}")
@@ -222,10 +223,10 @@ def _finish(
 ) -> None:
     from dataclasses import asdict
 
-    from maskinfer.auditing import by_label, opinion_facts, write_suspects
-    from maskinfer.cleaning import UNREADABLE, reason_kind
-    from maskinfer.error_analysis import label_word
+    from maskinfer.curation.opinions import by_label, opinion_facts, write_suspects
+    from maskinfer.data.cleaning import UNREADABLE, reason_kind
     from maskinfer.errors import DatasetError
+    from maskinfer.evaluation.mistakes import label_word
     from maskinfer.report.audit_page import audit_sections
 
     if not opinions:
@@ -239,7 +240,7 @@ def _finish(
         "opinions": [opinion_facts(opinion) for opinion in opinions],
     }
     sections = audit_sections(opinions, decisions, data, folder, how, warnings)
-    with detecting.progress_bar("drawing the report") as show:
+    with progress_bar("drawing the report") as show:
         folder.write(f"Labels of {data.resolve().name}", how, sections, facts, show)
     write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
@@ -251,11 +252,11 @@ def _finish(
     say(f"report: {folder.page}")
     say(f"to judge: {suspects}")
     if any(reason_kind(decision.reason) == UNREADABLE for decision in decisions):
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _apply(list_: Path, data: Path | None, out: Path | None) -> None:
-    from maskinfer.correcting import apply_corrections, read_corrections
+    from maskinfer.curation.correcting import apply_corrections, read_corrections
 
     corrections = read_corrections(list_)
     data = data or _audited(list_)

@@ -9,24 +9,22 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.bench import (
-    BenchSettings,
-    Line,
-    Machine,
-    describe_machine,
-    measure_lines,
-)
-from maskinfer.dataset import SAMPLE_IMAGES
+from maskinfer.data.dataset import SAMPLE_IMAGES
+from maskinfer.data.folders import Failure
+from maskinfer.data.sources import Source, Survey, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
-from maskinfer.models import resolve_model
-from maskinfer.results import Failure, check_file, printable_name, write_text
-from maskinfer.runtime import Provider, Session
-from maskinfer.scan import Source, Survey, open_source, survey
-from maskinfer.speed import Setup, Speed
+from maskinfer.files import check_file, write_text
+from maskinfer.inference.bench import BenchSettings, Line, Machine, describe_machine, measure_lines
+from maskinfer.inference.speed import Setup, Speed
+from maskinfer.runtime.default_model import resolve_model
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.session import Session
+from maskinfer.text import printable_name
 
-from . import detecting, options
-from .console import err, say
+from . import options
+from .console import add_figure, err, figures_table, images_per_second, say
 from .console import out as stdout
+from .detector import FAILED_SOME, model_words
 
 _STDOUT = Path("-")
 _COLUMNS = (
@@ -167,17 +165,17 @@ def _find(settings: BenchSettings) -> tuple[Source, Survey]:
 def _print_heading(
     console: Console, machine: Machine, session: Session, source: Source, found: Survey
 ) -> None:
-    table = detecting.figures_table()
+    table = figures_table()
     lines: dict[str, object] = {
         "machine": f"{machine.cpu or 'unknown processor'}, {machine.cores} cores",
         "GPU": "; ".join(machine.gpus) or "none",
         "versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
-        "model": f"{session.path} [{detecting.model_words(session)}]",
+        "model": f"{session.path} [{model_words(session)}]",
         "sha256": session.sha256,
         "images": f"{found.images} in {source}",
     }
     for name, value in lines.items():
-        detecting.add_figure(table, name, value)
+        add_figure(table, name, value)
     console.print(table)
     console.print()
 
@@ -214,7 +212,7 @@ def _words(setup: Setup) -> str:
 
 
 def _speed(images_per_s: float) -> str:
-    return detecting.images_per_second(1, 1 / images_per_s)
+    return images_per_second(1, 1 / images_per_s)
 
 
 def _say_failures(lines: list[Line]) -> None:
@@ -237,7 +235,7 @@ def _say_failures(lines: list[Line]) -> None:
     if failed == len(lines):
         raise MaskinferError("nothing could be measured")
     if failed or unreadable:
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _to_dict(
@@ -253,7 +251,7 @@ def _to_dict(
         "model": {
             "path": printable_name(str(session.path)),
             "sha256": session.sha256,
-            "words": detecting.model_words(session),
+            "words": model_words(session),
         },
         "images": {"folder": printable_name(str(source)), "count": found.images},
         "seconds": settings.seconds,

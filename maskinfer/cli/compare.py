@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from maskinfer.comparing import CompareSettings, Comparison, compare_models, p_words
-from maskinfer.evaluation import choose_data
+from maskinfer.evaluation.comparing import CompareSettings, Comparison, compare_models, p_words
+from maskinfer.evaluation.evaluating import choose_data
 
-from . import detecting, options
+from . import options
 from .console import out as stdout
-from .console import say
+from .console import progress_bar, say
+from .detector import FAILED_SOME, open_detector
 
 
 def compare(
@@ -51,18 +52,18 @@ def compare(
         settings.out, "compare", datetime.now(), overwrite=settings.overwrite
     )
     detector_a, detector_b = (
-        detecting.open_detector(model, settings.provider, settings.batch_size)
+        open_detector(model, settings.provider, settings.batch_size)
         for model in (settings.model_a, settings.model_b)
     )
-    with detecting.progress_bar("comparing") as show:
+    with progress_bar("comparing") as show:
         comparison = compare_models(detector_a, detector_b, folder, show)
     _print_comparison(comparison)
-    with detecting.progress_bar("drawing the report") as show:
+    with progress_bar("drawing the report") as show:
         write_comparison(report, comparison, detector_a, detector_b, show)
     say(f"report: {report.page}")
     _say_left_out(comparison)
     if comparison.failed:
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _print_comparison(comparison: Comparison) -> None:

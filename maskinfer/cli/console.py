@@ -1,8 +1,24 @@
-"""The two places a command prints to: results to stdout, messages to stderr."""
+"""Printing: results to stdout, messages and progress to stderr; tables that commands share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+)
+from rich.table import Table
+from rich.text import Text
 
-from maskinfer.results import printable_name
+from maskinfer.text import printable_name
 
 out = Console()
 err = Console(stderr=True)
@@ -12,3 +28,72 @@ def say(message: str) -> None:
     """Print a message to stderr as one printable line, unwrapped and without markup."""
     line = printable_name(" ".join(message.splitlines()))
     err.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr with speed and time left, where stderr is a terminal.
+
+    Yields:
+        a function of the number of images done, and of all.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _SpeedColumn(),
+    )
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task(action, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def figures_table() -> Table:
+    """Make an empty table of names and figures."""
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def add_figure(table: Table, name: str, value: object) -> None:
+    """Add a line; the value is taken as it is, without markup, and made printable."""
+    table.add_row(name, Text(printable_name(str(value))))
+
+
+def percent(share: float | None) -> str:
+    """Format a share as a percentage with one decimal; `none` where nothing was measured."""
+    return "none" if share is None else f"{100 * share:.1f} %"
+
+
+def images_per_second(images: int, seconds: float) -> str:
+    """Format a speed as a whole number, or with a decimal where it is slow."""
+    speed = images / seconds if seconds > 0 else 0.0
+    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
+
+
+class _SpeedColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Speed and time left, over the whole run: images come a batch at a time."""
+        if not task.completed or not task.elapsed or not task.total:
+            return Text("")
+        speed = images_per_second(int(task.completed), task.elapsed)
+        left = task.elapsed / task.completed * (task.total - task.completed)
+        return Text(f"{speed} images/s, {timedelta(seconds=round(left))} left")
+
+
+def print_section(title: str, rows: Mapping[str, object]) -> None:
+    """Print a heading and, indented below it, names and values; nothing where there are none."""
+    if not rows:
+        return
+    print_heading(title)
+    table = figures_table()
+    for name, value in rows.items():
+        add_figure(table, escape(printable_name(name)), value)
+    out.print(Padding(table, (0, 0, 0, 2), expand=False))
+    out.print()
+
+
+def print_heading(title: str) -> None:
+    """Print the heading of a section."""
+    out.print(Text(title, style="bold cyan"))

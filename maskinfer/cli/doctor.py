@@ -8,14 +8,13 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from maskinfer.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
-from maskinfer.gpu import Library
-from maskinfer.mending import Mend, conclude, find_mends
-from maskinfer.results import printable_name
-from maskinfer.runtime import Provider
+from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
+from maskinfer.runtime.gpu import Library
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.remedies import Mend, conclude, find_mends
+from maskinfer.text import printable_name
 
-from .console import err, out
-from .sections import print_heading, print_section
+from .console import err, out, print_heading, print_section
 
 
 def doctor() -> None:

@@ -9,15 +9,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from maskinfer.detector import MaskDetector
 from maskinfer.errors import UsageError
-from maskinfer.evaluation import EvaluateSettings, Evaluation, choose_data, evaluate_folder
-from maskinfer.metrics import Confusion
-from maskinfer.results import check_file, write_text
+from maskinfer.evaluation.evaluating import (
+    EvaluateSettings,
+    Evaluation,
+    choose_data,
+    evaluate_folder,
+)
+from maskinfer.evaluation.metrics import Confusion
+from maskinfer.files import check_file, write_text
+from maskinfer.inference.detector import MaskDetector
 
-from . import detecting, options
-from .console import err, say
+from . import options
+from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
+from .detector import FAILED_SOME, model_words, open_detector
 
 if TYPE_CHECKING:
     from maskinfer.report.folder import ReportFolder
@@ -72,8 +78,8 @@ def evaluate(
         check_file(settings.json, overwrite=settings.overwrite)
     folder = choose_data(settings.data)
     report_folder = _choose_report(settings)
-    detector = detecting.open_detector(settings.model, settings.provider, settings.batch_size)
-    with detecting.progress_bar("evaluating") as show:
+    detector = open_detector(settings.model, settings.provider, settings.batch_size)
+    with progress_bar("evaluating") as show:
         evaluation = evaluate_folder(detector, folder, show)
     if settings.json is not None:
         text = json.dumps(evaluation.to_dict(detector), indent=2) + "\n"
@@ -86,7 +92,7 @@ def evaluate(
         _write_report(report_folder, evaluation, detector)
     _say_decisions(evaluation, where_all_are=settings.json or settings.report)
     if evaluation.failed:
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
@@ -103,33 +109,33 @@ def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
 
 
 def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: MaskDetector) -> None:
-    from maskinfer.error_analysis import analyse
+    from maskinfer.evaluation.mistakes import analyse
     from maskinfer.report.evaluation_page import write_evaluation
 
-    with detecting.progress_bar("looking at the photos") as show:
+    with progress_bar("looking at the photos") as show:
         analysis = analyse(evaluation, detector.session.metadata.threshold, show)
-    with detecting.progress_bar("drawing the report") as show:
+    with progress_bar("drawing the report") as show:
         write_evaluation(folder, evaluation, analysis, detector, show)
     say(f"report: {folder.page}")
 
 
 def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: Console) -> None:
     metrics, session = evaluation.metrics, detector.session
-    table = detecting.figures_table()
+    table = figures_table()
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "images": metrics.images,
         "mean IoU": f"{metrics.mean_iou:.3f}",
-        "accuracy": detecting.percent(metrics.accuracy),
-        "balanced accuracy": detecting.percent(metrics.balanced_accuracy),
+        "accuracy": percent(metrics.accuracy),
+        "balanced accuracy": percent(metrics.balanced_accuracy),
         "AP50": f"{metrics.ap50:.3f}",
         "calibration error": f"{metrics.calibration_error:.3f}",
-        "images/s": detecting.images_per_second(metrics.images, evaluation.seconds),
-        "model": f"{session.path} [{detecting.model_words(session)}]",
+        "images/s": images_per_second(metrics.images, evaluation.seconds),
+        "model": f"{session.path} [{model_words(session)}]",
         "provider": session.provider,
     }
     for name, value in lines.items():
-        detecting.add_figure(table, name, value)
+        add_figure(table, name, value)
     console.print(table)
     console.print()
     console.print(_confusion_table(metrics.confusion))
@@ -154,7 +160,7 @@ def _confusion_table(confusion: Confusion) -> Table:
             confusion.improper,
         ),
     ):
-        share = detecting.percent(right / total if total else None)
+        share = percent(right / total if total else None)
         table.add_row(label, *map(str, called), share)
     return table
 

@@ -8,13 +8,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from maskinfer.dataset import SAMPLE_IMAGES, splits_of
+from maskinfer.data.dataset import SAMPLE_IMAGES, splits_of
 from maskinfer.errors import UsageError
-from maskinfer.runtime import Provider
+from maskinfer.runtime.providers import Provider
 
-from . import detecting, options
+from . import options
 from .console import out as stdout
-from .console import say
+from .console import progress_bar, say
+from .detector import FAILED_SOME, open_detector
 
 _BATCH_SIZE = 16
 
@@ -48,8 +49,8 @@ def explore(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    from maskinfer.exploring import explore as explore_data
-    from maskinfer.images import settle_pillow
+    from maskinfer.curation.exploring import explore as explore_data
+    from maskinfer.data.images import settle_pillow
     from maskinfer.report.exploration_page import exploration_sections
     from maskinfer.report.folder import ReportFolder
 
@@ -62,12 +63,12 @@ def explore(
     if not ask_model and (model is not None or provider is not Provider.AUTO):
         raise UsageError("--no-model: asks none, so --model and --provider mean nothing beside it")
     folder = ReportFolder.choose(out, "explore", datetime.now(), overwrite=overwrite)
-    detector = detecting.open_detector(model, provider, _BATCH_SIZE) if ask_model else None
-    with detecting.progress_bar("exploring") as show:
+    detector = open_detector(model, provider, _BATCH_SIZE) if ask_model else None
+    with progress_bar("exploring") as show:
         found = explore_data(data, detector, show)
     title = f"Data set {data.resolve().name}"
     sections, facts = exploration_sections(found, folder), found.to_dict()
-    with detecting.progress_bar("drawing the report") as show:
+    with progress_bar("drawing the report") as show:
         folder.write(title, str(data), sections, facts, show)
 
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
@@ -82,4 +83,4 @@ def explore(
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
     say(f"report: {folder.page}")
     if any(split.unreadable for split in found.splits.values()):
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)

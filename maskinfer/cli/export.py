@@ -107,12 +107,12 @@ def export(
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
-    from maskinfer.export import job
-    from maskinfer.train.run_folder import RunFolder
+    from maskinfer.export import exporting as job
+    from maskinfer.train.runs.folder import RunFolder
 
     from .console import err, say
     from .console import out as stdout
-    from .parity_table import parity_table
+    from .verify import parity_table
 
     if format_ == "onnx" and batch is not None:
         raise UsageError("--batch: an ONNX file takes any batch; only for --format engine, triton")

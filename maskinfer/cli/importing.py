@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.importing import Choice, ImportReport, ImportSettings, Layout, import_annotations
+from maskinfer.importers.importing import (
+    Choice,
+    ImportReport,
+    ImportSettings,
+    Layout,
+    import_annotations,
+)
 
-from . import detecting, options
-from .console import say
+from . import options
+from .console import progress_bar, say
+from .detector import FAILED_SOME
 
 
 def import_(
@@ -71,11 +78,11 @@ def import_(
         ignore=tuple(ignore or ()),
         overwrite=overwrite,
     )
-    with detecting.progress_bar("importing") as show:
+    with progress_bar("importing") as show:
         report = import_annotations(settings, show)
     _summarise(report, settings)
     if report.unreadable:
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _summarise(report: ImportReport, settings: ImportSettings) -> None:

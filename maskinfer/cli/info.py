@@ -11,12 +11,11 @@ from rich.columns import Columns
 from rich.padding import Padding
 from rich.text import Text
 
-from maskinfer.geometry import Geometry
-from maskinfer.model_info import ModelInfo, Tensor, examine_model
-from maskinfer.models import resolve_model
+from maskinfer.data.geometry import Geometry
+from maskinfer.runtime.default_model import resolve_model
+from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
 
-from .console import out, say
-from .sections import print_heading, print_section
+from .console import out, print_heading, print_section, say
 
 
 def info(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.runtime import Provider
+from maskinfer.runtime.providers import Provider
 
 Model = Annotated[
     Path | None,

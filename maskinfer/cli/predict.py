@@ -11,11 +11,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from maskinfer.dataset import SAMPLE_IMAGES
-from maskinfer.detector import MaskDetector
+from maskinfer.data.dataset import SAMPLE_IMAGES
+from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.data.remote import is_address
+from maskinfer.data.sources import Source, Survey, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
-from maskinfer.journal import Places
-from maskinfer.predicting import (
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.journal import Places
+from maskinfer.inference.predicting import (
     Engine,
     EngineName,
     PredictSettings,
@@ -25,13 +28,12 @@ from maskinfer.predicting import (
     open_journal,
     predict_source,
 )
-from maskinfer.remote import is_address
-from maskinfer.runtime import Provider
-from maskinfer.scan import IMAGE_SUFFIXES, Source, Survey, open_source, survey
+from maskinfer.runtime.providers import Provider
 
-from . import detecting, options
-from .console import err, say
+from . import options
+from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
+from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
 
 _TERMINATED = 143  # 128 + SIGTERM, as shells have it
 _NO_READER = 141  # 128 + SIGPIPE
@@ -150,9 +152,9 @@ def predict(
         if journal.is_whole():
             say(f"{settings.out}: is whole already, nothing is left to do")
             if journal.failures:
-                raise typer.Exit(detecting.FAILED_SOME if journal.rows else 1)
+                raise typer.Exit(FAILED_SOME if journal.rows else 1)
             return
-    with _stopping(settings), detecting.progress_bar("predicting") as show:
+    with _stopping(settings), progress_bar("predicting") as show:
         summary = predict_source(
             _engine(detector, source, settings),
             detector,
@@ -175,7 +177,7 @@ def predict(
     _print_summary(summary, detector, settings)
     if summary.failed:
         say(f"warning: {summary.failed} of {summary.images} images failed{why}")
-        raise typer.Exit(detecting.FAILED_SOME)
+        raise typer.Exit(FAILED_SOME)
 
 
 def _find(
@@ -202,11 +204,11 @@ def _find(
 
 def _open_detector(settings: PredictSettings) -> MaskDetector:
     if settings.engine == "local":
-        return detecting.open_detector(
+        return open_detector(
             settings.model, settings.provider, settings.batch_size, settings.max_pixels
         )
     # This machine need not have what those of the cluster have.
-    return detecting.open_detector(
+    return open_detector(
         settings.model, Provider.CPU, settings.batch_size, settings.max_pixels, where="Ray"
     )
 
@@ -214,7 +216,7 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
 def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
     if settings.engine == "local":
         return local_engine(detector, source, settings)
-    from maskinfer.ray_engine import ray_engine
+    from maskinfer.inference.ray_engine import ray_engine
 
     return ray_engine(detector, source, settings)
 
@@ -236,7 +238,7 @@ def _stopping(settings: PredictSettings) -> Iterator[None]:
         done = str(stop)
         way_on = f". Go on with: {_resume_line()}" if "kept in" in done else ""
         say(f"stopped: {done}{way_on}" if done else "stopped")
-        _exit(_TERMINATED if isinstance(stop, _Terminated) else detecting.INTERRUPTED)
+        _exit(_TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED)
     except BrokenPipeError:
         if not settings.to_stdout:
             raise
@@ -262,7 +264,7 @@ def _exit(code: int) -> NoReturn:
 
 
 def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
-    table = detecting.figures_table()
+    table = figures_table()
     session = detector.session
     predicted = summary.images - summary.kept
     lines: dict[str, object] = {
@@ -270,20 +272,20 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
         "mask proper": summary.proper,
         "mask improper": summary.improper,
         "failed": summary.failed,
-        "images/s": detecting.images_per_second(predicted, summary.seconds),
+        "images/s": images_per_second(predicted, summary.seconds),
     }
     if summary.kept:
         lines["kept"] = f"{summary.kept} of an earlier run"
     if summary.mean_iou is not None:
         of = f" (of {summary.labelled} labelled)"
         lines["mean IoU"] = f"{summary.mean_iou:.3f}{of}"
-        lines["accuracy"] = f"{detecting.percent(summary.accuracy)}{of}"
+        lines["accuracy"] = f"{percent(summary.accuracy)}{of}"
     lines |= {
-        "model": f"{session.path} [{detecting.model_words(session)}]",
+        "model": f"{session.path} [{model_words(session)}]",
         "provider": settings.provider if settings.engine == "ray" else session.provider,
         "written to": "standard output" if settings.to_stdout else settings.out,
     }
     for name, value in lines.items():
-        detecting.add_figure(table, name, value)
+        add_figure(table, name, value)
     # Standard output may be the CSV.
     (err if settings.to_stdout else stdout).print(table)

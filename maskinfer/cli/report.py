@@ -13,7 +13,7 @@ from .console import out as stdout
 from .console import say
 
 if TYPE_CHECKING:
-    from maskinfer.train.run_comparison import RunComparison
+    from maskinfer.train.runs.comparison import RunComparison
 
 _RUNS = Path("runs")
 _FIGURES = (
@@ -45,9 +45,9 @@ def report(
     Writes a folder with report.html and facts.json.
     """
     from maskinfer.report.folder import ReportFolder
-    from maskinfer.train.run_comparison import compare_runs
-    from maskinfer.train.run_files import newest_run
-    from maskinfer.train.runs_page import runs_sections
+    from maskinfer.train.runs.comparison import compare_runs
+    from maskinfer.train.runs.files import newest_run
+    from maskinfer.train.runs.page import runs_sections
 
     found = compare_runs(runs or [newest_run(_RUNS)])
     folder = ReportFolder.choose(out, "report", datetime.now(), overwrite=overwrite)

@@ -24,7 +24,7 @@ def synth(
     """Draw labelled sample images: faces with masks worn properly, wrongly, and not at all."""
     from rich.progress import Progress
 
-    from maskinfer.train.synthetic import SynthSettings, write_samples
+    from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
     from .console import err, say
 

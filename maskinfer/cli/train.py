@@ -8,16 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from maskinfer.dataset import SAMPLE_IMAGES
+from maskinfer.data.dataset import SAMPLE_IMAGES
 from maskinfer.errors import UsageError
 from maskinfer.train.recipes import recipe_names, recipe_settings
-from maskinfer.train.settings import (
-    Backbone,
-    MaskLoss,
-    MixedPrecision,
-    Model,
-    Optimizer,
-)
+from maskinfer.train.settings import Backbone, MaskLoss, MixedPrecision, Model, Optimizer
 
 from .options import given_options
 
@@ -176,7 +170,7 @@ def train(
 
     from maskinfer.train import loop
     from maskinfer.train.display import display_for
-    from maskinfer.train.run_folder import RunFolder
+    from maskinfer.train.runs.folder import RunFolder
 
     from .console import err
 

@@ -1,11 +1,19 @@
 """`maskinfer verify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from maskinfer.export.settings import VERIFIED_ON
+
+from .console import percent
+
+if TYPE_CHECKING:
+    from maskinfer.export.parity import Parity
+
+_AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
 
 
 def verify(
@@ -31,10 +39,9 @@ def verify(
     """
     from maskinfer.errors import ExportError, UsageError
     from maskinfer.export.verification import verify_file
-    from maskinfer.train.run_folder import WEIGHTS, RunFolder
+    from maskinfer.train.runs.folder import WEIGHTS, RunFolder
 
     from .console import err, out
-    from .parity_table import parity_table
 
     if against.is_file() and against.name != WEIGHTS:
         raise UsageError(f"--against: got {against}, expected a run folder or its {WEIGHTS}")
@@ -44,3 +51,23 @@ def verify(
     out.print(parity_table(parity))
     if faults:
         raise ExportError(f"{model}: does not predict what {run.path} does; {'; '.join(faults)}")
+
+
+def parity_table(parity: "Parity") -> Table:
+    """One row a comparison."""
+    table = Table(
+        title=f"Agreement on {parity.images} images", title_justify="left", box=None, pad_edge=False
+    )
+    table.add_column("compared with", no_wrap=True)
+    for name in ("batch", "labels", "mean IoU", "largest px", "largest p"):
+        table.add_column(name, justify="right")
+    for found in parity.comparisons:
+        table.add_row(
+            _AGAINST[found.against],
+            str(found.batch_size),
+            percent(found.label_agreement),
+            f"{found.mean_iou:.4f}",
+            f"{found.box_px:.2g}",
+            f"{found.probability:.1g}",
+        )
+    return table

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from maskinfer.auditing import FOUND_COLUMNS, Action, Opinion, by_box, by_label
-from maskinfer.cleaning import Decision
-from maskinfer.error_analysis import label_word
-from maskinfer.metrics import FOUND_IOU
-from maskinfer.results import printable_name
+from maskinfer.curation.opinions import FOUND_COLUMNS, Action, Opinion, by_box, by_label
+from maskinfer.data.cleaning import Decision
+from maskinfer.evaluation.metrics import FOUND_IOU
+from maskinfer.evaluation.mistakes import label_word
+from maskinfer.text import printable_name
 
 from . import figures
 from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table, bounded_table

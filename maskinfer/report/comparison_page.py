@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 
-from maskinfer.comparing import Comparison, Pair, p_words
-from maskinfer.detector import MaskDetector
-from maskinfer.error_analysis import label_word
-from maskinfer.evaluation import Measured
-from maskinfer.significance import RESAMPLES
+from maskinfer.evaluation.comparing import Comparison, Pair, p_words
+from maskinfer.evaluation.evaluating import Measured
+from maskinfer.evaluation.mistakes import label_word
+from maskinfer.evaluation.significance import RESAMPLES
+from maskinfer.inference.detector import MaskDetector
 
 from .blocks import Card, Gallery, Notes, Section, Table, bounded_table
 from .folder import ReportFolder
-from .predictions import (
-    MOST_CARDS,
-    Rows,
-    model_cells,
-    not_measured,
-)
+from .predictions import MOST_CARDS, Rows, model_cells, not_measured
 from .thumbnails import FOUND, LABEL, OTHER, Outline
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskinfer.error_analysis import IOU_EDGES, ErrorAnalysis, QuantityBin
-from maskinfer.metrics import FOUND_IOU
+from maskinfer.evaluation.metrics import FOUND_IOU
+from maskinfer.evaluation.mistakes import IOU_EDGES, ErrorAnalysis, QuantityBin
 
 from . import figures
 from .blocks import Chart

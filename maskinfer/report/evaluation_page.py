@@ -2,25 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from maskinfer.detector import MaskDetector
-from maskinfer.error_analysis import Case, ErrorAnalysis, label_word
-from maskinfer.evaluation import Evaluation
-from maskinfer.metrics import FOUND_IOU, Confusion
+from maskinfer.evaluation.evaluating import Evaluation
+from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
+from maskinfer.evaluation.mistakes import Case, ErrorAnalysis, label_word
+from maskinfer.inference.detector import MaskDetector
 
 from .blocks import Card, Cell, Chart, Gallery, Link, Section, Table, bounded_table
-from .evaluation_charts import (
-    iou_chart,
-    precision_recall_chart,
-    quality_bars,
-    reliability_chart,
-)
+from .evaluation_charts import iou_chart, precision_recall_chart, quality_bars, reliability_chart
 from .folder import ReportFolder
-from .predictions import (
-    MOST_CARDS,
-    Rows,
-    model_cells,
-    not_measured,
-)
+from .predictions import MOST_CARDS, Rows, model_cells, not_measured
 from .thumbnails import FOUND, LABEL, Outline
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.census import Split, quantiles
+from maskinfer.curation.exploration import Split, quantiles
 
 from . import figures
 from .blocks import Cell, Chart, Link, Table

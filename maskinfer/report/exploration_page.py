@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from maskinfer.auditing import Opinion
-from maskinfer.census import CopiedPhoto, Exploration, Split
-from maskinfer.error_analysis import label_word
+from maskinfer.curation.exploration import CopiedPhoto, Exploration, Split
+from maskinfer.curation.opinions import Opinion
+from maskinfer.data.folders import Failure
+from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
-from maskinfer.labels import parse_name
-from maskinfer.results import Failure
+from maskinfer.evaluation.mistakes import label_word
 
 from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table, bounded_table
 from .exploration_charts import box_charts, color_table, quantile_table, size_chart

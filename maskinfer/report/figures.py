@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from maskinfer.results import printable_name
+from maskinfer.text import printable_name
 
 from .blocks import Chart
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.results import write_text
+from maskinfer.files import write_text
 
 from .blocks import Link, Section
 from .page import render_page

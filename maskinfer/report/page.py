@@ -7,7 +7,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-from maskinfer.results import printable_name
+from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
 from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Section, Table

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from maskinfer.cleaning import Decision
-from maskinfer.runtime import Session
+from maskinfer.data.cleaning import Decision
+from maskinfer.runtime.session import Session
 
 from .blocks import Cell, Link, Table, bounded_table
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from maskinfer.boxes import clip_xywh
-from maskinfer.cpu import usable_cores
+from maskinfer.data.boxes import clip_xywh
+from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.errors import ImageError
-from maskinfer.images import ImageSource, load_photo
-from maskinfer.lookahead import map_ahead
+from maskinfer.threads import map_ahead, usable_cores
 
 LABEL, FOUND, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
 RECIPE = """
 [lite]
@@ -111,7 +111,7 @@ def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("maskinfer.train.folds.read_pool", stop)
+    monkeypatch.setattr("maskinfer.train.audit.folds.read_pool", stop)
     done = run_cli("audit", drawn, "--out", tmp_path / "a")
     assert done.code == 130
     assert "stopped: before the first network began" in done.stderr

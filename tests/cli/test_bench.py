@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
 import maskinfer
-from maskinfer.bench import BenchSettings
-from maskinfer.pipeline import decode_threads
-from maskinfer.runtime import Provider, Session
-from maskinfer.speed import Setup, run_for
+from maskinfer.inference.bench import BenchSettings
+from maskinfer.inference.pipeline import decode_threads
+from maskinfer.inference.speed import Setup, run_for
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.session import Session
 
 QUICK = ("--seconds", "0.3", "--provider", "cpu")
 

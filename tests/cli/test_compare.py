@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import draw_photo, write_model
+from support.tiny_model import draw_photo, write_model
 
-from maskinfer.geometry import Geometry
+from maskinfer.data.geometry import Geometry
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from maskinfer import gpu, models
-from maskinfer.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
-from maskinfer.mending import find_mends
-from maskinfer.runtime import Provider
+from maskinfer.runtime import default_model, gpu
+from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.remedies import find_mends
 
 HAS_CUDA_BUILD = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 ALL_BUILT_IN = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -45,7 +45,7 @@ def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: Any) -
 def test_doctor_fails_where_not_even_the_cpu_runs(
     run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "SHIPPED", "not-there.onnx")
+    monkeypatch.setattr(default_model, "SHIPPED", "not-there.onnx")
     done = run_cli("doctor")
     assert done.code == 1
     assert "not even the CPU provider starts" in done.stdout

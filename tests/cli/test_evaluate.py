@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import build
-from tiny_model import draw_photo
+from support.corpus import build
+from support.tiny_model import draw_photo
 
-from maskinfer.results import printable_name, read_predictions
+from maskinfer.inference.results import read_predictions
+from maskinfer.text import printable_name
 
 resource = pytest.importorskip("resource")  # limits, which Windows does not have
 

@@ -11,11 +11,11 @@ from typing import Any
 import onnx
 import pytest
 from onnx import helper
-from tiny_model import METADATA, build_model, write_model
+from support.tiny_model import METADATA, build_model, write_model
 
-from maskinfer.engine_file import write_engine
-from maskinfer.geometry import Geometry
-from maskinfer.model_file import METADATA_KEY, SCHEMA
+from maskinfer.data.geometry import Geometry
+from maskinfer.runtime.engine_file import write_engine
+from maskinfer.runtime.model_file import METADATA_KEY, SCHEMA
 
 
 @pytest.fixture(autouse=True)

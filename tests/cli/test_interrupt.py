@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
-from maskinfer.results import read_predictions
+from maskinfer.inference.results import read_predictions
 
 IMAGES = 4000
 

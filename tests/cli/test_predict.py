@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import draw_photo, write_model
+from support.tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
-from maskinfer.results import read_predictions
-from maskinfer.runtime import Session
+from maskinfer.inference.results import read_predictions
+from maskinfer.runtime.session import Session
 
 BOX = (16, 8, 24, 32)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from safetensors import safe_open
-from written_run import DATA, ROWS, row, write_run
+from support.written_run import DATA, ROWS, row, write_run
 
-from maskinfer.cleaning import Decision
+from maskinfer.data.cleaning import Decision
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.recipes import recipe_settings

@@ -13,17 +13,17 @@ import onnx
 import pytest
 
 from maskinfer import MaskDetector
-from maskinfer.dataset import read_folder
-from maskinfer.export import job
+from maskinfer.data.dataset import read_folder
+from maskinfer.export import exporting as job
 from maskinfer.export.faster_rcnn import BatchedFasterRCNN
 from maskinfer.export.settings import ExportSettings
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
-from maskinfer.train.faster_rcnn import FasterRCNNDetector
-from maskinfer.train.lite import LiteDetector
+from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.networks.lite import LiteDetector
+from maskinfer.train.networks.resnet import ResNetDetector
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.resnet import ResNetDetector
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
 # Every proposal there is at 64 px, so that the files and torchvision see the same ones.

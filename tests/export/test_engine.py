@@ -14,17 +14,18 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
-from tiny_model import METADATA
+from support.tiny_model import METADATA
 
-from maskinfer import gpu
-from maskinfer.engine_file import read_sidecar, sidecar_path, write_engine
 from maskinfer.errors import ExportError, ModelFileError, UsageError
-from maskinfer.export import engine, int8, job
+from maskinfer.export import engine, int8
+from maskinfer.export import exporting as job
 from maskinfer.export.engine_run import EngineSession
-from maskinfer.export.half import to_half
+from maskinfer.export.fp16 import to_half
 from maskinfer.export.settings import BatchRange, ExportSettings
-from maskinfer.runtime import Session
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.runtime import gpu
+from maskinfer.runtime.engine_file import read_sidecar, sidecar_path, write_engine
+from maskinfer.runtime.session import Session
+from maskinfer.train.runs.folder import RunFolder
 
 _CANVAS = 64
 _BATCH = BatchRange(1, 8, 32)

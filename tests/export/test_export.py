@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maskinfer.errors import DatasetError, ExportError, RunError, UsageError
-from maskinfer.export import graph, job
-from maskinfer.export.half import to_half
+from maskinfer.export import exporting as job
+from maskinfer.export import graph
+from maskinfer.export.fp16 import to_half
 from maskinfer.export.layers import find_layers
 from maskinfer.export.settings import ExportSettings
-from maskinfer.runtime import Session
-from maskinfer.train.networks import build
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.runtime.session import Session
+from maskinfer.train.networks.build import build
+from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
 _ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}  # as `files` has them

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import MultiScaleRoIAlign, nms
 
-from maskinfer.export.choosing import suppress
 from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode
-from maskinfer.train.faster_rcnn import FasterRCNNDetector
-from maskinfer.train.networks import build
+from maskinfer.export.suppression import suppress
+from maskinfer.train.networks.build import build
+from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.recipes import recipe_settings
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from maskinfer.export.parity import compare, tolerance
-from maskinfer.runtime import Outputs
-from maskinfer.train.detections import Detections
+from maskinfer.runtime.session import Outputs
+from maskinfer.train.networks.network import Detections
 
 _SIDE = 8
 

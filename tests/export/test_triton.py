@@ -11,13 +11,13 @@ import pytest
 from google.protobuf import text_format
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tiny_model import METADATA, write_model
+from support.tiny_model import METADATA, write_model
 from tritonclient.grpc import model_config_pb2 as schema
 
+from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
 from maskinfer.export.triton import check_destination, config_text, quoted, write_repository
-from maskinfer.geometry import Geometry
-from maskinfer.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata
 
 TYPES = {"tensor(uint8)": schema.TYPE_UINT8, "tensor(float)": schema.TYPE_FP32}
 AWKWARD = "a \"quoted\" \\ back\\slash, 'single'\n\r\t\x00\x011 é 中 🙂 {} # ?"

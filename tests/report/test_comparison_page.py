@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_reader import Page
 from PIL import Image
-from tiny_model import draw_photo, write_model
+from support.page_reader import Page
+from support.tiny_model import draw_photo, write_model
 
 from maskinfer import MaskDetector
-from maskinfer.comparing import compare_models
-from maskinfer.geometry import Geometry
+from maskinfer.data.geometry import Geometry
+from maskinfer.evaluation.comparing import compare_models
 from maskinfer.report.comparison_page import write_comparison
 from maskinfer.report.folder import ReportFolder
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
-from maskinfer.results import printable_name
+from maskinfer.text import printable_name
 
 # The second is a folder and a file in it, which together read as a whole element.
 NAMES = [

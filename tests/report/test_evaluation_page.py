@@ -9,13 +9,13 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
-from page_reader import Page
 from PIL import Image
-from tiny_model import draw_photo, write_model
+from support.page_reader import Page
+from support.tiny_model import draw_photo, write_model
 
 from maskinfer import MaskDetector
-from maskinfer.error_analysis import analyse
-from maskinfer.evaluation import evaluate_folder
+from maskinfer.evaluation.evaluating import evaluate_folder
+from maskinfer.evaluation.mistakes import analyse
 from maskinfer.report.evaluation_page import write_evaluation
 from maskinfer.report.folder import ReportFolder
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tiny_model import draw_photo
+from support.tiny_model import draw_photo
 
 from maskinfer.errors import UsageError
 from maskinfer.report import figures

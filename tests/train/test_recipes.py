@@ -3,8 +3,8 @@ from typing import get_args
 
 import pytest
 
+from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
-from maskinfer.geometry import Geometry
 from maskinfer.train.recipes import recipe_names, recipe_settings
 from maskinfer.train.settings import Model, check
 

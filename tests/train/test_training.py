@@ -15,15 +15,15 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 
+from maskinfer.data.labels import Label, format_name
 from maskinfer.errors import RunError, TrainingError, UsageError
-from maskinfer.labels import Label, format_name
 from maskinfer.train import loop
+from maskinfer.train.data.parts import read_part
 from maskinfer.train.display import Silent
 from maskinfer.train.measuring import measure_samples
-from maskinfer.train.networks import build
-from maskinfer.train.parts import read_part
+from maskinfer.train.networks.build import build
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.run_folder import RunFolder
+from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model, TrainSettings, check
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)

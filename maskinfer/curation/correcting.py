@@ -1,0 +1,300 @@
+"""A corrected copy of a data set, by a list of what is to be done about each label.
+
+The list is a CSV with the columns `filename` and `action` (see `auditing.Action`), and `found_x`,
+`found_y`, `found_w`, `found_h` where the action takes the found box: what `maskinfer audit` writes,
+or saves from its page. The data set itself is only read.
+"""
+
+import csv
+import os
+import shutil
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+
+from maskinfer.data.cleaning import find_fault
+from maskinfer.data.folders import Failure, scan_folder
+from maskinfer.data.images import image_size
+from maskinfer.data.labels import BoxXywh, format_name, parse_name
+from maskinfer.data.side_lists import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
+from maskinfer.errors import DatasetError, ImageError, LabelError, UsageError
+from maskinfer.text import csv_line, printable_name, quote_cell
+
+from .opinions import FOUND_COLUMNS, Action
+
+_CORRECTIONS_COLUMNS = ("filename", "action", "new_filename")
+_NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})  # lists whose first column is a name
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is done about one label.
+
+    Attributes:
+        filename: relative to the data set, printable.
+        action: not `keep`.
+        found_xywh: the box that replaces the label's, where the action says so.
+    """
+
+    filename: str
+    action: Action
+    found_xywh: BoxXywh | None
+
+
+@dataclass
+class Corrected:
+    """What came of applying a list.
+
+    Attributes:
+        counts: labels by what was done.
+        files: how many were copied.
+        passed_over: what is no regular file, and links to folders.
+    """
+
+    counts: Counter[Action] = field(default_factory=Counter)
+    files: int = 0
+    passed_over: list[str] = field(default_factory=list)
+
+
+def read_corrections(path: Path) -> list[Correction]:
+    """Read the rows of a list that change something.
+
+    Raises:
+        UsageError: there is no such file.
+        DatasetError: it is no such list; the message names the line.
+    """
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(_corrections(path, csv.DictReader(file, strict=True)))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error
+
+
+def has_actions(path: Path) -> bool:
+    """Whether somebody has filled a list's column `action`."""
+    try:
+        return bool(read_corrections(path))
+    except UsageError:
+        return False
+    except DatasetError:  # what is no list of ours is somebody's own
+        return True
+
+
+def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correction]:
+    columns = reader.fieldnames or []
+    if not {"filename", "action"} <= set(columns):
+        raise DatasetError(
+            f"{path}: its columns are {','.join(columns)[:200]}, expected filename and action "
+            "among them, as maskinfer audit writes"
+        )
+    seen: dict[str, int] = {}
+    for row in reader:
+        where = f"{path}: line {reader.line_num}"
+        word = (row["action"] or "").strip() or Action.keep
+        try:
+            action = Action(word)
+        except ValueError:
+            raise DatasetError(
+                f"{where}: action is {word!r}, expected {', '.join(Action)}"
+            ) from None
+        if action is Action.keep:
+            continue
+        name = row["filename"] or ""
+        if name in seen:
+            raise DatasetError(f"{where}: {name} stands in line {seen[name]} already")
+        seen[name] = reader.line_num
+        box = _found_box(where, row) if action in (Action.box, Action.both) else None
+        yield Correction(name, action, box)
+
+
+def _found_box(where: str, row: dict[str, str]) -> BoxXywh:
+    cells = [(row.get(column) or "").strip() for column in FOUND_COLUMNS]
+    if not all(map(WHOLE_NUMBER.fullmatch, cells)):
+        raise DatasetError(
+            f"{where}: the box is {', '.join(cells)!r}, expected whole numbers in "
+            f"{', '.join(FOUND_COLUMNS)}"
+        )
+    x, y, w, h = map(int, cells)
+    return x, y, w, h
+
+
+def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> Corrected:
+    """Copy a data set, with labels corrected.
+
+    Everything that lies in it is copied, lists with the new names; what was done is listed in
+    `corrections.csv`, in a further round in `corrections-2.csv`. The copy is made beside its place
+    and moved there when it is complete.
+
+    Args:
+        data: the data set, which stays as it is.
+        corrections: what is to be done.
+        out: a folder that is not there yet.
+
+    Raises:
+        UsageError: `out` is taken or lies in the data set.
+        DatasetError: a name is not in the data set, two images would have one name, or the copy
+            cannot be written.
+    """
+    _check_out(data, out)
+    new_names = _new_names(data, corrections)
+    done = Corrected(Counter(correction.action for correction in corrections))
+    resolved = out.resolve()
+    resolved.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{resolved.name[:100]}.", dir=resolved.parent))
+    try:
+        partial.chmod(data.stat().st_mode)
+        for relative in _files(data, done.passed_over):
+            _copy(data, relative, partial, new_names, done)
+        rows = (
+            (c.filename, c.action, printable_name(new_names[c.filename] or ""))
+            for c in sorted(corrections, key=lambda correction: correction.filename)
+        )
+        text = "".join(map(csv_line, [_CORRECTIONS_COLUMNS, *rows]))
+        _free_name(partial).write_text(text, encoding="utf-8")
+        partial.rename(resolved)
+    except OSError as error:
+        file = os.fsdecode(error.filename or "")
+        what = f"{file}: cannot be copied" if file else f"{out}: cannot be written"
+        raise DatasetError(f"{what}, {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return done
+
+
+def _check_out(data: Path, out: Path) -> None:
+    if not data.is_dir():
+        raise UsageError(f"{data}: no such folder, expected the data set that was audited")
+    if out.resolve().is_relative_to(data.resolve()):
+        raise UsageError(f"{out}: lies in {data}, which is never changed. Choose another --out")
+    if data.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{out}: holds the data set. Choose another --out")
+    if out.exists() or out.is_symlink():
+        raise UsageError(f"{out}: exists, expected a new folder. Choose another --out")
+
+
+def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | None]:
+    """The new name of each image that gets one, by its printable old one; None to leave it out.
+
+    Raises:
+        DatasetError: a name is not in the data set, or two images would have one name.
+    """
+    names: dict[str, str] = {}
+    for name in scan_folder(data):
+        if isinstance(name, Failure):
+            raise DatasetError(f"{data / name.filename}: {name.error}")
+        if names.setdefault(printable_name(name), name) != name:
+            raise DatasetError(
+                f"{data}: two images are printed as {printable_name(name)}, and a list cannot tell "
+                "them apart; rename one"
+            )
+    changed: dict[str, str | None] = {}
+    for correction in corrections:
+        if correction.filename not in names:
+            raise DatasetError(f"{correction.filename}: not in {data}; is it the data set audited?")
+        changed[correction.filename] = _new_name(data, names[correction.filename], correction)
+    final = Counter(changed.get(printable, name) for printable, name in names.items())
+    for printable, new in changed.items():
+        if new is not None and final[new] > 1:
+            raise DatasetError(
+                f"{printable}: {final[new]} images would be called {new}; "
+                "give all of them but one the action drop"
+            )
+    return changed
+
+
+def _new_name(data: Path, name: str, correction: Correction) -> str | None:
+    if correction.action is Action.drop:
+        return None
+    path = PurePosixPath(name)
+    try:
+        label = parse_name(path.name)
+    except LabelError as error:
+        raise DatasetError(f"{correction.filename}: cannot be corrected, {error}") from error
+    if correction.action in (Action.flip, Action.both):
+        label = replace(label, proper_mask=not label.proper_mask)
+    if correction.found_xywh is not None:
+        try:
+            fault = find_fault(correction.found_xywh, image_size(data / name))
+        except ImageError as error:
+            raise DatasetError(f"{correction.filename}: cannot be read, {error}") from error
+        if fault is not None:
+            raise DatasetError(f"{correction.filename}: {fault}, expected one inside of it")
+        label = replace(label, box_xywh=correction.found_xywh)
+    return path.with_name(format_name(label, path.suffix)).as_posix()
+
+
+def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
+    """Every regular file, links to one too, by its path from the data set."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(data, onerror=fail):
+        place = Path(folder)
+        for name in sorted(folders):
+            if (place / name).is_symlink():
+                passed_over.append((place / name).relative_to(data).as_posix())
+        for name in sorted(files):
+            path = place / name
+            relative = path.relative_to(data).as_posix()
+            try:
+                regular = stat.S_ISREG(path.stat().st_mode)
+            except OSError:
+                regular = False
+            if regular:
+                yield relative
+            else:
+                passed_over.append(relative)
+
+
+def _copy(
+    data: Path, relative: str, partial: Path, new_names: dict[str, str | None], done: Corrected
+) -> None:
+    new = new_names.get(printable_name(relative), relative)
+    if new is None:
+        return
+    target = partial / new
+    target.parent.mkdir(parents=True, exist_ok=True)
+    done.files += 1
+    if target.name in _NAMING:
+        _copy_list(data, relative, target, new_names)
+    else:
+        shutil.copy2(data / relative, target)
+
+
+def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:
+    """Copy a list, with the images' new names and without those left out."""
+    folder = PurePosixPath(relative).parent
+    path = data / relative
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))
+    except csv.Error as error:
+        raise DatasetError(f"{path}: damaged ({error})") from error
+    kept = []
+    for row in rows:
+        old = (folder / row[0]).as_posix() if row else ""
+        if old in new_names:
+            new = new_names[old]
+            if new is None:
+                continue
+            row = [printable_name(PurePosixPath(new).relative_to(folder).as_posix()), *row[1:]]
+        kept.append(row)
+    text = "".join(",".join(map(quote_cell, row)) + "\n" for row in kept)
+    target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _free_name(folder: Path) -> Path:
+    """Where the corrections are listed: those of an earlier round keep their own list."""
+    names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
+    return next(folder / name for name in names if not (folder / name).exists())

@@ -1,0 +1,316 @@
+"""What a data set holds, as `exploring` found it, and what of that its owner should know."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskinfer.data.boxes import Boxes
+from maskinfer.data.folders import Failure
+from maskinfer.data.labels import parse_name
+from maskinfer.errors import LabelError
+from maskinfer.text import printable_name, strict_json
+from maskinfer.version import __version__
+
+from .opinions import Opinion, opinion_facts
+
+_GRID = 32  # cells a side, of where faces are
+# Colours of two splits differ where chance alone would hardly do it, and by so much of 0..255.
+_STANDARD_ERRORS, _VISIBLE = 3.0, 5.0
+_RARE = 0.1  # share of a label that is easily overlooked
+_QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+
+
+class Colors(NamedTuple):
+    """Channel figures of a split's photos, as networks see them; red, green, blue.
+
+    Each photo counts the same, at no more than 224 pixels a side.
+
+    Attributes:
+        mean: (3,) in 0..255.
+        std: (3,) of all pixels about that mean.
+        mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
+        std_error: (3,) standard error of the deviation.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    mean_error: NDArray[np.float64]
+    std_error: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ImpossibleBox:
+    """A label whose box cannot be.
+
+    Attributes:
+        filename: relative to the data set.
+        reason: one line.
+        in_training: what training does with the image.
+        in_testing: what testing does with it.
+    """
+
+    filename: str
+    reason: str
+    in_training: str
+    in_testing: str
+
+
+@dataclass(frozen=True)
+class CopiedPhoto:
+    """Images that show the same photo.
+
+    Attributes:
+        kind: `exact` where the files are the same bytes, else `near`.
+        filenames: at least two, relative to the data set.
+        across: whether they are in more than one split.
+        contradiction: in what their labels differ; None where they agree.
+    """
+
+    kind: str
+    filenames: tuple[str, ...]
+    across: bool
+    contradiction: str | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one part of a data set holds.
+
+    Attributes:
+        name: `train`, `test`, or the folder's own.
+        folder: where it is.
+        filenames: of its N readable images, relative to the data set, in sorted order.
+        sizes_wh: (N, 2) width and height of the upright images in pixels.
+        labelled: (N,) whether the name carries a label.
+        boxes_xywh: (N, 4) as the labels say, possibly impossible; zeros where there is none.
+        proper_mask: (N,) what the labels say; False where there is none.
+        colors: None without a readable image.
+        unreadable: each file that cannot be read, and each folder.
+        impossible: each impossible box.
+    """
+
+    name: str
+    folder: Path
+    filenames: list[str]
+    sizes_wh: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
+    boxes_xywh: NDArray[np.int64]
+    proper_mask: NDArray[np.bool_]
+    colors: Colors | None
+    unreadable: list[Failure]
+    impossible: list[ImpossibleBox]
+
+    @property
+    def unlabelled(self) -> list[Failure]:
+        """Each readable image without a label, and why."""
+        names = (self.filenames[place] for place in np.flatnonzero(~self.labelled))
+        return [Failure(name, _why_unlabelled(name)) for name in names]
+
+    @property
+    def unlabelled_count(self) -> int:
+        """How many those are, without going through their names."""
+        return int((~self.labelled).sum())
+
+    def count(self, proper: bool) -> int:
+        """Readable images of one label."""
+        return int((self.labelled & (self.proper_mask == proper)).sum())
+
+    def possible(self) -> NDArray[np.bool_]:
+        """(N,) whether an image has a label whose box lies in it and has an area."""
+        boxes, sizes = self.boxes_xywh, self.sizes_wh
+        inside = (boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+        inside &= (boxes[:, :2] + boxes[:, 2:] <= sizes).all(axis=1)
+        return self.labelled & inside
+
+    def relative_boxes(self) -> Boxes:
+        """(M, 4) the possible boxes, in shares of their image's width and height."""
+        kept = self.possible()
+        return self.boxes_xywh[kept] / np.tile(self.sizes_wh[kept], 2)
+
+    def coverage(self) -> NDArray[np.float64]:
+        """(32, 32) share of the possible boxes that cover each part of an image, from the top."""
+        grid = np.zeros((_GRID, _GRID))
+        boxes = self.relative_boxes()
+        low = np.floor(boxes[:, :2] * _GRID).astype(int)
+        high = np.ceil((boxes[:, :2] + boxes[:, 2:]) * _GRID).astype(int)
+        for (left, top), (right, bottom) in zip(low, high, strict=True):
+            grid[top:bottom, left:right] += 1
+        return grid / max(len(boxes), 1)
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What came of exploring a data set.
+
+    Attributes:
+        data: the folder.
+        splits: its parts, by name.
+        copies: photos that are there more than once.
+        doubted: labels that the model contradicts, the surest contradiction first.
+        model: the file of the one that was asked; None for none.
+        outside: images beside `train/` and `test/`, which belong to neither.
+    """
+
+    data: Path
+    splits: dict[str, Split]
+    copies: list[CopiedPhoto]
+    doubted: list[Opinion]
+    model: str | None
+    outside: int = 0
+
+    def warnings(self) -> list[str]:
+        """What the owner should know, a line each, the worst first."""
+        return list(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        across = [copied for copied in self.copies if copied.across]
+        if across:
+            tested = {name for copied in across for name in copied.filenames}
+            tested = {name for name in tested if name.startswith("test/")}
+            yield (
+                f"{_count(len(across), 'photo')} in more than one split: {len(tested)} of test/ "
+                "are known from train/, so test figures flatter"
+            )
+        contradictory = [copied for copied in self.copies if copied.contradiction]
+        if contradictory:
+            yield (
+                f"{_count(len(contradictory), 'photo')} there more than once with labels that "
+                "contradict each other"
+            )
+        within = len(self.copies) - len(across)
+        if within:
+            yield f"{_count(within, 'photo')} there more than once within a split"
+        if self.doubted:
+            yield (
+                f"{_count(len(self.doubted), 'label')} contradicted by the model, which may be "
+                "wrong itself; to search thoroughly: maskinfer audit"
+            )
+        for split in self.splits.values():
+            yield from _warnings_of(split)
+        if {"train", "test"} <= set(self.splits):
+            yield from _color_warnings(self.splits["train"], self.splits["test"])
+        elif "train" in self.splits:
+            yield "there is no test/: nothing to measure on that was not trained on"
+        elif "test" in self.splits:
+            yield "there is no train/: nothing to train on"
+        if self.outside:
+            yield (
+                f"{_count(self.outside, 'image')} outside of train/ and test/, and not looked at"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, fit for JSON."""
+        return {
+            "data": printable_name(str(self.data)),
+            "model": None if self.model is None else printable_name(self.model),
+            "warnings": self.warnings(),
+            "splits": {name: _split_facts(split) for name, split in self.splits.items()},
+            "copies": [
+                {**asdict(copied), "filenames": [*map(printable_name, copied.filenames)]}
+                for copied in self.copies
+            ],
+            "doubted_labels": [opinion_facts(opinion) for opinion in self.doubted],
+            "outside": self.outside,
+            "maskinfer_version": __version__,
+        }
+
+
+def _why_unlabelled(filename: str) -> str:
+    try:
+        parse_name(filename.rpartition("/")[2])
+    except LabelError as error:
+        return str(error)
+    raise AssertionError(filename)
+
+
+def quantiles(values: ArrayLike) -> dict[str, float] | None:
+    """Least, greatest, and what shares of the values lie below; None of no value."""
+    found = np.asarray(values, dtype=np.float64)
+    if not found.size:
+        return None
+    names = ("min", *(f"p{q}" for q in _QUANTILES[1:-1]), "max")
+    return dict(zip(names, np.percentile(found, _QUANTILES).round(4).tolist(), strict=True))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+
+
+def _warnings_of(split: Split) -> Iterator[str]:
+    place = f"in {split.name}/"
+    if split.unreadable:
+        yield f"{_count(len(split.unreadable), 'file')} unreadable {place}"
+    if split.impossible:
+        boxes = "1 box is" if len(split.impossible) == 1 else f"{len(split.impossible)} boxes are"
+        action = "repaired" if split.name == "test" else "dropped when training"
+        yield f"{boxes} impossible {place}; {action}"
+    if split.unlabelled_count:
+        yield f"{_count(split.unlabelled_count, 'image')} without a label that can be read {place}"
+    proper, improper = split.count(True), split.count(False)
+    if not proper + improper:
+        yield f"not one image {place} has a label that can be read"
+    rarer = min(proper, improper)
+    if proper + improper and rarer < _RARE * (proper + improper):
+        word = "properly" if proper < improper else "improperly"
+        yield (
+            f"only {rarer} of {proper + improper} masks {place} are labelled as {word} worn; "
+            "look at balanced accuracy, not at accuracy"
+        )
+
+
+def _color_warnings(train: Split, test: Split) -> Iterator[str]:
+    if train.colors is None or test.colors is None:
+        return
+    for what in ("mean", "std"):
+        ours, theirs = getattr(train.colors, what), getattr(test.colors, what)
+        errors = np.hypot(*(getattr(c, f"{what}_error") for c in (train.colors, test.colors)))
+        apart = np.abs(ours - theirs)
+        if (apart > np.maximum(_STANDARD_ERRORS * errors, _VISIBLE)).any():
+            words = "mean colour" if what == "mean" else "contrast (standard deviation)"
+            yield (
+                f"the {words} of train/ and test/ differs: {_rgb(ours)} against {_rgb(theirs)} "
+                "of 255; normalise both by train/ alone, as maskinfer does"
+            )
+
+
+def _rgb(values: NDArray[np.float64]) -> str:
+    return "/".join(f"{value:.0f}" for value in values)
+
+
+def _split_facts(split: Split) -> dict[str, Any]:
+    width, height = split.sizes_wh.T
+    boxes = split.relative_boxes()
+    kept = split.boxes_xywh[split.possible()]
+    colors = split.colors
+    return {
+        "folder": printable_name(str(split.folder)),
+        "images": len(split.filenames),
+        "proper": split.count(True),
+        "improper": split.count(False),
+        "unlabelled": _failures(split.unlabelled),
+        "unreadable": _failures(split.unreadable),
+        "impossible_boxes": [
+            {**asdict(box), "filename": printable_name(box.filename)} for box in split.impossible
+        ],
+        "width": quantiles(width),
+        "height": quantiles(height),
+        "box_width": quantiles(kept[:, 2]),
+        "box_height": quantiles(kept[:, 3]),
+        "box_aspect": quantiles(kept[:, 2] / kept[:, 3]),
+        "box_area_share": quantiles(boxes[:, 2] * boxes[:, 3]),
+        "box_coverage": split.coverage().round(4).tolist(),
+        "colors": None
+        if colors is None
+        else strict_json({k: v.round(3).tolist() for k, v in colors._asdict().items()}),
+    }
+
+
+def _failures(failures: list[Failure]) -> list[dict[str, str]]:
+    return [
+        {"filename": printable_name(failure.filename), "reason": printable_name(failure.error)}
+        for failure in failures
+    ]

@@ -1,0 +1,1 @@
+"""Labelled photos: boxes, labels, decoding, geometry, folders, data sets and their cleaning."""

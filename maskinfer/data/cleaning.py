@@ -1,0 +1,124 @@
+"""What to do with impossible boxes: the rules of the report this project follows.
+
+| the box                  | when training | when testing                     |
+| ------------------------ | ------------- | -------------------------------- |
+| has a negative value     | dropped       | clipped into the image           |
+| reaches past the border  | dropped       | clipped into the image           |
+| has zero width or height | dropped       | grown to one pixel in the image  |
+
+Training on a wrong box teaches it; leaving a test image out would flatter the result.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from maskinfer.errors import ImageError
+from maskinfer.text import printable_name
+
+from .dataset import Sample
+from .images import image_size
+from .labels import BoxXywh
+
+UNREADABLE = "unreadable image"  # how such a decision's reason begins
+Mode = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was done to one sample, and why.
+
+    Attributes:
+        filename: of the sample, relative to the root that `clean` was given, with `/`, else without
+            folders; printable.
+        action: `dropped` or `repaired`.
+        reason: one line.
+        box_xywh: the box after repair; None where dropped.
+    """
+
+    filename: str
+    action: Literal["dropped", "repaired"]
+    reason: str
+    box_xywh: BoxXywh | None = None
+
+
+def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> str | None:
+    """Why a box is impossible in an image of that size, or None where it is fine."""
+    x, y, w, h = box_xywh
+    if min(box_xywh) < 0:
+        return f"negative value in box [{x}, {y}, {w}, {h}]"
+    if w == 0 or h == 0:
+        return f"box [{x}, {y}, {w}, {h}] has no area"
+    if x + w > size_wh[0] or y + h > size_wh[1]:
+        return f"box [{x}, {y}, {w}, {h}] reaches past the image, {size_wh[0]} x {size_wh[1]}"
+    return None
+
+
+def reason_kind(reason: str) -> str:
+    """The kind of a decision's reason: what it says, without the sample's own box, name or size."""
+    if reason.startswith(("'", '"')):  # of a name that carries no label
+        return "no label in the file name"
+    kind, *_ = re.split(r"[:,]", re.sub(r" \[.*?\]", "", reason))
+    return kind
+
+
+def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:
+    """Clip a box into its image and make it at least one pixel wide and high.
+
+    Args:
+        box_xywh: whole numbers, any sign. A negative width or height counts as zero.
+        size_wh: the image's width and height in pixels, at least 1 each.
+
+    Returns:
+        a box wholly inside the image, of area at least 1.
+    """
+    x, y, w, h = box_xywh
+    left, width = _repair_side(x, w, size_wh[0])
+    top, height = _repair_side(y, h, size_wh[1])
+    return left, top, width, height
+
+
+def _repair_side(start: int, length: int, limit: int) -> tuple[int, int]:
+    stop = min(max(start + max(length, 0), 0), limit)
+    start = min(max(start, 0), limit - 1)
+    return start, max(stop - start, 1)
+
+
+def clean(
+    samples: Iterable[Sample], mode: Mode, root: Path | None = None
+) -> tuple[list[Sample], list[Decision]]:
+    """Apply the rules to samples.
+
+    Args:
+        samples: as read from a data set.
+        mode: `train` drops what is impossible, `test` repairs it. In both, an image is dropped
+            whose header cannot be read; pixels are not decoded, so that one damaged further on
+            stays, unless the caller proves the images otherwise.
+        root: a folder that all samples lie in; decisions name each by its path from there. None
+            for the file's name alone.
+
+    Returns:
+        the samples that stay, and a decision for each one that was dropped or repaired.
+    """
+    kept: list[Sample] = []
+    decisions: list[Decision] = []
+    for sample in samples:
+        path = sample.path.relative_to(root) if root is not None else Path(sample.path.name)
+        name = printable_name(path.as_posix())
+        try:
+            size_wh = image_size(sample.path)
+        except ImageError as error:
+            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {error}"))
+            continue
+        fault = find_fault(sample.box_xywh, size_wh)
+        if fault is None:
+            kept.append(sample)
+        elif mode == "train":
+            decisions.append(Decision(name, "dropped", fault))
+        else:
+            box = repair(sample.box_xywh, size_wh)
+            kept.append(replace(sample, box_xywh=box))
+            decisions.append(Decision(name, "repaired", fault, box))
+    return kept, decisions

@@ -1,0 +1,104 @@
+"""Walking folders: image files by their endings, in the order of their printable names."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskinfer.errors import DatasetError
+from maskinfer.text import printable_name
+
+# HEIC is listed although Pillow needs a plugin for it: phone photos are reported, not overlooked.
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"}
+    | {".avif", ".heic", ".heif"}
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image without a prediction, and why."""
+
+    filename: str
+    error: str
+
+
+def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failure]:
+    """Find the image files of a folder by their endings, in the order of their printable names.
+
+    Hidden files and folders (names that start with a dot) are passed over; links to folders are
+    not followed. Whatever else has an image's ending is listed, pipes and links to nowhere too:
+    they are for the reader to report.
+
+    Yields:
+        paths relative to the folder, with `/`; for a folder in it that cannot be listed, a failure.
+
+    Raises:
+        DatasetError: the folder itself cannot be listed.
+    """
+
+    def list_folder(prefix: str) -> list[tuple[str, bool]]:
+        try:
+            with os.scandir(os.path.join(folder, prefix)) as entries:  # noqa: PTH118
+                return [(entry.name, _is_folder(entry)) for entry in entries]
+        except OSError as error:
+            raise DatasetError(error.strerror) from error
+
+    return walk(str(folder), list_folder, recursive=recursive)
+
+
+def walk(
+    place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
+) -> Iterator[str | Failure]:
+    """Go through folders of any kind, under the rules of `scan_folder`.
+
+    Args:
+        place: the first folder, for messages.
+        list_folder: of a folder, by its path from the first with a `/` behind, the names and
+            whether each is a folder; raises a `DatasetError` that says why it cannot.
+        recursive: whether to look into folders in it.
+
+    Yields:
+        paths relative to the first folder, with `/`; for a folder in it that cannot be listed, a
+        failure.
+
+    Raises:
+        DatasetError: the first folder cannot be listed.
+    """
+
+    def scan(prefix: str) -> Iterator[str | Failure]:
+        try:
+            # All at once, so that nothing but the sorted names stays while they are gone through.
+            listed = sorted(filter(None, (_keyed(*entry) for entry in list_folder(prefix))))
+        except DatasetError as error:
+            if not prefix:
+                raise DatasetError(f"{place}: cannot be listed, {error}") from error
+            yield Failure(prefix, f"cannot be listed, {error}")
+            return
+        for key, name in listed:
+            if not key.endswith("/"):
+                yield prefix + name
+            elif recursive:
+                yield from scan(f"{prefix}{name}/")
+
+    return scan("")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # it has just vanished; reading it will say so
+        return False
+
+
+def _keyed(name: str, is_folder: bool) -> tuple[str, str] | None:
+    """What to sort by, with `/` behind a folder's, and the name; None to pass it over.
+
+    A folder sorts as what its files' names begin with, so the whole walk is in order.
+    """
+    if name.startswith("."):
+        return None
+    if is_folder:
+        return f"{printable_name(name)}/", name
+    is_image = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+    return (printable_name(name), name) if is_image else None

@@ -1,0 +1,86 @@
+"""The file-name contract: `000190__[70, 83, 100, 102]__True.jpg`.
+
+The name carries the label: an id, the face's box as x, y, width, height in pixels of the upright
+image (origin top left), and whether the mask is worn properly. Numbers may be negative or past the
+border, as they are in real data sets; `maskinfer.data.cleaning` deals with those.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from maskinfer.errors import LabelError
+
+BoxXywh = tuple[int, int, int, int]
+
+PATTERN = "ID__[x, y, w, h]__True.jpg"
+_LABELLED = re.compile(
+    r"(?P<id>.+)__\[(?P<box>[^\[\]]*)\]__(?P<proper_mask>[^_.]*)(?P<suffix>\.[A-Za-z0-9]+)",
+    re.DOTALL,
+)
+# Nine digits hold every real image and keep arithmetic on boxes far inside 64 bits.
+_INTEGER = re.compile(r"\s*(-?[0-9]{1,9})\s*")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a labelled file name says."""
+
+    id: str
+    box_xywh: BoxXywh
+    proper_mask: bool
+
+
+def parse_name(name: str) -> Label:
+    """Read the label out of a file name.
+
+    Args:
+        name: the file's name without folders.
+
+    Raises:
+        LabelError: the name does not follow the contract; the message says where it departs.
+    """
+    match = _LABELLED.fullmatch(name)
+    if match is None:
+        raise LabelError(f"{name!r}: no label in the file name, expected {PATTERN}")
+    numbers = [_INTEGER.fullmatch(part) for part in match["box"].split(",")]
+    if len(numbers) != 4 or not all(numbers):
+        raise LabelError(
+            f"{name!r}: box is {match['box']!r}, expected four whole numbers, {PATTERN}"
+        )
+    if match["proper_mask"] not in ("True", "False"):
+        raise LabelError(f"{name!r}: label is {match['proper_mask']!r}, expected True or False")
+    x, y, w, h = (int(number[1]) for number in numbers if number)
+    return Label(match["id"], (x, y, w, h), match["proper_mask"] == "True")
+
+
+def format_name(label: Label, suffix: str = ".jpg") -> str:
+    """Write a label as a file name; `parse_name` reads it back unchanged.
+
+    Args:
+        label: an id without `/` or NUL, and numbers of at most nine digits.
+        suffix: the file's ending with its dot.
+
+    Raises:
+        LabelError: the label cannot be written as a file name.
+    """
+    if not label.id or any(c in label.id for c in "/\\\0"):
+        raise LabelError(f"{label.id!r}: an id is not empty and holds no slash, backslash or NUL")
+    if any(abs(number) >= 10**9 for number in label.box_xywh):
+        raise LabelError(
+            f"{label.id!r}: box is {label.box_xywh}, expected at most nine digits a number"
+        )
+    if not _SUFFIX.fullmatch(suffix):
+        raise LabelError(f"{suffix!r}: not a file ending, expected one such as .jpg")
+    x, y, w, h = label.box_xywh
+    return f"{label.id}__[{x}, {y}, {w}, {h}]__{label.proper_mask}{suffix}"
+
+
+def is_labelled(path: PurePath) -> bool:
+    """Whether a file's name carries a label that can be read."""
+    try:
+        parse_name(path.name)
+    except LabelError:
+        return False
+    return True

@@ -1,0 +1,149 @@
+"""Images at an address such as `s3://bucket/photos`: listing them, and reading them.
+
+pyarrow reads S3, Google Cloud Storage, Azure, HDFS and `file://` by itself; for any other scheme
+fsspec is asked, and whatever package it has for it. Credentials are theirs to find: environment,
+configuration files, the machine's role.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from maskinfer.errors import DatasetError, ImageError, UsageError
+
+from .folders import Failure, walk
+from .images import MAX_FILE_BYTES
+
+_LONGEST_REASON = 200  # characters
+
+
+def is_address(text: str) -> bool:
+    """Whether it names a place on a file system other than this machine's."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+@dataclass(frozen=True)
+class RemoteSource:
+    """The images at an address, sorted, under the rules of `scan.scan_folder`.
+
+    Can be pickled: whoever unpickles it connects anew.
+
+    Attributes:
+        address: scheme, bucket or server, and folder.
+        recursive: whether to look into folders in the folder.
+    """
+
+    address: str
+    recursive: bool = True
+    sorted: bool = True
+
+    def __str__(self) -> str:
+        return self.address
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        """Names relative to the address, with `/`; a failure for a folder that cannot be listed.
+
+        Raises:
+            UsageError: nothing here knows the scheme.
+            DatasetError: the address cannot be listed.
+        """
+        return walk(self.address, self._list, recursive=self.recursive)
+
+    def image(self, name: str) -> bytes:
+        """Read one file whole.
+
+        Raises:
+            ImageError: it cannot be read; the message says why, without the name.
+            UsageError: nothing here knows the scheme.
+        """
+        file_system, root = self._place
+        try:
+            with file_system.open_input_file(_join(root, name)) as file:
+                if file.size() > MAX_FILE_BYTES:
+                    raise ImageError(f"larger than {MAX_FILE_BYTES // 10**6} MB")
+                data: bytes = file.read()
+        except ImageError:
+            raise
+        except Exception as error:  # fsspec's file systems raise whatever their services say
+            raise ImageError(_reason(error)) from error
+        return data
+
+    @cached_property
+    def _place(self) -> tuple[Any, str]:
+        """Pyarrow's file system, and the folder's path on it."""
+        return _connect(self.address)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_place"}
+
+    def _list(self, prefix: str) -> list[tuple[str, bool]]:
+        file_system, root = self._place
+        import pyarrow.fs
+
+        try:
+            found = file_system.get_file_info(
+                pyarrow.fs.FileSelector(_join(root, prefix).rstrip("/"))
+            )
+        except Exception as error:  # fsspec's file systems raise whatever their services say
+            raise DatasetError(_reason(error)) from error
+        is_folder = pyarrow.fs.FileType.Directory
+        return [(info.base_name, info.type == is_folder) for info in found]
+
+
+def _connect(address: str) -> tuple[Any, str]:
+    """Find who reads an address.
+
+    Raises:
+        UsageError: nobody here does.
+        DatasetError: whoever does cannot reach it.
+    """
+    try:
+        import pyarrow
+        import pyarrow.fs
+    except ModuleNotFoundError:
+        raise UsageError(
+            f"{address}: pyarrow is not installed, which reads it. Run, in the project's folder: "
+            "pip install '.[parquet]'"
+        ) from None
+    try:
+        place: tuple[Any, str] = pyarrow.fs.FileSystem.from_uri(address)
+        return place
+    except pyarrow.ArrowInvalid as error:  # a scheme that pyarrow does not know, or bad options
+        unknown = error
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{address}: cannot be reached, {_reason(error)}") from error
+    try:
+        import fsspec
+
+        file_system, path = fsspec.core.url_to_fs(address)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{address}: {error.name} is not installed, which reads it") from None
+    except ImportError as error:  # fsspec says which package to install
+        raise UsageError(f"{address}: {_reason(error)}") from None
+    except ValueError:
+        raise UsageError(f"{address}: {_reason(unknown)}") from None
+    except OSError as error:
+        raise DatasetError(f"{address}: cannot be reached, {_reason(error)}") from error
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(file_system)), path
+
+
+def _join(root: str, name: str) -> str:
+    return f"{root.rstrip('/')}/{name}" if root else name
+
+
+def _reason(error: Exception) -> str:
+    """One short line of what a file system says."""
+    if isinstance(error, FileNotFoundError):  # fsspec's have a path for text, and no number
+        return os.strerror(errno.ENOENT)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    text = " ".join(str(error).split()) or type(error).__name__
+    if told := re.search(r"AWS Error (\w+) .*?: (.*?)( \(Request ID|; Details|$)", text):
+        text = f"{told[2]} ({told[1]})"
+        if told[1] in ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH"):
+            text += ". Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws"
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -1,0 +1,98 @@
+"""The lists that may lie beside images: what file names have no room for.
+
+- `sources.csv`, `filename,source`: which photo an image was cut from.
+- `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
+
+`filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
+import` writes both beside `train/` and `test/`; `maskinfer synth` writes the second among the
+images it draws. Where both places have one, the list among the images holds for those it names. A
+data set without them is complete too.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from maskinfer.errors import DatasetError
+from maskinfer.files import replacing
+from maskinfer.text import csv_line
+
+from .dataset import Face
+
+SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
+OTHER_FACES = "other_faces.csv"
+_OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
+MAX_LIST_BYTES = 1_000_000_000
+
+
+def read_sources(data: Path) -> dict[str, str]:
+    """Which photo each image was cut from; empty where there is no such list.
+
+    Raises:
+        DatasetError: the list is damaged.
+    """
+    return dict(_rows(data / SOURCES, SOURCES_COLUMNS))
+
+
+def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
+    """The faces besides the one in each image's name; empty where there is no such list.
+
+    Raises:
+        DatasetError: the list is damaged.
+    """
+    path = data / OTHER_FACES
+    faces: dict[str, list[Face]] = {}
+    for filename, *numbers, proper in _rows(path, _OTHER_FACES_COLUMNS):
+        if not all(map(WHOLE_NUMBER.fullmatch, numbers)):
+            raise _damaged(
+                path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
+            )
+        x, y, w, h = map(int, numbers)
+        if proper not in ("True", "False"):
+            raise _damaged(path, f"{proper!r} of {filename}, expected True or False")
+        faces.setdefault(filename, []).append(Face((x, y, w, h), proper == "True"))
+    return {filename: tuple(found) for filename, found in faces.items()}
+
+
+def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
+    """Write what `read_other_faces` reads.
+
+    Args:
+        folder: where the list goes.
+        faces: with the image that each is in, as the list names it.
+    """
+    rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
+    lines = "".join(map(csv_line, [_OTHER_FACES_COLUMNS, *rows]))
+    with replacing(folder / OTHER_FACES) as beside:
+        beside.write_text(lines, encoding="utf-8")
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
+    if not path.is_file():
+        return
+    try:
+        if path.stat().st_size > MAX_LIST_BYTES:
+            raise _damaged(path, f"larger than {MAX_LIST_BYTES // 10**6} MB")
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if tuple(header) != columns:
+                raise _damaged(
+                    path, f"its header is {','.join(header)[:200]}, expected {','.join(columns)}"
+                )
+            for row in reader:
+                if len(row) != len(columns):
+                    raise _damaged(
+                        path,
+                        f"line {reader.line_num} has {len(row)} columns, expected {len(columns)}",
+                    )
+                yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
+
+
+def _damaged(path: Path, what: str) -> DatasetError:
+    """One line, whatever the list's own words hold."""
+    return DatasetError(f"{path}: {' '.join(what.splitlines())}")

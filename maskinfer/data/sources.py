@@ -1,0 +1,195 @@
+"""What to predict: the images of a folder, of a list, or one image, as a stream of names in order.
+
+A source can be gone through again and again and holds no more than the names of one folder at a
+time; a list that comes through a pipe is kept on disk.
+"""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol
+
+from maskinfer.errors import UsageError
+
+from .folders import Failure, scan_folder
+from .images import ImageSource
+from .labels import is_labelled
+
+_CHUNK = 1 << 20  # bytes
+
+
+_BEFORE_BOX = "__["  # in every labelled name, and quickly looked for
+
+
+class Source(Protocol):
+    """Images to predict.
+
+    Its text is what users call it.
+    """
+
+    @property
+    def sorted(self) -> bool:
+        """Whether names come in the order of their characters."""
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        """Names, with `/`; a failure for a folder that cannot be listed."""
+
+    def image(self, name: str) -> ImageSource:
+        """What to decode for a name.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a source holds.
+
+    Attributes:
+        images: how many names, folders that cannot be listed among them.
+        labelled: whether any name carries a label.
+    """
+
+    images: int
+    labelled: bool
+
+
+class LocalSource:
+    """Images that are files.
+
+    Attributes:
+        folder: what names are relative to.
+    """
+
+    folder: Path
+
+    def image(self, name: str) -> ImageSource:
+        """Where the file is."""
+        return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
+
+
+@dataclass(frozen=True)
+class FolderSource(LocalSource):
+    """The images of a folder, sorted.
+
+    Attributes:
+        folder: the folder.
+        recursive: whether to look into folders in it.
+    """
+
+    folder: Path
+    recursive: bool = True
+    sorted: bool = True
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        return scan_folder(self.folder, recursive=self.recursive)
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+
+@dataclass(frozen=True)
+class NamesSource(LocalSource):
+    """Names that are known, in their order.
+
+    Attributes:
+        folder: what they are relative to.
+        names: the names.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    sorted: bool = False
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        return iter(self.names)
+
+    def __str__(self) -> str:
+        return str(self.folder.joinpath(*self.names[:1]))
+
+
+class ListSource(LocalSource):
+    """Names in a list: one a line, or separated by NUL where the list holds any.
+
+    Relative names are relative to the folder. Order and repetitions stay.
+    """
+
+    sorted = False
+
+    def __init__(self, folder: Path, stream: BinaryIO) -> None:
+        """Read a list to its end, into a file that goes with the process."""
+        self.folder = folder
+        self._name = getattr(stream, "name", "the list")
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this is
+        weakref.finalize(self, self._spool.close)
+        self._separator = b"\n"
+        while chunk := stream.read(_CHUNK):
+            if b"\0" in chunk:
+                self._separator = b"\0"
+            self._spool.write(chunk)
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        # By position, so that two that go through it do not disturb each other.
+        position, rest = 0, b""
+        while True:
+            self._spool.seek(position)
+            chunk = self._spool.read(_CHUNK)
+            position += len(chunk)
+            *whole, rest = (rest + chunk).split(self._separator)
+            for line in whole if chunk else [rest]:
+                name = line.removesuffix(b"\r") if self._separator == b"\n" else line
+                if name:
+                    yield os.fsdecode(name)
+            if not chunk:
+                return
+
+    def __str__(self) -> str:
+        return str(self._name)
+
+
+def open_source(
+    images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
+) -> Source:
+    """Find what to predict.
+
+    Args:
+        images: a folder, one image file, or as text an address; with a list, the folder that its
+            names are relative to, None for the current one.
+        files_from: a list of names.
+        recursive: whether to look into folders in the folder.
+
+    Raises:
+        UsageError: there is no such folder or file.
+    """
+    if isinstance(images, str):
+        if files_from is not None:
+            raise UsageError(f"{images}: an address, which names of --files-from cannot start from")
+        from .remote import RemoteSource  # which knows the rules of this room
+
+        return RemoteSource(images, recursive)
+    if files_from is not None:
+        folder = images or Path()
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder, which names of --files-from start from")
+        return ListSource(folder, files_from)
+    if images is None:
+        raise UsageError("nothing to predict: name a folder or an image, or use --files-from")
+    if images.is_dir():
+        return FolderSource(images, recursive)
+    if images.is_symlink() or images.exists():
+        return NamesSource(images.parent, (images.name,))
+    raise UsageError(f"{images}: no such folder or image")
+
+
+def survey(source: Source) -> Survey:
+    """Go through a source once, to count."""
+    images, labelled = 0, False
+    for found in source:
+        images += 1
+        if not labelled and isinstance(found, str):
+            labelled = _BEFORE_BOX in found and is_labelled(PurePosixPath(found))
+    return Survey(images, labelled)

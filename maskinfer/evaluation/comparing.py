@@ -1,0 +1,293 @@
+"""Two models on the same images: where they part, and whether that is more than chance."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from maskinfer.errors import DatasetError
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.runtime.providers import Provider
+from maskinfer.text import printable_name
+from maskinfer.version import __version__
+
+from .evaluating import Evaluation, Measured, evaluate_folder, measure_all, model_facts
+from .metrics import Metrics
+from .significance import (
+    RESAMPLES,
+    SEED,
+    Interval,
+    accuracy_interval,
+    bootstrap_interval,
+    mcnemar_p,
+)
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """What `maskinfer compare` does.
+
+    Attributes:
+        model_a: one model file.
+        model_b: the other.
+        data: a data set, or a folder of labelled images; None for the sample images.
+        provider: what computes.
+        batch_size: images a run.
+        out: the report's folder; None for `reports/compare-TIME`.
+        overwrite: whether a report that is there is replaced.
+    """
+
+    model_a: Path
+    model_b: Path
+    data: Path | None = None
+    provider: Provider = Provider.AUTO
+    batch_size: int = 16
+    out: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image that both models measured."""
+
+    a: Measured
+    b: Measured
+
+    @property
+    def iou_difference(self) -> float:
+        """B's less A's."""
+        return self.b.iou - self.a.iou
+
+    @property
+    def probability_difference(self) -> float:
+        """B's less A's."""
+        return self.b.probability - self.a.probability
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of both models.
+
+    Attributes:
+        name: as people read it.
+        a: A's; None where there is none.
+        b: B's, likewise.
+        interval: where the difference may well lie, with 95 %; None where it is not known.
+    """
+
+    name: str
+    a: float | None
+    b: float | None
+    interval: Interval | None
+
+    @property
+    def difference(self) -> float | None:
+        """B's less A's."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+    def interval_words(self) -> str:
+        """The interval as people write it; empty where there is none."""
+        return "{:+.3f} to {:+.3f}".format(*self.interval) if self.interval else ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the images that both measured. Differences are B's figure less A's.
+
+    Attributes:
+        folder: where the images are.
+        a: the evaluation of one model, with the images that the other could not measure.
+        b: of the other.
+        pairs: the images that both measured, at least one, in sorted order of their names.
+        only_a: names of the images that only A measured, printable; left out of all figures.
+        only_b: that only B measured.
+    """
+
+    folder: Path
+    a: Evaluation
+    b: Evaluation
+    pairs: list[Pair]
+    only_a: list[str]
+    only_b: list[str]
+
+    @cached_property
+    def metrics_a(self) -> Metrics:
+        """A's figures over the pairs."""
+        return measure_all([pair.a for pair in self.pairs])
+
+    @cached_property
+    def metrics_b(self) -> Metrics:
+        """B's figures over the pairs."""
+        return measure_all([pair.b for pair in self.pairs])
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """All figures over the pairs, of both models."""
+        a, b = self.metrics_a.figures(), self.metrics_b.figures()
+        intervals = {
+            "mean IoU": bootstrap_interval([pair.iou_difference for pair in self.pairs]),
+            "accuracy": accuracy_interval(len(self.a_right), len(self.b_right), len(self.pairs)),
+        }
+        return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
+
+    @cached_property
+    def a_right(self) -> list[Pair]:
+        """Images that only A calls rightly, the furthest apart in probability first."""
+        return self._apart(a=True, b=False)
+
+    @cached_property
+    def b_right(self) -> list[Pair]:
+        """Images that only B calls rightly, the furthest apart in probability first."""
+        return self._apart(a=False, b=True)
+
+    @property
+    def both_right(self) -> int:
+        """Images that both call rightly."""
+        return sum(pair.a.correct and pair.b.correct for pair in self.pairs)
+
+    @property
+    def both_wrong(self) -> int:
+        """Images that neither calls rightly."""
+        return len(self.pairs) - self.both_right - len(self.a_right) - len(self.b_right)
+
+    @cached_property
+    def p(self) -> float:
+        """Of McNemar's exact test on accuracy."""
+        return mcnemar_p(len(self.a_right), len(self.b_right))
+
+    @property
+    def failed(self) -> int:
+        """Labelled images that at least one model did not measure."""
+        names = {failure.filename for failure in (*self.a.failures, *self.b.failures)}
+        return len(names | {d.filename for d in self.a.decisions if d.action == "dropped"})
+
+    def box_differences(self) -> list[Pair]:
+        """Images on which the IoUs differ, the most first."""
+        apart = [pair for pair in self.pairs if pair.iou_difference]
+        return sorted(apart, key=lambda pair: -abs(pair.iou_difference))
+
+    def verdict(self) -> str:
+        """Whether one model is right more often, in a sentence."""
+        a, b = len(self.a_right), len(self.b_right)
+        images = f"these {len(self.pairs)} images" if len(self.pairs) > 1 else "this image"
+        if not a + b:
+            return (
+                f"No difference in accuracy on {images}: neither is right where the other is not."
+            )
+        if self.p >= _SIGNIFICANT:
+            return f"No difference in accuracy can be told from {images} ({p_words(self.p)})."
+        better, more, less = ("A", a, b) if a > b else ("B", b, a)
+        return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
+
+    def to_dict(self, detector_a: MaskDetector, detector_b: MaskDetector) -> dict[str, Any]:
+        """Everything, fit for JSON."""
+        sides = (
+            ("a", self.a, self.metrics_a, detector_a, self.only_a),
+            ("b", self.b, self.metrics_b, detector_b, self.only_b),
+        )
+        return {
+            "data": printable_name(str(self.folder)),
+            "verdict": self.verdict(),
+            **{
+                name: {
+                    **model_facts(detector.session),
+                    "seconds": round(evaluation.seconds, 3),
+                    "metrics": metrics.to_dict(),
+                    "failures": [asdict(failure) for failure in evaluation.failures],
+                    "measured_alone": alone,
+                }
+                for name, evaluation, metrics, detector, alone in sides
+            },
+            "calls": {
+                "both_right": self.both_right,
+                "only_a_right": len(self.a_right),
+                "only_b_right": len(self.b_right),
+                "both_wrong": self.both_wrong,
+                "mcnemar_p": self.p,
+            },
+            "differences": {
+                figure.name.replace(" ", "_").lower(): {
+                    "b_less_a": figure.difference,
+                    "interval": figure.interval and figure.interval._asdict(),
+                }
+                for figure in self.figures
+            },
+            "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+            "decisions": [asdict(decision) for decision in self.a.decisions],
+            "unlabelled": self.a.unlabelled,
+            "images": [_pair_facts(pair) for pair in self.pairs],
+            "maskinfer_version": __version__,
+        }
+
+    def _apart(self, *, a: bool, b: bool) -> list[Pair]:
+        found = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
+        return sorted(found, key=lambda pair: -abs(pair.probability_difference))
+
+
+def compare_models(
+    detector_a: MaskDetector,
+    detector_b: MaskDetector,
+    folder: Path,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Comparison:
+    """Measure two models on every labelled image of a folder, one after the other.
+
+    Args:
+        detector_a: one model.
+        detector_b: the other; may be the same.
+        folder: of labelled images.
+        on_progress: called with the number of images done so far, and of all; each counts twice.
+
+    Raises:
+        DatasetError: not one labelled image can be measured by both.
+        MaskinferError: a model fails.
+    """
+    a = evaluate_folder(detector_a, folder, lambda done, total: on_progress(done, 2 * total))
+    b = evaluate_folder(
+        detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
+    )
+    by_a = {measured.row.filename: measured for measured in a.measured}
+    by_b = {measured.row.filename: measured for measured in b.measured}
+    pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
+    if not pairs:
+        raise DatasetError(
+            f"{folder}: no image that both models could measure, expected at least one; "
+            f"A measured {len(by_a)}, B {len(by_b)}"
+        )
+    return Comparison(
+        folder,
+        a,
+        b,
+        pairs,
+        [printable_name(name) for name in by_a if name not in by_b],
+        [printable_name(name) for name in by_b if name not in by_a],
+    )
+
+
+def p_words(p: float) -> str:
+    """A probability as people write it."""
+    return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
+
+
+def _pair_facts(pair: Pair) -> dict[str, Any]:
+    def said(measured: Measured) -> dict[str, Any]:
+        row = measured.row
+        return {
+            "box_xywh": list(row.box_xywh),
+            "proper_mask": row.proper_mask,
+            "probability": measured.probability,
+            "score": row.score,
+            "iou": measured.iou,
+            "correct": measured.correct,
+        }
+
+    return {
+        "filename": printable_name(pair.a.row.filename),
+        "label_box_xywh": list(pair.a.box_xywh),
+        "label_proper_mask": pair.a.proper_mask,
+        "a": said(pair.a),
+        "b": said(pair.b),
+    }

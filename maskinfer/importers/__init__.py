@@ -1,0 +1,1 @@
+"""Other tools' annotations to labelled data sets."""

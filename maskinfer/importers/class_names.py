@@ -1,0 +1,57 @@
+"""What the class names of other tools' annotations mean."""
+
+import re
+from collections.abc import Iterable
+
+from maskinfer.errors import UsageError
+
+# What public data sets call the two labels.
+_PROPER_NAMES = (
+    *("with_mask", "with_face_mask", "mask", "face_mask", "masked", "mask_on", "wearing_mask"),
+    *("proper", "proper_mask", "correct", "correct_mask", "good"),
+    *("mask_worn_correctly", "mask_weared_correct", "worn_correctly"),
+)
+_IMPROPER_NAMES = (
+    *("without_mask", "without_face_mask", "no_mask", "no_face_mask", "mask_off"),
+    *("face", "none", "unmasked", "not_masked"),
+    *("mask_weared_incorrect", "mask_worn_incorrectly", "worn_incorrectly", "mask_incorrect"),
+    *("incorrect", "incorrect_mask", "improper", "improper_mask", "wrong", "wrong_mask", "bad"),
+)
+
+
+def fold(class_name: str) -> str:
+    """Take away what tools spell differently: case, spaces, `-` and `_`."""
+    return re.sub(r"[-_\s]+", "", class_name).casefold()
+
+
+def class_labels(
+    proper: Iterable[str], improper: Iterable[str], ignore: Iterable[str]
+) -> dict[str, bool | None]:
+    """What each class name means: the usual ones, and before them the ones given.
+
+    Args:
+        proper: names that mean a properly worn mask.
+        improper: names that mean any other face.
+        ignore: names that are passed over.
+
+    Returns:
+        the label by `fold`ed name; None where it is passed over.
+
+    Raises:
+        UsageError: a name is given two meanings.
+    """
+    labels: dict[str, bool | None] = dict.fromkeys(map(fold, _PROPER_NAMES), True)
+    labels.update(dict.fromkeys(map(fold, _IMPROPER_NAMES), False))
+    given: dict[str, bool | None] = {}
+    for names, label in (
+        (proper, True),
+        (improper, False),
+        (ignore, None),
+    ):
+        for name in names:
+            if given.setdefault(fold(name), label) is not label:
+                raise UsageError(
+                    f"class {name!r} is given two meanings. Name it in one of --proper, --improper "
+                    "and --ignore"
+                )
+    return labels | given

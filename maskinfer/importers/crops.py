@@ -1,0 +1,89 @@
+"""Which face of a photo is labelled, and what is cropped around it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from maskinfer.data.cleaning import find_fault
+from maskinfer.data.labels import BoxXywh
+
+from .annotations import BoxXywhFloat
+
+# In face sizes, on each side of the face's longer side: a crop of up to three face sizes.
+_CROP_MARGIN = 1.0
+
+
+def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh | None, str | None]:
+    """Round a box's edges to whole pixels and clip it into its image.
+
+    Args:
+        box_xywh: in pixels, fractional or not.
+        size_wh: width and height of the image in pixels.
+
+    Returns:
+        the box, or None where nothing is left of it; and what was wrong with it, or None. An edge
+        less than half a pixel past the border is not wrong: that is how fractions round.
+    """
+    x, y, w, h = box_xywh
+    edges = round(x), round(y), round(x + w), round(y + h)
+    fault = find_fault((edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1]), size_wh)
+    left, right = (min(max(edge, 0), size_wh[0]) for edge in (edges[0], edges[2]))
+    top, bottom = (min(max(edge, 0), size_wh[1]) for edge in (edges[1], edges[3]))
+    if right <= left or bottom <= top:
+        return None, fault
+    return (left, top, right - left, bottom - top), fault
+
+
+def choose_face(boxes_xywh: Sequence[BoxXywh], face: Literal["left", "largest"]) -> int:
+    """The index of the left-most box, or of the largest; of equals the upper, then the first."""
+    if face == "largest":
+        keys = [(-w * h, x, y) for x, y, w, h in boxes_xywh]
+    else:
+        keys = [(x, y, 0) for x, y, _, _ in boxes_xywh]
+    return keys.index(min(keys))
+
+
+def crop_around(
+    box_xywh: BoxXywh, others_xywh: Sequence[BoxXywh], size_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A crop in which a face is the left-most and the largest, where its neighbours allow that.
+
+    The crop takes the face and its longer side on all four sides, inside the image. Faces that
+    begin further left, and larger faces, are cut off half-way between the two, in the direction
+    with the widest gap. A neighbour that overlaps the face cannot be cut off; one that begins
+    further left is cut at the face's left edge.
+
+    Args:
+        box_xywh: the face, inside the image.
+        others_xywh: the photo's other faces, inside the image.
+        size_wh: width and height of the image in pixels.
+
+    Returns:
+        left, top, right, bottom of the crop in pixels.
+    """
+    x, y, w, h = box_xywh
+    margin = round(_CROP_MARGIN * max(w, h))
+    left, top = max(0, x - margin), max(0, y - margin)
+    right, bottom = min(size_wh[0], x + w + margin), min(size_wh[1], y + h + margin)
+    for other_x, other_y, other_w, other_h in others_xywh:
+        further_left = other_x < x
+        if not further_left and other_w * other_h <= w * h:
+            continue
+        gaps = {
+            "left": x - (other_x + other_w),
+            "above": y - (other_y + other_h),
+            "right": other_x - (x + w),
+            "below": other_y - (y + h),
+        }
+        side = max(gaps, key=lambda side: gaps[side])
+        half = gaps[side] // 2
+        if half < 0:
+            left = x if further_left else left
+        elif side == "left":
+            left = max(left, x - half)
+        elif side == "above":
+            top = max(top, y - half)
+        elif side == "right":
+            right = min(right, x + w + half)
+        else:
+            bottom = min(bottom, y + h + half)
+    return left, top, right, bottom

@@ -1,0 +1,377 @@
+"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and four lists.
+
+| file              | says                                                            |
+| ----------------- | --------------------------------------------------------------- |
+| `sources.csv`     | which photo each image came from: `filename,source`             |
+| `other_faces.csv` | the faces its name leaves out: `filename,x,y,w,h,proper_mask`   |
+| `repaired.csv`    | which boxes reached past the photo: `filename,reason`           |
+| `skipped.csv`     | which photos, faces and files were left out: `source,reason`    |
+
+`filename` is relative to the data set, `source` to the source folder; both are printable. The data
+set is built beside its place and moved there when it is complete.
+"""
+
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from maskinfer.data.dataset import Face
+from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.data.images import load_photo, smallest
+from maskinfer.data.labels import BoxXywh, Label, format_name
+from maskinfer.data.side_lists import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
+from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
+from maskinfer.text import csv_line
+
+from .annotations import AnnotatedImage, Skipped
+from .class_names import class_labels, fold
+from .coco import read_coco
+from .crops import choose_face, crop_around, fit_box
+from .splits import assign_splits
+from .voc import read_voc
+from .yolo import read_yolo
+
+Layout = Literal["voc", "yolo", "coco"]
+Choice = Literal["left", "largest", "each"]
+_Crop = tuple[int, int, int, int]  # left, top, right, bottom
+
+_READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
+
+_JPEG_QUALITY = 95
+
+_REPAIRED, _SKIPPED = "repaired.csv", "skipped.csv"
+_LISTS = (SOURCES, OTHER_FACES, _REPAIRED, _SKIPPED)
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What to import, and how.
+
+    Attributes:
+        layout: the tool's format.
+        src: the folder that holds photos and annotations.
+        out: the data set to make.
+        face: which face is labelled: the left-most or the largest of each photo, the photo kept
+            whole; or each, cropped so that it is the left-most in its crop where that can be.
+        test_fraction: share of the photos, 0..1, that becomes the test set where the source names
+            no split.
+        min_face: for crops, the least length in pixels of a face's shorter side.
+        proper: further class names that mean a properly worn mask.
+        improper: further class names that mean any other face.
+        ignore: class names whose boxes are passed over.
+        overwrite: whether an earlier import in `out` may be replaced.
+    """
+
+    layout: Layout
+    src: Path
+    out: Path
+    face: Choice = "left"
+    test_fraction: float = 0.15
+    min_face: int = 12
+    proper: Sequence[str] = ()
+    improper: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    overwrite: bool = False
+
+
+@dataclass
+class ImportReport:
+    """What an import made.
+
+    Attributes:
+        counts: images by split and label.
+        repaired: `(filename, reason)` of the boxes that were clipped.
+        skipped: what was left out.
+        held_out: whether the test set was drawn here, as the source names no split.
+    """
+
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    repaired: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    held_out: bool = False
+
+    @property
+    def unreadable(self) -> int:
+        """How many photos could not be read."""
+        return sum(item.unreadable for item in self.skipped)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A face that can be labelled: its box inside the photo, whole pixels."""
+
+    box_xywh: BoxXywh
+    proper_mask: bool
+    repair: str | None
+
+
+@dataclass
+class _Written:
+    """Rows of the lists that name each image written."""
+
+    sources: list[tuple[str, str]] = field(default_factory=list)
+    other_faces: list[tuple[str, Face]] = field(default_factory=list)
+
+
+def import_annotations(
+    settings: ImportSettings, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> ImportReport:
+    """Make a labelled data set.
+
+    Args:
+        settings: what and how.
+        on_progress: called with the number of photos done and their total.
+
+    Raises:
+        UsageError: the source is no folder, or the place for the data set is taken, also where
+            `overwrite` is given and the folder holds a file that no import made.
+        AnnotationError: a class has no label, or nothing could be imported.
+        DatasetError: the data set cannot be written.
+    """
+    label_of = class_labels(settings.proper, settings.improper, settings.ignore)
+    _check_places(settings)
+    report = ImportReport()
+    images = _read(settings, label_of, report)
+    out = settings.out.resolve()
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        _remove(partial)
+        for split in ("train", "test"):
+            (partial / split).mkdir(parents=True)
+        written = _Written()
+        for done, image in enumerate(images):
+            on_progress(done, len(images))
+            _write_image(image, settings, label_of, partial, report, written)
+        on_progress(len(images), len(images))
+        if not written.sources:
+            raise AnnotationError(_nothing_imported(settings.src, report.skipped))
+        _write_csv(partial / SOURCES, SOURCES_COLUMNS, written.sources)
+        write_other_faces(partial, written.other_faces)
+        _write_csv(partial / _REPAIRED, ("filename", "reason"), report.repaired)
+        skipped = [(item.source, item.reason) for item in report.skipped]
+        _write_csv(partial / _SKIPPED, ("source", "reason"), skipped)
+        _move_into_place(partial, out)
+    except OSError as error:
+        raise DatasetError(
+            f"{settings.out}: cannot be written, {error.strerror or error}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return report
+
+
+def _nothing_imported(src: Path, skipped: list[Skipped]) -> str:
+    if not skipped:
+        return f"{src}: nothing could be imported; the annotations name no photo"
+    return (
+        f"{src}: nothing could be imported; {len(skipped)} photos or faces were left out, the "
+        f"first: {skipped[0].source}: {skipped[0].reason}"
+    )
+
+
+def _check_places(settings: ImportSettings) -> None:
+    src, out = settings.src, settings.out
+    if not src.is_dir():
+        raise UsageError(f"{src}: {'not a folder' if src.exists() else 'no such folder'}")
+    if not 0 < settings.test_fraction < 1:
+        raise UsageError(
+            f"test fraction: got {settings.test_fraction}, expected more than 0, less than 1"
+        )
+    at, photos = out.resolve(), src.resolve()
+    if photos.is_relative_to(at):
+        raise UsageError(f"{out}: holds the photos to import. Choose another --out")
+    if at.is_relative_to(photos):
+        raise UsageError(
+            f"{out}: lies in {src}, which holds the photos to import. Choose another --out"
+        )
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError(f"{out}: a file of that name exists. Choose another --out")
+    if not any(out.iterdir()):
+        return
+    if not settings.overwrite:
+        raise UsageError(
+            f"{out}: exists and is not empty. Choose another --out, or add --overwrite"
+        )
+    if not (out / SOURCES).is_file():
+        raise UsageError(
+            f"{out}: has no {SOURCES}, so no import made it and --overwrite leaves it alone. "
+            "Choose another --out"
+        )
+    others = _list_others(out)
+    if others:
+        raise UsageError(
+            f"{out}: holds {len(others)} files that no import made, the first: {others[0]}; "
+            "move them"
+        )
+
+
+def _list_others(out: Path) -> list[str]:
+    """The files of an earlier import's folder that its lists do not name."""
+    made = set(_LISTS)
+    # A list that is damaged names fewer files, so that fewer may go.
+    with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
+        made.update(str(row.get("filename")) for row in csv.DictReader(file))
+    found = (
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )
+    return sorted(path for path in found if path not in made)
+
+
+def _read(
+    settings: ImportSettings, label_of: dict[str, bool | None], report: ImportReport
+) -> list[AnnotatedImage]:
+    """Read all annotations first, so that a class without a label is known before work begins."""
+    images: list[AnnotatedImage] = []
+    unknown: Counter[str] = Counter()
+    for item in _READERS[settings.layout](settings.src):
+        if isinstance(item, Skipped):
+            report.skipped.append(item)
+            continue
+        images.append(item)
+        unknown.update(f.class_name for f in item.faces if fold(f.class_name) not in label_of)
+    if unknown:
+        names = ", ".join(f"{name!r} ({count} boxes)" for name, count in unknown.most_common(8))
+        raise AnnotationError(
+            f"{settings.src}: unknown class {names}. Say what each means with --proper NAME, "
+            "--improper NAME or --ignore NAME"
+        )
+    images.sort(key=lambda image: image.source)
+    assigned = assign_splits(images, settings.src, settings.test_fraction)
+    report.skipped.extend(assigned.skipped)
+    report.held_out = assigned.held_out
+    return assigned.images
+
+
+def _write_image(
+    image: AnnotatedImage,
+    settings: ImportSettings,
+    label_of: dict[str, bool | None],
+    partial: Path,
+    report: ImportReport,
+    written: _Written,
+) -> None:
+    """Write one photo's samples: one of the whole photo, or one a face."""
+    faces = _candidates(image, label_of, report)
+    if not faces:
+        if not image.faces:
+            report.skipped.append(Skipped(image.source, "no face"))
+        return
+    try:
+        if settings.face == "each":
+            samples = _crops(image, faces, settings.min_face, report)
+        else:
+            chosen = choose_face([face.box_xywh for face in faces], settings.face)
+            samples = [(faces[chosen], (0, 0, *image.size_wh))]
+        if not samples:
+            return
+        # Decoding in full is the proof that the file is whole; a copy needs no pixels.
+        copied = settings.face != "each" and _can_be_copied(image)
+        pixels = load_photo(image.path, least_wh=smallest if copied else None).pixels
+    except ImageError as error:
+        report.skipped.append(Skipped(image.source, f"unreadable image: {error}", unreadable=True))
+        return
+    for face, crop_xyxy in samples:
+        box = _moved(face.box_xywh, crop_xyxy)
+        suffix = image.path.suffix if copied else ".jpg"
+        name = format_name(Label(f"{len(written.sources):06d}", box, face.proper_mask), suffix)
+        filename = f"{image.split}/{name}"
+        if copied:
+            shutil.copyfile(image.path, partial / filename)
+        else:
+            picture = Image.fromarray(pixels)
+            picture = picture if settings.face != "each" else picture.crop(crop_xyxy)
+            picture.save(partial / filename, quality=_JPEG_QUALITY)
+        written.sources.append((filename, image.source))
+        written.other_faces += [
+            (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
+            for other in faces
+            if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
+        ]
+        report.counts[str(image.split), face.proper_mask] += 1
+        if face.repair:
+            report.repaired.append((filename, face.repair))
+
+
+def _can_be_copied(image: AnnotatedImage) -> bool:
+    return image.orientation == 1 and image.path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _candidates(
+    image: AnnotatedImage, label_of: dict[str, bool | None], report: ImportReport
+) -> list[_Candidate]:
+    """The faces of a photo that have a label and an area; the others are listed."""
+    found = []
+    for face in image.faces:
+        label = label_of[fold(face.class_name)]
+        box, fault = fit_box(face.box_xywh, image.size_wh)
+        if label is None:
+            report.skipped.append(Skipped(image.source, f"class {face.class_name!r} is ignored"))
+        elif box is None:
+            report.skipped.append(Skipped(image.source, f"{fault}; nothing of it is in the image"))
+        else:
+            found.append(_Candidate(box, label, fault))
+    return found
+
+
+def _crops(
+    image: AnnotatedImage, faces: list[_Candidate], min_face: int, report: ImportReport
+) -> list[tuple[_Candidate, _Crop]]:
+    """Each face that is large enough, with its crop."""
+    boxes = [face.box_xywh for face in faces]
+    crops: list[tuple[_Candidate, _Crop]] = []
+    for number, face in enumerate(faces):
+        x, y, w, h = face.box_xywh
+        if min(w, h) < min_face:
+            reason = f"face [{x}, {y}, {w}, {h}] is smaller than {min_face} pixels"
+            report.skipped.append(Skipped(image.source, reason))
+        else:
+            others = boxes[:number] + boxes[number + 1 :]
+            crops.append((face, crop_around(face.box_xywh, others, image.size_wh)))
+    return crops
+
+
+def _moved(box_xywh: BoxXywh, crop_xyxy: _Crop) -> BoxXywh:
+    """A box of the photo in pixels of a crop."""
+    return (box_xywh[0] - crop_xyxy[0], box_xywh[1] - crop_xyxy[1], box_xywh[2], box_xywh[3])
+
+
+def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:
+    x, y, w, h = box_xywh
+    left, top, right, bottom = crop_xyxy
+    return x < right and x + w > left and y < bottom and y + h > top
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.writelines(map(csv_line, [header, *rows]))
+
+
+def _move_into_place(partial: Path, out: Path) -> None:
+    """Replace what stands at `out`, which `_check_places` allowed, in two renames."""
+    old = out.with_name(f".{out.name}.old")
+    _remove(old)
+    if out.exists():
+        out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,230 @@
+"""YOLO annotations: one text file a photo, a face a line, and a list of class names.
+
+A line is `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 ...` for a polygon, in fractions of the
+upright photo's width and height. Class names stand in `data.yaml` or `classes.txt`.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from maskinfer.errors import AnnotationError
+
+from .annotations import (
+    AnnotatedImage,
+    BoxXywhFloat,
+    Face,
+    ImageIndex,
+    Skipped,
+    list_files,
+    read_bytes,
+    read_text,
+    split_of,
+)
+
+# Boxes reach a little past the border; numbers far past it are pixels, not fractions.
+_LARGEST_FRACTION = 2.0
+
+
+def read_yolo(src: Path) -> Iterator[AnnotatedImage | Skipped]:
+    """Read YOLO: `images/a.jpg` with `labels/a.txt` (at any depth), or `a.txt` beside `a.jpg`.
+
+    Without a list of names, a class is named by its number.
+
+    Raises:
+        AnnotationError: there is no label file in the folder, or the names cannot be read.
+        DatasetError: there is no such folder.
+    """
+    index = ImageIndex(src)
+    names = read_class_names(src)
+    texts = set(list_files(src, ".txt"))
+    labels = {source: _label_file(source, texts) for source in index.sources}
+    if not any(labels.values()):
+        raise AnnotationError(f"{src}: no .txt file of an image in it, expected YOLO labels")
+    for source, label in labels.items():
+        if label is None:
+            yield Skipped(source, "no label file")
+            continue
+        image = index.describe(source, None, split_of(source), ())
+        if isinstance(image, AnnotatedImage):
+            try:
+                faces = _parse_labels(src / label, label, names, image.size_wh)
+            except AnnotationError as error:
+                yield Skipped(source, str(error))
+                continue
+            image = dataclasses.replace(image, faces=tuple(faces))
+        yield image
+    orphans = texts.difference(label for label in labels.values() if label)
+    for relative in sorted(orphans):
+        if "labels" in PurePosixPath(relative).parts and not relative.endswith("classes.txt"):
+            yield Skipped(relative, "no image of that name")
+
+
+def _label_file(source: str, texts: set[str]) -> str | None:
+    path = PurePosixPath(source).with_suffix(".txt")
+    folders = list(path.parts[:-1])
+    candidates = [path.as_posix()]
+    if "images" in folders:
+        last = len(folders) - 1 - folders[::-1].index("images")
+        folders[last] = "labels"
+        candidates.insert(0, PurePosixPath(*folders, path.name).as_posix())
+    return next((candidate for candidate in candidates if candidate in texts), None)
+
+
+def _parse_labels(
+    path: Path, relative: str, names: dict[int, str], size_wh: tuple[int, int]
+) -> list[Face]:
+    faces = []
+    try:
+        lines = read_bytes(path).decode("utf-8-sig").splitlines()
+    except AnnotationError as error:
+        raise AnnotationError(f"{relative}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{relative}: not a text file that can be read") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                faces.append(_parse_line(line, names, size_wh))
+            except AnnotationError as error:
+                raise AnnotationError(f"{relative}:{number}: {error}") from error
+    return faces
+
+
+def _parse_line(line: str, names: dict[int, str], size_wh: tuple[int, int]) -> Face:
+    try:
+        values = [float(word) for word in line.split()]
+    except ValueError as error:
+        raise AnnotationError(f"got {line.strip()[:60]!r}, expected numbers") from error
+    polygon = len(values) >= 7 and len(values) % 2 == 1
+    if len(values) != 5 and not polygon:
+        raise AnnotationError(
+            f"got {len(values)} numbers, expected class cx cy w h, or class and a polygon"
+        )
+    class_id, fractions = values[0], values[1:]
+    if not all(math.isfinite(f) and abs(f) <= _LARGEST_FRACTION for f in fractions):
+        raise AnnotationError(f"got {line.strip()[:60]!r}, expected fractions of the photo, 0 to 1")
+    if class_id < 0 or not class_id.is_integer():
+        raise AnnotationError(f"class is {line.split()[0][:60]!r}, expected a whole number")
+    if names and int(class_id) not in names:
+        raise AnnotationError(f"class is {int(class_id)}, which has no name in the list of classes")
+    name = names.get(int(class_id), str(int(class_id)))
+    return Face(_to_pixels(fractions, size_wh), name)
+
+
+def _to_pixels(fractions: list[float], size_wh: tuple[int, int]) -> BoxXywhFloat:
+    """Center, width and height, or the points of a polygon, to x, y, w, h in pixels."""
+    width, height = size_wh
+    if len(fractions) == 4:
+        cx, cy, w, h = fractions
+        return (cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height
+    xs, ys = fractions[0::2], fractions[1::2]
+    return (
+        min(xs) * width,
+        min(ys) * height,
+        (max(xs) - min(xs)) * width,
+        (max(ys) - min(ys)) * height,
+    )
+
+
+def read_class_names(src: Path) -> dict[int, str]:
+    """Read the class names of a YOLO folder, by number.
+
+    Returns:
+        from the first of its `.yaml` files with `names:`, or else from `classes.txt` or a `.names`
+        file, one name a line; empty where there is none.
+
+    Raises:
+        AnnotationError: the names are there and cannot be read.
+    """
+    for path in sorted([*src.glob("*.yaml"), *src.glob("*.yml")]):
+        names = _parse_yaml_names(path) if path.is_file() else None
+        if names:
+            return names
+    listed = [src / "classes.txt", src / "labels" / "classes.txt", *sorted(src.glob("*.names"))]
+    for path in listed:
+        if path.is_file():
+            lines = (line.strip() for line in read_text(path).splitlines())
+            return dict(enumerate(line for line in lines if line))
+    return {}
+
+
+# One scalar: in quotes, or bare without what means something to YAML.
+_SCALAR = (
+    r"""'(?:[^']|'')*'|"[^"\\]*"|[^\s,:'"#\[\]{}&*!|>%@`-](?:[^,:#\[\]{}\n]*[^\s,:#\[\]{}])?"""
+)
+_PAIR = re.compile(rf"\s*['\"]?(\d{{1,9}})['\"]?\s*:\s+({_SCALAR})\s*")
+_ITEM = re.compile(rf"\s*({_SCALAR})\s*")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
+
+
+def _parse_yaml_names(path: Path) -> dict[int, str]:
+    """Read the one key that is needed from a YAML file, in the forms that YOLO tools write.
+
+    A list or a map, in brackets or in lines of their own. Anything else is refused, not guessed.
+    """
+    lines = [_COMMENT.sub("", line).rstrip() for line in read_text(path).splitlines()]
+    start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:(\s|$)", line)), None)
+    if start is None:
+        return {}
+    rest = lines[start].split(":", 1)[1].strip()
+    block = []
+    for line in lines[start + 1 :]:
+        if line and line[0] not in " \t-]}":
+            break
+        block.append(line)
+    if rest.startswith(("[", "{")):
+        names = _parse_flow(" ".join([rest, *block]).strip())
+    else:
+        names = _parse_block([line for line in block if line.strip()]) if not rest else None
+    if not names:
+        raise AnnotationError(
+            f"{path}:{start + 1}: class names cannot be read, expected names: [a, b] or a name a "
+            "line. Write them into classes.txt, one a line, and remove them here"
+        )
+    return names
+
+
+def _parse_block(lines: list[str]) -> dict[int, str] | None:
+    names: dict[int, str] = {}
+    for line in lines:
+        item = re.match(r"\s*-\s+", line)
+        if item:
+            match = _ITEM.fullmatch(line[item.end() :])
+            key, value = len(names), match and match[1]
+        else:
+            match = _PAIR.fullmatch(line)
+            key, value = (int(match[1]), match[2]) if match else (0, None)
+        if value is None or key in names:
+            return None
+        names[key] = _unquote(value)
+    return names
+
+
+def _parse_flow(text: str) -> dict[int, str] | None:
+    pattern, close = (_ITEM, "]") if text[0] == "[" else (_PAIR, "}")
+    names: dict[int, str] = {}
+    at = 1
+    while True:
+        match = pattern.match(text, at)
+        if match is None:
+            return None
+        key, value = (len(names), match[1]) if close == "]" else (int(match[1]), match[2])
+        if key in names:
+            return None
+        names[key] = _unquote(value)
+        at = match.end()
+        if text[at : at + 1] == ",":
+            while text[at + 1 : at + 2].isspace():
+                at += 1
+            at += 1
+            if text[at : at + 1] != close:
+                continue
+        return names if text[at:].strip() == close else None
+
+
+def _unquote(scalar: str) -> str:
+    if scalar[0] == "'":
+        return scalar[1:-1].replace("''", "'")
+    return scalar[1:-1] if scalar[0] == '"' else scalar

@@ -1,0 +1,1 @@
+"""Photos in, predictions out: one, a folder, or a cluster of machines."""

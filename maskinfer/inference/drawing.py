@@ -1,0 +1,114 @@
+"""Photos with the box and the word of a prediction drawn on them, to look at."""
+
+import errno
+import math
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, ImageDraw, ImageFont
+
+from maskinfer.data.folders import Failure
+from maskinfer.data.images import ImageSource, load_photo
+from maskinfer.errors import ImageError, MaskinferError, UsageError
+from maskinfer.files import replacing
+
+from .results import Row
+
+# Told apart by people who do not see red and green, too, and said in words besides.
+_PROPER, _IMPROPER = "#0077bb", "#cc3311"
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+_JPEG_QUALITY = 90
+_LINE_SHARE = 1 / 200  # of the photo's longer side
+_TEXT_SHARE = 1 / 25
+
+
+def check_annotated(folder: Path, *, new: bool) -> None:
+    """Refuse a folder for drawn photos before any work is done for it.
+
+    Args:
+        folder: made when the first photo is drawn.
+        new: whether it must be empty, or not there yet.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--annotate {folder}: not a folder")
+    if new and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"--annotate {folder}: not empty. To replace what is in it: --overwrite")
+
+
+def annotate(
+    image: Callable[[str], ImageSource], out: Path, max_pixels: int, result: Row | Failure
+) -> Row | Failure:
+    """Draw a prediction on its photo and save that as a JPEG.
+
+    Args:
+        image: what to decode for a file name.
+        out: the folder to save in, by the same names; `.jpg` follows where they end otherwise.
+        max_pixels: photos of more are not decoded.
+        result: a failure is handed through.
+
+    Returns:
+        the result; a failure where the photo has become unreadable since it was predicted.
+
+    Raises:
+        MaskinferError: the drawn photo cannot be written.
+    """
+    if isinstance(result, Failure):
+        return result
+    try:
+        source = image(result.filename)
+        photo = Image.fromarray(load_photo(source, max_pixels=max_pixels).pixels)
+    except ImageError as error:
+        return Failure(result.filename, f"cannot be drawn on, {error}")
+    _draw(photo, result)
+    path = out / _inside(result.filename)
+    try:
+        if isinstance(source, str | Path) and path.exists() and path.samefile(source):
+            raise MaskinferError(f"{path}: is the photo itself; choose another --annotate DIR")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as beside:
+            photo.save(beside, "JPEG", quality=_JPEG_QUALITY)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # with the `.jpg` that it gets
+            return Failure(result.filename, f"cannot be drawn on, {error.strerror}")
+        raise MaskinferError(f"{path}: cannot be written, {error.strerror or error}") from error
+    return result
+
+
+def _draw(photo: Image.Image, row: Row) -> None:
+    draw = ImageDraw.Draw(photo)
+    color = _PROPER if row.proper_mask else _IMPROPER
+    longer = max(photo.size)
+    line = max(2, round(longer * _LINE_SHARE))
+    x, y, w, h = row.box_xywh
+    draw.rectangle((x, y, x + w - 1, y + h - 1), outline=color, width=line)
+    words = f"mask {'proper' if row.proper_mask else 'improper'} {row.score:.2f}"
+    size = max(10, round(longer * _TEXT_SHARE))
+    left, top, right, bottom = _text_box(draw, words, size)
+    if right - left + 2 * line > photo.width:
+        size = max(6, size * photo.width // (right - left + 2 * line))
+        left, top, right, bottom = _text_box(draw, words, size)
+    width, height = right - left + 2 * line, bottom - top + 2 * line
+    # Above the box, where there is room; else below its upper edge; never past the right border.
+    place_x = max(0, min(x, photo.width - width))
+    place_y = y - height if y >= height else min(y + line, max(photo.height - height, 0))
+    draw.rectangle((place_x, place_y, place_x + width, place_y + height), fill=color)
+    at = (place_x + line - left, place_y + line - top)
+    draw.text(at, words, fill="white", font=ImageFont.load_default(size))
+
+
+def _text_box(draw: ImageDraw.ImageDraw, words: str, size: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the words where they begin at the origin."""
+    left, top, right, bottom = draw.textbbox((0, 0), words, font=ImageFont.load_default(size))
+    return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
+
+
+def _inside(filename: str) -> PurePosixPath:
+    """Where in the output a photo goes; names that a list may hold never lead out of it."""
+    path = PurePosixPath(filename)
+    parts = ["__" if part == ".." else part for part in path.parts if part != path.root]
+    name = parts[-1]
+    parts[-1] = name if path.suffix.lower() in _JPEG_SUFFIXES else f"{name}.jpg"
+    return PurePosixPath(*parts)

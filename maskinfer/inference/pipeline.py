@@ -1,0 +1,179 @@
+"""Names -> decode threads -> batches -> session -> results, as a stream of bounded memory.
+
+Canvases are drawn into a few batch buffers that are used again and again. While the network has
+some, the next is being filled. Results come in the order of the names, whatever the
+batch size and the number of threads; an image that cannot be read becomes a failure with a reason,
+and the rest goes on.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import numpy as np
+
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.data.cleaning import repair
+from maskinfer.data.folders import Failure
+from maskinfer.data.geometry import Placement
+from maskinfer.data.images import ImageSource, Pixels
+from maskinfer.data.labels import parse_name
+from maskinfer.errors import ImageError, LabelError, UsageError
+from maskinfer.threads import map_ahead, usable_cores
+
+from .detector import NOT_FINITE, MaskDetector, Prediction
+from .results import Row
+
+# Past this many, threads only take memory from each other.
+_MAX_THREADS = 32
+# Besides those that the network has: one that is full, one that is being filled.
+_BUFFERS_AHEAD = 2
+
+
+class _Batch(NamedTuple):
+    canvases: Pixels  # (batch size, S, S, 3), one of the buffers
+    names: list[str]
+    drawn: "list[Future[Placement | Failure]]"  # as many
+
+
+def decode_threads() -> int:
+    """Threads that decode, where nobody says: one a core."""
+    return min(usable_cores(), _MAX_THREADS)
+
+
+def predict_images(
+    detector: MaskDetector,
+    image: Callable[[str], ImageSource],
+    names: Iterable[str | Failure],
+    threads: int | None = None,
+) -> Generator[Row | Failure, None, None]:
+    """Predict images, decoding ahead in threads.
+
+    Args:
+        detector: the model.
+        image: what to decode for a name; called in threads, may raise an `ImageError`.
+        names: taken only as fast as they are predicted; a failure among them is handed through in
+            its place.
+        threads: that decode; None for one a core.
+
+    Yields:
+        one result for each name, in the order of the names, with figures where it has a label.
+
+    Raises:
+        MaskinferError: the model fails.
+    """
+    runs = detector.session.runs
+    try:
+        rooms = [_new_canvases(detector) for _ in range(runs + _BUFFERS_AHEAD)]
+    except (MemoryError, ValueError) as error:
+        size = detector.session.batch_size
+        raise UsageError(f"--batch-size {size}: no memory for so many canvases") from error
+    buffers: SimpleQueue[Pixels] = SimpleQueue()
+    for room in rooms:
+        buffers.put(room)
+
+    def fill() -> Iterator[_Batch]:
+        wanted = iter(names)
+        while found := list(islice(wanted, detector.session.batch_size)):
+            canvases = buffers.get()
+            batch = _Batch(canvases, [], [])
+            for name, canvas in zip(found, canvases, strict=False):
+                batch.names.append(name.filename if isinstance(name, Failure) else name)
+                batch.drawn.append(pool.submit(_draw, detector, image, name, canvas))
+            yield batch
+
+    def predict(batch: _Batch) -> list[Row | Failure]:
+        drawn = [future.result() for future in batch.drawn]
+        results = _predict_drawn(detector, batch.canvases, batch.names, drawn)
+        buffers.put(batch.canvases)
+        return results
+
+    pool = ThreadPoolExecutor(threads or decode_threads(), thread_name_prefix="maskinfer-decode")
+    try:
+        with (
+            detector.session.locked_pages(rooms),
+            closing(map_ahead(predict, fill(), threads=runs, ahead=len(rooms))) as batches,
+        ):
+            for results in batches:
+                yield from results
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _new_canvases(detector: MaskDetector) -> Pixels:
+    """Room for a batch: (batch size, S, S, 3) uint8."""
+    side = detector.session.metadata.geometry.canvas
+    return np.zeros((detector.session.batch_size, side, side, 3), dtype=np.uint8)
+
+
+def _draw(
+    detector: MaskDetector,
+    image: Callable[[str], ImageSource],
+    name: str | Failure,
+    canvas: Pixels,
+) -> Placement | Failure:
+    """Decode an image and draw it over a canvas, (S, S, 3)."""
+    if isinstance(name, Failure):
+        return name
+    try:
+        canvas[:], placement = detector.make_canvas(image(name))
+    except ImageError as error:
+        return Failure(name, _reason(error))
+    return placement
+
+
+def _predict_drawn(
+    detector: MaskDetector,
+    canvases: Pixels,
+    names: Sequence[str],
+    drawn: Sequence[Placement | Failure],
+) -> list[Row | Failure]:
+    """Predict one batch: N or more canvases, N names, and where each photo lies on its canvas."""
+    readable = [i for i, placement in enumerate(drawn) if not isinstance(placement, Failure)]
+    whole = len(readable) == len(drawn)
+    predictions = iter(
+        detector.predict_canvases(
+            canvases[: len(drawn)] if whole else canvases[readable],
+            [placement for placement in drawn if not isinstance(placement, Failure)],
+        )
+    )
+    return [
+        placement
+        if isinstance(placement, Failure)
+        else _result(name, next(predictions), placement.size_wh)
+        for name, placement in zip(names, drawn, strict=True)
+    ]
+
+
+def _result(name: str, prediction: Prediction | None, size_wh: tuple[int, int]) -> Row | Failure:
+    if prediction is None:
+        return Failure(name, NOT_FINITE)
+    iou: float | None = None
+    correct: bool | None = None
+    try:
+        label = parse_name(name.rpartition("/")[2])
+    except LabelError:
+        pass
+    else:
+        iou = float(iou_xywh(prediction.box_xywh, repair(label.box_xywh, size_wh)))
+        correct = prediction.proper_mask == label.proper_mask
+    return Row(
+        name,
+        prediction.box_xywh,
+        prediction.proper_mask,
+        prediction.score,
+        iou,
+        correct,
+        prediction.probability,
+    )
+
+
+def _reason(error: ImageError) -> str:
+    """Why an image failed, without its path, which has a column of its own."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(error).split())

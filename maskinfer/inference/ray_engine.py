@@ -1,0 +1,278 @@
+"""Predicting on a Ray cluster: names in, results out, in the same order.
+
+Names go into Ray Data in chunks, so that the memory of this process does not grow with their
+number; inside a chunk, blocks of names go to a pool of processes (`ray_worker`), and only numbers
+and text come back. Ray Data has no pool that outlives a dataset, so each chunk starts its own: a
+chunk is large enough for that not to be felt.
+
+Where a process dies, Ray starts another and gives it the blocks again that were not answered.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from maskinfer.data.folders import Failure
+from maskinfer.data.remote import RemoteSource
+from maskinfer.data.sources import ListSource, LocalSource, Source
+from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.runtime.providers import Provider
+
+from .detector import MaskDetector
+from .ray_worker import Worker, WorkerSettings, names_table, read_results
+from .results import Row
+
+if TYPE_CHECKING:
+    from .predicting import Engine, PredictSettings
+
+# Names of about 100 bytes each, which wait in Ray's object store.
+_CHUNK_IMAGES = 500_000
+# Of one call of a process: seconds of work, against milliseconds of Ray's own.
+_BLOCK_BATCHES = 16
+# One that is computed, one that waits; more would be unevenly spread at the end.
+_BLOCKS_AHEAD = 2
+# A block that kills this many processes, such as by a decoder that crashes, will kill all.
+_RETRIES = 5
+# What Ray reads when it is imported or started, where users have not said it themselves.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns on every pool of processes
+    # It tells of processes that died on standard output, where the CSV may be.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
+}
+# Threads that wait for a disk or a network do not need a core each.
+_LEAST_DECODE_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The processes of a cluster.
+
+    Attributes:
+        size: as many as fit on the machines that are there now; more come with more machines.
+        cpus: of each, a part of one or a whole number.
+        gpus: likewise.
+        provider: what computes in each.
+    """
+
+    size: int
+    cpus: float
+    gpus: float
+    provider: Provider
+
+
+def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSettings") -> "Engine":
+    """Predict on the cluster of RAY_ADDRESS, on the one that runs here, or on one of its own.
+
+    Args:
+        detector: the model; its file travels.
+        source: the images.
+        settings: what is asked for.
+
+    Raises:
+        UsageError: Ray is not installed.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray.data  # noqa: F401
+    except ModuleNotFoundError:
+        raise UsageError(
+            "--engine ray: ray is not installed. Run, in the project's folder: pip install '.[ray]'"
+        ) from None
+
+    def run(names: Iterable[str | Failure]) -> Generator[Row | Failure, None, None]:
+        import ray
+
+        with _cluster(), _explained():
+            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            machines = [node["Resources"] for node in nodes if node["Alive"]]
+            pool = plan_pool(machines, settings)
+            model = ray.put(detector.session.path.read_bytes())
+            told = _worker_settings(detector, source, settings, pool)
+            wanted = iter(names)
+            for first in wanted:
+                chunk = chain([first], islice(wanted, _CHUNK_IMAGES - 1))
+                yield from _predict_chunk(chunk, pool, model, told)
+
+    return run
+
+
+def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> Pool:
+    """Divide a cluster.
+
+    Args:
+        machines: of each, how much of a resource it has, by Ray's name for it.
+        settings: what is asked for.
+
+    Raises:
+        UsageError: no machine has room for what is asked for.
+    """
+    with_gpu = [machine for machine in machines if machine.get("GPU")]
+    gpus = settings.actor_gpus
+    if gpus is None:
+        asked = settings.provider in (Provider.CUDA, Provider.TENSORRT)
+        gpus = float(asked or (bool(with_gpu) and settings.provider is Provider.AUTO))
+    cpus = settings.actor_cpus
+    if cpus is None:
+        share = min((m.get("CPU", 0.0) * gpus / m["GPU"] for m in with_gpu), default=1.0)
+        cpus = max(1.0, float(int(share))) if gpus else 1.0
+    for option, value in (("--actor-cpus", cpus), ("--actor-gpus", gpus)):
+        if value > 1 and value != int(value):
+            raise UsageError(f"{option} {value}: expected a part of one, or a whole number")
+    if settings.provider is not Provider.AUTO and (gpus > 0) == (settings.provider is Provider.CPU):
+        raise UsageError(
+            f"--actor-gpus {gpus:g} and --provider {settings.provider}: contradict each other"
+        )
+    size = sum(_count(machine, cpus, gpus) for machine in machines)
+    if size == 0:
+        needs = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise UsageError(
+            f"--engine ray: no machine of the cluster has {needs} for a process. "
+            "Choose with --actor-cpus and --actor-gpus, or add a machine"
+        )
+    return Pool(size, cpus, gpus, settings.provider if gpus else Provider.CPU)
+
+
+def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
+    """How many processes fit on a machine."""
+    tiny = 1e-6  # 1 / 0.1 is 10
+    fits = int(machine.get("CPU", 0.0) / cpus + tiny)
+    return min(fits, int(machine.get("GPU", 0.0) / gpus + tiny)) if gpus else fits
+
+
+def _worker_settings(
+    detector: MaskDetector, source: Source, settings: "PredictSettings", pool: Pool
+) -> WorkerSettings:
+    threads = max(1, int(pool.cpus))
+    assert isinstance(source, LocalSource | RemoteSource)
+    return WorkerSettings(
+        model=str(detector.session.path),
+        provider=pool.provider,
+        has_gpu=pool.gpus > 0,
+        batch_size=settings.batch_size,
+        max_pixels=settings.max_pixels,
+        session_threads=threads,
+        decode_threads=settings.threads or max(threads, _LEAST_DECODE_THREADS),
+        images=source if isinstance(source, RemoteSource) else source.folder.absolute(),
+        must_exist=not isinstance(source, ListSource),
+    )
+
+
+def _predict_chunk(
+    names: Iterable[str | Failure], pool: Pool, model: Any, told: WorkerSettings
+) -> Iterator[Row | Failure]:
+    import ray.data
+
+    wanted = iter(names)
+    blocks = []
+    while block := list(islice(wanted, told.batch_size * _BLOCK_BATCHES)):
+        blocks.append(names_table(block))
+    # Other ways to make a dataset divide it otherwise, or start a task for each block.
+    dataset = ray.data.from_blocks(blocks)
+    with warnings.catch_warnings():
+        # Ray 2.60 has no other way to bound retries, and says that this one goes with 2.64.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
+        dataset = dataset.map_batches(
+            Worker,
+            fn_constructor_args=(model, told),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                initial_size=min(pool.size, len(blocks)),
+                max_tasks_in_flight_per_actor=_BLOCKS_AHEAD,
+            ),
+            max_restarts=-1,
+            max_task_retries=_RETRIES,
+        )
+    dataset.context.execution_options.preserve_order = True
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    batches = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+    with closing(batches):
+        for batch in batches:
+            yield from read_results(batch)
+
+
+@contextmanager
+def _cluster() -> Iterator[None]:
+    """Be connected to a cluster; one that was started for it ends with it."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # Ray ends the process on SIGTERM; whoever runs us has told it what to do instead.
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        try:
+            with _silent_stderr():
+                ray.init(
+                    include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL
+                )
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+            where = os.environ.get("RAY_ADDRESS", "a local cluster")
+            raise MaskinferError(f"--engine ray: {where}: {_first_line(error)}") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what Ray's C++ says when it is told to say less, which Python cannot catch."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say in a line what Ray says in pages, which stay in the log of its session."""
+    import ray
+
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        text = str(error)
+        if "No module named 'maskinfer'" in text:
+            reason = "maskinfer is not installed on a machine of the cluster"
+        elif isinstance(error, ray.exceptions.RayActorError):
+            reason = (
+                f"a process died {_RETRIES + 1} times on the same images; an image may crash its "
+                "decoder, or memory is short: try a larger --actor-cpus"
+            )
+        else:
+            reason = _first_line(error)
+        raise MaskinferError(f"--engine ray: {reason}") from error
+
+
+def _first_line(error: Exception) -> str:
+    with contextlib.suppress(IndexError):
+        return str(error).strip().splitlines()[0]
+    return type(error).__name__

@@ -1,0 +1,282 @@
+"""How fast one setup predicts, measured in this process.
+
+The time goes to the session alone, on canvases that are drawn already, then to `predict_images`,
+then to the session again: what the machine does meanwhile meets both.
+"""
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from maskinfer.data.folders import Failure
+from maskinfer.data.geometry import Placement
+from maskinfer.data.images import ImageSource, Pixels
+from maskinfer.data.sources import Source
+from maskinfer.errors import DatasetError, ImageError
+from maskinfer.runtime.providers import Provider, concurrent_runs
+from maskinfer.runtime.session import Session
+
+from .detector import MaskDetector
+from .pipeline import predict_images
+from .results import Row
+
+_STATUS = Path("/proc/self/status")
+# Images that are looked at to fill one batch of canvases, where many cannot be read.
+_MOST_TRIED = 1000
+_WARM_UP_RUNS = 2
+_LEAST_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a line is measured with.
+
+    Attributes:
+        provider: what was asked for.
+        threads: that decode.
+        batch_size: images a run.
+    """
+
+    provider: Provider
+    threads: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured.
+
+    Attributes:
+        provider: what computed, never `auto`.
+        note: what the session says of it; else empty.
+        images: predicted in the time that counts.
+        images_per_s: from files to rows.
+        session_images_per_s: of the session alone, on ready canvases.
+        latency_p50_ms: half of the session's runs of a whole batch took no longer.
+        latency_p95_ms: likewise 95 % of them.
+        decode_share: processor time of reading, decoding and drawing on canvases, as a share of
+            all processor time that the process took from files to rows.
+        peak_memory_mb: most resident memory of the process in MB; None where it cannot be told.
+        unreadable: the images without a prediction, each once.
+    """
+
+    provider: Provider
+    note: str
+    images: int
+    images_per_s: float
+    session_images_per_s: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    decode_share: float
+    peak_memory_mb: float | None
+    unreadable: list[Failure]
+
+    @property
+    def ratio(self) -> float:
+        """What of the session's speed is left from files to rows."""
+        return self.images_per_s / self.session_images_per_s
+
+
+def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
+    """Measure a setup.
+
+    Args:
+        model: the model file.
+        source: the images, gone through again and again.
+        setup: what to measure.
+        seconds: without loading and warming up.
+
+    Raises:
+        MaskinferError: the model or the provider fails, or no image can be read.
+    """
+    detector = _TimedDetector(model, setup.provider, setup.batch_size)
+    session = detector.session
+    canvases = _ready_canvases(detector, source)
+    before = run_for(session, canvases, seconds / 4)
+    whole = _predict_for(detector, source, setup.threads, seconds / 2)
+    after = run_for(session, canvases, seconds / 4)
+    if whole.images == 0 or whole.seconds == 0:
+        raise DatasetError(f"{source}: no image could be predicted in the time that counts")
+    p50, p95 = np.percentile(before.latencies_s + after.latencies_s, (50, 95))
+    return Speed(
+        provider=session.provider,
+        note=session.note,
+        images=whole.images,
+        images_per_s=whole.images / whole.seconds,
+        session_images_per_s=(before.images + after.images) / (before.seconds + after.seconds),
+        latency_p50_ms=float(p50) * 1e3,
+        latency_p95_ms=float(p95) * 1e3,
+        decode_share=whole.decode_seconds / max(whole.processor_seconds, 1e-9),
+        peak_memory_mb=_peak_memory_mb(),
+        unreadable=list(whole.unreadable.values()),
+    )
+
+
+class _TimedDetector(MaskDetector):
+    """A detector that knows what its decoding cost.
+
+    Attributes:
+        decode_seconds: processor time of `make_canvas` so far, of all threads together.
+    """
+
+    def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
+        super().__init__(model, provider, batch_size, runs=concurrent_runs())
+        self.decode_seconds = 0.0
+        self._lock = threading.Lock()
+
+    def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
+        start = time.thread_time()
+        try:
+            return super().make_canvas(source)
+        finally:
+            with self._lock:
+                self.decode_seconds += time.thread_time() - start
+
+
+@dataclass(frozen=True)
+class Bare:
+    """What the session alone did.
+
+    Attributes:
+        images: predicted.
+        seconds: in so long.
+        latencies_s: what each run took.
+    """
+
+    images: int
+    seconds: float
+    latencies_s: list[float]
+
+
+@dataclass
+class _Whole:
+    """From files to rows, so far as it counts."""
+
+    images: int = 0
+    seconds: float = 0.0
+    decode_seconds: float = 0.0  # of processor time
+    processor_seconds: float = 0.0
+    unreadable: dict[str, Failure] = field(default_factory=dict)
+
+
+def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
+    """A whole batch of canvases, (batch size, S, S, 3), of the first images that can be read."""
+    canvases: list[Pixels] = []
+    reason = ""
+    for name in islice(source, max(_MOST_TRIED, detector.session.batch_size)):
+        if isinstance(name, Failure):
+            reason = reason or name.error
+            continue
+        try:
+            canvases.append(detector.make_canvas(source.image(name))[0])
+        except ImageError as error:
+            reason = reason or str(error)
+        if len(canvases) == detector.session.batch_size:
+            break
+    if not canvases:
+        raise DatasetError(f"{source}: no image that can be read; the first: {reason}")
+    return np.resize(canvases, (detector.session.batch_size, *canvases[0].shape))
+
+
+def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
+    """Run a batch again and again, as many at the same time as the session is made for.
+
+    Args:
+        session: the model.
+        canvases: a batch, (N, S, S, 3).
+        seconds: for how long; each thread runs `_LEAST_RUNS` at least.
+    """
+    latencies_s: list[float] = []
+
+    def run() -> None:
+        # The first runs allocate, or meet what the pipeline had begun.
+        try:
+            for _ in range(_WARM_UP_RUNS):
+                session.run(canvases)
+        except BaseException:
+            ready.abort()
+            raise
+        ready.wait()
+        start = time.perf_counter()
+        count = 0
+        while count < _LEAST_RUNS or time.perf_counter() - start < seconds:
+            began = time.perf_counter()
+            session.run(canvases)
+            latencies_s.append(time.perf_counter() - began)
+            count += 1
+
+    ready = threading.Barrier(session.runs + 1)
+    with ThreadPoolExecutor(session.runs) as pool:
+        done = [pool.submit(run) for _ in range(session.runs)]
+        with suppress(threading.BrokenBarrierError):
+            ready.wait()
+        start = time.perf_counter()
+        faults = [fault for future in done if (fault := future.exception())]
+        for fault in faults:
+            if not isinstance(fault, threading.BrokenBarrierError):
+                raise fault
+        taken = time.perf_counter() - start
+    return Bare(len(latencies_s) * len(canvases), taken, latencies_s)
+
+
+def _predict_for(detector: _TimedDetector, source: Source, threads: int, seconds: float) -> _Whole:
+    """Predict for a while, from the end of one batch to the end of another.
+
+    So the pipeline is full all the time, as it is in a folder of any size: neither filling nor
+    emptying it counts.
+    """
+    whole = _Whole()
+    batch_size = detector.session.batch_size
+    rows = 0
+    start = processor = decode = math.nan
+    results = predict_images(detector, source.image, _again_and_again(source), threads)
+    with closing(results):
+        for done, result in enumerate(results, start=1):
+            if isinstance(result, Row):
+                rows += 1
+            else:
+                whole.unreadable.setdefault(result.filename, result)
+            if done % batch_size:
+                continue
+            batches = done // batch_size
+            if batches == _WARM_UP_RUNS:
+                start, processor = time.perf_counter(), time.process_time()
+                decode, rows = detector.decode_seconds, 0
+            elif batches >= _WARM_UP_RUNS + _LEAST_RUNS and time.perf_counter() - start >= seconds:
+                whole.images = rows
+                whole.seconds = time.perf_counter() - start
+                whole.processor_seconds = time.process_time() - processor
+                whole.decode_seconds = detector.decode_seconds - decode
+                break
+    return whole
+
+
+def _again_and_again(source: Source) -> Iterator[str | Failure]:
+    while True:
+        yield from source
+
+
+def _peak_memory_mb() -> float | None:
+    try:
+        # Not what getrusage says, which begins with what the parent process had.
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) * 1024 / 1e6
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -1,0 +1,45 @@
+"""What this machine's processor can do, as far as the speed of a network hangs on it."""
+
+import platform
+import sys
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# As Linux names them: on x86-64 VNNI in its two encodings and AMX, on ARM the dot product.
+_INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
+
+
+def cpu_name() -> str:
+    """What the processor calls itself; empty where it cannot be told."""
+    return _cpuinfo_value("model name") or platform.processor()
+
+
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets as Linux names them, such as `avx2`; empty where they cannot be told."""
+    return frozenset((_cpuinfo_value("flags") or _cpuinfo_value("Features")).split())
+
+
+def has_int8_dot_products() -> bool | None:
+    """Whether the processor multiplies and sums INT8 in one instruction; None: cannot be told.
+
+    With it (VNNI, AMX, ARM's dot product) sums are 32 bits wide. Without it, on x86-64, pairs of
+    products are summed in 16 bits, which is slower and saturates unless weights keep to 7 bits.
+    """
+    if sys.platform == "darwin":
+        return True if platform.machine() == "arm64" else None
+    flags = cpu_flags()
+    return bool(flags & _INT8_DOT_PRODUCTS) if flags else None
+
+
+def _cpuinfo_value(key: str) -> str:
+    """The first value of a key; all cores of a machine say the same."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""

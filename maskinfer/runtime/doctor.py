@@ -1,0 +1,268 @@
+"""What of this machine decides where models run: findings as data, and no word on what to do.
+
+onnxruntime runs on the CPU when a GPU provider cannot start, and hardly says so. Here each provider
+runs the shipped model for real, so that what is reported is what `predict` will meet.
+`maskinfer.runtime.remedies` draws the conclusions.
+"""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from maskinfer.errors import MaskinferError, ProviderError
+from maskinfer.threads import usable_cores
+from maskinfer.version import __version__
+
+from . import cpu, gpu
+from .default_model import shipped_model
+from .gpu import Driver, Library, NvidiaSmi
+from .providers import Provider
+from .session import Session, import_onnxruntime
+
+_PACKAGES = (
+    "numpy",
+    "pillow",
+    "onnx",
+    "torch",
+    "torchvision",
+    "tensorrt",
+    "tensorrt-rtx-cu13-libs",
+)
+_CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """The onnxruntime that is imported.
+
+    Attributes:
+        suited: the package that maskinfer depends on for this platform.
+        packages: those installed that bring a module `onnxruntime`, with their versions; where
+            there are several, the last has overwritten files of the others.
+        cuda_version: which CUDA it is built for; empty where for none.
+        built_in: the names of its providers, in its own order.
+        fault: why it cannot be imported; else empty.
+    """
+
+    suited: str
+    packages: dict[str, str]
+    cuda_version: str = ""
+    built_in: tuple[str, ...] = ()
+    fault: str = ""
+
+    def has(self, provider: Provider) -> bool:
+        """Whether a provider is built in, which does not say that it starts."""
+        return any(name.lower() == f"{provider}executionprovider" for name in self.built_in)
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor.
+
+    Attributes:
+        name: what it calls itself; may be empty.
+        cores: logical cores that this process may use.
+        has_avx2: None where that cannot be told.
+        has_int8_dot_products: as `maskinfer.runtime.cpu` has it.
+    """
+
+    name: str
+    cores: int
+    has_avx2: bool | None
+    has_int8_dot_products: bool | None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """What there is to see of NVIDIA GPUs.
+
+    Attributes:
+        driver: None where it cannot be loaded.
+        nvidia_smi: what that command says.
+        cards: NVIDIA's cards on the PCI bus, with a driver or without.
+        hidden_by: the value of CUDA_VISIBLE_DEVICES; None where it is not set.
+        in_container: whether this is a container, which is given a GPU from outside.
+    """
+
+    driver: Driver | None
+    nvidia_smi: NvidiaSmi
+    cards: int
+    hidden_by: str | None
+    in_container: bool
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a GPU, usable or not."""
+        return bool(self.cards or self.nvidia_smi.gpus or (self.driver and self.driver.devices))
+
+
+@dataclass(frozen=True)
+class Torch:
+    """PyTorch, which trains.
+
+    Attributes:
+        version: of the package.
+        cuda_version: which CUDA it is built for; empty where for none.
+        sees_gpu: whether it can use one.
+        fault: why it cannot be imported; else empty.
+    """
+
+    version: str
+    cuda_version: str = ""
+    sees_gpu: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `maskinfer doctor` finds.
+
+    Attributes:
+        versions: of maskinfer, Python, the platform and packages; `not installed` for some.
+        onnxruntime: the runtime.
+        cpu: the processor.
+        gpu: NVIDIA GPUs.
+        libraries: those that the built-in GPU providers load.
+        obstacles: for each provider why it does not run the shipped model; empty where it does.
+        auto: the provider that `auto` takes; None where not even the CPU starts.
+        auto_note: why it is not CUDA; else empty.
+        torch: PyTorch; None where it is not installed.
+    """
+
+    versions: dict[str, str]
+    onnxruntime: OnnxRuntime
+    cpu: Cpu
+    gpu: Gpu
+    libraries: tuple[Library, ...]
+    obstacles: dict[Provider, str]
+    auto: Provider | None
+    auto_note: str
+    torch: Torch | None
+
+
+def examine() -> Findings:
+    """Look at this machine; whatever fails is a finding, not an error."""
+    runtime, module = _examine_onnxruntime()
+    libraries: tuple[Library, ...] = ()
+    if module is not None and runtime.has(Provider.CUDA) and runtime.cuda_version:
+        libraries = gpu.find_libraries(
+            module, runtime.cuda_version, tensorrt=runtime.has(Provider.TENSORRT)
+        )
+    obstacles = {
+        provider: runtime.fault or _find_obstacle(provider)
+        for provider in (Provider.CPU, Provider.CUDA, Provider.TENSORRT)
+    }
+    auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
+    return Findings(
+        versions=_versions(),
+        onnxruntime=runtime,
+        cpu=_examine_cpu(),
+        gpu=_examine_gpu(),
+        libraries=libraries,
+        obstacles=obstacles,
+        auto=auto,
+        auto_note=note,
+        # Last: it loads CUDA's libraries, which onnxruntime must find without its help.
+        torch=_examine_torch(),
+    )
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed package, without importing it; None where it is not there."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "maskinfer": __version__,
+        "Python": f"{platform.python_version()}, {sys.executable}",
+        "platform": platform.platform(),
+    } | {package: version_of(package) or "not installed" for package in _PACKAGES}
+
+
+def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
+    suited = "onnxruntime-gpu" if _is_for_cuda() else "onnxruntime"
+    names = importlib.metadata.packages_distributions().get("onnxruntime", [])
+    packages = {name: version_of(name) or "" for name in sorted(set(names))}
+    try:
+        module = import_onnxruntime()
+        built_in = tuple(module.get_available_providers())
+    except Exception as error:  # after a half-done uninstall the module is there and empty
+        fault = f"onnxruntime cannot be imported ({error})"
+        return OnnxRuntime(suited, packages, fault=fault), None
+    cuda_version = getattr(module, "cuda_version", None) or ""
+    return OnnxRuntime(suited, packages, cuda_version, built_in), module
+
+
+def _is_for_cuda() -> bool:
+    """Whether onnxruntime-gpu is published for this platform; pyproject.toml says the same."""
+    platforms = {("Linux", "x86_64"), ("Windows", "AMD64")}
+    return (platform.system(), platform.machine()) in platforms
+
+
+def _examine_cpu() -> Cpu:
+    flags = cpu.cpu_flags()
+    return Cpu(
+        cpu.cpu_name(),
+        usable_cores(),
+        "avx2" in flags if flags else None,
+        cpu.has_int8_dot_products(),
+    )
+
+
+def _examine_gpu() -> Gpu:
+    return Gpu(
+        gpu.ask_driver(),
+        gpu.ask_nvidia_smi(),
+        gpu.count_nvidia_cards(),
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+        any(Path(mark).exists() for mark in _CONTAINER_MARKS),
+    )
+
+
+def _find_obstacle(provider: Provider) -> str:
+    """Run one image on a provider; say what stands in its way, or nothing."""
+    try:
+        session = Session(shipped_model(), provider, batch_size=1)
+        side = session.metadata.geometry.canvas
+        # cuDNN is loaded only when something is computed.
+        session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
+    except ProviderError as error:
+        return error.obstacle
+    except MaskinferError as error:
+        return str(error)
+    except Exception as error:  # whatever it is, finding it is what this command is for
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _open_auto() -> tuple[Provider | None, str]:
+    try:
+        session = Session(shipped_model(), Provider.AUTO, batch_size=1)
+    except Exception as error:  # as above
+        return None, str(error)
+    return session.provider, session.note
+
+
+def _examine_torch() -> Torch | None:
+    version = version_of("torch")
+    if version is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a driver that is too old; reported anyway
+            import torch
+
+            return Torch(version, torch.version.cuda or "", torch.cuda.is_available())
+    except Exception as error:  # a damaged installation raises what it likes
+        return Torch(version, fault=" ".join(str(error).split()))

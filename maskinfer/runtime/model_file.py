@@ -1,0 +1,111 @@
+"""What a model file says about itself, and refusing a file that does not say it.
+
+Every exported model, whatever its network, is one function: canvases in, one box, probability and
+score an image out. The graph does the casting, normalising, decoding and choosing. What a caller
+must know besides stands in the file's metadata, one JSON value under the key `maskinfer`.
+
+| tensor           | type, shape         | meaning                                             |
+| ---------------- | ------------------- | --------------------------------------------------- |
+| in `images`      | uint8 [N, S, S, 3]  | RGB canvases; N is free                             |
+| out `boxes`      | float32 [N, 4]      | x, y, w, h in canvas pixels                         |
+| out `proper_mask`| float32 [N]         | probability that the mask is worn properly, 0..1    |
+| out `score`      | float32 [N]         | confidence in the box, 0..1                         |
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from maskinfer.data.geometry import Geometry
+from maskinfer.errors import ModelFileError
+
+METADATA_KEY = "maskinfer"
+SCHEMA = 2  # 2 added `export` and `verification`
+
+INPUT_NAME = "images"
+OUTPUT_NAMES = ("boxes", "proper_mask", "score")
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("network", "backbone", "precision", "maskinfer_version"), str),
+    **dict.fromkeys(("normalisation", "training", "metrics", "export", "verification"), dict),
+}
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model file says about itself.
+
+    Attributes:
+        network: its name, such as `resnet` or `fasterrcnn`.
+        backbone: such as `resnet18`.
+        geometry: how photos become the canvases this model reads.
+        threshold: least probability that counts as a properly worn mask.
+        normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
+        precision: what its layers compute with: `fp32`, `fp32, weights stored as fp16`, `fp16` or
+            `int8`.
+        training: the data and the recipe the model comes from.
+        metrics: figures measured when it was trained, by split.
+        export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.
+        verification: how far it agrees with its checkpoint, as measured when it was written.
+        maskinfer_version: the version that wrote the file.
+        schema: version of this structure.
+    """
+
+    network: str
+    backbone: str
+    geometry: Geometry
+    threshold: float
+    normalisation: dict[str, list[float]]
+    precision: str
+    maskinfer_version: str
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)
+    verification: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_json(self) -> str:
+        """One JSON value that `from_json` reads back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None, subject: str) -> "ModelMetadata":
+        """Read metadata.
+
+        Args:
+            text: the JSON value, or None where the file has none.
+            subject: the file's name for messages.
+
+        Raises:
+            ModelFileError: there is none, it is damaged, or of a newer schema.
+        """
+        if text is None:
+            raise ModelFileError(
+                f"{subject}: no maskinfer metadata, so not a model that maskinfer exported. "
+                "Run: maskinfer export"
+            )
+        try:
+            values = json.loads(text)
+            schema = values["schema"]
+            if type(schema) is not int or schema < 1:
+                raise ValueError(f"schema is {schema!r}, expected a whole number from 1")
+            if schema > SCHEMA:
+                raise ModelFileError(
+                    f"{subject}: metadata schema {schema}, this maskinfer reads up to {SCHEMA}; "
+                    "install a newer maskinfer"
+                )
+            threshold = values["threshold"]
+            if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+                raise ValueError(f"threshold is {threshold!r}, expected a number in 0..1")
+            for name, kind in _KINDS.items():
+                if not isinstance(values.get(name, kind()), kind):
+                    raise ValueError(f"{name} is {values[name]!r}")
+            if not isinstance(values.get("export", {}).get("int8", {}), dict):
+                raise ValueError(f"int8 is {values['export']['int8']!r}")
+            values["geometry"] = Geometry(**values["geometry"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            what = error if isinstance(error, ValueError) else repr(error)
+            raise ModelFileError(
+                f"{subject}: damaged maskinfer metadata ({what}). Run: maskinfer export"
+            ) from error

@@ -1,0 +1,159 @@
+"""What can be told about a model file without running it on an image."""
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .engine_file import ENGINE_SUFFIX, read_sidecar
+from .model_file import INPUT_NAME, OUTPUT_NAMES, ModelMetadata
+from .providers import Provider
+from .session import Session
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model; a dimension that is free is a name."""
+
+    name: str
+    type: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the graph of an ONNX file holds.
+
+    Attributes:
+        producer: what wrote the file, with its version.
+        opset: version of ONNX's operators, and after it those of other domains.
+        operators: how often each operator occurs, the most frequent first.
+        weights: how many numbers of each type the file holds, the most frequent first.
+    """
+
+    producer: str
+    opset: str
+    operators: dict[str, int]
+    weights: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model file.
+
+    Attributes:
+        path: the file.
+        size_bytes: of the file.
+        sha256: of the file, in hexadecimal.
+        metadata: what the file says about itself.
+        inputs: of the graph; an engine's as the contract has them.
+        outputs: likewise.
+        graph: of an ONNX file; None where the onnx package is not installed.
+        engine: how a TensorRT engine was built; None for an ONNX file.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    metadata: ModelMetadata
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    graph: Graph | None = None
+    engine: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+def examine_model(path: Path) -> ModelInfo:
+    """Read a model file: ONNX, or a TensorRT engine beside its sidecar.
+
+    Raises:
+        UsageError: no such file.
+        ModelFileError: the file is damaged or not a model of ours.
+    """
+    if path.suffix == ENGINE_SUFFIX:
+        return _examine_engine(path)
+    session = Session(path, Provider.CPU)
+    return ModelInfo(
+        path,
+        path.stat().st_size,
+        session.sha256,
+        session.metadata,
+        _tensors(session.inputs),
+        _tensors(session.outputs),
+        _read_graph(path),
+    )
+
+
+def _examine_engine(path: Path) -> ModelInfo:
+    metadata, engine = read_sidecar(path)
+    sha256 = engine.pop("sha256")
+    engine.pop("bytes", None)
+    side = metadata.geometry.canvas
+    return ModelInfo(
+        path,
+        path.stat().st_size,
+        sha256,
+        metadata,
+        (Tensor(INPUT_NAME, "uint8", ("N", side, side, 3)),),
+        tuple(
+            Tensor(name, "float32", ("N", *shape))
+            for name, shape in zip(OUTPUT_NAMES, ((4,), (), ()), strict=True)
+        ),
+        engine=engine,
+    )
+
+
+def _tensors(nodes: list[Any]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            node.name,
+            _type_name(node.type.removeprefix("tensor(").removesuffix(")")),
+            tuple("?" if size is None else size for size in node.shape),
+        )
+        for node in nodes
+    )
+
+
+def _read_graph(path: Path) -> Graph | None:
+    """Read the graph; None where the onnx package, of the `train` extra, is not installed."""
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise
+        return None
+    model = onnx.load(path, load_external_data=False)
+    weights: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        kind = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+        weights[_type_name(kind)] += math.prod(tensor.dims)
+    return Graph(
+        f"{model.producer_name} {model.producer_version}".strip(),
+        ", ".join(
+            f"{entry.domain} {entry.version}".strip()
+            for entry in sorted(model.opset_import, key=lambda entry: entry.domain)
+        ),
+        _by_count(Counter(_operator_name(node) for node in model.graph.node)),
+        _by_count(weights),
+    )
+
+
+def _type_name(kind: str) -> str:
+    """Name a type as numpy does; ONNX leaves out the bits of its first two."""
+    return {"float": "float32", "double": "float64"}.get(kind, kind)
+
+
+def _operator_name(node: "onnx.NodeProto") -> str:
+    """Name an operator, those of other domains than ONNX's own with their domain."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+def _by_count(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,41 @@
+"""Text and values made fit to print and to write: names, CSV cells, strict JSON."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+def printable_name(name: str) -> str:
+    r"""Make a file name, or text with one in it, valid UTF-8: other bytes are written as `\xff`."""
+    try:
+        name.encode()
+        return name
+    except UnicodeEncodeError:
+        pass
+    try:
+        data = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
+        data = name.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
+
+
+def strict_json(value: Any) -> Any:
+    """A value as JSON without extensions holds it: no NaN or infinity, and texts that are UTF-8."""
+    if isinstance(value, dict):
+        return {printable_name(str(name)): strict_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return printable_name(value) if isinstance(value, str) else value
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """Write one line of a CSV, printable names in it, with its line feed."""
+    # By hand: before Python 3.13 the csv module leaves a lone carriage return unquoted.
+    return ",".join(quote_cell(printable_name(cell)) for cell in cells) + "\n"
+
+
+def quote_cell(cell: str) -> str:
+    """A cell as it stands in a line of a CSV."""
+    return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell

@@ -1,0 +1,73 @@
+"""Threads: how many cores there are to use, and a function over many items, in order."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may use: its affinity, and a container's limit."""
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    limit = _cgroup_cores()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))
+
+
+def _cgroup_cores() -> float | None:
+    """Processor time that the control group allows a second, in cores; None where it does not say.
+
+    What a container sees as its root is what limits it: `cpu.max` in version 2 of control groups,
+    quota and period in version 1.
+    """
+    try:
+        if (CGROUP / "cpu.max").exists():
+            quota, period = (CGROUP / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            quota, period = (
+                (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii")
+                for name in ("quota", "period")
+            )
+        cores = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # "max" is no number: no limit
+        return None
+    return cores if cores > 0 else None
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
+) -> Generator[Result, None, None]:
+    """Yield `function(item)` for each item, in order, computed in threads while the caller works.
+
+    `ThreadPoolExecutor.map` would take in all items at once: a million files, a million futures.
+
+    Args:
+        function: called from several threads at once.
+        items: taken one by one, never more than `ahead` before their result is asked for.
+        threads: at least 1.
+        ahead: most results begun and not yet handed out, at least 1.
+
+    Raises:
+        whatever `function` raises, in its item's turn.
+    """
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="maskinfer-ahead")
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Without waiting: whoever is interrupted should not sit out what is being computed.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,106 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
+from maskinfer.curation.duplicates import Copies, find_copies, perceptual_hash
+from maskinfer.train.synthetic.samples import draw_sample
+
+PHOTOS = [draw_sample(41, index, 160)[0] for index in range(12)]
+
+
+def saved(image: Image.Image, quality: int) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return Image.open(stream).convert("RGB")
+
+
+def hashes_of(images: list[Image.Image]) -> np.ndarray:
+    return np.array([perceptual_hash(image) for image in images], dtype=np.uint64).reshape(-1, 5)
+
+
+def no_digest(index: int) -> bytes | None:
+    return None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda image: saved(image, 20), id="saved anew"),
+        pytest.param(lambda image: image.resize((80, 80)), id="stretched"),
+        pytest.param(lambda image: image.reduce(2), id="half"),
+        pytest.param(lambda image: ImageEnhance.Brightness(image).enhance(0.7), id="darker"),
+        pytest.param(lambda image: image.convert("L").convert("RGB"), id="grey"),
+    ],
+)
+def test_copies_are_found_whatever_was_done_to_them(change) -> None:
+    found = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]), no_digest)
+    pairs = {copies.members for copies in found}
+    expected = {(index, index + len(PHOTOS)) for index in range(len(PHOTOS))}
+    assert pairs <= expected
+    assert len(pairs) >= len(PHOTOS) - 1
+    assert {copies.kind for copies in found} == {"near"}
+
+
+def test_different_photos_are_no_copies() -> None:
+    photos = [draw_sample(42, index, 96)[0] for index in range(150)]
+    assert find_copies(hashes_of(photos), no_digest) == []
+
+
+def test_copies_are_exact_where_files_are_the_same_bytes() -> None:
+    hashes = hashes_of([PHOTOS[0], PHOTOS[1], PHOTOS[0], PHOTOS[1], PHOTOS[1]])
+    digests = [b"a", b"b", b"a", b"b", b"another"]
+    assert find_copies(hashes, lambda index: digests[index]) == [
+        Copies("exact", (0, 2)),
+        Copies("near", (1, 3, 4)),
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_images_have_no_copies(count: int) -> None:
+    assert find_copies(hashes_of(PHOTOS[:count]), no_digest) == []
+
+
+def test_a_folder_of_one_image_many_times_is_one_group() -> None:
+    hashes = np.repeat(hashes_of(PHOTOS[:1]), 20_000, axis=0)
+    (group,) = find_copies(hashes, lambda index: b"same")
+    assert group.kind == "exact"
+    assert len(group.members) == 20_000
+
+
+@given(st.data())
+def test_hashes_that_differ_by_few_bits_are_always_grouped(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**31)))
+    hashes = rng.integers(0, 2**64, (40, 5), dtype=np.uint64)
+    bits = data.draw(st.sets(st.integers(0, 63), max_size=8))
+    close = hashes[7].copy()
+    for bit in bits:
+        close[0] ^= np.uint64(1 << bit)
+    found = find_copies(np.vstack([hashes, close]), no_digest)
+    assert [copies.members for copies in found] == [(7, 40)]
+
+
+def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:
+    """Frames of a fixed camera: pairs grow with the square of their number."""
+    rng = np.random.default_rng(3)
+    hashes = np.tile(rng.integers(0, 2**64, 5, dtype=np.uint64), (6000, 1))
+    for _ in range(2):
+        hashes[:, 0] ^= np.uint64(1) << rng.integers(0, 64, 6000, dtype=np.uint64)
+    (group,) = find_copies(hashes, no_digest)
+    assert len(group.members) == 6000
+
+
+def test_copies_of_copies_are_one_group() -> None:
+    rng = np.random.default_rng(4)
+    chain = [rng.integers(0, 2**64, 5, dtype=np.uint64)]
+    for step in range(7):  # each differs by eight bits from the one before
+        following = chain[-1].copy()
+        for bit in range(8 * step, 8 * step + 8):
+            following[0] ^= np.uint64(1 << bit)
+        chain.append(following)
+    order = rng.permutation(len(chain))
+    (group,) = find_copies(np.array(chain)[order], no_digest)
+    assert group.members == tuple(range(8))

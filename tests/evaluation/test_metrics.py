@@ -1,0 +1,149 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskinfer.evaluation.metrics import (
+    Confusion,
+    Metrics,
+    expected_calibration_error,
+    measure,
+    precision_recall,
+    reliability_bins,
+)
+
+
+@pytest.mark.parametrize(
+    ("ious", "true", "predicted", "expected"),
+    [
+        pytest.param([], [], [], (None, None, None, (0, 0, 0, 0)), id="empty"),
+        pytest.param([0.5], [1], [1], (0.5, 1.0, 1.0, (1, 0, 0, 0)), id="one"),
+        pytest.param(
+            [1.0, 0.0], [1, 1], [1, 0], (0.5, 0.5, 0.5, (1, 1, 0, 0)), id="one class: its own share"
+        ),
+        pytest.param(
+            [0.2, 0.4, 0.6, 0.8],
+            [1, 1, 1, 0],
+            [1, 1, 1, 1],
+            (0.5, 0.75, 0.5, (3, 0, 1, 0)),
+            id="balanced: a constant answer is worth a half",
+        ),
+        pytest.param(
+            [1.0] * 5,
+            [1, 1, 0, 0, 0],
+            [1, 0, 0, 0, 1],
+            (1.0, 0.6, (1 / 2 + 2 / 3) / 2, (1, 1, 1, 2)),
+            id="many",
+        ),
+    ],
+)
+def test_measure_gives_known_figures(ious, true, predicted, expected) -> None:
+    metrics = measure(ious, true, predicted)
+    mean_iou, accuracy, balanced, counts = expected
+    assert metrics.images == len(ious)
+    for got, wanted in zip(
+        (metrics.mean_iou, metrics.accuracy, metrics.balanced_accuracy),
+        (mean_iou, accuracy, balanced),
+        strict=True,
+    ):
+        assert got == (None if wanted is None else pytest.approx(wanted))
+    assert metrics.confusion == Confusion(*counts)
+    assert metrics.confusion.proper + metrics.confusion.improper == len(ious)
+
+
+@pytest.mark.parametrize(
+    ("ious", "true", "probabilities", "scores", "expected"),
+    [
+        pytest.param([], [], [], [], None, id="empty"),
+        pytest.param([0.5], [1], [0.9], [1.0], 1.0, id="one"),
+        pytest.param([0.49], [1], [0.9], [1.0], 0.0, id="box-too-far-off"),
+        pytest.param([1.0], [0], [0.9], [1.0], 0.0, id="wrong-class"),
+        # Right, wrong, right by confidence: precision 1 up to a third, 2/3 up to two thirds.
+        pytest.param([1.0, 0.0, 1.0], [1, 1, 1], [0.9, 0.8, 0.7], [1.0] * 3, 5 / 9, id="ranked"),
+        pytest.param([1.0, 0.0, 1.0], [1, 1, 1], [0.9] * 3, [0.7, 0.9, 0.8], 4 / 9, id="by-score"),
+        pytest.param([1.0, 1.0], [1, 0], [0.9, 0.9], [1.0, 0.5], 0.5, id="mean-of-two-classes"),
+        pytest.param([1.0, 1.0], [1, 0], [0.9, 0.1], [1.0, 1.0], 1.0, id="both-right"),
+    ],
+)
+def test_average_precision_is_the_area_under_the_curve(ious, true, probabilities, scores, expected):
+    called = [probability >= 0.5 for probability in probabilities]
+    found = measure(ious, true, called, probabilities, scores).ap50
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_measure_without_probabilities_has_no_figures_of_them():
+    metrics = measure([0.5], [True], [True])
+    assert metrics.ap50 is None
+    assert metrics.calibration_error is None
+    assert measure([0.5], [True], [True], [0.9], [1.0]).calibration_error == pytest.approx(0.1)
+
+
+def test_measure_refuses_arrays_of_different_lengths() -> None:
+    with pytest.raises(ValueError, match="expected one"):
+        measure([0.5, 0.5], [True], [True])
+    with pytest.raises(ValueError, match="expected one"):
+        measure([0.5, 0.5], [True, True], [True, True], [0.5], [0.5])
+
+
+def test_metrics_go_through_json() -> None:
+    metrics = measure([0.25], [True], [False])
+    values = json.loads(json.dumps(metrics.to_dict()))
+    assert Metrics(**{**values, "confusion": Confusion(**values["confusion"])}) == metrics
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "is_proper", "error"),
+    [
+        pytest.param([1.0, 0.0], [True, False], 0.0, id="sure-and-right"),
+        pytest.param([1.0, 0.0], [False, True], 1.0, id="sure-and-wrong"),
+        pytest.param([0.75] * 4, [True, True, True, False], 0.0, id="three-of-four"),
+        pytest.param([0.55, 0.95], [True, True], 0.25, id="two-bins"),
+        pytest.param([0.52, 0.58], [True, False], 0.05, id="one-bin"),
+    ],
+)
+def test_calibration_error_is_the_mean_gap_in_each_bin(probabilities, is_proper, error):
+    assert expected_calibration_error(probabilities, is_proper) == pytest.approx(error)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "is_label", "recall", "precision", "area"),
+    [
+        pytest.param([0.5], [True], [1.0], [1.0], 1.0, id="one"),
+        pytest.param([0.9, 0.8], [True, False], [1.0, 1.0], [1.0, 0.5], 1.0, id="right-order"),
+        pytest.param([0.9, 0.8], [False, True], [0.0, 1.0], [0.0, 0.5], 0.5, id="wrong-order"),
+        # Of the same confidence, their order in the array plays no part.
+        pytest.param([0.9] * 4, [True, False, False, True], [1.0], [0.5], 0.5, id="ties"),
+        pytest.param(
+            [0.7, 0.9, 0.8],
+            [True, True, False],
+            [0.5, 0.5, 1.0],
+            [1.0, 0.5, 2 / 3],
+            0.5 + 0.5 * 2 / 3,
+            id="many",
+        ),
+    ],
+)
+def test_precision_recall_at_each_confidence(confidence, is_label, recall, precision, area) -> None:
+    curve = precision_recall(confidence, is_label)
+    assert curve is not None
+    assert curve.recall.tolist() == recall
+    assert curve.precision.tolist() == pytest.approx(precision)
+    assert curve.average_precision == pytest.approx(area)
+
+
+def test_precision_recall_of_a_label_that_no_image_has() -> None:
+    assert precision_recall([0.5], [False]) is None
+    assert precision_recall([], []) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_reliability_bins_are_those_of_the_calibration_error(images) -> None:
+    probabilities, labels = zip(*images, strict=True)
+    bins = reliability_bins(probabilities, labels)
+    assert len(bins) == 10
+    assert sum(found.images for found in bins) == len(images)
+    gaps = [f.images * abs(f.probability - f.proper) for f in bins if f.images]
+    error = expected_calibration_error(probabilities, labels)
+    assert sum(gaps) / len(images) == pytest.approx(error)
+    assert all(f.low - 1e-9 <= f.probability <= f.high + 1e-9 for f in bins if f.images)

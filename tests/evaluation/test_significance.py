@@ -1,0 +1,99 @@
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskinfer.evaluation.significance import accuracy_interval, bootstrap_interval, mcnemar_p
+
+counts = st.integers(0, 400)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    [
+        pytest.param(0, 0, 1.0, id="none"),
+        pytest.param(0, 1, 1.0, id="one"),
+        pytest.param(1, 9, 0.021484375, id="ten"),
+        pytest.param(3, 12, 0.03515625, id="fifteen"),
+        pytest.param(5, 5, 1.0, id="even"),
+        pytest.param(0, 10, 2 / 1024, id="one-sided"),
+        pytest.param(2500, 2500, 1.0, id="even-thousands"),
+        pytest.param(0, 5000, 0.0, id="beyond-what-a-float-holds"),
+    ],
+)
+def test_mcnemar_gives_known_probabilities(only_a: int, only_b: int, p: float) -> None:
+    assert mcnemar_p(only_a, only_b) == p
+
+
+def test_mcnemar_stays_exact_for_thousands() -> None:
+    tail = sum(comb(8000, k) for k in range(3900))
+    assert mcnemar_p(3899, 4101) == 2 * tail / 2**8000
+
+
+@given(counts, counts)
+def test_mcnemar_is_symmetric_and_a_probability(only_a: int, only_b: int) -> None:
+    p = mcnemar_p(only_a, only_b)
+    assert 0 <= p <= 1
+    assert p == mcnemar_p(only_b, only_a)
+
+
+@given(st.integers(0, 100), st.integers(1, 100))
+def test_mcnemar_falls_as_the_split_grows_uneven(less: int, more: int) -> None:
+    total = less + more
+    assert mcnemar_p(0, total) <= mcnemar_p(min(less, more), max(less, more))
+
+
+differences = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
+
+
+@given(differences)
+def test_interval_lies_among_the_differences_and_repeats(values: list[float]) -> None:
+    found = bootstrap_interval(values, resamples=200)
+    assert bootstrap_interval(values, resamples=200) == found
+    assert (found is None) == (len(set(values)) == 1)
+    if found is not None:
+        assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
+
+
+@pytest.mark.parametrize("differences", [[0.0] * 50, [1.0], [0.25] * 3])
+def test_no_interval_is_known_where_no_draw_can_differ(differences: list[float]) -> None:
+    assert bootstrap_interval(differences) is None
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 100))
+def test_accuracy_interval_holds_zero_where_the_test_finds_no_difference(
+    only_a: int, only_b: int, others: int
+) -> None:
+    found = accuracy_interval(only_a, only_b, max(1, only_a + only_b + others))
+    if only_a + only_b == 0:
+        assert found is None
+        return
+    assert found is not None
+    images = only_a + only_b + others
+    assert -1 <= found.low <= (only_b - only_a) / images <= found.high <= 1
+    assert (found.low <= 0 <= found.high) == (mcnemar_p(only_a, only_b) >= 0.05)
+    mirrored = accuracy_interval(only_b, only_a, images)
+    assert mirrored is not None
+    assert (-mirrored.high, -mirrored.low) == pytest.approx(found)
+
+
+def test_accuracy_interval_is_clopper_and_pearsons() -> None:
+    # Of ten disagreements nine are won: the share lies in 0.554984 to 0.997471.
+    found = accuracy_interval(1, 9, 100)
+    assert found == pytest.approx(((2 * 0.554984 - 1) / 10, (2 * 0.997471 - 1) / 10), abs=1e-6)
+
+
+def test_interval_is_about_two_standard_errors_wide() -> None:
+    values = np.random.default_rng(1).normal(0.3, 0.1, 400)
+    low, high = bootstrap_interval(values) or (0.0, 0.0)
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+def test_interval_of_more_images_than_are_drawn_at_once() -> None:
+    values = np.tile([-1.0, 1.0], 600_000)
+    low, high = bootstrap_interval(values, resamples=20) or (0.0, 0.0)
+    assert -0.01 < low < high < 0.01

@@ -1,0 +1,178 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.tiny_model import draw_photo, write_model
+
+import maskinfer
+from maskinfer import MaskDetector, Prediction
+from maskinfer.data.geometry import Geometry
+from maskinfer.errors import ImageError, UsageError
+
+
+@pytest.fixture
+def detector(tiny_model: Path) -> MaskDetector:
+    return MaskDetector(tiny_model, provider="cpu", batch_size=4)
+
+
+def in_bytes(image: Image.Image, kind: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()
+
+
+def test_one_source_gives_one_prediction_and_a_list_gives_a_list(
+    detector: MaskDetector, tmp_path: Path
+) -> None:
+    photo = draw_photo(box_xywh=(16, 8, 24, 32), blue=204)
+    photo.save(tmp_path / "a.png")
+    expected = Prediction((16, 8, 24, 32), True, 1.0, pytest.approx(0.8))
+    sources = [photo, np.asarray(photo), in_bytes(photo), tmp_path / "a.png", f"{tmp_path}/a.png"]
+    for source in sources:
+        assert detector(source) == expected
+        assert detector([source]) == [expected]
+    assert detector(sources) == [expected] * 5
+    assert detector(tuple(sources)) == [expected] * 5
+    assert detector([]) == []
+
+
+def test_predictions_come_in_the_order_of_the_images(detector: MaskDetector) -> None:
+    photos = [
+        draw_photo(box_xywh=(2 * i, 8, 24, 32), proper=i % 3 > 0, blue=120 + i) for i in range(11)
+    ]
+    predictions = detector(photos)
+    assert [p.box_xywh for p in predictions] == [(2 * i, 8, 24, 32) for i in range(11)]
+    assert [p.proper_mask for p in predictions] == [i % 3 > 0 for i in range(11)]
+    assert [round(p.score * 255) for p in predictions] == [120 + i for i in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "box_xywh"),
+    [
+        pytest.param((64, 64), (0, 0, 64, 64), id="whole image"),
+        pytest.param((64, 64), (62, 62, 2, 2), id="corner"),
+        pytest.param((128, 64), (40, 8, 32, 16), id="wide"),
+        pytest.param((64, 128), (8, 40, 16, 32), id="high"),
+        pytest.param((640, 320), (100, 60, 220, 160), id="large"),
+        pytest.param((16, 16), (4, 4, 8, 8), id="enlarged"),
+    ],
+)
+def test_box_comes_back_in_image_pixels(
+    detector: MaskDetector, size_wh: tuple[int, int], box_xywh: tuple[int, int, int, int]
+) -> None:
+    prediction = detector(draw_photo(size_wh, box_xywh))
+    assert prediction.box_xywh == box_xywh
+    assert all(type(value) is int for value in prediction.box_xywh)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_box_refers_to_the_upright_image(
+    detector: MaskDetector, tmp_path: Path, orientation: int, kind: str
+) -> None:
+    upright = draw_photo((128, 64), (16, 8, 48, 24))
+    stored = upright
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    if orientation in undo:
+        stored = upright.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "photo", kind, exif=exif)
+    assert detector(tmp_path / "photo").box_xywh == (16, 8, 48, 24)
+
+
+def test_center_crop_carries_boxes_back_too(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", geometry=Geometry.center_crop(32, 40))
+    detector = MaskDetector(model, provider="cpu")
+    # 160 x 80 becomes 40 x 40, of which 4 pixels go on each side: 16 and 8 pixels of the photo.
+    assert detector(draw_photo((160, 80), (40, 20, 64, 32))).box_xywh == (40, 20, 64, 32)
+    assert detector(draw_photo((160, 80), (0, 0, 160, 80))).box_xywh == (16, 8, 128, 64)
+
+
+def test_box_stays_inside_and_keeps_a_pixel_where_the_network_s_lies_outside(
+    detector: MaskDetector,
+) -> None:
+    _, placement = detector.make_canvas(draw_photo((16, 64)))  # 8 of 32 canvas pixels wide
+    canvas = np.asarray(draw_photo((32, 32), (20, 4, 8, 8)))  # the box right of the photo
+    (prediction,) = detector.predict_canvases([canvas], [placement])
+    assert prediction is not None
+    assert prediction.box_xywh == (15, 8, 1, 16)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "proper"), [(0.2, True), (114 / 255, True), (0.45, False), (1.0, False)]
+)
+def test_threshold_of_the_model_file_decides(
+    tmp_path: Path, threshold: float, proper: bool
+) -> None:
+    model = write_model(tmp_path / "m.onnx", threshold=threshold)
+    # No green in the photo; the grey of the padding, 114, is the greatest of the canvas.
+    prediction = MaskDetector(model, provider="cpu")(draw_photo((128, 64), proper=False))
+    assert prediction.probability == pytest.approx(114 / 255)
+    assert prediction.proper_mask is proper
+
+
+def test_output_that_is_no_number_is_told_for_its_image_alone(detector: MaskDetector) -> None:
+    good, bad = draw_photo(), draw_photo(box_xywh=None)
+    drawn = [detector.make_canvas(photo) for photo in (good, bad, good)]
+    predictions = detector.predict_canvases([d[0] for d in drawn], [d[1] for d in drawn])
+    assert predictions == [detector(good), None, detector(good)]
+    with pytest.raises(ImageError, match=r"image 1: the model's output is not finite"):
+        detector([good, bad])
+
+
+def test_unreadable_image_is_named(detector: MaskDetector, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("not an image")
+    with pytest.raises(ImageError, match=r"bad\.jpg: not an image"):
+        detector(tmp_path / "bad.jpg")
+    with pytest.raises(ImageError, match=r"no\.jpg: .*No such file"):
+        detector([draw_photo(), str(tmp_path / "no.jpg")])
+    with pytest.raises(ImageError, match=r"image 5 \(bytes\): not an image"):
+        detector([draw_photo()] * 5 + [b"junk"])
+    with pytest.raises(ImageError, match=r"image 0 \(array\): array of float64"):
+        detector(np.zeros((4, 4, 3)))
+
+
+def test_image_of_too_many_pixels_is_refused(tiny_model: Path) -> None:
+    detector = MaskDetector(tiny_model, provider="cpu", max_pixels=64 * 64)
+    assert detector.max_pixels == 64 * 64
+    assert detector(in_bytes(draw_photo())).box_xywh == (16, 8, 24, 32)
+    with pytest.raises(ImageError, match="more than 4096 pixels"):
+        detector(in_bytes(draw_photo((64, 66))))
+
+
+def test_large_jpeg_is_decoded_at_what_the_canvas_needs(detector: MaskDetector) -> None:
+    photo = draw_photo((1024, 512), (128, 64, 256, 128))
+    assert detector(in_bytes(photo, "JPEG")) == detector(photo)
+
+
+def test_missing_model_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="no such model file"):
+        MaskDetector("nowhere.onnx")
+
+
+def test_package_gives_the_detector_and_stays_light() -> None:
+    assert maskinfer.MaskDetector is MaskDetector
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        maskinfer.Nothing  # noqa: B018
+    heavy = "import sys, maskinfer; print({'numpy', 'onnxruntime', 'PIL'} & set(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True)
+    assert printed.stdout.strip() == b"set()"
+
+
+@pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (0, 0)])
+def test_empty_image_is_told(detector: MaskDetector, size_wh: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match="image 0: an empty image"):
+        detector(Image.new("RGB", size_wh))

@@ -1,0 +1,418 @@
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from support.tiny_model import METADATA, build_model, write_model
+
+from maskinfer.data.geometry import Geometry
+from maskinfer.errors import MaskinferError, ModelFileError, UsageError
+from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime.bound_run import BoundRun
+from maskinfer.runtime.model_file import METADATA_KEY
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.session import Session
+
+HAS_GPU = gpu.has_nvidia_driver()
+
+
+def canvases(count: int) -> np.ndarray:
+    return np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def set_metadata(model: onnx.ModelProto, value: str) -> None:
+    del model.metadata_props[:]
+    helper.set_model_props(model, {METADATA_KEY: value})
+
+
+def no_metadata(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def newer_schema(model: onnx.ModelProto) -> None:
+    set_metadata(model, replace(METADATA, schema=99).to_json())
+
+
+def damaged_metadata(model: onnx.ModelProto) -> None:
+    set_metadata(model, '{"schema": 1')
+
+
+def change_metadata(*path: str, value: object) -> Callable[[onnx.ModelProto], None]:
+    def spoil(model: onnx.ModelProto) -> None:
+        values = json.loads(METADATA.to_json())
+        inner = values
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        set_metadata(model, json.dumps(values))
+
+    return spoil
+
+
+def other_canvas(model: onnx.ModelProto) -> None:
+    set_metadata(model, replace(METADATA, geometry=Geometry.letterbox(64)).to_json())
+
+
+def fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def float_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def other_input_name(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = "x"
+    for node in model.graph.node:
+        node.input[:] = ["x" if name == "images" else name for name in node.input]
+
+
+def no_score(model: onnx.ModelProto) -> None:
+    del model.graph.output[2]
+
+
+def integer_output(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Cast", ["blue_max"], ["s"], to=TensorProto.INT64))
+    model.graph.node[-2].output[0] = "unused"
+    model.graph.node[-1].output[0] = "score"
+    model.graph.output[2].type.tensor_type.elem_type = TensorProto.INT64
+
+
+def channels_first(model: onnx.ModelProto) -> None:
+    fresh = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 3, 32, 32])
+    model.graph.input[0].CopyFrom(fresh)
+    transposed = helper.make_node("Transpose", ["images"], ["nhwc"], perm=[0, 2, 3, 1])
+    for node in model.graph.node:
+        node.input[:] = ["nhwc" if name == "images" else name for name in node.input]
+    model.graph.node.insert(0, transposed)
+
+
+def external_weights(model: onnx.ModelProto) -> None:
+    tensor = helper.make_tensor("w", TensorProto.FLOAT, [4], np.ones(4, np.float32))
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    model.graph.initializer.append(tensor)
+    columns = next(node for node in model.graph.node if "boxes" in node.output)
+    columns.output[0] = "b"
+    model.graph.node.append(helper.make_node("Mul", ["b", "w"], ["boxes"]))
+
+
+def newer_operators(model: onnx.ModelProto) -> None:
+    model.ir_version = 999
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (no_metadata, r"no maskinfer metadata.*Run: maskinfer export"),
+        (newer_schema, r"metadata schema 99.*install a newer maskinfer"),
+        (damaged_metadata, r"damaged maskinfer metadata"),
+        (change_metadata("schema", value=0), r"damaged maskinfer metadata \(schema is 0"),
+        (change_metadata("schema", value=True), r"damaged maskinfer metadata \(schema is True"),
+        (change_metadata("schema", value="1"), r"damaged maskinfer metadata \(schema is '1'"),
+        (change_metadata("schema", value=1.0), r"damaged maskinfer metadata \(schema is 1\.0"),
+        (change_metadata("threshold", value="abc"), r"threshold is 'abc', expected a number in 0"),
+        (change_metadata("threshold", value=1.5), r"threshold is 1\.5, expected a number in 0"),
+        (change_metadata("threshold", value=True), r"threshold is True, expected a number in 0"),
+        (change_metadata("threshold", value=math.nan), r"threshold is nan, expected a number"),
+        (change_metadata("geometry", "kind", value="wobble"), r"geometry is 'wobble', expected"),
+        (change_metadata("geometry", "kind", value=[]), r"geometry is \[\], expected letterbox"),
+        (change_metadata("geometry", "canvas", value=32.0), r"canvas is 32\.0, expected a whole"),
+        (change_metadata("geometry", "resize", value="32"), r"resize is '32', expected a whole"),
+        (change_metadata("geometry", "canvas", value=0), r"damaged maskinfer metadata \(canvas 0"),
+        (change_metadata("export", value=None), r"damaged maskinfer metadata \(export is None"),
+        (change_metadata("export", "int8", value=None), r"metadata \(int8 is None"),
+        (change_metadata("network", value=5), r"damaged maskinfer metadata \(network is 5"),
+        (change_metadata("geometry", value=None), r"damaged maskinfer metadata \("),
+        (other_canvas, r"input 'images' is \(N, 32, 32, 3\), expected \(N, 64, 64, 3\)"),
+        (fixed_batch, r"input 'images' is \(1, 32, 32, 3\), expected \(N, 32, 32, 3\)"),
+        (channels_first, r"input 'images' is \(N, 3, 32, 32\), expected \(N, 32, 32, 3\)"),
+        (float_input, r"input 'images' is tensor\(float\), expected tensor\(uint8\)"),
+        (other_input_name, r"inputs are 'x', expected 'images'"),
+        (no_score, r"outputs are 'boxes', 'proper_mask', expected 'score' among them"),
+        (integer_output, r"output 'score' is tensor\(int64\), expected tensor\(float\)"),
+        (external_weights, r"keeps its weights in a second file, expected one file"),
+        (newer_operators, r"onnxruntime [0-9.]+ cannot load it"),
+    ],
+)
+def test_a_model_that_breaks_the_contract_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[onnx.ModelProto], None],
+    words: str,
+) -> None:
+    model = build_model()
+    spoil(model)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    # What the file names as its second part lies ready, in its folder and in the current one.
+    (tmp_path / "weights.bin").write_bytes(bytes(16))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError, match=words) as caught:
+        Session(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keep", [0, 1, 500, -1], ids=["empty", "one byte", "half", "one byte short"]
+)
+def test_a_truncated_model_is_refused(tmp_path: Path, tiny_model: Path, keep: int) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny_model.read_bytes()[:keep])
+    with pytest.raises(ModelFileError, match=r"model\.onnx: .*Run: maskinfer export$"):
+        Session(path)
+
+
+def test_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_text("<html>404</html>" * 100)
+    with pytest.raises(ModelFileError, match=r"damaged, or not an ONNX file\. Run: maskinfer exp"):
+        Session(tmp_path / "model.onnx")
+
+
+def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such model file"):
+        Session(tmp_path / "model.onnx")
+    with pytest.raises(UsageError, match="a folder, expected a model file"):
+        Session(tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8], ids=["one", "some", "full"])
+def test_run_gives_one_answer_a_canvas(tiny_model: Path, count: int) -> None:
+    session = Session(tiny_model, "cpu", batch_size=8)
+    batch = canvases(count)
+    outputs = session.run(batch)
+    assert outputs.boxes_xywh.shape == (count, 4)
+    np.testing.assert_allclose(outputs.score, batch[..., 2].max(axis=(1, 2)) / 255, rtol=1e-6)
+    np.testing.assert_allclose(outputs.proper_mask, batch[..., 1].max(axis=(1, 2)) / 255, rtol=1e-6)
+
+
+def test_run_pads_for_a_gpu_and_drops_the_padding(tiny_model: Path) -> None:
+    session = Session(tiny_model, "cpu", batch_size=8)
+    alone = session.run(canvases(3))
+    session.provider = Provider.CUDA  # padding is by the provider's name; the CPU computes
+    session._bound = BoundRun(session._ort, session._session, (8, 32, 32, 3), "cpu")
+    for _ in range(2):  # in the same memory
+        padded = session.run(canvases(3))
+        for name in ("boxes_xywh", "proper_mask", "score"):
+            np.testing.assert_array_equal(getattr(padded, name), getattr(alone, name))
+
+
+def test_pages_are_locked_for_a_gpu_as_long_as_they_are_used(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    class Cudart:
+        def cudaHostRegister(self, address: Any, size: Any, flags: Any) -> int:  # noqa: N802
+            calls.append((address.value, size.value))
+            return 0 if len(calls) == 1 else 712  # already registered
+
+        def cudaHostUnregister(self, address: Any) -> None:  # noqa: N802
+            calls.append(address.value)
+
+    session = Session(tiny_model, "cpu", batch_size=8)
+    rooms = [np.zeros((8, 32, 32, 3), np.uint8) for _ in range(2)]
+    places = [room.ctypes.data for room in rooms]
+    monkeypatch.setattr(gpu.ctypes, "CDLL", lambda name: Cudart())
+    with session.locked_pages(rooms):
+        assert calls == []
+    session.provider = Provider.CUDA
+    monkeypatch.setattr(session._ort, "cuda_version", "13.0", raising=False)
+    with session.locked_pages(rooms):
+        assert calls == [(places[0], 8 * 32 * 32 * 3), (places[1], 8 * 32 * 32 * 3)]
+    assert calls[2:] == [places[0]]
+
+
+def test_without_cuda_s_library_pages_stay_as_they_are() -> None:
+    for version in ("", "0.0"):
+        with gpu.locked_pages([np.zeros(4, np.uint8)], version):
+            pass
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_run_refuses_more_or_less_than_a_batch(tiny_model: Path, count: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 8"):
+        Session(tiny_model, "cpu", batch_size=8).run(canvases(count))
+
+
+def test_a_model_that_cannot_compute_is_one_line(tmp_path: Path) -> None:
+    model = build_model()
+    # Right by its declaration, wrong when it runs: 4 columns are not 5.
+    columns = next(node for node in model.graph.node if "boxes" in node.output)
+    columns.output[0] = "b"
+    five = helper.make_tensor("five", TensorProto.INT64, [1], [5])
+    model.graph.initializer.append(five)
+    model.graph.node.append(helper.make_node("Reshape", ["b", "five"], ["boxes"]))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(
+        MaskinferError, match=r"model\.onnx: failed on cpu with a batch of 2: "
+    ) as e:
+        Session(tmp_path / "model.onnx", "cpu").run(canvases(2))
+    assert "\n" not in str(e.value)
+
+
+def test_a_model_that_answers_for_other_than_its_batch_is_refused(tmp_path: Path) -> None:
+    model = build_model()
+    columns = next(node for node in model.graph.node if "score" in node.output)
+    columns.output[0] = "s"
+    model.graph.initializer.append(helper.make_tensor("r0", TensorProto.INT64, [1], [0]))
+    model.graph.node.append(helper.make_node("ReduceMax", ["s", "r0"], ["score"], keepdims=1))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match=r"output 'score' is \(1,\) for 2 images"):
+        Session(tmp_path / "model.onnx", "cpu").run(canvases(2))
+
+
+def test_provider_cpu_is_used_without_a_note(tiny_model: Path) -> None:
+    session = Session(tiny_model, "cpu")
+    assert (session.provider, session.note) == (Provider.CPU, "")
+
+
+@pytest.mark.skipif(HAS_GPU, reason="is about machines without a GPU")
+def test_provider_auto_without_a_gpu_is_the_cpu_and_says_why(tiny_model: Path) -> None:
+    session = Session(tiny_model)
+    assert session.provider is Provider.CPU
+    assert session.note.startswith("no CUDA: ")
+
+
+@pytest.mark.skipif(HAS_GPU, reason="is about machines without a GPU")
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_asked_for_and_missing_is_wrong_usage(
+    tiny_model: Path, provider: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"--provider {provider}: .*--provider auto"):
+        Session(tiny_model, provider)
+
+
+@pytest.mark.skipif(
+    HAS_GPU or "CUDAExecutionProvider" not in onnxruntime.get_available_providers(),
+    reason="is about onnxruntime-gpu on machines without a GPU",
+)
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_gpu_provider_that_does_not_start_is_noticed(
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    provider: str,
+) -> None:
+    """As with a driver that is there and too old: only the session tells."""
+    monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match=rf"--provider {provider}: the provider did not start"):
+        Session(tiny_model, provider)
+    session = Session(tiny_model, "auto")
+    assert session.provider is Provider.CPU
+    assert session.note.startswith("no CUDA: the provider did not start")
+    assert capfd.readouterr() == ("", "")  # our words only
+
+
+@pytest.fixture
+def _pretended_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if HAS_GPU or "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("is about onnxruntime-gpu on machines without a GPU")
+    monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+@pytest.mark.parametrize("provider", ["auto", "cuda", "tensorrt"])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(no_metadata, "no maskinfer metadata"), (newer_schema, "metadata schema 99")],
+)
+def test_a_file_that_is_not_ours_is_not_blamed_on_the_provider(
+    tmp_path: Path, provider: str, spoil: Callable[[onnx.ModelProto], None], words: str
+) -> None:
+    model = build_model()
+    spoil(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ModelFileError, match=words):
+        Session(tmp_path / "a.onnx", provider)
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_tensorrt_is_told_the_batch_profile_and_where_to_keep_engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no engine is built twice, or anew in mid-run."""
+    told: list[dict[str, str]] = []
+    create = onnxruntime.InferenceSession
+
+    def record(data: bytes, providers: list[tuple[str, dict[str, str]]], **options: object) -> None:
+        told.extend(o for name, o in providers if name == "TensorrtExecutionProvider")
+        return create(data, providers=providers, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    for name, threshold in (("a", 0.25), ("b", 0.75)):
+        path = write_model(tmp_path / f"{name}.onnx", precision="fp16", threshold=threshold)
+        with pytest.raises(UsageError, match="--provider tensorrt"):
+            Session(path, "tensorrt", batch_size=24)
+    first, second = told
+    assert first["trt_profile_min_shapes"] == "images:1x32x32x3"
+    assert first["trt_profile_opt_shapes"] == first["trt_profile_max_shapes"] == "images:24x32x32x3"
+    assert (first["trt_fp16_enable"], first["trt_int8_enable"]) == ("True", "False")
+    assert first["trt_engine_cache_enable"] == first["trt_timing_cache_enable"] == "True"
+    folders = [Path(options["trt_engine_cache_path"]) for options in told]
+    assert folders[0] != folders[1]  # TensorRT's own key leaves out the weights
+    assert all(folder.is_relative_to(tmp_path / "cache") for folder in folders)
+    assert first["trt_timing_cache_path"] == second["trt_timing_cache_path"]
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_int8_made_for_a_cpu_is_refused_for_tensorrt(tmp_path: Path) -> None:
+    told = {"int8": {"target": "cpu", "weight_bits": 8}}
+    path = write_model(tmp_path / "a.onnx", precision="int8", export=told)
+    with pytest.raises(UsageError, match=r"a CPU's INT8.*export it with --target tensorrt"):
+        Session(path, "tensorrt")
+
+
+def test_an_engine_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"plan")
+    with pytest.raises(UsageError, match="a TensorRT engine, expected an ONNX file"):
+        Session(path)
+
+
+def test_unknown_provider_and_batch_size_are_wrong_usage(tiny_model: Path) -> None:
+    with pytest.raises(UsageError, match="provider: got 'gpu', expected auto, tensorrt, cuda, cpu"):
+        Session(tiny_model, "gpu")
+    with pytest.raises(UsageError, match="batch size: got 0, expected at least 1"):
+        Session(tiny_model, batch_size=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU")
+def test_cuda_gives_what_the_cpu_gives(tiny_model: Path) -> None:
+    outputs = [Session(tiny_model, provider).run(canvases(5)) for provider in ("cpu", "cuda")]
+    for name in ("boxes_xywh", "proper_mask", "score"):
+        np.testing.assert_allclose(getattr(outputs[1], name), getattr(outputs[0], name), rtol=1e-5)
+
+
+def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "a.onnx", threshold=0.25)
+    session = Session(str(path), "cpu")
+    assert session.path == path
+    assert session.metadata == replace(METADATA, threshold=0.25)
+    assert len(session.sha256) == 64
+    assert session.sha256 != Session(write_model(tmp_path / "b.onnx"), "cpu").sha256
+
+
+@pytest.mark.parametrize(
+    ("has_dot_products", "is_said"), [(False, True), (True, False), (None, False)]
+)
+def test_int8_made_for_another_cpu_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_dot_products: bool | None, is_said: bool
+) -> None:
+    monkeypatch.setattr(cpu, "has_int8_dot_products", lambda: has_dot_products)
+    told = {"int8": {"target": "cpu", "weight_bits": 8}}
+    path = write_model(tmp_path / "a.onnx", precision="int8", export=told)
+    assert ("lacks VNNI: export it again" in Session(path, "cpu").note) == is_said

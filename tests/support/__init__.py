@@ -1,0 +1,1 @@
+"""What tests make and read: a tiny model, hostile files, pages, runs."""

@@ -1,0 +1,176 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskinfer.data.dataset import Face, Sample, read_folder
+from maskinfer.data.geometry import Geometry
+from maskinfer.data.images import Photo
+from maskinfer.train.data.batches import (
+    EpochOrder,
+    Key,
+    SampleCanvases,
+    collate,
+    measure_normalisation,
+    random_crop,
+    random_zoom,
+)
+
+
+def _order(
+    proper: list[bool], *, balance: bool, processes: int = 1, process: int = 0, epoch: int = 1
+):
+    order = EpochOrder(np.array(proper), balance, 0, processes, process)
+    order.epoch = epoch
+    return list(order)
+
+
+def test_order_draws_every_sample_once_without_balance():
+    keys = _order([True] * 7 + [False] * 3, balance=False)
+    assert sorted(key.sample for key in keys) == list(range(10))
+
+
+def test_order_differs_from_epoch_to_epoch_and_repeats_with_the_seed():
+    proper = [True, False] * 10
+    first, second = (_order(proper, balance=False, epoch=epoch) for epoch in (1, 2))
+    assert [k.sample for k in first] != [k.sample for k in second]
+    assert first == _order(proper, balance=False, epoch=1)
+
+
+def test_order_balanced_draws_both_labels_equally_often():
+    proper = [True] * 90 + [False] * 10
+    keys = _order(proper, balance=True)
+    assert len(keys) == 100
+    assert sum(proper[key.sample] for key in keys) == 50
+    rare = [key.sample for key in keys if not proper[key.sample]]
+    assert all(rare.count(index) == 5 for index in range(90, 100))
+
+
+def test_order_balanced_with_one_label_draws_every_sample_once():
+    keys = _order([True] * 5, balance=True)
+    assert sorted(key.sample for key in keys) == list(range(5))
+
+
+@given(count=st.integers(1, 40), processes=st.integers(1, 5), balance=st.booleans())
+def test_order_is_shared_out_evenly_among_processes(count: int, processes: int, balance: bool):
+    proper = [index % 3 == 0 for index in range(count)]
+    shares = [
+        _order(proper, balance=balance, processes=processes, process=process)
+        for process in range(processes)
+    ]
+    assert len({len(share) for share in shares}) == 1
+    drawn = [key for share in shares for key in share]
+    assert len({key.position for key in drawn}) == len(drawn)
+    if not balance:
+        assert {key.sample for key in drawn} == set(range(count))
+
+
+@given(
+    st.integers(4, 60), st.integers(4, 60), st.data(), st.integers(0, 2**32 - 1), st.integers(1, 3)
+)
+def test_crop_keeps_the_face_whole(
+    width: int, height: int, data: st.DataObject, seed: int, reduced: int
+):
+    x = data.draw(st.integers(0, width - 1))
+    y = data.draw(st.integers(0, height - 1))
+    w = data.draw(st.integers(1, width - x))
+    h = data.draw(st.integers(1, height - y))
+    pixels = np.zeros((height, width, 3), np.uint8)
+    photo = Photo(pixels, (width * reduced, height * reduced))
+    box = np.array([x, y, w, h], float) * reduced
+
+    crop, faces_in_crop = random_crop(photo, box[None], np.random.default_rng(seed))
+
+    box_in_crop = faces_in_crop[0]
+    crop_w, crop_h = crop.size_wh
+    assert box_in_crop[0] >= 0
+    assert box_in_crop[1] >= 0
+    assert box_in_crop[0] + box_in_crop[2] <= crop_w
+    assert box_in_crop[1] + box_in_crop[3] <= crop_h
+    scale = crop.pixels.shape[1] / crop_w
+    assert box_in_crop[2] * scale == pytest.approx(w)
+
+
+@given(
+    st.integers(20, 200), st.integers(20, 200), st.integers(1, 3), st.data(), st.integers(0, 2**32)
+)
+def test_zoom_keeps_one_of_the_faces_whole(
+    width: int, height: int, reduced: int, data: st.DataObject, seed: int
+):
+    rows = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        x = data.draw(st.integers(0, width - 1))
+        y = data.draw(st.integers(0, height - 1))
+        w, h = data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
+        rows.append([x, y, w, h])
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 0] = np.arange(width) % 256
+    photo = Photo(pixels, (width * reduced, height * reduced))
+    faces = np.array(rows, float)
+
+    zoomed, moved = random_zoom(photo, faces * reduced, np.random.default_rng(seed))
+
+    zoomed_w, zoomed_h = zoomed.size_wh
+    scale = zoomed.pixels.shape[1] / zoomed_w  # a photo that stays whole keeps its own pixels
+    np.testing.assert_allclose(moved[:, 2:] * scale, faces[:, 2:])
+    low, high = moved[:, :2], moved[:, :2] + moved[:, 2:]
+    assert ((low >= 0) & (high <= [zoomed_w, zoomed_h])).all(axis=1).any()
+    shift = faces[0, 0] - moved[0, 0] * scale
+    assert zoomed.pixels[0, 0, 0] == shift  # the box moved as the pixels did
+
+
+def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    Image.new("RGB", (64, 32)).save(tmp_path / "b.png")
+    crowd = (Face((-20, 0, 40, 40), False), Face((-30, 0, 40, 40), True), Face((9, 9, 0, 5), True))
+    samples = [
+        Sample(tmp_path / "a.png", (20, 20, 20, 20), True, crowd),
+        Sample(tmp_path / "b.png", (0, 0, 20, 20), False),
+    ]
+    canvases = SampleCanvases(samples, Geometry.letterbox(64))
+    targets = collate([canvases[Key(1, index, index)] for index in range(2)]).targets
+
+    assert targets.learnt.tolist() == [[True, True, False, False], [True, False, False, False]]
+    assert targets.faces_proper[0].tolist() == [1, 0, 1, 1]
+    assert targets.faces_xywh[0, 1].tolist() == [0, 0, 20, 40]
+    assert targets.faces_xywh[1, 0].tolist() == [0, 16, 20, 20]  # 16 rows of grey above
+    assert targets.boxes_xywh[0].tolist() == [20, 20, 20, 20]
+
+
+def test_flip_mirrors_canvas_and_box(drawn: Path):
+    samples = read_folder(drawn / "train").samples
+    plain = SampleCanvases(samples, Geometry.letterbox(64))
+    flipped = SampleCanvases(samples, Geometry.letterbox(64), ("flip",), seed=3)
+    seen = set()
+    for index in range(len(samples)):
+        a, b = plain[Key(1, index, index)], flipped[Key(1, index, index)]
+        if np.array_equal(a.canvas, b.canvas):
+            np.testing.assert_allclose(a.faces_on_canvas, b.faces_on_canvas)
+            seen.add("same")
+        else:
+            np.testing.assert_array_equal(a.canvas[:, ::-1], b.canvas)
+            x, y, w, h = a.faces_on_canvas[0]
+            np.testing.assert_allclose(b.faces_on_canvas, [[64 - x - w, y, w, h]])
+            seen.add("mirrored")
+    assert seen == {"same", "mirrored"}
+
+
+def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path):
+    samples = read_folder(drawn / "train").samples
+    make = lambda: SampleCanvases(samples, Geometry.letterbox(64), ("crop", "color"), seed=5)  # noqa: E731
+    first, again = make()[Key(2, 3, 1)], make()[Key(2, 3, 1)]
+    np.testing.assert_array_equal(first.canvas, again.canvas)
+    assert not np.array_equal(first.canvas, make()[Key(3, 3, 1)].canvas)
+
+
+def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path):
+    paths = [tmp_path / f"{value}.png" for value in (100, 200)]
+    for path, value in zip(paths, (100, 200), strict=True):
+        Image.new("RGB", (64, 64), (value, 50, 0)).save(path)
+    samples = [Sample(path, (0, 0, 1, 1), True) for path in paths]
+    mean, std = measure_normalisation(samples, Geometry.letterbox(64), seed=0)
+    np.testing.assert_allclose(mean, [150, 50, 0])
+    np.testing.assert_allclose(std, [50, 1, 1])  # never 0, which could not be divided by

@@ -1,0 +1,59 @@
+"""Which samples are trained on, and which are held out."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from maskinfer.data.dataset import Face
+from maskinfer.train.data.parts import Parts, read_parts
+
+
+def _data_set(folder: Path, photos: list[str], listed: bool = True) -> str:
+    """Two training images of each photo, and one test image."""
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+    rows = []
+    for number, photo in enumerate(photos * 2):
+        name = f"train/{number:03d}__[1, 1, 9, 9]__{number % 3 == 0}.png"
+        Image.new("RGB", (16, 16)).save(folder / name)
+        rows.append(f'"{name}",{photo}\n')
+    Image.new("RGB", (16, 16)).save(folder / "test/0__[1, 1, 9, 9]__True.png")
+    if listed:
+        (folder / "sources.csv").write_text("filename,source\n" + "".join(rows))
+    return str(folder)
+
+
+def _photo(path: Path, photos: list[str]) -> str:
+    return photos[int(path.name.split("__")[0]) % len(photos)]
+
+
+def test_images_of_one_photo_are_held_out_together_in_all_data_sets(tmp_path: Path):
+    photos = [f"images/{number}.png" for number in range(20)]
+    data = [_data_set(tmp_path / name, photos) for name in ("whole", "crops")]
+    parts = read_parts(data, 0.2, seed=3)
+    held = {_photo(sample.path, photos) for sample in parts.validation}
+    trained = {_photo(sample.path, photos) for sample in parts.train}
+    assert held.isdisjoint(trained)
+    assert len(held) == 4
+    assert len(parts.validation) == 16  # two images in each of two data sets
+    assert {sample.path.parts[-3] for sample in parts.validation} == {"whole", "crops"}
+
+
+def test_without_sources_each_image_is_a_photo_of_its_own(tmp_path: Path):
+    photos = [f"{number}" for number in range(10)]
+    parts = read_parts([_data_set(tmp_path / "a", photos, listed=False)], 0.25, seed=0)
+    assert (len(parts.train), len(parts.validation)) == (15, 5)
+
+
+def test_other_faces_join_their_sample(tmp_path: Path):
+    data = Path(_data_set(tmp_path / "a", ["p", "q"]))
+    (data / "other_faces.csv").write_text(
+        "filename,x,y,w,h,proper_mask\n"
+        '"train/000__[1, 1, 9, 9]__True.png",3,4,5,6,False\n'
+        '"test/0__[1, 1, 9, 9]__True.png",7,8,5,6,True\n'
+    )
+    parts: Parts = read_parts([str(data)], 0, seed=0)
+    by_name = {sample.path.name[:3]: sample.others for sample in parts.train}
+    assert by_name["000"] == (Face((3, 4, 5, 6), False),)
+    assert by_name["001"] == ()
+    assert parts.test[0].others == (Face((7, 8, 5, 6), True),)

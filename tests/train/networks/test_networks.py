@@ -1,0 +1,215 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+from maskinfer.errors import UsageError
+from maskinfer.train.networks.build import build, load_initial_weights
+from maskinfer.train.networks.network import Network, Targets
+from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings
+
+
+def _settings(model: Model = "resnet", **changes: object) -> TrainSettings:
+    settings = recipe_settings(model, "default", ("data",), 64)
+    backbone = settings.backbone if model == "lite" else "resnet18"
+    return replace(settings, backbone=backbone, **changes)  # type: ignore[arg-type]
+
+
+def _batch(count: int) -> tuple[torch.Tensor, Targets]:
+    generator = torch.Generator().manual_seed(0)
+    canvases = torch.randint(0, 256, (count, 64, 64, 3), dtype=torch.uint8, generator=generator)
+    boxes = torch.tensor([[10.0, 12.0, 20.0, 24.0]]).repeat(count, 1)
+    return canvases, _one_face(boxes, (torch.arange(count) % 2).float())
+
+
+def _one_face(boxes: torch.Tensor, proper: torch.Tensor) -> Targets:
+    learnt = torch.ones(len(boxes), 1, dtype=torch.bool)
+    return Targets(boxes, proper, boxes[:, None], proper[:, None], learnt)
+
+
+@pytest.mark.parametrize("head", ["pooled", "spatial"])
+@pytest.mark.parametrize("loss", ["bce", "ce"])
+def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss):
+    _learns_by_heart(_settings(head=head, loss=loss))
+
+
+def test_lite_learns_one_batch_by_heart():
+    _learns_by_heart(_settings("lite"))
+
+
+def _learns_by_heart(settings: TrainSettings) -> None:
+    torch.manual_seed(0)
+    network = build(settings).train()
+    canvases, targets = _batch(4)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    first = last = 0.0
+    for step in range(25):
+        total = torch.stack(list(network(canvases, targets).values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        first, last = (total.item() if step == 0 else first), total.item()
+    assert last < 0.5 * first
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+def test_detections_are_one_box_an_image_with_probabilities(model: Model):
+    network = build(_settings(model)).eval()
+    canvases, _ = _batch(3)
+    with torch.no_grad():
+        found = network.detect(canvases)
+    assert found.boxes_xywh.shape == (3, 4)
+    for values in (found.proper_mask, found.score):
+        assert values.shape == (3,)
+        assert ((values >= 0) & (values <= 1 + 1e-6)).all()
+
+
+def test_boxes_past_the_canvas_can_be_trained_on():
+    canvases, targets = _batch(2)
+    boxes = torch.tensor([[-9.0, -9.0, 5.0, 5.0], [60.0, 50.0, 30.0, 90.0]])
+    outside = _one_face(boxes, targets.proper_mask)
+    for model in get_args(Model):
+        losses = build(_settings(model)).train()(canvases, outside)  # type: ignore[arg-type]
+        assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def _statistics(network: Network) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was():
+    network = build(_settings("fasterrcnn")).eval()
+    canvases, targets = _batch(2)
+    before, stream = _statistics(network), torch.random.get_rng_state()
+
+    with torch.no_grad():
+        first, found = network.measure(canvases, targets)
+        again, _ = network.measure(canvases, targets)
+
+    assert set(first) == {
+        "loss_objectness",
+        "loss_rpn_box_reg",
+        "loss_classifier",
+        "loss_box_reg",
+    }
+    assert first == again
+    assert all(loss > 0 and loss.grad_fn is None for loss in first.values())
+    assert found.boxes_xywh.shape == (2, 4)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert not any(module.training for module in network.modules())
+    assert torch.equal(stream, torch.random.get_rng_state())
+
+
+def test_faster_rcnn_has_one_anchor_a_location():
+    network = build(_settings("fasterrcnn"))
+    assert network.detector.rpn.anchor_generator.num_anchors_per_location() == [1] * 5  # type: ignore[union-attr, operator]
+
+
+def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path):
+    torch.manual_seed(1)
+    source = resnet18(weights=None)
+    save_file(source.state_dict(), tmp_path / "resnet18.safetensors")
+    said: list[str] = []
+    for model in ("resnet", "fasterrcnn"):
+        settings = _settings(model, weights=str(tmp_path / "resnet18.safetensors"))  # type: ignore[arg-type]
+        network = build(settings)
+        assert load_initial_weights(network, settings, said.append) == "resnet18.safetensors"
+        assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.conv1.weight)
+    assert said[0].endswith("do not fit: fc")
+
+
+def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_path: Path):
+    """Three anchor shapes a location and 91 classes are theirs."""
+    torch.manual_seed(1)
+    source = FasterRCNN(resnet_fpn_backbone(backbone_name="resnet18", weights=None), 91)
+    save_file(source.state_dict(), tmp_path / "coco.safetensors")
+    settings = _settings("fasterrcnn", weights=str(tmp_path / "coco.safetensors"))
+    network = build(settings)
+    said: list[str] = []
+    load_initial_weights(network, settings, said.append)
+    own = network.state_dict()
+    for name in ("backbone.fpn.inner_blocks.0.0.weight", "roi_heads.box_head.fc6.weight"):
+        assert torch.equal(own[f"detector.{name}"], source.state_dict()[name])
+    assert said[0].endswith(
+        "do not fit: roi_heads.box_predictor.bbox_pred, roi_heads.box_predictor.cls_score, "
+        "rpn.head.bbox_pred, rpn.head.cls_logits"
+    )
+
+
+def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
+    torch.manual_seed(1)
+    source = build(_settings("resnet"))
+    save_file(source.state_dict(), tmp_path / "best.safetensors")
+    settings = _settings("fasterrcnn", weights=str(tmp_path / "best.safetensors"))
+    network = build(settings)
+    network.mean.fill_(99.0)
+    load_initial_weights(network, settings, lambda _: None)
+    assert network.mean.tolist() == [99.0] * 3  # a run normalises by its own images
+    trunk, expected = network.trunk.state_dict(), source.trunk.state_dict()
+    assert all(torch.equal(trunk[name], expected[name]) for name in trunk)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        pytest.param(b"not safetensors", "not a safetensors file", id="garbage"),
+        pytest.param(None, "none of its 1 tensors fits", id="other-network"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(
+    tmp_path: Path, content: bytes | None, complaint: str
+):
+    path = tmp_path / "weights.safetensors"
+    if content is None:
+        save_file({"elsewhere": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(content)
+    settings = _settings(weights=str(path))
+    with pytest.raises(UsageError, match=complaint):
+        load_initial_weights(build(settings), settings, lambda _: None)
+
+
+def test_lite_starts_from_imagenet_weights_without_a_network():
+    settings = _settings("lite", weights="imagenet")
+    said: list[str] = []
+    network = build(settings)
+    assert load_initial_weights(network, settings, said.append) == "imagenet"
+    fitting = len(network.trunk.state_dict())
+    assert said == [
+        f"ImageNet weights: {fitting} of the network's {len(network.state_dict())} tensors"
+    ]
+
+
+@pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
+def test_best_candidate_is_what_is_detected(model: Model):
+    torch.manual_seed(3)
+    network = build(_settings(model)).eval()
+    canvases, _ = _batch(2)
+    with torch.no_grad():
+        found, candidates = network.detect(canvases), network.candidates(canvases)
+    assert len(candidates) == 2
+    for image, score in zip(candidates, found.score, strict=True):
+        assert image.boxes_xyxy.shape == (*image.score.shape, 4)
+        assert image.score.max().item() == pytest.approx(score.item())
+
+
+def test_spatial_score_is_the_weight_inside_the_box():
+    network = build(_settings("resnet", head="spatial")).eval()
+    head = network.head
+    assert isinstance(head, nn.Module)
+    with torch.no_grad():
+        nn.init.zeros_(head.box.weight)  # type: ignore[union-attr, arg-type]
+        head.box.bias.copy_(torch.tensor([0.0, 0.0, 2.0, 2.0]))  # type: ignore[union-attr, operator]
+        found = network.detect(_batch(1)[0])
+    # Every cell counts the same at first: the box lies about the middle and holds all of them.
+    torch.testing.assert_close(found.boxes_xywh[0], torch.tensor([-32.0, -32.0, 128.0, 128.0]))
+    assert found.score.item() == pytest.approx(1.0)

@@ -1,0 +1,221 @@
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.written_run import ROWS, SETTINGS, row, write_run
+
+from maskinfer.data.cleaning import Decision, find_fault, reason_kind
+from maskinfer.data.labels import parse_name
+from maskinfer.errors import LabelError, RunError
+from maskinfer.train.runs.files import (
+    EpochRow,
+    best_row,
+    count_decisions,
+    newest_run,
+    read_config,
+    read_history,
+    write_history,
+)
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([0.5], 1, id="one"),
+        pytest.param([0.5, 0.7, 0.6], 2, id="highest"),
+        pytest.param([0.5, 0.7, 0.7], 2, id="first of equals"),
+        pytest.param([None, None], 2, id="no validation part: the last"),
+        pytest.param([NAN, 0.3, NAN], 2, id="no number is never the best"),
+        pytest.param([NAN], None, id="no number at all"),
+    ],
+)
+def test_best_row_is_the_one_whose_weights_a_run_keeps(
+    scores: list[float | None], best: int | None
+):
+    found = best_row([row(epoch, score) for epoch, score in enumerate(scores, start=1)])
+    assert (found and found.epoch) == best
+
+
+def test_best_row_weighs_iou_and_balanced_accuracy_alike():
+    rows = [row(1, validation_iou=0.9, validation_balanced_accuracy=0.5), row(2, 0.71)]
+    assert best_row(rows) is rows[1]
+
+
+def test_history_is_read_as_it_was_written(tmp_path: Path):
+    rows = [*ROWS, row(4, None, test_loss=1e300, train_loss=float("inf"))]
+    write_history(tmp_path, rows)
+    assert read_history(tmp_path) == rows
+    write_history(tmp_path, [])
+    assert read_history(tmp_path) == []
+
+
+def _history(tmp_path: Path, **changes: str) -> list[list[str]]:
+    write_history(tmp_path, ROWS)
+    with (tmp_path / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[1] |= changes
+    return [list(rows[0]), *(list(cells.values()) for cells in rows)]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        pytest.param(b"", "columns are", id="empty"),
+        pytest.param(b"epoch,iou\n1,2\n", "columns are 'epoch,iou'", id="columns"),
+        pytest.param(b"\xff\xfe", "can't decode", id="no text"),
+        pytest.param(b'"epoch', "unexpected end", id="quote"),
+    ],
+)
+def test_history_that_is_none_is_refused_in_a_line(tmp_path: Path, content: bytes, complaint: str):
+    (tmp_path / "history.csv").write_bytes(content)
+    with pytest.raises(RunError, match=f"history.csv: damaged.*{complaint}"):
+        read_history(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        pytest.param({"epoch": "two"}, "'two'", id="epoch"),
+        pytest.param({"test_iou": ""}, "test_iou is ''", id="figure missing"),
+        pytest.param({"train_loss": "high"}, "train_loss is 'high'", id="no number"),
+    ],
+)
+def test_history_of_a_damaged_row_is_refused(
+    tmp_path: Path, changes: dict[str, str], complaint: str
+):
+    lines = _history(tmp_path, **changes)
+    (tmp_path / "history.csv").write_text("".join(",".join(cells) + "\n" for cells in lines))
+    with pytest.raises(RunError, match=complaint):
+        read_history(tmp_path)
+
+
+def test_history_of_a_torn_row_is_refused(tmp_path: Path):
+    lines = _history(tmp_path)
+    (tmp_path / "history.csv").write_text(f"{','.join(lines[0])}\n1,30.0,0.001\n")
+    with pytest.raises(RunError, match="row 1: 3 cells, expected 14"):
+        read_history(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        pytest.param(["settings", "epochs"], "8", id="epochs"),
+        pytest.param(["settings", "learning_rate"], None, id="rate"),
+        pytest.param(["settings", "balance"], 1, id="balance"),
+        pytest.param(["settings", "data"], [1], id="data"),
+        pytest.param(["settings", "backbone"], "vgg", id="backbone"),
+        pytest.param(["initial_weights"], {}, id="weights"),
+        pytest.param(["data", "counts"], [], id="counts"),
+        pytest.param(["data", "counts", "test", "proper"], "many", id="count"),
+        pytest.param(["data"], {}, id="data without a digest"),
+        pytest.param(["versions"], None, id="versions"),
+        pytest.param(["further"], 1, id="unknown key"),
+    ],
+)
+def test_config_of_other_values_than_are_read_later_is_refused(
+    tmp_path: Path, keys: list[str], value: object
+):
+    run = write_run(tmp_path / "run")
+    values = inner = json.loads((run / "config.json").read_text())
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    (run / "config.json").write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"config\.json: damaged"):
+        read_config(run)
+
+
+def test_config_is_read_as_it_was_written(tmp_path: Path):
+    run = write_run(tmp_path / "run", clip_norm=None, workers=3, augment=("flip",))
+    config = read_config(run)
+    assert config.settings.workers == 3
+    assert config.settings.data == SETTINGS.data
+    assert config.initial_weights == "imagenet"
+    (run / "config.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match="damaged"):
+        read_config(run)
+
+
+def test_newest_run_is_the_one_written_last(tmp_path: Path):
+    for age, name in enumerate(("b", "c", "a")):
+        run = write_run(tmp_path / name)
+        for file in run.iterdir():
+            os.utime(file, (1e9 - age, 1e9 - age))
+    (tmp_path / "z").mkdir()
+    assert newest_run(tmp_path) == tmp_path / "b"
+    os.utime(tmp_path / "a" / "history.csv")  # an older run that was gone on with
+    assert newest_run(tmp_path) == tmp_path / "a"
+
+
+@pytest.mark.parametrize("box", [(-1, 2, 3, 4), (1, 2, 0, 4), (1, 2, 90, 4)])
+def test_reason_kind_leaves_out_what_is_the_sample_s_own(box: tuple[int, int, int, int]):
+    reason = find_fault(box, (64, 48))
+    assert reason is not None
+    kind = reason_kind(reason)
+    assert not any(character in "0123456789[]:," for character in kind)
+    moved = find_fault((box[0] * 2, box[1], box[2] * 2, box[3]), (64, 48))
+    assert moved is not None
+    assert reason_kind(moved) == kind
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "x__[1, 2]__True.jpg", "'__[1, 2, 3, 4]__Maybe.jpg"])
+def test_reason_kind_of_a_name_without_a_label(name: str):
+    with pytest.raises(LabelError) as raised:
+        parse_name(name)
+    assert reason_kind(str(raised.value)) == "no label in the file name"
+
+
+def test_decisions_are_counted_by_kind(tmp_path: Path):
+    decisions = [
+        Decision("a", "dropped", "unreadable image: truncated (3 bytes)"),
+        Decision("b", "dropped", "unreadable image: truncated (9 bytes)"),
+        Decision("c", "repaired", "box [1, 2, 0, 4] has no area", (1, 2, 1, 4)),
+    ]
+    run = write_run(tmp_path / "run", decisions=decisions)
+    counted = {("dropped", "unreadable image"): 2, ("repaired", "box has no area"): 1}
+    assert count_decisions(run) == counted
+    (run / "cleaning.csv").unlink()
+    assert count_decisions(run) is None
+
+
+def test_epoch_row_has_a_score_only_with_a_validation_part():
+    rows: list[EpochRow] = [row(1, None), row(2, 0.5)]
+    assert [one.score for one in rows] == [None, 0.5]
+
+
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "NaN", "-Infinity"])
+def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number: str):
+    run = write_run(tmp_path / "run", learning_rate=0.0125)
+    text = (run / "config.json").read_text().replace("0.0125", number)
+    (run / "config.json").write_text(text)
+    with pytest.raises(RunError, match=r"config\.json: damaged"):
+        read_config(run)
+
+
+def test_config_that_nests_too_deeply_is_refused(tmp_path: Path):
+    run = write_run(tmp_path / "run")
+    values = json.loads((run / "config.json").read_text())
+    values["data"]["more"] = "DEEP"
+    text = json.dumps(values).replace('"DEEP"', 900 * "[" + 900 * "]")
+    (run / "config.json").write_text(text)
+    with pytest.raises(RunError, match=r"config\.json: damaged"):
+        read_config(run)
+
+
+def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path):
+    write_history(tmp_path, [row(1), row(3)])
+    with pytest.raises(RunError, match="epochs do not count from 1"):
+        read_history(tmp_path)
+
+
+def test_a_folder_of_runs_says_to_name_those(tmp_path: Path):
+    write_run(tmp_path / "runs" / "a")
+    with pytest.raises(RunError, match=r"there is no config.json; it holds some, name those: "):
+        read_config(tmp_path / "runs")
+    with pytest.raises(RunError, match=r"config.json: not a run folder, a file"):
+        read_config(tmp_path / "runs" / "a" / "config.json")

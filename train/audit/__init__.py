@@ -1,0 +1,1 @@
+"""Networks for an audit, each asked about images that it did not learn."""

@@ -1,0 +1,302 @@
+"""What networks say of every labelled image that did not learn it.
+
+The images are dealt into k folds by photo; for each fold a small `lite` learns the others with the
+project's own loop, and says what it sees in the images of this one.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from maskinfer.curation.duplicates import Hashes, find_copies, perceptual_hash
+from maskinfer.curation.opinions import Opinion, labelled_splits
+from maskinfer.data.cleaning import Decision, repair
+from maskinfer.data.dataset import Sample
+from maskinfer.data.geometry import Geometry, decode_wh
+from maskinfer.data.images import image_size, load_photo
+from maskinfer.data.side_lists import read_sources
+from maskinfer.errors import DatasetError, RunError, UsageError
+from maskinfer.files import write_text
+from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.train import loop
+from maskinfer.train.data.parts import Parts, listed_name, read_samples
+from maskinfer.train.display import Display
+from maskinfer.train.networks.build import build
+from maskinfer.train.runs.folder import RunFolder
+from maskinfer.train.settings import TrainSettings
+
+from .answers import Answer, answer_samples
+
+# Consecutive names are often shots of one scene: blocks of them stay in one fold.
+_BLOCKS = 10  # a fold
+_HASHED = 224  # pixels a side that are enough for a hash
+PLAN = "audit.json"
+_FOLDS, _ANSWERS = "folds", "answers.json"
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """How a data set is audited; kept on disk, so that an audit can be gone on with.
+
+    Attributes:
+        data: the data set.
+        folds: how many networks are trained.
+        settings: of each of them; the seed grows by one a fold.
+        digest: of the images' names and of the deal, by which changed data is recognised.
+    """
+
+    data: str
+    folds: int
+    settings: TrainSettings
+    digest: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write the plan into an audit's folder."""
+        values = {**asdict(self), "settings": self.settings.to_dict()}
+        write_text(folder / PLAN, json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "AuditPlan":
+        """Read the plan of an audit's folder.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        path = folder / PLAN
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            settings = TrainSettings.from_dict(values.pop("settings"))
+            plan = cls(settings=settings, **values)
+            if (type(plan.data), type(plan.folds), type(plan.digest)) != (str, int, str):
+                raise ValueError(f"data, folds, digest: {plan.data, plan.folds, plan.digest}")
+            return plan
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{folder}: no audit that can be gone on with, there is no {PLAN}"
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{path}: damaged ({error!r})") from error
+
+
+class Pool(NamedTuple):
+    """All labelled images of a data set that can be decoded.
+
+    Attributes:
+        samples: impossible boxes repaired.
+        possible: for each, whether its box was possible, so that it may be learned.
+        photos: for each, the photo it was cut from or is a copy of.
+        decisions: each image that was dropped or repaired.
+    """
+
+    samples: list[Sample]
+    possible: list[bool]
+    photos: list[str]
+    decisions: list[Decision]
+
+
+def read_pool(data: Path) -> Pool:
+    """Read all labelled images of a data set, those of its splits together.
+
+    Raises:
+        UsageError, DatasetError: there is no such data set, or a split of it holds no label.
+    """
+    pool = Pool([], [], [], [])
+    for folder in labelled_splits(data.resolve()):
+        samples, decisions = read_samples(folder, "test")
+        sources = read_sources(folder.parent)
+        repaired = {d.filename for d in decisions if d.action == "repaired"}
+        for sample in samples:
+            name = listed_name(sample, folder.parent)
+            pool.samples.append(sample)
+            pool.possible.append(name not in repaired)
+            pool.photos.append(sources.get(name, str(sample.path)))
+        # They name images from the folder's parent; a folder without splits is the data set itself.
+        outer = f"{folder.name}/" if folder == data.resolve() else ""
+        pool.decisions.extend(
+            replace(d, filename=d.filename.removeprefix(outer)) for d in decisions
+        )
+    return pool._replace(photos=_joined_copies(pool.samples, pool.photos))
+
+
+def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str]:
+    """The photos, copies of one taken as one: no fold learns a copy of what another judges."""
+
+    def look(sample: Sample) -> Hashes:
+        least_wh = partial(decode_wh, Geometry.letterbox(_HASHED))
+        return perceptual_hash(load_photo(sample.path, least_wh).image)
+
+    threads = usable_cores()
+    hashes = list(map_ahead(look, samples, threads=threads, ahead=4 * threads))
+    joined: dict[str, str] = {}
+
+    def find(photo: str) -> str:
+        while photo in joined:
+            photo = joined[photo]
+        return photo
+
+    for copies in find_copies(np.array(hashes).reshape(-1, 5), lambda index: None):
+        for member in copies.members[1:]:
+            one, other = find(photos[copies.members[0]]), find(photos[member])
+            if one != other:
+                joined[other] = one
+    return [find(photo) for photo in photos]
+
+
+def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Deal images into folds, photo by photo, in blocks of consecutive photos.
+
+    Args:
+        photos: (N,) the photo each image was cut from, in the order of the images' names.
+        folds: at least 2, at most as many as there are photos.
+        seed: of the deal.
+
+    Returns:
+        (N,) the fold of each image, from 0.
+    """
+    distinct = list(dict.fromkeys(photos))
+    blocks = min(len(distinct), folds * _BLOCKS)
+    rng = np.random.default_rng(seed)
+    # Each round of k blocks gives one to every fold, so that folds are of about one size.
+    rounds = [rng.permutation(folds) for _ in range(-(-blocks // folds))]
+    fold_of_block = np.concatenate(rounds)
+    fold_of = {
+        photo: int(fold_of_block[place * blocks // len(distinct)])
+        for place, photo in enumerate(distinct)
+    }
+    return [fold_of[photo] for photo in photos]
+
+
+def audit_folds(
+    plan: AuditPlan,
+    folder: Path,
+    display: Display,
+    now: Callable[[], datetime],
+) -> tuple[list[Opinion], list[Decision]]:
+    """Train a network for each fold, and ask it about the images that it did not learn.
+
+    Args:
+        plan: what to do.
+        folder: of the audit, made where it is missing; folds that it holds are gone on with.
+        display: where the training shows how it goes.
+        now: for the names of run folders.
+
+    Returns:
+        an opinion of each labelled image that can be decoded, in the order of their names, and a
+        decision for each other, and for each impossible box.
+
+    Raises:
+        UsageError: there are fewer photos than folds.
+        DatasetError: a fold would have nothing to learn.
+        RunError: the data is not what it was when the audit began.
+    """
+    data = Path(plan.data)
+    pool = read_pool(data)
+    photos = len(set(pool.photos))
+    if plan.folds > photos:
+        raise UsageError(f"--folds: got {plan.folds}, expected at most the {photos} photos of it")
+    dealt = deal(pool.photos, plan.folds, plan.settings.seed)
+    digest = _digest(pool, dealt)
+    if plan.digest and plan.digest != digest:
+        raise RunError(f"{folder}: {data} has changed since this audit began; audit anew")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not plan.digest:  # a new audit, where an earlier one may have been
+        shutil.rmtree(folder / _FOLDS, ignore_errors=True)
+    replace(plan, digest=digest).write(folder)
+    answers: dict[int, Answer] = {}
+    for fold in range(plan.folds):
+        held = [i for i, its in enumerate(dealt) if its == fold]
+        learnt = [i for i, its in enumerate(dealt) if its != fold and pool.possible[i]]
+        if not learnt:
+            raise DatasetError(f"{data}: no possible box to learn from in fold {fold + 1}")
+        display.say(f"Fold {fold + 1} of {plan.folds}")
+        parts = Parts(
+            [pool.samples[i] for i in learnt],
+            [],
+            [pool.samples[i] for i in held],
+            [],
+            [data.name],
+        )
+        settings = replace(plan.settings, seed=plan.settings.seed + fold)
+        place = folder / _FOLDS / str(fold + 1)
+        found = _answers(settings, place, parts, display, now)
+        answers |= dict(zip(held, found, strict=True))
+    return [
+        _opinion(sample, answers[i], data) for i, sample in enumerate(pool.samples)
+    ], pool.decisions
+
+
+def _digest(pool: Pool, dealt: Sequence[int]) -> str:
+    lines = (
+        f"{fold}\0{sample.path}\0{sample}" for fold, sample in zip(dealt, pool.samples, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _answers(
+    settings: TrainSettings,
+    place: Path,
+    parts: Parts,
+    display: Display,
+    now: Callable[[], datetime],
+) -> list[Answer]:
+    """One fold's answers about its own images; trained where an earlier start has not done so."""
+    path = place / _ANSWERS
+    if path.is_file():
+        try:
+            found = [Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+            if len(found) != len(parts.test):
+                raise ValueError(f"{len(found)} answers for {len(parts.test)} images")
+            return found
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{path}: damaged ({error!r}); remove it to train that fold anew"
+            ) from error
+    run = _train(settings, place, parts, display, now)
+    network = build(settings)
+    run.read_best(network)
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
+    found = answer_samples(network, parts.test, settings)
+    write_text(path, json.dumps(found) + "\n")
+    shutil.rmtree(run.path / "last", ignore_errors=True)  # as large as all the rest
+    return found
+
+
+def _train(
+    settings: TrainSettings,
+    place: Path,
+    parts: Parts,
+    display: Display,
+    now: Callable[[], datetime],
+) -> RunFolder:
+    begun = sorted(path.parent for path in place.glob("*/config.json"))
+    for earlier in begun:
+        run = RunFolder(earlier)
+        if len(run.read_history()) >= settings.epochs:
+            return run
+        if run.can_be_resumed:
+            return loop.resume(run, None, display, parts)
+        shutil.rmtree(earlier)  # stopped in its first epoch
+    return loop.train(settings, place, now(), display, parts)
+
+
+def _opinion(sample: Sample, answer: Answer, data: Path) -> Opinion:
+    x, y, w, h = answer.box_xywh
+    corners = [round(edge) for edge in (x, y, x + w, y + h)]
+    box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
+    return Opinion(
+        sample.path.relative_to(data.resolve()).as_posix(),
+        sample.proper_mask,
+        sample.box_xywh,
+        answer.probability,
+        repair(box, image_size(sample.path)),
+        answer.score,
+    )

@@ -1,0 +1,1 @@
+"""A training run's samples, and batches made of them."""

@@ -1,0 +1,185 @@
+"""The data of a run: training, validation and test samples, cleaned, and what was cleaned away."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskinfer.data.cleaning import UNREADABLE, Decision, Mode, clean
+from maskinfer.data.dataset import Sample, read_folder, split_folder
+from maskinfer.data.images import load_photo, smallest
+from maskinfer.data.side_lists import read_other_faces, read_sources
+from maskinfer.errors import DatasetError, ImageError
+from maskinfer.text import printable_name
+from maskinfer.threads import map_ahead, usable_cores
+
+# Held-out photos come in runs of consecutive names: neighbours are often shots of one scene, and a
+# validation part that shares it with training flatters the network.
+_BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Samples by what they are for.
+
+    Attributes:
+        train: impossible boxes dropped.
+        validation: held out of training, by photo, in blocks of consecutive names; may be empty.
+        test: impossible boxes repaired.
+        decisions: each sample that was dropped or repaired.
+        names: of the data sets, without the folders they lie in.
+    """
+
+    train: list[Sample]
+    validation: list[Sample]
+    test: list[Sample]
+    decisions: list[Decision]
+    names: list[str]
+
+    def train_sample(self, most: int) -> list[Sample]:
+        """At most so many training samples, evenly spaced, the same each time."""
+        if len(self.train) <= most:
+            return self.train
+        places = np.linspace(0, len(self.train) - 1, most).round().astype(int)
+        return [self.train[place] for place in places]
+
+    def summary(self) -> dict[str, Any]:
+        """Counts by part and label, and a digest by which changed data is recognised."""
+        digest = hashlib.sha256()
+        counts: dict[str, dict[str, int]] = {}
+        for part in ("train", "validation", "test"):
+            samples: list[Sample] = getattr(self, part)
+            proper = sum(sample.proper_mask for sample in samples)
+            counts[part] = {"proper": proper, "improper": len(samples) - proper}
+            names = [part, *(sample.path.name for sample in samples)]
+            digest.update(os.fsencode("\0".join(names)))
+            digest.update("".join(repr(s.others) for s in samples if s.others).encode())
+        return {
+            "names": self.names,
+            "counts": counts,
+            "dropped_or_repaired": len(self.decisions),
+            "digest": digest.hexdigest(),
+        }
+
+
+def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
+    """Read and clean data sets and hold the validation part out.
+
+    Args:
+        data: folders that each hold `train/` and `test/`.
+        validation: share of the training samples to hold out.
+        seed: which of them.
+
+    Raises:
+        DatasetError: a folder is missing or holds no usable sample.
+    """
+    kept: dict[str, list[Sample]] = {"train": [], "test": []}
+    held: list[Sample] = []
+    held_photos: dict[str, bool] = {}
+    decisions: list[Decision] = []
+    for folder in map(Path, data):
+        samples, decided = read_part(folder, "train")
+        tested, decided_in_test = read_part(folder, "test")
+        kept["test"] += tested
+        decisions += [*decided, *decided_in_test]
+        sources = read_sources(folder)
+        photos = [
+            sources.get(listed_name(sample, folder), os.fsdecode(sample.path)) for sample in samples
+        ]
+        # Crops of one photo may lie in several data sets: where it goes was decided by the first.
+        fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
+        held_photos |= _choose_held(fresh, validation, seed)
+        for sample, photo in zip(samples, photos, strict=True):
+            (held if held_photos[photo] else kept["train"]).append(sample)
+    for split, samples in kept.items():
+        if not samples:
+            raise DatasetError(
+                f"{', '.join(data)}: no usable sample in {split}/, {len(decisions)} were dropped"
+            )
+    names = [Path(folder).resolve().name for folder in data]
+    return Parts(kept["train"], held, kept["test"], decisions, names)
+
+
+def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
+    """One split of a data set, cleaned; each of its images has been decoded once.
+
+    An image that turned out unreadable in the midst of training would cost the epoch.
+
+    Args:
+        data: holds `train/` and `test/`.
+        split: which of them, and so by which rules it is cleaned.
+
+    Returns:
+        the samples that can be used, and a decision for each other image.
+
+    Raises:
+        DatasetError: there is no such folder, or not one labelled image in it.
+    """
+    return read_samples(split_folder(data, split), split)
+
+
+def read_samples(folder: Path, mode: Mode) -> tuple[list[Sample], list[Decision]]:
+    """The labelled images of a folder, cleaned, with the other faces that lists name.
+
+    Args:
+        folder: lists may lie in it and beside it.
+        mode: the rules by which it is cleaned.
+
+    Returns:
+        as `read_part`.
+
+    Raises:
+        DatasetError: not one labelled image is in it, or a list is damaged.
+    """
+    data = folder.parent
+    labelled = read_folder(folder)
+    samples, decisions = clean(labelled.samples, mode, data)
+    decisions += [
+        Decision(printable_name(f"{folder.name}/{name}"), "dropped", why)
+        for name, why in labelled.unlabelled.items()
+    ]
+    among_images = read_other_faces(folder)
+    others = read_other_faces(data) | {
+        f"{folder.name}/{name}": faces for name, faces in among_images.items()
+    }
+    threads = usable_cores()
+    faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
+    kept = []
+    for sample, fault in zip(samples, faults, strict=True):
+        if fault is None:
+            kept.append(replace(sample, others=others.get(listed_name(sample, data), ())))
+        else:
+            name = listed_name(sample, data)
+            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {fault}"))
+    return kept, decisions
+
+
+def _fault(sample: Sample) -> str | None:
+    try:
+        load_photo(sample.path, least_wh=smallest)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
+def listed_name(sample: Sample, data: Path) -> str:
+    """An image as the lists of its data set name it."""
+    return printable_name(sample.path.relative_to(data).as_posix())
+
+
+def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:
+    """Which photos are held out of training: about so many, never all."""
+    if share == 0 or len(photos) < 2:
+        return dict.fromkeys(photos, False)
+    wanted = min(max(1, round(share * len(photos))), len(photos) - 1)
+    length = -(-wanted // min(_BLOCKS, wanted))
+    blocks = [range(i, min(i + length, len(photos))) for i in range(0, len(photos), length)]
+    chosen: list[int] = []
+    for block in np.random.default_rng(seed).permutation(len(blocks)):
+        chosen.extend(blocks[block])
+    held = set(chosen[:wanted])
+    return {photo: index in held for index, photo in enumerate(photos)}

@@ -1,0 +1,1 @@
+"""The three networks, and what each is to the loop."""

@@ -1,0 +1,163 @@
+"""Experiment two: torchvision's Faster R-CNN with a ResNet and a feature pyramid.
+
+Three classes: background, mask worn improperly, mask worn properly. One anchor shape a location,
+as in the report. The one box wanted is the best-scored of all detections.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.image_list import ImageList
+
+from maskinfer.train.settings import Backbone
+
+from .network import Candidates, Detections, Losses, Network, Targets
+
+IMPROPER, PROPER = 1, 2  # class numbers; 0 is background
+# Anchor sides of the five pyramid levels at a canvas of 224; they grow with it.
+_ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
+# Of torchvision's 1,000 proposals an image, those that a run's figures are measured on: its label
+# on 99 % of photos (docs/results.md), and the box head's time an eighth.
+_MEASURED_PROPOSALS = 128
+
+
+class FasterRCNNDetector(Network):
+    """torchvision's detector, taken apart where its own `forward` only does half of what we need.
+
+    Its `forward` returns losses in training mode and boxes in evaluation mode, never both, and
+    resizes and normalises what we have resized and normalised already; so its backbone, region
+    proposal network and box heads are called here one by one.
+    """
+
+    learns_all_faces = True
+
+    def __init__(self, backbone: Backbone, canvas: int, box_samples: int) -> None:
+        super().__init__(canvas)
+        body = resnet_fpn_backbone(
+            backbone_name=backbone, weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
+        )
+        sides = tuple((round(side * canvas / 224),) for side in _ANCHOR_SIDES_AT_224)
+        self.detector = FasterRCNN(
+            body,
+            num_classes=3,
+            rpn_anchor_generator=AnchorGenerator(sides, ((1.0,),) * len(sides)),
+            box_batch_size_per_image=box_samples,
+            # The best box of either class is wanted however little it scores, so none is cut off
+            # by its score or by the number of better ones: 1,000 proposals, two classes.
+            box_score_thresh=0.0,
+            box_detections_per_img=2000,
+        )
+
+    @property
+    def trunk(self) -> nn.Module:
+        body = self.detector.backbone.body
+        assert isinstance(body, nn.Module)
+        return body
+
+    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
+        images = self._images(canvases)
+        return self._losses(images, self._features(images), targets)
+
+    def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
+        images = self._images(canvases)
+        features = self._features(images)
+        # torchvision returns losses only in training mode. Neither the proposal network nor the
+        # box heads hold batch normalisation, so only what they return changes; the backbone,
+        # which holds it, stays in evaluation mode. They sample at random: the same draw each
+        # time, and none taken from the training's own stream.
+        parts = (self.detector.rpn, self.detector.roi_heads)
+        devices = [canvases.device] if canvases.is_cuda else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)
+            for part in parts:
+                part.train()
+            try:
+                losses = self._losses(images, features, targets)
+            finally:
+                for part in parts:
+                    part.eval()
+        return losses, self._detections(images, features, _MEASURED_PROPOSALS)
+
+    def detect(self, canvases: Tensor) -> Detections:
+        images = self._images(canvases)
+        return self._detections(images, self._features(images))
+
+    def candidates(self, canvases: Tensor) -> list[Candidates]:
+        # One a proposal: the box of its better class.
+        images = self._images(canvases)
+        features = self._features(images)
+        heads = self.detector.roi_heads
+        with torch.autocast(canvases.device.type, enabled=False):
+            proposals, _ = self.detector.rpn(images, features)
+            pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
+            logits, shifts = heads.box_predictor(heads.box_head(pooled))
+            scores = torch.softmax(logits, dim=1)[:, IMPROPER:]  # (all proposals, 2)
+            boxes = heads.box_coder.decode(shifts, proposals)[:, IMPROPER:].clamp(0, self.canvas)
+        score, better = scores.max(dim=1)
+        best_boxes = boxes[torch.arange(len(boxes), device=boxes.device), better]
+        proper = scores[:, 1] / scores.sum(dim=1).clamp(min=1e-9)
+        counts = [len(p) for p in proposals]
+        columns = (column.split(counts) for column in (best_boxes, proper, score))
+        return [Candidates(*image) for image in zip(*columns, strict=True)]
+
+    def _images(self, canvases: Tensor) -> ImageList:
+        sizes_hw = [(self.canvas, self.canvas)] * len(canvases)
+        return ImageList(self.normalise(canvases), sizes_hw)
+
+    def _features(self, images: ImageList) -> dict[str, Tensor]:
+        features: dict[str, Tensor] = self.detector.backbone(images.tensors)
+        # Box arithmetic, sampling and losses are kept out of half precision.
+        return {name: level.float() for name, level in features.items()}
+
+    def _losses(self, images: ImageList, features: dict[str, Tensor], targets: Targets) -> Losses:
+        with torch.autocast(images.tensors.device.type, enabled=False):
+            described = _torchvision_targets(targets, self.canvas)
+            proposals, losses = self.detector.rpn(images, features, described)
+            _, box_losses = self.detector.roi_heads(
+                features, proposals, images.image_sizes, described
+            )
+        return {**losses, **box_losses}
+
+    def _detections(
+        self, images: ImageList, features: dict[str, Tensor], most: int | None = None
+    ) -> Detections:
+        with torch.autocast(images.tensors.device.type, enabled=False):
+            proposals, _ = self.detector.rpn(images, features)  # of each image, best first
+            proposals = [best_first[:most] for best_first in proposals]
+            found, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
+        best = [_best(image) for image in found]
+        return Detections(*(torch.stack(column) for column in zip(*best, strict=True)))
+
+
+def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor]]:
+    """Every face that is learnt, as x1, y1, x2, y2 inside the canvas, at least a pixel wide."""
+    corner = targets.faces_xywh[..., :2]
+    boxes_xyxy = torch.cat([corner, corner + targets.faces_xywh[..., 2:]], dim=2)
+    boxes_xyxy = boxes_xyxy.clamp(0, canvas)
+    low = boxes_xyxy[..., :2].clamp(max=canvas - 1)
+    boxes_xyxy = torch.cat([low, torch.maximum(boxes_xyxy[..., 2:], low + 1)], dim=2)
+    labels = torch.where(targets.faces_proper > 0.5, PROPER, IMPROPER)
+    return [
+        {"boxes": boxes[learnt], "labels": label[learnt]}
+        for boxes, label, learnt in zip(boxes_xyxy, labels, targets.learnt, strict=True)
+    ]
+
+
+def _best(found: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The best-scored box (4,) as x, y, w, h, its probability of a proper mask (), its score ().
+
+    The probability weighs the best score of either class, so that it agrees with the label of the
+    best box.
+    """
+    boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+    if len(scores) == 0:  # every box was degenerate
+        zero = scores.new_zeros(())
+        return boxes.new_zeros(4), zero + 0.5, zero
+    proper = (scores * (labels == PROPER)).max()
+    improper = (scores * (labels == IMPROPER)).max()
+    box = boxes[scores.argmax()]
+    box_xywh = torch.cat([box[:2], box[2:] - box[:2]])
+    probability = proper / (proper + improper).clamp(min=1e-9)
+    return box_xywh, probability, torch.maximum(proper, improper)

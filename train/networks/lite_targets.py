@@ -1,0 +1,69 @@
+"""What each cell of a dense head should say of the faces on its canvas."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .network import Targets
+
+STRIDE = 8  # canvas pixels a cell
+# Deviation of the heat about a centre, as a share of the face's side (Liu et al. 2020, TTFNet).
+_SPREAD = 0.09
+_LEAST_SPREAD = 0.4  # cells
+_LEAST_HEAT = 0.3  # cells above it learn the face's box and mask
+_LEAST_SIDE = 4.0  # canvas pixels; what is smaller is neither a face nor none
+
+
+class DenseGoals(NamedTuple):
+    """Goals of C x C cells.
+
+    Attributes:
+        heat: (B, C, C) in 0..1, 1 in the cell that holds a face's centre, falling around it.
+        counts: (B, C, C), 0 in cells of faces that are too small or cut off, else 1.
+        weight: (B, C, C), how much a cell's box and mask count: its heat, or 0.
+        boxes_xyxy: (B, C, C, 4), the face of each such cell, canvas pixels.
+        proper: (B, C, C), its label, 0 or 1.
+    """
+
+    heat: Tensor
+    counts: Tensor
+    weight: Tensor
+    boxes_xyxy: Tensor
+    proper: Tensor
+
+
+def dense_goals(targets: Targets, cells: int) -> DenseGoals:
+    """Spread faces over cells; a cell belongs to the face that heats it most.
+
+    Args:
+        targets: of B canvases.
+        cells: C, along a side.
+    """
+    boxes = targets.faces_xywh  # (B, M, 4)
+    size = boxes[..., 2:]
+    low, high = boxes[..., :2], boxes[..., :2] + size
+    learnt = targets.learnt & (size.amin(dim=2) >= _LEAST_SIDE)  # (B, M)
+
+    cell = torch.arange(cells, device=boxes.device)
+    middle = ((low + high) / (2 * STRIDE)).floor().clamp(0, cells - 1)  # (B, M, 2), whole cells
+    spread = (_SPREAD * size / STRIDE).clamp(min=_LEAST_SPREAD)
+    fall = torch.exp(-0.5 * ((cell - middle[..., None]) / spread[..., None]) ** 2)  # (B, M, 2, C)
+    heats = fall[:, :, 1, :, None] * fall[:, :, 0, None, :]  # (B, M, C, C)
+    heats = heats * learnt[..., None, None]
+    heat, owner = heats.max(dim=1)  # (B, C, C)
+
+    point = (cell + 0.5) * STRIDE
+    inside = (point >= low[..., None]) & (point < high[..., None])  # (B, M, 2, C)
+    covered = inside[:, :, 1, :, None] & inside[:, :, 0, None, :]  # (B, M, C, C)
+    passed_over = (covered & ~learnt[..., None, None]).any(dim=1)
+
+    flat = owner.flatten(1)  # (B, C * C)
+    face = torch.cat([low, high], dim=2).gather(1, flat[..., None].expand(-1, -1, 4))
+    return DenseGoals(
+        heat,
+        (~passed_over | (heat == 1)).float(),
+        heat * (heat > _LEAST_HEAT),
+        face.reshape(-1, cells, cells, 4),
+        targets.faces_proper.gather(1, flat).reshape(-1, cells, cells),
+    )

@@ -1,0 +1,142 @@
+"""Experiment one: a ResNet with two heads, a box and a mask logit."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision import models
+
+from maskinfer.train.settings import Backbone, Head, MaskLoss
+
+from .network import Detections, Losses, Network, Targets
+
+_NECK = 128  # channels of the spatial head's map
+
+
+class ResNetDetector(Network):
+    """ResNet-18, -34 or -50 with a box head and a mask head.
+
+    The pooled heads are the report's: one linear layer each on the mean of the last feature map.
+    The spatial heads keep the map: each cell proposes a box and a mask logit, and a softmax over
+    the cells weighs them, so that where a face is need not survive the pooling.
+
+    Losses: L1 between boxes in units of the canvas, summed over x, y, w, h, times `box_weight`;
+    plus binary cross-entropy of the mask logit (`bce`) or cross-entropy of two (`ce`).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        canvas: int,
+        head: Head,
+        loss: MaskLoss,
+        box_weight: float,
+    ) -> None:
+        super().__init__(canvas)
+        self.resnet = getattr(models, backbone)(weights=None)
+        channels: int = self.resnet.fc.in_features
+        self.resnet.fc = nn.Identity()
+        self.logits = 1 if loss == "bce" else 2
+        self.box_weight = box_weight
+        self.head: nn.Module
+        if head == "pooled":
+            self.head = PooledHead(channels, self.logits)
+        else:
+            self.head = SpatialHead(channels, self.logits)
+
+    @property
+    def trunk(self) -> nn.Module:
+        trunk: nn.Module = self.resnet
+        return trunk
+
+    def _outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (B, 4) as xywh in units of the canvas, mask logits (B, 1 or 2), score (B,)."""
+        body = self.resnet
+        x = body.maxpool(body.relu(body.bn1(body.conv1(self.normalise(canvases)))))
+        middle = body.layer3(body.layer2(body.layer1(x)))  # (B, C / 2, S / 16, S / 16)
+        boxes, logits, score = self.head(middle, body.layer4(middle))
+        return boxes.float(), logits.float(), score.float()
+
+    def _losses(self, boxes: Tensor, logits: Tensor, targets: Targets) -> Losses:
+        true_boxes = targets.boxes_xywh / self.canvas
+        box = (boxes - true_boxes).abs().sum(dim=1).mean() * self.box_weight
+        if self.logits == 1:
+            mask = F.binary_cross_entropy_with_logits(logits[:, 0], targets.proper_mask)
+        else:
+            mask = F.cross_entropy(logits, targets.proper_mask.long())
+        return {"box": box, "mask": mask}
+
+    def _detections(self, boxes: Tensor, logits: Tensor, score: Tensor) -> Detections:
+        proper = (
+            torch.sigmoid(logits[:, 0]) if self.logits == 1 else torch.softmax(logits, dim=1)[:, 1]
+        )
+        return Detections(boxes * self.canvas, proper, score)
+
+    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
+        boxes, logits, _ = self._outputs(canvases)
+        return self._losses(boxes, logits, targets)
+
+    def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
+        boxes, logits, score = self._outputs(canvases)
+        return self._losses(boxes, logits, targets), self._detections(boxes, logits, score)
+
+    def detect(self, canvases: Tensor) -> Detections:
+        return self._detections(*self._outputs(canvases))
+
+
+class PooledHead(nn.Module):
+    """Two linear layers on the mean of the last feature map; its score is always 1."""
+
+    def __init__(self, channels: int, logits: int) -> None:
+        super().__init__()
+        self.box = nn.Linear(channels, 4)
+        self.mask = nn.Linear(channels, logits)
+        nn.init.constant_(self.box.bias, 0.33)  # a box about the middle, a third of the canvas
+
+    def forward(self, middle: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pooled = last.mean(dim=(2, 3))  # (B, C)
+        return self.box(pooled), self.mask(pooled), torch.ones_like(pooled[:, 0])
+
+
+class SpatialHead(nn.Module):
+    """Cells at stride 16 that each propose a box and a mask logit, weighed by a softmax.
+
+    The score is the share of that weight which lies inside the box it gave.
+    """
+
+    def __init__(self, channels: int, logits: int) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(channels, _NECK, 1)
+        self.middle = nn.Conv2d(channels // 2, _NECK, 1)
+        self.mix = nn.Sequential(
+            nn.BatchNorm2d(_NECK),
+            nn.ReLU(),
+            nn.Conv2d(_NECK, _NECK, 3, padding=1, bias=False),
+            nn.BatchNorm2d(_NECK),
+            nn.ReLU(),
+        )
+        self.weight = nn.Conv2d(_NECK, 1, 1)
+        self.box = nn.Conv2d(_NECK, 4, 1)
+        self.mask = nn.Conv2d(_NECK, logits, 1)
+        nn.init.zeros_(self.weight.weight)  # every cell counts the same at first
+        nn.init.normal_(self.box.weight, std=0.01)
+        assert self.box.bias is not None
+        with torch.no_grad():
+            self.box.bias.copy_(torch.tensor([0.0, 0.0, 0.33, 0.33]))
+
+    def forward(self, middle: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        upper = F.interpolate(self.last(last), scale_factor=2.0, mode="nearest")
+        x = self.mix(self.middle(middle) + upper)  # (B, 128, c, c)
+        cells = x.shape[-1]
+        weight = torch.softmax(self.weight(x).float().flatten(1), dim=1)  # (B, c * c)
+        centre = (torch.arange(cells, device=x.device) + 0.5) / cells
+        centre_y, centre_x = torch.meshgrid(centre, centre, indexing="ij")
+        centre_xy = torch.stack([centre_x.flatten(), centre_y.flatten()])  # (2, c * c)
+
+        proposed = self.box(x).float().flatten(2)  # (B, 4, c * c): offset of the centre, w, h
+        box_centre = ((proposed[:, :2] + centre_xy) * weight[:, None]).sum(dim=2)
+        size = (proposed[:, 2:] * weight[:, None]).sum(dim=2)
+        boxes = torch.cat([box_centre - size / 2, size], dim=1)
+        logits = (self.mask(x).float().flatten(2) * weight[:, None]).sum(dim=2)
+
+        inside = ((centre_xy - box_centre[:, :, None]).abs() <= size[:, :, None] / 2).all(dim=1)
+        return boxes, logits, (weight * inside).sum(dim=1)

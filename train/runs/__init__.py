@@ -1,0 +1,1 @@
+"""Runs on disk: their files, curves, comparison and page."""

@@ -1,0 +1,268 @@
+"""Runs beside each other, read from their folders: figures, what differs, what to beware of."""
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from maskinfer.text import printable_name, strict_json
+
+from .files import EpochRow, RunConfig, best_row, count_decisions, read_config, read_history
+
+# A test accuracy so far below that of training says that images were learned by heart. On a few
+# hundred test images, the usual number here, chance alone moves it by half as much.
+_OVERFIT = 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        name: its folder's, with as many of the folders above as tell it from the others.
+        path: its folder.
+        config: what it was told.
+        history: a row an epoch.
+        decisions: how many samples were dropped or repaired, by action and kind of reason; None
+            where the folder has no list of them.
+    """
+
+    name: str
+    path: Path
+    config: RunConfig
+    history: Sequence[EpochRow]
+    decisions: Mapping[tuple[str, str], int] | None
+
+    @property
+    def best(self) -> EpochRow | None:
+        """The epoch whose weights are kept; None before there is one."""
+        return best_row(self.history)
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
+    def minutes(self) -> float:
+        """What all epochs took."""
+        return sum(row.seconds for row in self.history) / 60
+
+    def settings(self) -> dict[str, str]:
+        """What it was told, on what data and by what it was trained, in words by name."""
+        config = self.config
+        told = config.settings.to_dict()
+        geometry = told.pop("geometry")
+        values = {
+            **told,
+            "geometry": geometry["kind"],
+            "canvas": geometry["canvas"],
+            "resize": geometry["resize"],
+            "initial weights": config.initial_weights,
+            "data sets": config.data["names"],
+            **{f"{part} images": count for part, count in config.data["counts"].items()},
+            "data digest": config.data["digest"][:12],
+            # `mixed_precision` is a setting, too, and may be `auto` there.
+            **{f"{name} used": value for name, value in config.machine.items()},
+            **{f"version of {name}": version for name, version in config.versions.items()},
+        }
+        return {name.replace("_", " "): _words(value) for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """One run or several.
+
+    Attributes:
+        runs: in the order they were named, each once.
+    """
+
+    runs: Sequence[Run]
+
+    def differing(self) -> dict[str, list[str | None]]:
+        """Settings that are not the same in all runs: each run's, None where it has no such."""
+        settings = [run.settings() for run in self.runs]
+        names = dict.fromkeys(name for words in settings for name in words)
+        rows = {name: [words.get(name) for words in settings] for name in names}
+        return {name: values for name, values in rows.items() if len(set(values)) > 1}
+
+    def same(self) -> dict[str, str]:
+        """Settings that are the same in all runs."""
+        differing = self.differing()
+        return {n: words for n, words in self.runs[0].settings().items() if n not in differing}
+
+    def warnings(self) -> list[str]:
+        """What a reader should not miss, a line each."""
+        own = [line for run in self.runs for line in _warnings(run)]
+        return [*_test_warnings(self.runs), *own, *_validation_warnings(self.runs)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as strict JSON has it: no NaN or infinity, which become None."""
+        facts = {
+            "runs": [_facts(run) for run in self.runs],
+            "differing": self.differing(),
+            "same": self.same(),
+            "warnings": self.warnings(),
+        }
+        strict: dict[str, Any] = strict_json(facts)
+        return strict
+
+
+def compare_runs(paths: Iterable[Path]) -> RunComparison:
+    """Read runs.
+
+    Args:
+        paths: their folders, at least one; one that is named twice counts once.
+
+    Raises:
+        RunError: one is no run, or damaged.
+    """
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        folders.setdefault(path.resolve(), path)
+    return RunComparison(
+        [
+            Run(name, path, read_config(path), read_history(path), count_decisions(path))
+            for name, path in zip(_names(list(folders)), folders.values(), strict=True)
+        ]
+    )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart."""
+
+    def ending(folder: Path, length: int) -> str:
+        return printable_name("/".join(folder.parts[-length:]))
+
+    names = []
+    for folder in folders:
+        others = [other for other in folders if other != folder]
+        length = 1
+        while length < len(folder.parts) and any(
+            ending(folder, length) == ending(other, length) for other in others
+        ):
+            length += 1
+        names.append(ending(folder, length))
+    return names
+
+
+def _warnings(run: Run) -> Iterable[str]:
+    best, done, settings = run.best, run.epochs_done, run.config.settings
+    if not run.history:
+        yield f"{run.name}: no whole epoch yet, so it has no figures"
+        return
+    for row in run.history:
+        odd = [n for n, v in asdict(row).items() if v is not None and not math.isfinite(v)]
+        if odd:
+            yield f"{run.name}: {', '.join(odd)} of epoch {row.epoch} is not a finite number"
+            break
+    if best is not None and best.train_accuracy - best.test_accuracy >= _OVERFIT:
+        yield (
+            f"{run.name}: overfitting; in epoch {best.epoch} test accuracy "
+            f"{best.test_accuracy:.3f} is {best.train_accuracy - best.test_accuracy:.3f} below "
+            f"that of training, {best.train_accuracy:.3f}. More images"
+            f"{'' if settings.augment else ', or --augment,'} may help"
+        )
+    resume = f"maskinfer train --resume {shlex.quote(printable_name(str(run.path)))}"
+    if done < settings.epochs and _is_stuck(run):
+        yield (
+            f"{run.name}: stopped early, after {done} of {settings.epochs} epochs: no better "
+            f"validation score in {settings.patience}"
+        )
+    elif done < settings.epochs:
+        yield (
+            f"{run.name}: stopped after {done} of {settings.epochs} epochs, or still training. "
+            f"To go on: {resume}"
+        )
+    if best is None:
+        yield f"{run.name}: no epoch has a validation score that is a number, so none is the best"
+    elif best.score is not None and best.epoch == done:
+        how = "" if done < settings.epochs else f": {resume} --epochs {2 * done}"
+        yield f"{run.name}: the best epoch, {done}, is the last; training on may help{how}"
+
+
+def _is_stuck(run: Run) -> bool:
+    """Whether patience ran out."""
+    best, patience = run.best, run.config.settings.patience
+    if best is None or best.score is None or patience is None:
+        return False
+    return run.epochs_done - best.epoch >= patience
+
+
+def _test_warnings(runs: Sequence[Run]) -> Iterable[str]:
+    """Whether figures of the test part compare.
+
+    The digest is of all parts. Equal, it says that the test parts are the same; another one may
+    come of another validation share alone.
+    """
+    if len({run.config.data["digest"] for run in runs}) == 1:
+        return
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_test_part(run), []).append(run)
+    if len(groups) > 1:
+        each = (f"{_listed(group)} on {part}" for part, group in groups.items())
+        yield (
+            "The runs were measured on different test images, so their test figures do not "
+            f"compare: {'; '.join(each)}"
+        )
+    for part, group in groups.items():
+        if len({run.config.data["digest"] for run in group}) > 1:
+            yield (
+                f"{_listed(group)}: the data is not the same (its digests differ), though each was "
+                f"tested on {part}. Test figures compare only if nothing but the training and "
+                "validation images changed"
+            )
+
+
+def _test_part(run: Run) -> str:
+    data = run.config.data
+    return f"{_words(data['counts'].get('test', {}))} of {_words(data['names'])}"
+
+
+def _listed(runs: Iterable[Run]) -> str:
+    return ", ".join(run.name for run in runs)
+
+
+def _validation_warnings(runs: Sequence[Run]) -> Iterable[str]:
+    without = [run for run in runs if run.history and run.history[-1].score is None]
+    if without:
+        yield (
+            "No validation part was held out, so the best epoch is simply the last: "
+            f"{_listed(without)}"
+        )
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    decisions = None
+    if run.decisions is not None:
+        decisions = [
+            {"action": action, "kind": kind, "images": count}
+            for (action, kind), count in run.decisions.items()
+        ]
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "config": asdict(run.config),
+        "epochs_done": run.epochs_done,
+        "minutes": run.minutes,
+        "best": None if run.best is None else asdict(run.best),
+        "history": [asdict(row) for row in run.history],
+        "dropped_or_repaired": decisions,
+    }
+
+
+def _words(value: object) -> str:
+    if value is None or value in ((), []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(item)} {name}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return printable_name(str(value))

@@ -1,0 +1,270 @@
+"""The files of a run that tell of it, `config.json`, `history.csv` and `cleaning.csv`.
+
+They are read and written here without torch, so that a run can be looked at where none is
+installed; weights and what resuming needs are `run_folder`'s.
+"""
+
+import csv
+import json
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from maskinfer.data.cleaning import Decision, reason_kind
+from maskinfer.errors import RunError
+from maskinfer.files import replacing, write_text
+from maskinfer.train.settings import TrainSettings
+
+CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
+# What others read of a configuration's `data`.
+_DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
+
+
+# What is beyond was not written by a run.
+_MOST_FLOAT, _MOST_INT = 1e300, 2**53
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One row of `history.csv`. A validation figure is None where no validation part is held out.
+
+    Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode;
+    `train_loss` is the mean over the epoch as it trained, augmentation included.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    train_iou: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    validation_balanced_accuracy: float | None
+    validation_iou: float | None
+    test_loss: float
+    test_accuracy: float
+    test_balanced_accuracy: float
+    test_iou: float
+
+    @property
+    def score(self) -> float | None:
+        """What the best epoch is chosen by: mean of validation IoU and balanced accuracy."""
+        if self.validation_iou is None or self.validation_balanced_accuracy is None:
+            return None
+        return (self.validation_iou + self.validation_balanced_accuracy) / 2
+
+
+_DECISION = [field.name for field in fields(Decision)]
+_COLUMNS = [field.name for field in fields(EpochRow)]
+_MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `config.json` holds.
+
+    Attributes:
+        settings: as the run was told.
+        initial_weights: what it started from in fact.
+        normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
+        data: what the data sets held: counts by part and label, and a digest of their names.
+        machine: what trained: `device`, `processes` and the `mixed_precision` in force.
+        versions: of maskinfer, torch and the rest.
+    """
+
+    settings: TrainSettings
+    initial_weights: str
+    normalisation: dict[str, list[float]]
+    data: dict[str, Any]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+
+
+def best_row(history: Iterable[EpochRow]) -> EpochRow | None:
+    """The epoch that a run keeps: of the highest score, the first of equals.
+
+    Without a validation part it is the last one; None where no epoch has a score that is a number.
+    """
+    best, highest = None, float("-inf")
+    for row in history:
+        if row.score is None or row.score > highest:
+            best, highest = row, highest if row.score is None else row.score
+    return best
+
+
+def newest_run(runs: Path) -> Path:
+    """The run's folder under `runs` whose configuration or history was written last.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = [path.parent for path in runs.glob(f"*/{CONFIG}") if path.is_file()]
+    if not found:
+        raise RunError(f"{runs}: no run in it. To make one: maskinfer train")
+    return max(found, key=lambda run: (_written_ns(run), str(run)))
+
+
+def _written_ns(run: Path) -> int:
+    files = (run / name for name in (CONFIG, HISTORY))
+    return max(file.stat().st_mtime_ns for file in files if file.exists())
+
+
+def write_config(run: Path, config: RunConfig) -> None:
+    """Write `config.json`."""
+    values = {**asdict(config), "settings": config.settings.to_dict()}
+    write_text(run / CONFIG, json.dumps(values, indent=2) + "\n")
+
+
+def read_config(run: Path) -> RunConfig:
+    """Read `config.json`.
+
+    Raises:
+        RunError: the folder is no run, or the file is damaged.
+    """
+    path = run / CONFIG
+    with _damage_named(path):
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            why = "there is no such folder"
+            if run.exists():
+                why = f"there is no {CONFIG}" if run.is_dir() else "a file"
+            if any(run.glob(f"*/{CONFIG}")):
+                why += f"; it holds some, name those: {run}/*"
+            raise RunError(f"{run}: not a run folder, {why}") from error
+        settings = TrainSettings.from_dict(values["settings"])
+        config = RunConfig(**{**values, "settings": settings})
+        _check_kinds(vars(settings), get_type_hints(TrainSettings))
+        _check_kinds(vars(config), get_type_hints(RunConfig))
+        _check_kinds(config.data, _DATA)
+        asdict(config)  # no deeper than can be gone through
+        return config
+
+
+def write_history(run: Path, rows: Iterable[EpochRow]) -> None:
+    """Write `history.csv`, figures with six decimals."""
+    shown = (
+        {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(row).items()}
+        for row in rows
+    )
+    _write_rows(run / HISTORY, _COLUMNS, shown)
+
+
+def read_history(run: Path) -> list[EpochRow]:
+    """Rows written so far; none before the first epoch.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = run / HISTORY
+    if not path.exists():
+        return []
+    with _damage_named(path):
+        rows = [
+            EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _COLUMNS[1:]))  # type: ignore[arg-type]
+            for cells in _read_rows(path, _COLUMNS)
+        ]
+        if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("its epochs do not count from 1")
+        return rows
+
+
+def write_decisions(run: Path, decisions: Iterable[Decision]) -> None:
+    """Write `cleaning.csv`."""
+    _write_rows(run / CLEANING, _DECISION, map(asdict, decisions))
+
+
+def count_decisions(run: Path) -> dict[tuple[str, str], int] | None:
+    """How many samples were dropped or repaired, by action and kind of reason.
+
+    Returns:
+        None where the run has no such file.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = run / CLEANING
+    if not path.exists():
+        return None
+    with _damage_named(path):
+        return Counter(
+            (cells["action"], reason_kind(cells["reason"])) for cells in _read_rows(path, _DECISION)
+        )
+
+
+def _figure(name: str, cell: str) -> float | None:
+    if cell == "" and name in _MAY_BE_EMPTY:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError(f"{name} is {reprlib.repr(cell)}, expected a number") from None
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file, strict=True)
+        header = next(reader, [])
+        if header != columns:
+            raise ValueError(f"columns are {reprlib.repr(','.join(header))}")
+        for number, cells in enumerate(reader, start=1):
+            if len(cells) != len(columns):
+                raise ValueError(f"row {number}: {len(cells)} cells, expected {len(columns)}")
+            yield dict(zip(columns, cells, strict=True))
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading a file into one line.
+
+    Raises:
+        RunError: the block raised what a damaged file makes it raise.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read, {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+        raise RunError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than is read later: JSON holds whatever was written into it.
+
+    Raises:
+        KeyError: one is missing.
+        ValueError: one is of another kind.
+    """
+    for name, kind in kinds.items():
+        if not _is_a(values[name], kind):
+            raise ValueError(f"{name} is {reprlib.repr(values[name])}")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, UnionType):
+        return any(_is_a(value, one) for one in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is_a(item, inner[1]) for item in value.values())
+    if origin in (list, tuple):
+        return isinstance(value, origin) and all(_is_a(item, inner[0]) for item in value)
+    if kind is float:
+        return type(value) in (int, float) and abs(value) < _MOST_FLOAT  # which no NaN is
+    return type(value) is kind and (kind is not int or abs(value) < _MOST_INT)

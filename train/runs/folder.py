@@ -1,0 +1,249 @@
+"""A run on disk: what it was told, what it measured, its weights, and what resuming needs.
+
+```
+runs/resnet-20260102-030405/
+    config.json        all that is needed to repeat the run
+    history.csv        a row an epoch
+    curves.png         loss, accuracy and IoU over the epochs
+    cleaning.csv       samples dropped or repaired, and why
+    best.safetensors   the network at its best epoch
+    last/              network, optimizer and state after the last whole epoch
+```
+
+Everything is written beside its place and then renamed. Nothing is pickled: tensors are
+safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from maskinfer.data.cleaning import Decision
+from maskinfer.errors import RunError
+from maskinfer.files import replacing, write_text
+from maskinfer.train.calibration import Calibration
+
+from . import files as run_files
+from .files import EpochRow, RunConfig
+
+WEIGHTS = "best.safetensors"
+_EPOCH, _CALIBRATION = "epoch", "calibration"  # in that file's header, whose values are text
+
+
+@dataclass(frozen=True)
+class State:
+    """What resuming needs to know besides tensors.
+
+    Attributes:
+        epochs_done: whole epochs trained.
+        best_epoch: number of the best epoch so far, from 1; 0 before any.
+        best_score: its score.
+        scaler: state of the loss scaler of FP16 training; empty without.
+    """
+
+    epochs_done: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    scaler: dict[str, Any] | None = None
+
+
+class Best(NamedTuple):
+    """What the file of the best weights says of them.
+
+    Attributes:
+        epoch: which they are of, for `best_row`; None in files of maskinfer 0.1.0's first days.
+        calibration: of their probabilities.
+    """
+
+    epoch: str | None
+    calibration: Calibration
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, runs: Path, model: str, now: datetime) -> "RunFolder":
+        """A new folder under `runs`, named by model and time."""
+        name = f"{model}-{now:%Y%m%d-%H%M%S}"
+        for attempt in range(1, 100):
+            path = runs / (name if attempt == 1 else f"{name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise RunError(f"{path}: cannot be made, {error.strerror}") from error
+            return cls(path)
+        raise RunError(f"{runs / name}: a hundred runs of that name exist")
+
+    @classmethod
+    def newest(cls, runs: Path) -> "RunFolder":
+        """The run under `runs` whose best weights were written last.
+
+        Raises:
+            RunError: there is none.
+        """
+        found = sorted(runs.glob(f"*/{WEIGHTS}"), key=lambda p: (p.stat().st_mtime, str(p)))
+        if not found:
+            raise RunError(f"{runs}: no finished run in it. Run: maskinfer train")
+        return cls(found[-1].parent)
+
+    def write_config(self, config: RunConfig) -> None:
+        run_files.write_config(self.path, config)
+
+    def read_config(self) -> RunConfig:
+        """Raises RunError where the folder is no run."""
+        return run_files.read_config(self.path)
+
+    def write_decisions(self, decisions: Iterable[Decision]) -> None:
+        run_files.write_decisions(self.path, decisions)
+
+    def write_history(self, rows: Sequence[EpochRow]) -> None:
+        run_files.write_history(self.path, rows)
+
+    def read_history(self) -> list[EpochRow]:
+        """Rows written so far; none before the first epoch."""
+        return run_files.read_history(self.path)
+
+    def write_best(self, network: nn.Module, epoch: int, calibration: Calibration) -> None:
+        header = {_EPOCH: str(epoch), _CALIBRATION: calibration.to_json()}
+        _write_tensors(self.path / WEIGHTS, network.state_dict(), header)
+
+    def read_best(self, network: nn.Module) -> Best:
+        """Load the best epoch's weights into the network the config names.
+
+        Raises:
+            RunError: missing, damaged, or of another network.
+        """
+        path = self.path / WEIGHTS
+        header = _read_into(network, path)
+        stated = header.get(_CALIBRATION)
+        try:
+            calibration = Calibration() if stated is None else Calibration.from_json(stated)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path}: damaged, its calibration is {stated!r}") from error
+        return Best(header.get(_EPOCH), calibration)
+
+    def best_row(self, stated: str | None) -> EpochRow:
+        """The history's row of weights, also where the training has gone on since they were read.
+
+        Args:
+            stated: the epoch that `read_best` returned.
+
+        Raises:
+            RunError: there is none.
+        """
+        try:
+            epoch = self._best_epoch() if stated is None else int(stated)
+            return next(row for row in self.read_history() if row.epoch == epoch)
+        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+            raise RunError(
+                f"{self.path}: damaged, it does not say which epoch {WEIGHTS} is of ({error!r})"
+            ) from error
+
+    def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
+        """Replace `last/` as a whole."""
+        fresh, last, old = (self.path / name for name in ("last.new", "last", "last.old"))
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        _write_tensors(fresh / "network.safetensors", network.state_dict())
+        optimizer_state = optimizer.state_dict()
+        tensors = {
+            f"{index}.{name}": value
+            for index, values in optimizer_state["state"].items()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        _write_tensors(fresh / "optimizer.safetensors", tensors)
+        values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
+        write_text(fresh / "state.json", json.dumps(values))
+        shutil.rmtree(old, ignore_errors=True)
+        if last.exists():
+            last.rename(old)
+        fresh.rename(last)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _best_epoch(self) -> int:
+        """What weights without a header are of, which maskinfer 0.1.0 wrote at first."""
+        state = json.loads((self._last() / "state.json").read_text(encoding="utf-8"))
+        return int(state["best_epoch"])
+
+    def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
+        """Load what resuming needs.
+
+        Raises:
+            RunError: missing or damaged.
+        """
+        last = self._last()
+        _read_into(network, last / "network.safetensors")
+        try:
+            values = json.loads((last / "state.json").read_text(encoding="utf-8"))
+            groups = values.pop("param_groups")
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in load_file(last / "optimizer.safetensors").items():
+                index, name = key.split(".", 1)
+                state.setdefault(int(index), {})[name] = tensor
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+            return State(**values)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{last}: damaged ({error!r})") from error
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether a whole epoch was written, that `read_last` reads."""
+        return self._find_last() is not None
+
+    def _find_last(self) -> Path | None:
+        # Stopped between the two renames, a run has its last state under the old name.
+        folders = (self.path / name for name in ("last", "last.old"))
+        return next((folder for folder in folders if folder.is_dir()), None)
+
+    def _last(self) -> Path:
+        last = self._find_last()
+        if last is None:
+            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
+        return last
+
+
+def _read_into(network: nn.Module, path: Path) -> dict[str, str]:
+    """Load tensors into a network; returns the file's header."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            names = file.keys()  # it cannot be iterated itself
+            network.load_state_dict({name: file.get_tensor(name) for name in names})
+        return header
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: missing; the run has no whole epoch yet") from error
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise RunError(
+            f"{path}: weights of another network than config.json names ({first[0].strip()[:120]})"
+        ) from error
+
+
+def _write_tensors(
+    path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
+) -> None:
+    plain = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    with replacing(path) as beside:
+        save_file(plain, beside, header)

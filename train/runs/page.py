@@ -1,0 +1,219 @@
+"""Runs as sections of a page: figures, curves, settings, and what was dropped or repaired."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from maskinfer.report.blocks import Block, Chart, Notes, Section, Table
+from maskinfer.report.figures import COLORS, line_chart
+from maskinfer.report.folder import ReportFolder
+from maskinfer.train.settings import TrainSettings
+
+from .comparison import Run, RunComparison
+
+# What the course report's table holds stands first, where a reader need not scroll.
+_HEADINGS = (
+    "run",
+    "network",
+    "batch",
+    "rate",
+    "optimizer",
+    "train IoU",
+    "test IoU",
+    "train accuracy",
+    "test accuracy",
+    "test balanced accuracy",
+    "best epoch",
+    "validation IoU",
+    "validation accuracy",
+    "epochs",
+    "minutes",
+    "backbone",
+    "canvas, px",
+)
+_OF_BEST = (
+    "train_iou",
+    "test_iou",
+    "train_accuracy",
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "epoch",
+    "validation_iou",
+    "validation_accuracy",
+)
+_LINES = {"test": "-", "train": "--", "validation": ":"}
+_MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for those who see no colours
+_FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
+_UP_TO_1 = (0.0, 1.03)  # the dots at 1 stay whole
+_LONGEST_NAME = 34  # letters in a legend
+# Losses further apart than this hide all but the largest on an even scale.
+_MOST_EVEN = 50
+_MOST_DRAWN = 1e100  # beyond, a chart's own sums overflow
+
+
+def runs_sections(found: RunComparison, folder: ReportFolder) -> list[Section]:
+    """Make the sections of a page.
+
+    Args:
+        found: the runs.
+        folder: where the page will be.
+    """
+    warnings = found.warnings()
+    return [
+        Section("Results", _RESULTS_INTRO, [Notes(warnings, "warning"), _results(found, folder)]),
+        Section("Curves", _curves_intro(found.runs), _curves(found.runs)),
+        Section("Settings", "", list(_settings(found))),
+        Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(found.runs)]),
+    ]
+
+
+_RESULTS_INTRO = (
+    "Each figure is of the best epoch: the one of the highest mean of validation IoU and balanced "
+    "accuracy, without a validation part the last. Test images chose nothing."
+)
+_DECISIONS_INTRO = (
+    "Impossible boxes are dropped from training and repaired for testing; images that cannot be "
+    "read, or whose name carries no label, are dropped. Each is in its run's cleaning.csv."
+)
+
+
+def _results(found: RunComparison, folder: ReportFolder) -> Table:
+    rows = []
+    for run in found.runs:
+        settings, best = run.config.settings, run.best
+        rows.append(
+            (
+                folder.link(run.path, run.name),
+                settings.model,
+                settings.batch_size,
+                f"{settings.learning_rate:g}",
+                _optimizer(settings),
+                *(None if best is None else getattr(best, name) for name in _OF_BEST),
+                f"{run.epochs_done} of {settings.epochs}",
+                run.minutes if run.history else None,
+                settings.backbone,
+                settings.geometry.canvas,
+            )
+        )
+    return Table("Runs at their best epoch", _HEADINGS, rows)
+
+
+def _optimizer(settings: TrainSettings) -> str:
+    if settings.optimizer == "sgd":
+        return f"sgd, momentum {settings.momentum:g}"
+    return settings.optimizer
+
+
+def _curves_intro(runs: Sequence[Run]) -> str:
+    return (
+        ("" if len(runs) == 1 else "Each run has a colour. ")
+        + "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
+        "Marked is the best epoch. The loss of training is the mean over the epoch as it learned, "
+        "augmentation included; all other figures are measured after it."
+    )
+
+
+def _curves(runs: Sequence[Run]) -> list[Block]:
+    trained = [run for run in runs if run.history]
+    if not trained:
+        return [Notes(["No run has a whole epoch yet."])]
+    return [_chart(figure, title, trained) for figure, title in _FIGURES.items()]
+
+
+def _chart(figure: str, title: str, runs: Sequence[Run]) -> Chart:
+    """One figure of all runs and parts over the epochs."""
+    names = _legend_names([run.name for run in runs])
+    series: dict[str, tuple[list[int], list[float]]] = {}
+    styles: dict[str, dict[str, Any]] = {}
+    for place, run in enumerate(runs):
+        epochs = [row.epoch for row in run.history]
+        for number, (part, line) in enumerate(_LINES.items()):
+            values = _values(run, part, figure)
+            if not any(map(math.isfinite, values)):
+                continue
+            key = f"{place} {part}"
+            series[key] = (epochs, [v if abs(v) < _MOST_DRAWN else math.nan for v in values])
+            styles[key] = {
+                "linestyle": line,
+                "color": COLORS[place % len(COLORS)],
+                "marker": _MARKERS[place % len(_MARKERS)],
+                "markevery": [epochs.index(run.best.epoch)] if run.best else [],
+                "label": names[place] if part == "test" else None,
+            }
+            if len(runs) == 1:
+                styles[key] |= {"label": part, "color": COLORS[number]}
+    drawn = [v for _, values in series.values() for v in values if v > 0]
+    return line_chart(
+        title,
+        series,
+        "epoch",
+        title if figure == "iou" else figure,
+        _alt(figure, title, runs),
+        ylim=None if figure == "loss" else _UP_TO_1,
+        whole_x=True,
+        log_y=figure == "loss" and bool(drawn) and max(drawn) > _MOST_EVEN * min(drawn),
+        styles=styles,
+    )
+
+
+def _values(run: Run, part: str, figure: str) -> list[float]:
+    values = (getattr(row, f"{part}_{figure}") for row in run.history)
+    return [math.nan if value is None else value for value in values]
+
+
+def _alt(figure: str, title: str, runs: Sequence[Run]) -> str:
+    """What the curves show, in words: where each ends, and where it was best."""
+    word, best_of = ("lowest", min) if figure == "loss" else ("highest", max)
+    lines = []
+    for run in runs:
+        parts = []
+        for part in _LINES:
+            values = _values(run, part, figure)
+            numbers = [value for value in values if math.isfinite(value)]
+            if not numbers:
+                continue
+            best = best_of(numbers)
+            epoch = run.history[values.index(best)].epoch
+            parts.append(
+                f"{part} ends at {_short(values[-1])}, {word} {_short(best)} in epoch {epoch}"
+            )
+        lines.append(f"{run.name}, {run.epochs_done} epochs: {'; '.join(parts)}.")
+    return " ".join([f"{title} over the epochs.", *lines])
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def _legend_names(names: Sequence[str]) -> list[str]:
+    """Names that leave room for the chart, numbered where only their middles differ."""
+    half = _LONGEST_NAME // 2
+    short = [n if len(n) <= _LONGEST_NAME else f"{n[:half]}…{n[-half:]}" for n in names]
+    if len(set(short)) == len(short):
+        return short
+    return [f"{number}: {name}" for number, name in enumerate(short, start=1)]
+
+
+def _settings(found: RunComparison) -> Iterable[Block]:
+    same, differing = found.same(), found.differing()
+    if len(found.runs) == 1:
+        yield Table("Settings", ("setting", "value"), list(same.items()))
+        return
+    if not differing:
+        yield Notes(["The runs' settings are the same"])
+    else:
+        headings = ("setting", *(run.name for run in found.runs))
+        yield Table("Settings that differ", headings, [(n, *v) for n, v in differing.items()])
+    yield Notes([f"The same in all: {'; '.join(f'{n} {words}' for n, words in same.items())}"])
+
+
+def _decisions(runs: Sequence[Run]) -> Block:
+    rows: list[tuple[str, str, str | None, int | None]] = []
+    for run in runs:
+        if run.decisions is None:
+            rows.append((run.name, "not known: no cleaning.csv", None, None))
+        else:
+            rows += [(run.name, *kind, count) for kind, count in sorted(run.decisions.items())]
+    if not rows:
+        return Notes(["Nothing was."], "good")
+    return Table("Samples by what was done and why", ("run", "done", "why", "images"), rows)

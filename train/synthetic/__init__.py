@@ -1,0 +1,1 @@
+"""Labelled photos, drawn from a seed; needs only numpy and Pillow."""

@@ -1,0 +1,264 @@
+"""Draws labelled photos: people with masks worn properly, worn wrongly, and not at all.
+
+The label is computed from the geometry that is drawn, so it is exact. `Scene` says what is in an
+image; `draw_scene` paints it. Needs numpy and Pillow only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskinfer.data.dataset import Face, list_images
+from maskinfer.data.labels import BoxXywh, Label, format_name, is_labelled
+from maskinfer.data.side_lists import OTHER_FACES, write_other_faces
+from maskinfer.errors import UsageError
+from maskinfer.files import replacing
+
+from .cover import CoverKind
+from .face import draw_person
+from .paint import Canvas, Pose
+from .person import Person, face_bounds_xyxy, random_person
+from .photo import develop, draw_background
+
+MIN_SIZE_PX = 64
+_SUPERSAMPLING = 2
+# A name alone does not tell: real photos are labelled in the same way.
+_MARK = b"drawn by maskinfer synth"
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """What `maskinfer synth` draws.
+
+    Attributes:
+        count: number of images.
+        seed: the same seed draws the same images; image i does not depend on the count.
+        size_px: the images' longer side.
+    """
+
+    count: int
+    seed: int
+    size_px: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is in one image.
+
+    Attributes:
+        size_wh: width and height of the image in pixels.
+        person: the labelled person, whose face is the left-most.
+        neighbour: a person to the right, or None.
+        light: (3,) towards the light; x right, y down, z to the viewer.
+        ambient: 0..1, brightness of what faces away from the light.
+        paint_seed: seeds the background and the camera.
+        jpeg_quality: 1..100.
+    """
+
+    size_wh: tuple[int, int]
+    person: Person
+    neighbour: Person | None
+    light: tuple[float, float, float]
+    ambient: float
+    paint_seed: int
+    jpeg_quality: int
+
+    @property
+    def proper_mask(self) -> bool:
+        """Whether the labelled person wears a mask properly."""
+        return self.person.cover.kind is CoverKind.PROPER
+
+    @property
+    def box_xywh(self) -> BoxXywh:
+        """The labelled face in whole pixels, inside the image."""
+        left, top, right, bottom = face_bounds_xyxy(self.person)
+        x, y = max(0, round(left)), max(0, round(top))
+        width, height = self.size_wh
+        return x, y, min(width, round(right)) - x, min(height, round(bottom)) - y
+
+    @property
+    def other_face(self) -> Face | None:
+        """The neighbour's face, of which some may lie outside the image."""
+        if self.neighbour is None:
+            return None
+        left, top, right, bottom = map(round, face_bounds_xyxy(self.neighbour))
+        proper = self.neighbour.cover.kind is CoverKind.PROPER
+        return Face((left, top, right - left, bottom - top), proper)
+
+
+def random_scene(seed: int, index: int, size_px: int) -> Scene:
+    """Decide what is in image `index` of the data set `seed`.
+
+    Args:
+        seed: 0 or more.
+        index: 0 or more.
+        size_px: the image's longer side.
+    """
+    rng = np.random.default_rng((seed, index))
+    aspect = float(np.exp(rng.normal(0, 0.22)))
+    longer, shorter = size_px, max(MIN_SIZE_PX * 2 // 3, round(size_px / max(aspect, 1 / aspect)))
+    size_wh = (longer, shorter) if aspect >= 1 else (shorter, longer)
+    fraction = np.exp(np.clip(rng.normal(np.log(0.36), 0.42), np.log(0.12), np.log(0.75)))
+    crowded = rng.random() < 0.22 and fraction < 0.55
+    person = _placed(
+        rng, random_person(rng, _random_pose(rng, fraction * min(size_wh))), size_wh, crowded
+    )
+    azimuth, height = rng.normal(0, 0.7), rng.normal(-0.35, 0.3)
+    light = np.array([np.sin(azimuth), height, np.cos(azimuth)])
+    light = light / np.linalg.norm(light)
+    return Scene(
+        size_wh=size_wh,
+        person=person,
+        neighbour=_random_neighbour(rng, person, size_wh) if crowded else None,
+        light=(float(light[0]), float(light[1]), float(light[2])),
+        ambient=float(rng.uniform(0.35, 0.75)),
+        paint_seed=int(rng.integers(2**32)),
+        jpeg_quality=int(rng.integers(50, 96)),
+    )
+
+
+def draw_scene(scene: Scene) -> Image.Image:
+    """Paint a scene; returns an RGB image of the scene's size."""
+    rng = np.random.default_rng(scene.paint_seed)
+    width, height = scene.size_wh
+    background = draw_background(rng, scene.size_wh)
+    large = background.resize(
+        (width * _SUPERSAMPLING, height * _SUPERSAMPLING), Image.Resampling.BILINEAR
+    )
+    canvas = Canvas(large, np.array(scene.light), scene.ambient)
+    for person in (scene.neighbour, scene.person):
+        if person is not None:
+            draw_person(canvas, replace(person, pose=person.pose.scaled(_SUPERSAMPLING)))
+    return develop(rng, large.reduce(_SUPERSAMPLING))
+
+
+def draw_sample(seed: int, index: int, size_px: int) -> tuple[Image.Image, BoxXywh, bool]:
+    """Draw image `index` of the data set `seed`.
+
+    Returns:
+        the RGB image, the face's box in pixels, and whether its mask is worn properly.
+    """
+    scene = random_scene(seed, index, size_px)
+    return draw_scene(scene), scene.box_xywh, scene.proper_mask
+
+
+def write_samples(
+    folder: Path,
+    settings: SynthSettings,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write labelled JPEGs into a folder, which is made where it is missing.
+
+    Neighbours' faces are listed in `other_faces.csv` among the images.
+
+    Args:
+        folder: where to.
+        settings: what to draw.
+        overwrite: replace what this function drew into the folder before, which its JPEG comment
+            says; the earlier images go when the new ones are written, and no other file does.
+        on_progress: called after each image with the number written so far.
+
+    Raises:
+        UsageError: the folder holds images and `overwrite` is not given, or it holds labelled
+            images from elsewhere, or it cannot be made.
+    """
+    earlier = _prepare(folder, overwrite)
+    other_faces = list[tuple[str, Face]]()
+    for index in range(settings.count):
+        scene = random_scene(settings.seed, index, settings.size_px)
+        name = format_name(Label(f"{index:06d}", scene.box_xywh, scene.proper_mask))
+        with replacing(folder / name) as beside:
+            draw_scene(scene).save(beside, "JPEG", quality=scene.jpeg_quality, comment=_MARK)
+        earlier.discard(name)
+        if scene.other_face is not None:
+            other_faces.append((name, scene.other_face))
+        if on_progress is not None:
+            on_progress(index + 1)
+    write_other_faces(folder, other_faces)
+    for name in earlier:
+        (folder / name).unlink()
+
+
+def _prepare(folder: Path, overwrite: bool) -> set[str]:
+    """Make the folder; return the names of the images in it that may be replaced."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be made a folder, {error.strerror}. Name another folder"
+        ) from error
+    images = list_images(folder, recursive=False)
+    if (folder / OTHER_FACES).exists() and not images:
+        raise UsageError(f"{folder / OTHER_FACES}: is of other images. Name another folder")
+    if images and not overwrite:
+        raise UsageError(
+            f"{folder}: holds images already, {len(images)} of them, expected none. "
+            "Name another folder, or add --overwrite to replace what synth drew"
+        )
+    labelled = [name for name in images if is_labelled(folder / name)]
+    others = [name for name in labelled if not _is_drawn(folder / name)]
+    if others:
+        raise UsageError(
+            f"{folder}: holds {len(others)} labelled images that synth did not draw, the first: "
+            f"{others[0]}. Name another folder"
+        )
+    return set(labelled)
+
+
+def _is_drawn(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.info.get("comment") == _MARK
+    except Exception:  # decoders raise whatever a damaged file leads them to
+        return False
+
+
+def _random_pose(rng: np.random.Generator, height_px: float) -> Pose:
+    """A head at the origin; `_placed` finds its place."""
+    roll = np.clip(rng.normal(0, 9), -25, 25) if rng.random() < 0.7 else rng.uniform(-25, 25)
+    return Pose(
+        centre_xy=(0.0, 0.0),
+        unit_px=float(height_px) / 2,
+        half_width=float(rng.uniform(0.7, 0.86)),
+        jaw=float(rng.uniform(1.9, 3.0)),
+        yaw=float(np.radians(np.clip(rng.normal(0, 18), -42, 42))),
+        pitch=float(np.radians(np.clip(rng.normal(0, 7), -15, 15))),
+        roll=float(np.radians(roll)),
+    )
+
+
+def _placed(
+    rng: np.random.Generator, person: Person, size_wh: tuple[int, int], leave_right: bool
+) -> Person:
+    """Move a person so that the face is inside the image, sometimes right at its border."""
+    left, top, right, bottom = face_bounds_xyxy(person)
+    room_x, room_y = size_wh[0] - (right - left), size_wh[1] - (bottom - top)
+    across, down = rng.uniform(0, 1), rng.beta(1.6, 2.2)
+    if rng.random() < 0.12:
+        across, down = rng.choice([(0.0, down), (1.0, down), (across, 0.0), (across, 1.0)])
+    if leave_right:
+        across *= 0.45
+    centre = (float(across * room_x - left), float(down * room_y - top))
+    return replace(person, pose=replace(person.pose, centre_xy=centre))
+
+
+def _random_neighbour(
+    rng: np.random.Generator, person: Person, size_wh: tuple[int, int]
+) -> Person | None:
+    """A person to the right, on about the same height; None where there is no room."""
+    _, top, right, bottom = face_bounds_xyxy(person)
+    height_px = (bottom - top) * float(np.exp(rng.normal(0, 0.25)))
+    other = random_person(rng, _random_pose(rng, height_px))
+    o_left, o_top, o_right, o_bottom = face_bounds_xyxy(other)
+    room = size_wh[0] - right - 0.6 * (o_right - o_left)
+    if room <= 0:
+        return None
+    start = right + rng.uniform(0, 1) * room
+    drop = (top + bottom) / 2 + rng.normal(0, 0.35) * (bottom - top)
+    centre = (float(start - o_left), float(drop - (o_top + o_bottom) / 2))
+    return replace(other, pose=replace(other.pose, centre_xy=centre))
