@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import hypothesis
 import pytest
 import torch
 from PIL import Image
+from support.cli import Finished, RunCli
 from support.tiny_model import write_model
 
 from maskinfer.cli import main
@@ -28,15 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
-
-
-class Finished(NamedTuple):
-    code: int
-    stdout: str
-    stderr: str
-
-
-RunCli = Callable[..., Finished]
 
 
 @pytest.fixture(scope="session")

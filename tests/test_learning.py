@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from support.cli import RunCli
 
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
@@ -116,7 +117,7 @@ def _figures(file: Path, samples: list[Sample]) -> tuple[float, float]:
     return float(iou.mean()), float(np.mean(right))
 
 
-def test_networks_do_far_better_than_a_constant_guess(learned: Learned):
+def test_networks_do_far_better_than_a_constant_guess(learned: Learned) -> None:
     train, test = (read_folder(learned.data / split).samples for split in ("train", "test"))
     iou, right = _figures(learned.file, test)
     proper = np.mean([sample.proper_mask for sample in test])
@@ -126,7 +127,7 @@ def test_networks_do_far_better_than_a_constant_guess(learned: Learned):
 
 def test_int8_keeps_what_was_learned(
     learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(job, "to_onnx", lambda module, canvas: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
     proposals = 1000 if learned.run.path.name.startswith("fasterrcnn") else None
@@ -139,7 +140,7 @@ def test_int8_keeps_what_was_learned(
     assert int8_accuracy > accuracy - 0.04
 
 
-def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli):
+def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli) -> None:
     """The whole chain against the checkpoint in torch: decode, place, detect, carry back."""
     out = tmp_path / "preds.csv"
     done = run_cli(

@@ -2,9 +2,9 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 RECIPE = """
@@ -38,7 +38,7 @@ def suspects(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_audit_by_a_model_warns_and_ranks(data: Path, tiny_model: Path, run_cli: Any):
+def test_audit_by_a_model_warns_and_ranks(data: Path, tiny_model: Path, run_cli: RunCli) -> None:
     done = run_cli("audit", data, "--model", tiny_model, "--provider", "cpu", "--out", "a")
     assert done.code == 3
     assert "may have learned these labels" in done.stderr
@@ -57,7 +57,7 @@ def test_audit_by_a_model_warns_and_ranks(data: Path, tiny_model: Path, run_cli:
     assert "Save decisions" in page
 
 
-def test_a_judged_list_is_applied_to_a_copy(data: Path, tiny_model: Path, run_cli: Any):
+def test_a_judged_list_is_applied_to_a_copy(data: Path, tiny_model: Path, run_cli: RunCli) -> None:
     run_cli("audit", data, "--model", tiny_model, "--provider", "cpu", "--out", "a")
     rows = suspects(Path("a"))
     for row in rows:
@@ -84,7 +84,7 @@ def test_a_judged_list_is_applied_to_a_copy(data: Path, tiny_model: Path, run_cl
     assert run_cli("audit", data, "--apply", "judged.csv").code == 2
 
 
-def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_cli: Any):
+def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_cli: RunCli) -> None:
     (tmp_path / "small.toml").write_text(RECIPE)
     out = tmp_path / "audit"
     done = run_cli("audit", drawn, "--folds", 2, "--recipe", tmp_path / "small.toml", "--out", out)
@@ -106,8 +106,8 @@ def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_c
 
 
 def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
-    drawn: Path, tmp_path: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
-):
+    drawn: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
@@ -153,8 +153,8 @@ def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
     ],
 )
 def test_audit_refuses_in_one_line(
-    data: Path, run_cli: Any, arguments: list[str], code: int, words: str
-):
+    data: Path, run_cli: RunCli, arguments: list[str], code: int, words: str
+) -> None:
     Path("full").mkdir()
     Path("empty").mkdir()
     Path("full/mine.csv").write_text("mine")

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 import maskinfer
@@ -36,7 +36,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) ->
     return folder
 
 
-def test_bench_measures_a_line_for_each_combination(photos: Path, run_cli: Any) -> None:
+def test_bench_measures_a_line_for_each_combination(photos: Path, run_cli: RunCli) -> None:
     sizes = ("--batch-size", 1, "--batch-size", 4)
     done = run_cli("bench", photos, *sizes, "--threads", 1, *QUICK, "--json", "bench.json")
     assert done.code == 0, done.stderr
@@ -78,7 +78,7 @@ def test_bench_measures_a_line_for_each_combination(photos: Path, run_cli: Any) 
 
 
 def test_bench_goes_on_after_a_provider_that_does_not_start(
-    photos: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    photos: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     options = ("--provider", "cuda", *QUICK, "--batch-size", 1, "--threads", 1)
@@ -93,7 +93,7 @@ def test_bench_goes_on_after_a_provider_that_does_not_start(
     assert any(line.split() == ["cuda", "1", "1", "failed"] for line in done.stderr.splitlines())
 
 
-def test_bench_fails_where_no_line_can_be_measured(photos: Path, run_cli: Any) -> None:
+def test_bench_fails_where_no_line_can_be_measured(photos: Path, run_cli: RunCli) -> None:
     for path in photos.iterdir():
         path.write_text("no image")
     done = run_cli("bench", photos, *QUICK, "--batch-size", 1, "--threads", 1)
@@ -106,7 +106,7 @@ def test_bench_fails_where_no_line_can_be_measured(photos: Path, run_cli: Any) -
     assert error == "error: nothing could be measured"
 
 
-def test_bench_counts_unreadable_images_and_says_so(photos: Path, run_cli: Any) -> None:
+def test_bench_counts_unreadable_images_and_says_so(photos: Path, run_cli: RunCli) -> None:
     (photos / "2.png").write_text("no image")
     (photos / "0.png").write_text("no image")
     done = run_cli(
@@ -122,7 +122,7 @@ def test_bench_counts_unreadable_images_and_says_so(photos: Path, run_cli: Any) 
     assert line["images"] > 0
 
 
-def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: Any) -> None:
+def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: RunCli) -> None:
     done = run_cli("bench", *QUICK)
     assert done.code == 2
     assert done.stderr == (
@@ -151,7 +151,7 @@ def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: Any) ->
 )
 @pytest.mark.usefixtures("photos")
 def test_bench_refuses_what_it_cannot_do(
-    run_cli: Any, arguments: tuple[str, ...], code: int, words: str
+    run_cli: RunCli, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     done = run_cli("bench", *arguments)
     assert done.code == code

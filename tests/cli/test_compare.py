@@ -2,11 +2,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.cli import RunCli
 from support.tiny_model import draw_photo, write_model
 
 from maskinfer.data.geometry import Geometry
@@ -28,7 +28,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("data")
 
 
-def test_compare_says_which_is_better(data: Path, run_cli: Any) -> None:
+def test_compare_says_which_is_better(data: Path, run_cli: RunCli) -> None:
     done = run_cli("compare", "a.onnx", "b.onnx", "--data", data, "--provider", "cpu")
     assert done.code == 0, done.stderr
     cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
@@ -45,7 +45,7 @@ def test_compare_says_which_is_better(data: Path, run_cli: Any) -> None:
     assert facts["data"] == "data/test"
 
 
-def test_compare_a_model_with_itself(data: Path, run_cli: Any) -> None:
+def test_compare_a_model_with_itself(data: Path, run_cli: RunCli) -> None:
     done = run_cli("compare", "a.onnx", "a.onnx", "--data", data, "--out", "out")
     assert done.code == 0
     assert done.stdout.splitlines()[-1].startswith("No difference in accuracy on these 10 images")
@@ -54,7 +54,7 @@ def test_compare_a_model_with_itself(data: Path, run_cli: Any) -> None:
     assert all(found["b_less_a"] == 0 for found in facts["differences"].values())
 
 
-def test_compare_repeats_to_the_letter(data: Path, run_cli: Any) -> None:
+def test_compare_repeats_to_the_letter(data: Path, run_cli: RunCli) -> None:
     found = []
     for out in ("one", "two"):
         assert run_cli("compare", "a.onnx", "b.onnx", "--data", data, "--out", out).code == 0
@@ -63,7 +63,7 @@ def test_compare_repeats_to_the_letter(data: Path, run_cli: Any) -> None:
     assert found[0] == found[1]
 
 
-def test_compare_some_images_fail(data: Path, run_cli: Any) -> None:
+def test_compare_some_images_fail(data: Path, run_cli: RunCli) -> None:
     (data / "test" / "broken__[1, 1, 2, 2]__True.png").write_text("not an image")
     # A face that is gone on a canvas of four pixels.
     draw_photo(box_xywh=(16, 8, 2, 2)).save(data / "test" / "small__[16, 8, 2, 2]__True.png")
@@ -96,7 +96,7 @@ def test_compare_some_images_fail(data: Path, run_cli: Any) -> None:
     ],
 )
 def test_compare_refuses_in_one_line(
-    data: Path, run_cli: Any, arguments: list[str], code: int, words: str
+    data: Path, run_cli: RunCli, arguments: list[str], code: int, words: str
 ) -> None:
     for name in ("empty", "unreadable", "full"):
         Path(name).mkdir()
@@ -113,7 +113,7 @@ def test_compare_refuses_in_one_line(
     assert [path.name for path in Path("full").iterdir()] == ["notes.txt"]
 
 
-def test_compare_overwrites_only_its_own_files(data: Path, run_cli: Any) -> None:
+def test_compare_overwrites_only_its_own_files(data: Path, run_cli: RunCli) -> None:
     Path("full").mkdir()
     Path("full/notes.txt").write_text("mine")
     arguments = ("compare", "a.onnx", "b.onnx", "--data", data, "--out", "full", "--overwrite")

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import pytest
+from support.cli import RunCli
 
 from maskinfer.runtime import default_model, gpu
 from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
@@ -29,7 +29,7 @@ def no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: Any) -> None:
+def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: RunCli) -> None:
     done = run_cli("doctor")
     assert (done.code, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -43,7 +43,7 @@ def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: Any) -
 
 @pytest.mark.usefixtures("no_gpu")
 def test_doctor_fails_where_not_even_the_cpu_runs(
-    run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_model, "SHIPPED", "not-there.onnx")
     done = run_cli("doctor")
@@ -55,7 +55,7 @@ def test_doctor_fails_where_not_even_the_cpu_runs(
 
 @pytest.mark.usefixtures("no_gpu")
 def test_doctor_reports_an_onnxruntime_that_cannot_be_imported(
-    run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after one of two packages was uninstalled: an empty folder, which imports."""
     monkeypatch.setitem(sys.modules, "onnxruntime", type(sys)("onnxruntime"))
@@ -67,7 +67,7 @@ def test_doctor_reports_an_onnxruntime_that_cannot_be_imported(
 
 @pytest.mark.usefixtures("no_gpu")
 def test_doctor_finds_two_onnxruntimes(
-    run_cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("onnxruntime", "onnxruntime-gpu"):
         folder = tmp_path / f"{name.replace('-', '_')}-1.31.1.dist-info"
@@ -85,7 +85,7 @@ def test_doctor_finds_two_onnxruntimes(
     not (HAS_CUDA_BUILD and sys.platform == "linux" and shutil.which("cc")),
     reason="needs a C compiler, and onnxruntime-gpu on Linux",
 )
-def test_doctor_notices_a_driver_that_is_too_old(tmp_path: Path, run_process: Any) -> None:
+def test_doctor_notices_a_driver_that_is_too_old(tmp_path: Path, run_process: RunCli) -> None:
     """With a library that answers as such a driver does, in the place of NVIDIA's."""
     (tmp_path / "driver.c").write_text(
         "int cuDriverGetVersion(int *version) { *version = 12040; return 0; }\n"

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 
@@ -22,7 +22,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_evaluate_prints_figures_and_names_what_was_decided(
-    data: Path, tiny_model: Path, run_cli: Any
+    data: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     done = run_cli("evaluate", data, "--model", tiny_model, "--provider", "cpu")
     assert done.code == 3
@@ -45,7 +45,7 @@ def test_evaluate_prints_figures_and_names_what_was_decided(
 
 @pytest.mark.parametrize("target", ["report.json", "-"])
 def test_evaluate_json_holds_everything(
-    data: Path, tiny_model: Path, run_cli: Any, target: str
+    data: Path, tiny_model: Path, run_cli: RunCli, target: str
 ) -> None:
     done = run_cli("evaluate", data, "--model", tiny_model, "--provider", "cpu", "--json", target)
     assert done.code == 3
@@ -69,7 +69,7 @@ def test_evaluate_json_holds_everything(
 
 
 def test_evaluate_takes_the_sample_images_by_default(
-    data: Path, tiny_model: Path, run_cli: Any
+    data: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     assert run_cli("evaluate", "--model", tiny_model).code == 2
     (data / "test").rename("sample_images")
@@ -89,7 +89,7 @@ def test_evaluate_takes_the_sample_images_by_default(
     ],
 )
 def test_evaluate_refuses_in_one_line(
-    data: Path, tiny_model: Path, run_cli: Any, arguments: list[str], code: int, words: str
+    data: Path, tiny_model: Path, run_cli: RunCli, arguments: list[str], code: int, words: str
 ) -> None:
     Path("empty").mkdir()
     Path("unreadable").mkdir()
@@ -103,7 +103,7 @@ def test_evaluate_refuses_in_one_line(
 
 
 def test_evaluate_fails_an_image_that_breaks_while_decoding(
-    data: Path, tiny_model: Path, run_cli: Any
+    data: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     broken = Path("data/test/7__[0, 0, 9, 9]__True.jpg")
     draw_photo((640, 640)).save(broken)
@@ -116,7 +116,7 @@ def test_evaluate_fails_an_image_that_breaks_while_decoding(
 
 
 def test_evaluate_names_images_by_their_path_from_the_folder(
-    data: Path, tiny_model: Path, run_cli: Any
+    data: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     (data / "test" / "sub").mkdir()
     draw_photo().save(data / "test" / "sub" / "4__[32, 32, 99, 99]__True.png")
@@ -126,7 +126,7 @@ def test_evaluate_names_images_by_their_path_from_the_folder(
     assert "sub/4__[32, 32, 99, 99]__True.png" in names
 
 
-def test_evaluate_report_is_a_page_and_facts(data: Path, tiny_model: Path, run_cli: Any) -> None:
+def test_evaluate_report_is_a_page_and_facts(data: Path, tiny_model: Path, run_cli: RunCli) -> None:
     arguments = ("evaluate", data, "--model", tiny_model, "--json", "plain.json")
     done = run_cli(*arguments, "--report", "new/report")
     assert done.code == 3
@@ -159,7 +159,7 @@ def test_evaluate_report_is_a_page_and_facts(data: Path, tiny_model: Path, run_c
     ],
 )
 def test_evaluate_refuses_a_report_folder_before_any_work(
-    data: Path, tiny_model: Path, run_cli: Any, report: str, words: str
+    data: Path, tiny_model: Path, run_cli: RunCli, report: str, words: str
 ) -> None:
     Path("old.json").write_text("mine")
     done = run_cli("evaluate", data, "--model", tiny_model, "--report", report)
@@ -170,7 +170,7 @@ def test_evaluate_refuses_a_report_folder_before_any_work(
 
 
 def test_evaluate_does_not_write_two_things_into_one_file(
-    data: Path, tiny_model: Path, run_cli: Any
+    data: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     Path("r").mkdir()
     done = run_cli(

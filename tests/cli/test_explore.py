@@ -1,9 +1,9 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 
@@ -20,7 +20,9 @@ def data(tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("my data")
 
 
-def test_explore_writes_a_page_facts_and_a_summary(data: Path, tiny_model: Path, run_cli: Any):
+def test_explore_writes_a_page_facts_and_a_summary(
+    data: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
     done = run_cli("explore", data, "--out", "seen", "--model", tiny_model, "--provider", "cpu")
     assert done.code == 3
     assert {path.name for path in Path("seen").iterdir()} == {"report.html", "facts.json"}
@@ -41,7 +43,7 @@ def test_explore_writes_a_page_facts_and_a_summary(data: Path, tiny_model: Path,
     assert "report: seen/report.html" in done.stderr
 
 
-def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: Any):
+def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: RunCli) -> None:
     done = run_cli("explore", data, "--no-model")
     assert done.code == 3
     assert "model:" not in done.stderr
@@ -63,8 +65,8 @@ def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: Any):
     ],
 )
 def test_explore_refuses_in_one_line(
-    data: Path, run_cli: Any, arguments: list[str], code: int, words: str
-):
+    data: Path, run_cli: RunCli, arguments: list[str], code: int, words: str
+) -> None:
     Path("empty").mkdir()
     Path("full").mkdir()
     Path("full/mine.txt").write_text("mine")

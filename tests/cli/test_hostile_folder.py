@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.corpus import build
 from support.tiny_model import draw_photo
 
@@ -25,7 +25,7 @@ def failures(out: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [(), ("--batch-size", 3, "--threads", 5)], ids=["", "odd"])
 def test_every_file_of_the_corpus_is_a_row_or_a_failure(
-    tmp_path: Path, tiny_model: Path, run_cli: Any, options: tuple[object, ...]
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli, options: tuple[object, ...]
 ) -> None:
     folder, out = tmp_path / "corpus", tmp_path / "p.csv"
     folder.mkdir()
@@ -44,7 +44,7 @@ def test_every_file_of_the_corpus_is_a_row_or_a_failure(
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_resuming_completes_it(
-    tmp_path: Path, tiny_model: Path, run_cli: Any
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     """The system refuses to write past a limit on the file's size as it does on a full disk."""
     folder = tmp_path / "photos"

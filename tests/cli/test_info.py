@@ -6,11 +6,11 @@ import sys
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
 from onnx import helper
+from support.cli import RunCli
 from support.tiny_model import METADATA, build_model, write_model
 
 from maskinfer.data.geometry import Geometry
@@ -37,7 +37,7 @@ def sections(stdout: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: Any) -> None:
+def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: RunCli) -> None:
     done = run_cli("info", tiny_model)
     assert (done.code, done.stderr) == (0, "")
     found = sections(done.stdout)
@@ -68,7 +68,7 @@ def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: Any) -> None:
     }
 
 
-def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli: Any) -> None:
+def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli: RunCli) -> None:
     counts = Counter(node.op_type for node in onnx.load(tiny_model).graph.node)
     listed = json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"]["operators"]
     assert listed == counts
@@ -77,7 +77,7 @@ def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli:
     assert {name: int(n) for n, name in re.findall(r"(\d+) (\w+)", printed)} == counts
 
 
-def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: Any) -> None:
+def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: RunCli) -> None:
     metadata = replace(METADATA, geometry=Geometry.center_crop(32, 40))
     model = build_model(metadata)
     for name, kind in (("a", onnx.TensorProto.FLOAT16), ("b", onnx.TensorProto.FLOAT)):
@@ -95,7 +95,7 @@ def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: Any) -
     assert "1 com.microsoft.Gelu" in done.stdout
 
 
-def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: Any) -> None:
+def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: RunCli) -> None:
     training = {
         "data": {"counts": {"train": {"proper": 3, "improper": 4}}, "names": ["a", "b"]},
         "recipe": {"augment": ["crop", "color"], "rate": 0.001, "head": None},
@@ -115,7 +115,7 @@ def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: Any) -> None:
     }
 
 
-def test_info_prints_one_json_object(tiny_model: Path, run_cli: Any) -> None:
+def test_info_prints_one_json_object(tiny_model: Path, run_cli: RunCli) -> None:
     done = run_cli("info", "--json", tiny_model)
     assert (done.code, done.stderr) == (0, "")
     values = json.loads(done.stdout)
@@ -125,14 +125,16 @@ def test_info_prints_one_json_object(tiny_model: Path, run_cli: Any) -> None:
     assert values["inputs"] == [{"name": "images", "type": "uint8", "shape": ["N", 32, 32, 3]}]
 
 
-def test_info_takes_the_newest_export_where_none_is_named(run_cli: Any, tiny_model: Path) -> None:
+def test_info_takes_the_newest_export_where_none_is_named(
+    run_cli: RunCli, tiny_model: Path
+) -> None:
     Path("models").mkdir()
     shutil.copy(tiny_model, "models/a.onnx")
     assert sections(run_cli("info").stdout)["File"]["path"] == "models/a.onnx"
 
 
 def test_info_shows_the_rest_without_onnx(
-    tiny_model: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     done = run_cli("info", tiny_model)
@@ -144,7 +146,7 @@ def test_info_shows_the_rest_without_onnx(
     assert json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"] is None
 
 
-def test_info_shows_an_engine_by_its_sidecar(run_cli: Any) -> None:
+def test_info_shows_an_engine_by_its_sidecar(run_cli: RunCli) -> None:
     built = {"built_with": "tensorrt-rtx 1.7", "batch": {"min": 1, "max": 32}}
     write_engine(b"engine", METADATA, built, Path("m.engine"))
     done = run_cli("info", "m.engine")
@@ -157,7 +159,7 @@ def test_info_shows_an_engine_by_its_sidecar(run_cli: Any) -> None:
     assert json.loads(run_cli("info", "m.engine", "--json").stdout)["engine"] == built
 
 
-def test_info_refuses_an_engine_without_its_sidecar(run_cli: Any) -> None:
+def test_info_refuses_an_engine_without_its_sidecar(run_cli: RunCli) -> None:
     Path("m.engine").write_bytes(b"engine")
     done = run_cli("info", "m.engine")
     assert (done.code, done.stdout) == (1, "")
@@ -188,7 +190,7 @@ def spoilt(metadata: str | None) -> bytes:
     ids=["empty", "garbage", "truncated", "no metadata", "newer schema", "other input"],
 )
 def test_info_refuses_what_is_no_model_in_one_line(
-    tmp_path: Path, run_cli: Any, data: bytes, words: str
+    tmp_path: Path, run_cli: RunCli, data: bytes, words: str
 ) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
     done = run_cli("info", "m.onnx")
@@ -199,7 +201,7 @@ def test_info_refuses_what_is_no_model_in_one_line(
 @pytest.mark.parametrize(
     ("name", "words"), [("not-there.onnx", "no such model file"), (".", "a folder, expected")]
 )
-def test_info_of_no_file_is_wrong_usage(run_cli: Any, name: str, words: str) -> None:
+def test_info_of_no_file_is_wrong_usage(run_cli: RunCli, name: str, words: str) -> None:
     done = run_cli("info", name)
     assert (done.code, done.stdout) == (2, "")
     assert words in done.stderr

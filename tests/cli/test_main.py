@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from support.cli import RunCli
 
 from maskinfer.cli import evaluate
 from maskinfer.errors import DatasetError
@@ -35,7 +36,9 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
     ids=["file", "no file", "no number", "bytes", "lines", "not UTF-8"],
 )
-def test_any_failure_is_one_line(run_cli: Any, fail_with: Any, error: Exception, line: str) -> None:
+def test_any_failure_is_one_line(
+    run_cli: RunCli, fail_with: Any, error: Exception, line: str
+) -> None:
     fail_with(error)
     done = run_cli("evaluate")
     assert (done.code, done.stderr) == (1, f"error: {line}\n")
@@ -44,27 +47,27 @@ def test_any_failure_is_one_line(run_cli: Any, fail_with: Any, error: Exception,
 @pytest.mark.parametrize("arguments", [["--debug", "evaluate"], ["evaluate", "--debug"]])
 @pytest.mark.parametrize("error", [OSError(28, "full"), DatasetError("none")], ids=["os", "ours"])
 def test_debug_raises_it(
-    run_cli: Any, fail_with: Any, error: Exception, arguments: list[str]
+    run_cli: RunCli, fail_with: Any, error: Exception, arguments: list[str]
 ) -> None:
     fail_with(error)
     with pytest.raises(type(error)):
         run_cli(*arguments)
 
 
-def test_debug_is_in_the_help_and_its_name_can_be_a_file_s(run_cli: Any) -> None:
+def test_debug_is_in_the_help_and_its_name_can_be_a_file_s(run_cli: RunCli) -> None:
     assert "--debug" in run_cli("--help").stdout
     done = run_cli("evaluate", "--", "--debug")
     assert (done.code, done.stderr) == (2, "error: --debug: no such folder\n")
 
 
-def test_ctrl_c_is_one_line(run_cli: Any, fail_with: Any) -> None:
+def test_ctrl_c_is_one_line(run_cli: RunCli, fail_with: Any) -> None:
     fail_with(KeyboardInterrupt())
     assert run_cli("evaluate")[::2] == (130, "stopped\n")
 
 
 @pytest.mark.parametrize("arguments", [["evaluate", ""], ["evaluate", "--model="], ["synth", ""]])
 def test_an_empty_argument_is_wrong_usage(
-    run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run_cli(*arguments)
@@ -74,7 +77,7 @@ def test_an_empty_argument_is_wrong_usage(
 
 
 def test_large_and_damaged_photos_are_reported_without_pillow_s_warnings(
-    tmp_path: Path, tiny_model: Path, run_process: Any
+    tmp_path: Path, tiny_model: Path, run_process: RunCli
 ) -> None:
     """In a process of its own, as pytest has filters of its own."""
     Image.new("1", (20_000, 10_000)).save(tmp_path / "large.png")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.cli import RunCli
 from support.tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
@@ -39,7 +40,7 @@ def read_errors(out: str = "preds.errors.csv") -> dict[str, str]:
     return dict(lines)
 
 
-def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: Any) -> None:
+def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: RunCli) -> None:
     (folder / "sub").mkdir()
     draw_photo(blue=204).save(folder / "b.png")
     draw_photo(proper=False, blue=204).save(folder / "sub" / "a.png")
@@ -66,7 +67,7 @@ def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: Any)
     assert not list(Path().glob("*.partial"))
 
 
-def test_predict_compares_with_labels_where_there_are_some(folder: Path, run_cli: Any) -> None:
+def test_predict_compares_with_labels_where_there_are_some(folder: Path, run_cli: RunCli) -> None:
     draw_photo().save(folder / "1__[16, 8, 24, 32]__True.png")
     draw_photo().save(folder / "2__[16, 8, 24, 16]__False.png")
     draw_photo().save(folder / "3.png")
@@ -81,13 +82,13 @@ def test_predict_compares_with_labels_where_there_are_some(folder: Path, run_cli
     assert "50.0 % (of 2 labelled)" in done.stdout
 
 
-def test_predict_one_image(folder: Path, run_cli: Any) -> None:
+def test_predict_one_image(folder: Path, run_cli: RunCli) -> None:
     draw_photo().save(folder / "a.png")
     assert run_cli("predict", folder / "a.png", "--out", "preds.csv").code == 0
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["a.png"]
 
 
-def test_predict_no_recursive_stays_in_the_folder(folder: Path, run_cli: Any) -> None:
+def test_predict_no_recursive_stays_in_the_folder(folder: Path, run_cli: RunCli) -> None:
     (folder / "sub").mkdir()
     draw_photo().save(folder / "a.png")
     draw_photo().save(folder / "sub" / "b.png")
@@ -95,7 +96,7 @@ def test_predict_no_recursive_stays_in_the_folder(folder: Path, run_cli: Any) ->
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == ["a.png"]
 
 
-def test_predict_names_of_a_list(folder: Path, run_cli: Any, monkeypatch: Any) -> None:
+def test_predict_names_of_a_list(folder: Path, run_cli: RunCli, monkeypatch: Any) -> None:
     for name in "abc":
         draw_photo().save(folder / f"{name}.png")
     Path("list.txt").write_text("photos/c.png\nphotos/a.png\nphotos/gone.png\nphotos\n")
@@ -154,7 +155,7 @@ def test_predict_ends_quietly_when_nobody_reads_its_output(folder: Path) -> None
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_predict_writes_what_the_ending_says(folder: Path, run_cli: Any, suffix: str) -> None:
+def test_predict_writes_what_the_ending_says(folder: Path, run_cli: RunCli, suffix: str) -> None:
     draw_photo(blue=204).save(folder / "a.png")
     done = run_cli("predict", folder, "--out", f"preds.{suffix}")
     assert done.code == 0, done.stderr
@@ -167,7 +168,7 @@ def test_predict_writes_what_the_ending_says(folder: Path, run_cli: Any, suffix:
         assert json.loads(Path("preds.jsonl").read_text()) == row
 
 
-def test_predict_draws_on_the_photos(folder: Path, run_cli: Any) -> None:
+def test_predict_draws_on_the_photos(folder: Path, run_cli: RunCli) -> None:
     (folder / "sub").mkdir()
     draw_photo().save(folder / "a.png")
     draw_photo().save(folder / "sub" / "b.jpg")
@@ -192,7 +193,7 @@ def test_predict_draws_on_the_photos(folder: Path, run_cli: Any) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
 def test_predict_writes_the_same_bytes_whatever_the_batch_and_the_threads(
-    folder: Path, run_cli: Any, batch_size: int, threads: int
+    folder: Path, run_cli: RunCli, batch_size: int, threads: int
 ) -> None:
     for i in range(23):
         path = folder / f"{i % 5}" / f"{i}__[{2 * (i % 20)}, 8, 24, 32]__{i % 2 == 0}.png"
@@ -208,7 +209,7 @@ def test_predict_writes_the_same_bytes_whatever_the_batch_and_the_threads(
         assert Path(f"preds.{name}").read_bytes() == Path(f"expected.{name}").read_bytes()
 
 
-def test_predict_leaves_images_above_the_limit(folder: Path, run_cli: Any) -> None:
+def test_predict_leaves_images_above_the_limit(folder: Path, run_cli: RunCli) -> None:
     draw_photo((64, 64)).save(folder / "a.png")
     draw_photo((128, 64)).save(folder / "b.png")
     options = ("--max-pixels", 64 * 64)
@@ -217,7 +218,7 @@ def test_predict_leaves_images_above_the_limit(folder: Path, run_cli: Any) -> No
 
 
 def test_predict_goes_on_where_an_earlier_run_was_stopped(
-    folder: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(20):
         if i % 6 == 1:
@@ -252,7 +253,7 @@ def test_predict_goes_on_where_an_earlier_run_was_stopped(
     assert (done.code, "is whole already" in done.stderr) == (3, True)
 
 
-def test_predict_says_what_is_predicted_again(folder: Path, run_cli: Any) -> None:
+def test_predict_says_what_is_predicted_again(folder: Path, run_cli: RunCli) -> None:
     for name in "ac":
         draw_photo().save(folder / f"{name}.png")
     assert run_cli("predict", folder, "--out", "preds.csv").code == 0
@@ -314,7 +315,7 @@ def rotated(path: Path) -> None:
     ],
 )
 def test_predict_finds_the_face_in_any_kind_of_image(
-    folder: Path, run_cli: Any, name: str, save: Callable[[Path], None]
+    folder: Path, run_cli: RunCli, name: str, save: Callable[[Path], None]
 ) -> None:
     save(folder / name)
     done = run_cli("predict", folder, "--out", "preds.csv")
@@ -323,7 +324,7 @@ def test_predict_finds_the_face_in_any_kind_of_image(
     assert (row.filename, row.box_xywh) == (name, BOX)
 
 
-def test_predict_a_file_name_that_is_not_utf8(folder: Path, run_cli: Any) -> None:
+def test_predict_a_file_name_that_is_not_utf8(folder: Path, run_cli: RunCli) -> None:
     draw_photo().save(os.fsencode(folder) + b"/caf\xe9.png", "PNG")
     assert run_cli("predict", folder, "--out", "preds.csv").code == 0
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == [r"caf\xe9.png"]
@@ -346,7 +347,7 @@ UNREADABLE: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_predict_records_what_failed_and_goes_on(folder: Path, run_cli: Any) -> None:
+def test_predict_records_what_failed_and_goes_on(folder: Path, run_cli: RunCli) -> None:
     for name, make in UNREADABLE.items():
         make(folder / name)
     draw_photo().save(folder / "good.png")
@@ -371,7 +372,7 @@ def test_predict_records_what_failed_and_goes_on(folder: Path, run_cli: Any) -> 
 
 
 def test_predict_with_nothing_readable_is_exit_1_with_the_reasons(
-    folder: Path, run_cli: Any
+    folder: Path, run_cli: RunCli
 ) -> None:
     (folder / "a.jpg").write_text("not an image")
     done = run_cli("predict", folder, "--out", "preds.csv")
@@ -381,7 +382,7 @@ def test_predict_with_nothing_readable_is_exit_1_with_the_reasons(
     assert read_predictions(Path("preds.csv")) == []
 
 
-def test_predict_overwrite_leaves_nothing_of_the_earlier_run(folder: Path, run_cli: Any) -> None:
+def test_predict_overwrite_leaves_nothing_of_the_earlier_run(folder: Path, run_cli: RunCli) -> None:
     (folder / "a.jpg").write_text("not an image")
     run_cli("predict", folder, "--out", "preds.csv")
     (folder / "a.jpg").unlink()
@@ -506,7 +507,7 @@ def nothing(folder: Path) -> None: ...
 )
 def test_predict_refuses_before_any_work(
     folder: Path,
-    run_cli: Any,
+    run_cli: RunCli,
     prepare: Callable[[Path], None],
     arguments: list[str],
     code: int,
@@ -524,7 +525,7 @@ def test_predict_refuses_before_any_work(
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_predict_refuses_a_folder_that_cannot_be_written(folder: Path, run_cli: Any) -> None:
+def test_predict_refuses_a_folder_that_cannot_be_written(folder: Path, run_cli: RunCli) -> None:
     draw_photo().save(folder / "a.png")
     Path("locked").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
     done = run_cli("predict", folder, "--out", "locked/p.csv")
@@ -532,7 +533,7 @@ def test_predict_refuses_a_folder_that_cannot_be_written(folder: Path, run_cli: 
     assert "cannot be written" in done.stderr
 
 
-def test_debug_shows_the_traceback(folder: Path, run_process: Any) -> None:
+def test_debug_shows_the_traceback(folder: Path, run_process: RunCli) -> None:
     done = run_process("predict", "nowhere", "--out", "p.csv")
     assert (done.code, done.stderr) == (2, "error: nowhere: no such folder or image\n")
     for arguments in (["--debug", "predict", "nowhere"], ["predict", "--debug", "nowhere"]):
@@ -543,7 +544,7 @@ def test_debug_shows_the_traceback(folder: Path, run_process: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_predict_prints_names_that_are_not_utf8(folder: Path, run_process: Any) -> None:
+def test_predict_prints_names_that_are_not_utf8(folder: Path, run_process: RunCli) -> None:
     draw_photo().save(folder / "a.png")
     (folder / "b.png").write_text("not an image")
     out = os.fsdecode(b"lat\xff")
@@ -557,7 +558,7 @@ def test_predict_prints_names_that_are_not_utf8(folder: Path, run_process: Any) 
 
 
 def test_predict_says_what_is_kept_when_the_model_fails_on_the_way(
-    folder: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "abc":
         draw_photo().save(folder / f"{name}.png")
@@ -579,7 +580,7 @@ def test_predict_says_what_is_kept_when_the_model_fails_on_the_way(
     assert not Path("preds.csv").exists()
 
 
-def test_a_chosen_model_is_not_called_the_newest(folder: Path, run_cli: Any) -> None:
+def test_a_chosen_model_is_not_called_the_newest(folder: Path, run_cli: RunCli) -> None:
     damaged_model(folder)
     draw_photo().save(folder / "a.png")
     done = run_cli("predict", folder, "--out", "p.csv", "--model", "models/tiny.onnx")

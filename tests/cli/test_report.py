@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from safetensors import safe_open
+from support.cli import RunCli
 from support.written_run import DATA, ROWS, row, write_run
 
 from maskinfer.data.cleaning import Decision
@@ -68,7 +69,9 @@ def _text(cell: str) -> str:
     return html.unescape(re.sub(r"<.*?>", "", cell, flags=re.DOTALL)).strip()
 
 
-def test_report_of_one_run_holds_its_figures_and_all_its_settings(folder: Path, run_cli: Any):
+def test_report_of_one_run_holds_its_figures_and_all_its_settings(
+    folder: Path, run_cli: RunCli
+) -> None:
     run = write_run(folder / "runs" / "resnet-1", optimizer="sgd", learning_rate=0.0125)
     done = run_cli("report", run, "--out", "r")
     assert done.code == 0
@@ -121,7 +124,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(folder: Path, 
     assert "small copies" not in found.page
 
 
-def test_report_facts_are_complete(folder: Path, run_cli: Any):
+def test_report_facts_are_complete(folder: Path, run_cli: RunCli) -> None:
     run = write_run(folder / "a", decisions=[Decision("x", "dropped", "unreadable image: cut")])
     assert run_cli("report", run, "--out", "r").code == 0
     facts = Reported(Path("r")).facts
@@ -137,7 +140,9 @@ def test_report_facts_are_complete(folder: Path, run_cli: Any):
     assert set(facts) == {"runs", "differing", "same", "warnings"}
 
 
-def test_report_tells_settings_that_differ_from_those_that_do_not(folder: Path, run_cli: Any):
+def test_report_tells_settings_that_differ_from_those_that_do_not(
+    folder: Path, run_cli: RunCli
+) -> None:
     write_run(folder / "a")
     write_run(folder / "b", seed=4, clip_norm=None, weights="none")
     assert run_cli("report", "a", "b", "--out", "r").code == 0
@@ -154,7 +159,7 @@ def test_report_tells_settings_that_differ_from_those_that_do_not(folder: Path, 
     assert found.warnings == []
 
 
-def test_report_says_where_settings_are_the_same(folder: Path, run_cli: Any):
+def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) -> None:
     for name in ("a", "b"):
         write_run(folder / name)
     assert run_cli("report", "a", "b", "--out", "r").code == 0
@@ -219,8 +224,8 @@ def test_report_says_where_settings_are_the_same(folder: Path, run_cli: Any):
     ],
 )
 def test_report_warns(
-    folder: Path, run_cli: Any, rows: Any, settings: dict[str, Any], expected: list[str]
-):
+    folder: Path, run_cli: RunCli, rows: Any, settings: dict[str, Any], expected: list[str]
+) -> None:
     write_run(folder / "a", rows, **settings)
     done = run_cli("report", "a", "--out", "r")
     assert done.code == 0
@@ -252,8 +257,8 @@ def test_report_warns(
     ],
 )
 def test_report_says_whether_runs_were_measured_on_the_same_images(
-    folder: Path, run_cli: Any, data: dict[str, Any], expected: str | None
-):
+    folder: Path, run_cli: RunCli, data: dict[str, Any], expected: str | None
+) -> None:
     write_run(folder / "a")
     write_run(folder / "b", data=data)
     assert run_cli("report", "a", "b", "--out", "r").code == 0
@@ -265,7 +270,9 @@ def test_report_says_whether_runs_were_measured_on_the_same_images(
         assert re.search(expected, warning)
 
 
-def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(folder: Path, run_cli: Any):
+def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(
+    folder: Path, run_cli: RunCli
+) -> None:
     write_run(folder / "a")
     write_run(folder / "b", ())
     done = run_cli("report", "a", "b", "--out", "r")
@@ -284,7 +291,7 @@ def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(folder: Path,
     assert "No run has a whole epoch yet." in Reported(Path("s")).page
 
 
-def test_report_counts_what_was_dropped_or_repaired_by_kind(folder: Path, run_cli: Any):
+def test_report_counts_what_was_dropped_or_repaired_by_kind(folder: Path, run_cli: RunCli) -> None:
     decisions = [
         Decision("1", "dropped", "negative value in box [-1, 2, 3, 4]"),
         Decision("2", "dropped", "negative value in box [-9, 2, 3, 4]"),
@@ -302,7 +309,9 @@ def test_report_counts_what_was_dropped_or_repaired_by_kind(folder: Path, run_cl
     ]
 
 
-def test_report_takes_each_run_once_and_tells_equal_names_apart(folder: Path, run_cli: Any):
+def test_report_takes_each_run_once_and_tells_equal_names_apart(
+    folder: Path, run_cli: RunCli
+) -> None:
     write_run(folder / "x" / "k" / "same")
     write_run(folder / "y" / "k" / "same")
     write_run(folder / "one")
@@ -316,7 +325,7 @@ def test_report_takes_each_run_once_and_tells_equal_names_apart(folder: Path, ru
     assert 'href="../x/k/same"' in found.page
 
 
-def test_report_takes_the_newest_run_by_default(folder: Path, run_cli: Any):
+def test_report_takes_the_newest_run_by_default(folder: Path, run_cli: RunCli) -> None:
     done = run_cli("report")
     assert done.code == 1
     assert done.stderr == "error: runs: no run in it. To make one: maskinfer train\n"
@@ -330,7 +339,7 @@ def test_report_takes_the_newest_run_by_default(folder: Path, run_cli: Any):
     assert [run["name"] for run in Reported(path).facts["runs"]] == ["new"]
 
 
-def test_report_replaces_another_only_when_told(folder: Path, run_cli: Any):
+def test_report_replaces_another_only_when_told(folder: Path, run_cli: RunCli) -> None:
     write_run(folder / "a")
     assert run_cli("report", "a", "--out", "r").code == 0
     done = run_cli("report", "a", "--out", "r")
@@ -350,8 +359,8 @@ def test_report_replaces_another_only_when_told(folder: Path, run_cli: Any):
     ],
 )
 def test_report_of_what_is_no_run_is_refused_in_a_line(
-    folder: Path, run_cli: Any, name: str | None, content: str, complaint: str
-):
+    folder: Path, run_cli: RunCli, name: str | None, content: str, complaint: str
+) -> None:
     if name == "photo.jpg":
         (folder / "a").mkdir()
     elif name is not None:
@@ -383,7 +392,7 @@ HOSTILE = [
 ]
 
 
-def test_report_of_names_that_mean_something_elsewhere(folder: Path, run_cli: Any):
+def test_report_of_names_that_mean_something_elsewhere(folder: Path, run_cli: RunCli) -> None:
     for name in HOSTILE:
         write_run(folder / "runs" / name)
     done = run_cli("report", *(f"runs/{name}" for name in HOSTILE), "--out", "r")
@@ -400,7 +409,7 @@ def test_report_of_names_that_mean_something_elsewhere(folder: Path, run_cli: An
     assert "[bold]markup[" in done.stdout
 
 
-def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli: Any):
+def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli: RunCli) -> None:
     rows = (
         row(1, 0.6, test_loss=1e308, train_loss=float("inf")),
         row(2, 0.8, test_loss=2e9, validation_loss=float("nan")),
@@ -415,7 +424,7 @@ def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli
     assert "test ends at 0.000, lowest 0.000 in epoch 3" in found.alts[0]
 
 
-def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: Any):
+def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -> None:
     settings = recipe_settings("resnet", "default", (str(drawn),), 64)
     settings = replace(
         settings, backbone="resnet18", weights="none", batch_size=8, epochs=2, workers=0

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def no_digest(index: int) -> bytes | None:
         pytest.param(lambda image: image.convert("L").convert("RGB"), id="grey"),
     ],
 )
-def test_copies_are_found_whatever_was_done_to_them(change) -> None:
+def test_copies_are_found_whatever_was_done_to_them(change: Any) -> None:
     found = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]), no_digest)
     pairs = {copies.members for copies in found}
     expected = {(index, index + len(PHOTOS)) for index in range(len(PHOTOS))}

@@ -2,10 +2,10 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageEnhance
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 from maskinfer.curation.exploring import explore
@@ -241,7 +241,7 @@ def test_possible_boxes_are_those_without_a_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
-def test_a_folder_whose_name_is_no_text_is_explored(tmp_path: Path, run_cli: Any) -> None:
+def test_a_folder_whose_name_is_no_text_is_explored(tmp_path: Path, run_cli: RunCli) -> None:
     folder = tmp_path / os.fsdecode(b"\xff[bold]")
     folder.mkdir()
     draw_photo().save(folder / "1__[16, 8, 24, 32]__True.png")

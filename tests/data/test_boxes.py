@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ SIZES = st.tuples(st.integers(1, 5000), st.integers(1, 5000))
 
 
 @given(st.lists(BOXES))
-def test_formats_convert_there_and_back(boxes):
+def test_formats_convert_there_and_back(boxes: Any) -> None:
     boxes_xywh = np.array(boxes).reshape(-1, 4)
 
     back = xyxy_to_xywh(xywh_to_xyxy(boxes_xywh))
@@ -21,12 +23,12 @@ def test_formats_convert_there_and_back(boxes):
     np.testing.assert_allclose(back, boxes_xywh, atol=1e-9)
 
 
-def test_right_and_bottom_are_the_first_edge_outside():
+def test_right_and_bottom_are_the_first_edge_outside() -> None:
     assert xywh_to_xyxy([10, 20, 3, 4]).tolist() == [10, 20, 13, 24]
     assert xyxy_to_xywh([10, 20, 13, 24]).tolist() == [10, 20, 3, 4]
 
 
-def test_converting_leaves_the_argument_alone():
+def test_converting_leaves_the_argument_alone() -> None:
     boxes = np.array([[1.0, 2.0, 3.0, 4.0]])
 
     xywh_to_xyxy(boxes)
@@ -37,7 +39,7 @@ def test_converting_leaves_the_argument_alone():
 
 
 @given(BOXES, BOXES)
-def test_iou_is_symmetric_and_in_range(a, b):
+def test_iou_is_symmetric_and_in_range(a: Any, b: Any) -> None:
     iou = iou_xywh(a, b)
 
     assert iou == iou_xywh(b, a)
@@ -45,7 +47,7 @@ def test_iou_is_symmetric_and_in_range(a, b):
 
 
 @given(st.tuples(POSITIONS, POSITIONS, st.floats(0.01, 5000), st.floats(0.01, 5000)))
-def test_iou_of_a_box_with_itself_is_one(box):
+def test_iou_of_a_box_with_itself_is_one(box: Any) -> None:
     assert iou_xywh(box, box) == 1
 
 
@@ -62,11 +64,13 @@ def test_iou_of_a_box_with_itself_is_one(box):
     ],
     ids=["same", "half over", "inside", "touching", "apart", "both empty", "one empty"],
 )
-def test_iou_of_known_pairs(a, b, iou):
+def test_iou_of_known_pairs(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int], iou: float
+) -> None:
     assert iou_xywh(a, b) == pytest.approx(iou)
 
 
-def test_iou_broadcasts_one_against_many():
+def test_iou_broadcasts_one_against_many() -> None:
     many = np.array([[0, 0, 10, 10], [100, 100, 1, 1], [5, 0, 10, 10]])
 
     np.testing.assert_allclose(iou_xywh([0, 0, 10, 10], many), [1, 0, 1 / 3])
@@ -74,7 +78,7 @@ def test_iou_broadcasts_one_against_many():
 
 
 @given(BOXES, SIZES)
-def test_clipping_stays_inside(box, size_wh):
+def test_clipping_stays_inside(box: Any, size_wh: Any) -> None:
     clipped = clip_xywh(box, size_wh)
     left, top, right, bottom = xywh_to_xyxy(clipped)
 
@@ -84,7 +88,7 @@ def test_clipping_stays_inside(box, size_wh):
 
 
 @given(SIZES, st.data())
-def test_clipping_keeps_what_is_inside(size_wh, data):
+def test_clipping_keeps_what_is_inside(size_wh: Any, data: Any) -> None:
     x, y = (data.draw(st.integers(0, side - 1)) for side in size_wh)
     w, h = data.draw(st.integers(0, size_wh[0] - x)), data.draw(st.integers(0, size_wh[1] - y))
 
@@ -103,17 +107,19 @@ def test_clipping_keeps_what_is_inside(size_wh, data):
     ],
     ids=["top left", "bottom right", "all round", "beyond", "before", "negative width"],
 )
-def test_clipping_cuts_at_the_border(box, clipped):
+def test_clipping_cuts_at_the_border(
+    box: tuple[int, int, int, int], clipped: tuple[int, int, int, int]
+) -> None:
     assert clip_xywh(box, (100, 50)).tolist() == list(clipped)
 
 
-def test_each_box_is_clipped_to_its_own_image():
+def test_each_box_is_clipped_to_its_own_image() -> None:
     clipped = clip_xywh([[0, 0, 9, 9], [0, 0, 9, 9]], [[5, 6], [7, 8]])
 
     assert clipped.tolist() == [[0, 0, 5, 6], [0, 0, 7, 8]]
 
 
-def test_no_boxes_are_no_boxes():
+def test_no_boxes_are_no_boxes() -> None:
     none = np.zeros((0, 4))
 
     assert xywh_to_xyxy(none).shape == xyxy_to_xywh(none).shape == (0, 4)

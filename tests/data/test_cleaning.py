@@ -1,6 +1,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ RULES = {
 
 
 @pytest.mark.parametrize(("box", "fault", "repaired"), RULES.values(), ids=RULES)
-def test_the_rules(box, fault, repaired):
+def test_the_rules(box: Any, fault: Any, repaired: Any) -> None:
     found = find_fault(box, (100, 80))
 
     assert (found is None) if fault is None else (fault in found)
@@ -43,7 +44,7 @@ def test_the_rules(box, fault, repaired):
 
 
 @given(BOXES, SIZES)
-def test_a_repaired_box_is_inside_and_has_area(box, size_wh):
+def test_a_repaired_box_is_inside_and_has_area(box: Any, size_wh: Any) -> None:
     x, y, w, h = repair(box, size_wh)
 
     assert min(x, y) >= 0
@@ -54,7 +55,7 @@ def test_a_repaired_box_is_inside_and_has_area(box, size_wh):
 
 
 @given(BOXES, SIZES)
-def test_repairing_changes_faulty_boxes_only(box, size_wh):
+def test_repairing_changes_faulty_boxes_only(box: Any, size_wh: Any) -> None:
     assert (repair(box, size_wh) == box) == (find_fault(box, size_wh) is None)
 
 
@@ -72,7 +73,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_training_drops_what_is_impossible(folder):
+def test_training_drops_what_is_impossible(folder: Path) -> None:
     kept, decisions = clean(read_folder(folder).samples, "train")
 
     fine = [box for box, fault, _ in RULES.values() if fault is None]
@@ -82,7 +83,7 @@ def test_training_drops_what_is_impossible(folder):
     assert decisions[-1].reason.startswith("unreadable image: ")
 
 
-def test_testing_repairs_what_is_impossible(folder):
+def test_testing_repairs_what_is_impossible(folder: Path) -> None:
     kept, decisions = clean(read_folder(folder).samples, "test")
 
     assert [sample.box_xywh for sample in kept] == [repaired for _, _, repaired in RULES.values()]
@@ -92,7 +93,7 @@ def test_testing_repairs_what_is_impossible(folder):
     assert last.action == "dropped"
 
 
-def test_every_sample_is_kept_or_dropped_with_a_reason(folder):
+def test_every_sample_is_kept_or_dropped_with_a_reason(folder: Path) -> None:
     samples = read_folder(folder).samples
 
     for mode in ("train", "test"):
@@ -103,7 +104,7 @@ def test_every_sample_is_kept_or_dropped_with_a_reason(folder):
         assert all(len(d.reason.splitlines()) == 1 for d in decisions)
 
 
-def test_a_decision_names_box_and_image(tmp_path):
+def test_a_decision_names_box_and_image(tmp_path: Path) -> None:
     name = write_sample(tmp_path, "1", (90, 20, 30, 40))
 
     _, decisions = clean([Sample(tmp_path / name, (90, 20, 30, 40), True)], "train")
@@ -114,7 +115,7 @@ def test_a_decision_names_box_and_image(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_a_decision_gives_the_path_from_the_root(tmp_path):
+def test_a_decision_gives_the_path_from_the_root(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     name = write_sample(folder, "1", (90, 20, 30, 40))
@@ -126,7 +127,7 @@ def test_a_decision_gives_the_path_from_the_root(tmp_path):
             assert decision.filename == filename
 
 
-def test_boxes_are_held_against_the_upright_image(tmp_path):
+def test_boxes_are_held_against_the_upright_image(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "1__[70, 0, 20, 90]__True.jpg"
@@ -138,5 +139,5 @@ def test_boxes_are_held_against_the_upright_image(tmp_path):
     assert "80 x 100" in decisions[0].reason
 
 
-def test_no_samples_are_no_decisions():
+def test_no_samples_are_no_decisions() -> None:
     assert clean([], "train") == ([], [])

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def blank(width: int, height: int) -> Photo:
 
 @BOTH
 @given(st.integers(1, 5000), st.integers(1, 5000), st.data())
-def test_boxes_come_back_from_the_canvas(geometry, width, height, data):
+def test_boxes_come_back_from_the_canvas(geometry: Any, width: Any, height: Any, data: Any) -> None:
     x, y = data.draw(st.floats(0, width - 0.5)), data.draw(st.floats(0, height - 0.5))
     w, h = data.draw(st.floats(0, width - x)), data.draw(st.floats(0, height - y))
     _, placement = place(blank(width, height), geometry)
@@ -54,7 +55,9 @@ def test_boxes_come_back_from_the_canvas(geometry, width, height, data):
     ],
     ids=["landscape", "portrait", "square", "small", "odd"],
 )
-def test_pixels_are_where_the_boxes_say(geometry, size_wh, box):
+def test_pixels_are_where_the_boxes_say(
+    geometry: Any, size_wh: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
     x, y, w, h = box
     pixels = np.full((size_wh[1], size_wh[0], 3), 255, np.uint8)
     pixels[y : y + h, x : x + w] = (0, 0, 255)
@@ -69,7 +72,7 @@ def test_pixels_are_where_the_boxes_say(geometry, size_wh, box):
 
 
 @BOTH
-def test_reduced_decoding_moves_no_pixel(geometry):
+def test_reduced_decoding_moves_no_pixel(geometry: Any) -> None:
     pixels = np.full((800, 600, 3), 255, np.uint8)
     pixels[200:400, 100:500] = 0
     reduced = pixels.reshape(400, 2, 300, 2, 3).mean(axis=(1, 3)).astype(np.uint8)
@@ -83,7 +86,7 @@ def test_reduced_decoding_moves_no_pixel(geometry):
 
 @BOTH
 @pytest.mark.parametrize("size_wh", [(1, 4000), (4000, 1), (1, 1), (3, 2)])
-def test_extreme_shapes_are_placed(geometry, size_wh):
+def test_extreme_shapes_are_placed(geometry: Any, size_wh: tuple[int, int]) -> None:
     photo = Photo(np.full((size_wh[1], size_wh[0], 3), 200, np.uint8), size_wh)
 
     canvas, placement = place(photo, geometry)
@@ -96,7 +99,7 @@ def test_extreme_shapes_are_placed(geometry, size_wh):
     np.testing.assert_allclose(back, whole, atol=1e-7)
 
 
-def test_letterbox_keeps_the_whole_photo_in_the_middle():
+def test_letterbox_keeps_the_whole_photo_in_the_middle() -> None:
     canvas, placement = place(
         Photo(np.zeros((50, 100, 3), np.uint8), (100, 50)), Geometry.letterbox(64)
     )
@@ -107,19 +110,19 @@ def test_letterbox_keeps_the_whole_photo_in_the_middle():
     assert (canvas[48:] == 114).all()
 
 
-def test_center_crop_lets_boxes_reach_past_the_canvas():
+def test_center_crop_lets_boxes_reach_past_the_canvas() -> None:
     _, placement = place(blank(256, 256), Geometry.center_crop(224, 256))
 
     assert image_to_canvas([[0, 0, 256, 256]], [placement]).tolist() == [[-16, -16, 256, 256]]
 
 
-def test_boxes_back_in_the_image_are_clipped_to_it():
+def test_boxes_back_in_the_image_are_clipped_to_it() -> None:
     _, placement = place(blank(100, 50), Geometry.letterbox(100))
 
     assert canvas_to_image([[-10, 0, 200, 200]], [placement]).tolist() == [[0, 0, 100, 50]]
 
 
-def test_each_box_goes_with_its_own_placement():
+def test_each_box_goes_with_its_own_placement() -> None:
     placements = [place(blank(w, h), Geometry.letterbox(100))[1] for w, h in [(200, 100), (50, 50)]]
     boxes = np.array([[10.0, 20.0, 30.0, 40.0], [1.0, 2.0, 3.0, 4.0]])
 
@@ -130,7 +133,7 @@ def test_each_box_goes_with_its_own_placement():
 
 
 @pytest.mark.parametrize("carry", [image_to_canvas, canvas_to_image])
-def test_no_boxes_and_uneven_lists(carry):
+def test_no_boxes_and_uneven_lists(carry: Any) -> None:
     placement = Placement((1.0, 1.0), (0.0, 0.0), (10, 10))
 
     assert carry(np.zeros((0, 4)), []).shape == (0, 4)
@@ -140,7 +143,9 @@ def test_no_boxes_and_uneven_lists(carry):
 
 @BOTH
 @given(st.integers(1, 70_000), st.integers(1, 70_000), st.floats(1, 8))
-def test_decoding_keeps_more_detail_than_the_canvas_shows(geometry, width, height, oversampling):
+def test_decoding_keeps_more_detail_than_the_canvas_shows(
+    geometry: Any, width: Any, height: Any, oversampling: Any
+) -> None:
     least = decode_wh(geometry, (width, height), oversampling)
 
     _, placement = place(blank(width, height), geometry)
@@ -161,7 +166,9 @@ def test_decoding_keeps_more_detail_than_the_canvas_shows(geometry, width, heigh
     ],
     ids=["landscape", "portrait", "thin", "small", "center crop"],
 )
-def test_decoding_size_is_a_quarter_more_than_what_is_drawn(geometry, size_wh, least):
+def test_decoding_size_is_a_quarter_more_than_what_is_drawn(
+    geometry: Any, size_wh: tuple[int, int], least: tuple[int, int]
+) -> None:
     assert decode_wh(geometry, size_wh) == least
 
 
@@ -176,6 +183,6 @@ def test_decoding_size_is_a_quarter_more_than_what_is_drawn(geometry, size_wh, l
         ("center_crop", 0, 31),
     ],
 )
-def test_what_is_no_geometry_is_refused(kind, canvas, resize):
+def test_what_is_no_geometry_is_refused(kind: str, canvas: Any, resize: Any) -> None:
     with pytest.raises(ValueError, match=r"geometry|canvas|resize"):
         Geometry(kind, canvas, resize)

@@ -8,6 +8,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,9 @@ def assert_looks_like(pixels: np.ndarray, expected: Image.Image, tolerance: int 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_every_orientation_gives_the_upright_picture(tmp_path, format_, orientation):
+def test_every_orientation_gives_the_upright_picture(
+    tmp_path: Path, format_: str, orientation: Any
+) -> None:
     upright = quarters()
     path = tmp_path / "photo"
     path.write_bytes(
@@ -94,7 +97,7 @@ def test_every_orientation_gives_the_upright_picture(tmp_path, format_, orientat
     assert photo.size_wh == image_size(path) == upright.size
 
 
-def test_header_tells_how_the_pixels_are_stored(tmp_path):
+def test_header_tells_how_the_pixels_are_stored(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(stored_as(quarters(), 6), "JPEG", exif=exif(6)))
 
@@ -102,7 +105,7 @@ def test_header_tells_how_the_pixels_are_stored(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_impossible_orientations_are_upright(orientation):
+def test_impossible_orientations_are_upright(orientation: int) -> None:
     photo = load_photo(encode(quarters(), "JPEG", exif=exif(orientation)))
 
     assert_looks_like(photo.pixels, quarters())
@@ -128,7 +131,7 @@ FAR = struct.pack("<I", 99999)
     ],
     ids=["empty", "garbage", "cut short", "no value", "text"],
 )
-def test_corrupt_exif_still_decodes(tmp_path, block):
+def test_corrupt_exif_still_decodes(tmp_path: Path, block: Any) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(quarters(), "JPEG", exif=block))
 
@@ -141,7 +144,7 @@ def test_corrupt_exif_still_decodes(tmp_path, block):
     [(0x010F, 2, 100, FAR), (0x8769, 4, 1, FAR), (0x8825, 4, 2, FAR), (0x011A, 5, 1, FAR)],
     ids=["maker", "exif block", "gps block", "resolution"],
 )
-def test_orientation_is_found_beside_damaged_exif_entries(damage):
+def test_orientation_is_found_beside_damaged_exif_entries(damage: Any) -> None:
     data = encode(stored_as(quarters(), 6), "JPEG", exif=exif_with(TURNED, damage))
 
     assert_looks_like(load_photo(data).pixels, quarters())
@@ -150,20 +153,20 @@ def test_orientation_is_found_beside_damaged_exif_entries(damage):
 WHITE, RED = [255, 255, 255], [255, 0, 0]
 
 
-def test_cmyk_becomes_rgb():
+def test_cmyk_becomes_rgb() -> None:
     photo = load_photo(encode(quarters().convert("CMYK"), "JPEG", quality=95))
 
     assert_looks_like(photo.pixels, quarters(), tolerance=12)
 
 
-def test_palette_becomes_rgb():
+def test_palette_becomes_rgb() -> None:
     photo = load_photo(encode(quarters().quantize(8), "PNG"))
 
     assert_looks_like(photo.pixels, quarters())
 
 
 @pytest.mark.parametrize("transparency", [0, b"\0"], ids=["index", "table"])
-def test_transparent_palette_entries_become_white(transparency):
+def test_transparent_palette_entries_become_white(transparency: bytes | int) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 255, 0, 0])
     image.paste(0, (0, 0, 4, 8))
@@ -173,14 +176,14 @@ def test_transparent_palette_entries_become_white(transparency):
     assert [pixels[4, 1].tolist(), pixels[4, 6].tolist()] == [WHITE, RED]
 
 
-def test_transparent_gif_becomes_white():
+def test_transparent_gif_becomes_white() -> None:
     image = Image.new("P", (8, 8), 0)
     image.putpalette([0, 0, 0, 255, 0, 0])
 
     assert (load_photo(encode(image, "GIF", transparency=0)).pixels == 255).all()
 
 
-def test_transparency_is_laid_on_white():
+def test_transparency_is_laid_on_white() -> None:
     image = Image.new("RGBA", (3, 1))
     for x, alpha in enumerate((0, 255, 128)):
         image.putpixel((x, 0), (255, 0, 0, alpha))
@@ -191,7 +194,7 @@ def test_transparency_is_laid_on_white():
     np.testing.assert_allclose(pixels[0, 2], [255, 127, 127], atol=1)
 
 
-def test_grey_with_alpha_is_laid_on_white():
+def test_grey_with_alpha_is_laid_on_white() -> None:
     image = Image.new("LA", (2, 1), (0, 0))
     image.putpixel((1, 0), (77, 255))
 
@@ -211,14 +214,14 @@ def test_grey_with_alpha_is_laid_on_white():
     ],
     ids=["8", "1", "1 TIFF", "16", "16 TIFF", "32 holding 8", "32 holding 16"],
 )
-def test_grey_of_any_depth_becomes_rgb(image, format_, expected):
+def test_grey_of_any_depth_becomes_rgb(image: Any, format_: str, expected: int) -> None:
     pixels = load_photo(encode(image, format_)).pixels
 
     assert pixels.shape == (4, 4, 3)
     assert (pixels == expected).all()
 
 
-def test_float_pixels_are_refused():
+def test_float_pixels_are_refused() -> None:
     with pytest.raises(ImageError, match="8-bit"):
         load_photo(encode(Image.new("F", (4, 4), 0.5), "TIFF"))
 
@@ -250,7 +253,7 @@ def png_header(width: int, height: int) -> bytes:
     ],
     ids=["empty", "text", "three bytes", "huge", "one row too large"],
 )
-def test_what_is_no_image_is_refused(tmp_path, read, data, reason):
+def test_what_is_no_image_is_refused(tmp_path: Path, read: Any, data: Any, reason: str) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
 
@@ -261,7 +264,7 @@ def test_what_is_no_image_is_refused(tmp_path, read, data, reason):
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
-def test_truncated_files_are_refused(format_):
+def test_truncated_files_are_refused(format_: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encode(Image.fromarray(noise), format_)
 
@@ -270,7 +273,7 @@ def test_truncated_files_are_refused(format_):
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "folder", "nul\0.jpg"])
-def test_paths_that_are_no_file_are_refused(tmp_path, name):
+def test_paths_that_are_no_file_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
 
     for read in (load_photo, image_size):
@@ -278,7 +281,7 @@ def test_paths_that_are_no_file_are_refused(tmp_path, name):
             read(tmp_path / name)
 
 
-def test_paths_bytes_and_pillow_images_give_the_same(tmp_path):
+def test_paths_bytes_and_pillow_images_give_the_same(tmp_path: Path) -> None:
     data = encode(stored_as(quarters(), 6), "JPEG", exif=exif(6))
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
@@ -291,7 +294,7 @@ def test_paths_bytes_and_pillow_images_give_the_same(tmp_path):
     assert all((photo.pixels == photos[0].pixels).all() for photo in photos)
 
 
-def test_arrays_are_taken_as_they_are():
+def test_arrays_are_taken_as_they_are() -> None:
     rgb = np.asarray(quarters())
     grey = np.full((4, 6), 9, np.uint8)
 
@@ -312,7 +315,7 @@ def test_arrays_are_taken_as_they_are():
     ],
     ids=["empty", "four channels", "float", "batch", "flat"],
 )
-def test_other_arrays_are_refused(array):
+def test_other_arrays_are_refused(array: Any) -> None:
     with pytest.raises(ImageError, match="expected"):
         load_photo(array)
 
@@ -325,7 +328,9 @@ def at_least(width: int, height: int) -> LeastWh:
 @pytest.mark.parametrize("width", [1, 100, 112, 224, 448, 900, 5000])
 @pytest.mark.parametrize("height", [1, 112, 300])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_reduced_decoding_keeps_the_size_and_enough_pixels(width, height, orientation):
+def test_reduced_decoding_keeps_the_size_and_enough_pixels(
+    width: int, height: int, orientation: int
+) -> None:
     upright = quarters(1003, 901)
     data = encode(stored_as(upright, orientation), "JPEG", exif=exif(orientation))
 
@@ -339,7 +344,7 @@ def test_reduced_decoding_keeps_the_size_and_enough_pixels(width, height, orient
         assert max(photo.pixels.shape[:2]) < 300
 
 
-def test_reduced_decoding_of_what_phones_write_beside_jpeg():
+def test_reduced_decoding_of_what_phones_write_beside_jpeg() -> None:
     data = encode(quarters(1000, 800), "MPO", save_all=True, append_images=[quarters()])
 
     photo = load_photo(data, at_least(100, 80))
@@ -349,7 +354,7 @@ def test_reduced_decoding_of_what_phones_write_beside_jpeg():
     np.testing.assert_allclose(corners(photo.pixels), corners(np.asarray(quarters())), atol=6)
 
 
-def test_decoding_is_told_the_stored_sides():
+def test_decoding_is_told_the_stored_sides() -> None:
     asked = []
 
     def least_wh(size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -365,7 +370,7 @@ ALLOW_LARGE = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWar
 
 
 @ALLOW_LARGE
-def test_what_pillow_only_warns_of_is_read():
+def test_what_pillow_only_warns_of_is_read() -> None:
     photo = load_photo(encode(Image.new("1", (12_000, 9_000), 1), "PNG"), at_least(448, 448))
 
     assert photo.size_wh == (12_000, 9_000)
@@ -374,7 +379,7 @@ def test_what_pillow_only_warns_of_is_read():
 
 
 @ALLOW_LARGE
-def test_limits_of_ours_and_of_pillow_s(monkeypatch, tmp_path):
+def test_limits_of_ours_and_of_pillow_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(png_header(20_000, 15_000))
     for pillow_s, said in ((None, 250), (10**9, 250), (120_000_000, 240)):
@@ -386,7 +391,7 @@ def test_limits_of_ours_and_of_pillow_s(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_large_images_of_any_mode_give_the_same_pixels(mode, orientation):
+def test_large_images_of_any_mode_give_the_same_pixels(mode: str, orientation: int) -> None:
     """They are brought to RGB in strips: 2500 x 2001 pixels are more than one."""
     small = large_in(mode, (50, 40)).resize((2500, 2001), Image.Resampling.NEAREST)
     image = stored_as(small, orientation)
@@ -412,7 +417,7 @@ def large_in(mode: str, size_wh: tuple[int, int]) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"])
-def test_very_large_images_are_reduced_where_less_will_do(mode):
+def test_very_large_images_are_reduced_where_less_will_do(mode: str) -> None:
     upright = large_in(mode, (3, 2)).resize((6001, 4500), Image.Resampling.NEAREST)
     data = encode(stored_as(upright, 6), "PNG", compress_level=1, exif=exif(6))
 
@@ -428,7 +433,7 @@ def test_very_large_images_are_reduced_where_less_will_do(mode):
 
 @pytest.mark.parametrize(("limit", "said"), [(2999, "2999"), (10**6, "1 million")])
 @pytest.mark.parametrize("in_memory", [False, True], ids=["file", "Pillow image"])
-def test_limit_of_pixels_is_the_caller_s(limit, said, in_memory):
+def test_limit_of_pixels_is_the_caller_s(limit: int, said: str, in_memory: bool) -> None:
     image = Image.new("L", (limit + 1, 1) if limit < 10**4 else (1001, 1000))
     source = image if in_memory else encode(image, "PNG")
 
@@ -437,7 +442,7 @@ def test_limit_of_pixels_is_the_caller_s(limit, said, in_memory):
     assert load_photo(source, max_pixels=1_001_000).size_wh == image.size
 
 
-def test_size_that_the_pixels_show_is_held_to_the_limit(monkeypatch):
+def test_size_that_the_pixels_show_is_held_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = ImageFile.ImageFile.load
 
     def decode_and_grow(image: ImageFile.ImageFile) -> object:
@@ -451,7 +456,9 @@ def test_size_that_the_pixels_show_is_held_to_the_limit(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "progressive JPEG", "large file"])
-def test_one_large_image_is_decoded_at_a_time(tmp_path, monkeypatch, kind):
+def test_one_large_image_is_decoded_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     source = encode(quarters(), "PNG")
     if kind == "large file":
         monkeypatch.setattr(images, "_LARGE_BYTES", len(source) - 1)
@@ -474,7 +481,7 @@ def test_one_large_image_is_decoded_at_a_time(tmp_path, monkeypatch, kind):
             images._one_large_image.acquire()
 
 
-def test_a_pillow_image_may_change_after_it_was_read():
+def test_a_pillow_image_may_change_after_it_was_read() -> None:
     source = quarters()
     photo = load_photo(source)
     source.paste(0, (0, 0, 64, 48))
@@ -483,7 +490,7 @@ def test_a_pillow_image_may_change_after_it_was_read():
     assert_looks_like(photo.pixels, quarters())
 
 
-def test_photo_gives_its_pixels_in_either_form():
+def test_photo_gives_its_pixels_in_either_form() -> None:
     pixels = np.asarray(quarters())
     for photo in (Photo(pixels, (9, 9)), Photo(quarters(), (9, 9))):
         assert (photo.pixels == pixels).all()
@@ -492,7 +499,7 @@ def test_photo_gives_its_pixels_in_either_form():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak as Linux counts it")
-def test_very_large_images_take_little_more_memory_than_their_pixels(tmp_path):
+def test_very_large_images_take_little_more_memory_than_their_pixels(tmp_path: Path) -> None:
     Image.new("L", (12_000, 7_000), 77).save(tmp_path / "grey.png")
     code = (
         "import resource, sys, maskinfer.data.images as images\n"
@@ -517,7 +524,9 @@ FOREIGN = ["EPS", "ICO", "ICNS", "JPEG2000", "PCX", "PDF", "PPM", "SGI", "TGA", 
 
 @pytest.mark.parametrize("read", [load_photo, image_size])
 @pytest.mark.parametrize("format_", FOREIGN)
-def test_formats_that_no_ending_stands_for_are_refused(tmp_path, read, format_):
+def test_formats_that_no_ending_stands_for_are_refused(
+    tmp_path: Path, read: Any, format_: Any
+) -> None:
     path = tmp_path / "photo.jpg"
     quarters(64, 64).save(path, format_)
 
@@ -525,7 +534,7 @@ def test_formats_that_no_ending_stands_for_are_refused(tmp_path, read, format_):
         read(path)
 
 
-def test_formats_that_endings_stand_for_are_read(tmp_path):
+def test_formats_that_endings_stand_for_are_read(tmp_path: Path) -> None:
     """HEIF needs a plugin, whose format is asked for only once it is there."""
     for suffix in sorted(IMAGE_SUFFIXES - {".heic", ".heif"}):
         path = tmp_path / "photo"
@@ -535,7 +544,7 @@ def test_formats_that_endings_stand_for_are_read(tmp_path):
     assert load_photo(tmp_path / "photo").size_wh == (64, 48)
 
 
-def test_a_format_that_a_plugin_brings_is_read(monkeypatch):
+def test_a_format_that_a_plugin_brings_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL.BmpImagePlugin import BmpImageFile
 
     class Brought(BmpImageFile):
@@ -552,7 +561,7 @@ def test_a_format_that_a_plugin_brings_is_read(monkeypatch):
 
 
 @pytest.mark.parametrize("read", [load_photo, image_size])
-def test_folders_and_sockets_are_refused(tmp_path, read):
+def test_folders_and_sockets_are_refused(tmp_path: Path, read: Any) -> None:
     path = tmp_path / "x.jpg"
     with pytest.raises(ImageError, match="Is a directory"):
         read(tmp_path)
@@ -568,7 +577,7 @@ def test_folders_and_sockets_are_refused(tmp_path, read):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts open files as Linux lists them")
 @pytest.mark.parametrize("read", [load_photo, image_size])
-def test_no_file_stays_open(tmp_path, read):
+def test_no_file_stays_open(tmp_path: Path, read: Any) -> None:
     (tmp_path / "text.jpg").write_text("words")
     (tmp_path / "half.jpg").write_bytes(encode(quarters(), "JPEG")[:400])
     (tmp_path / "whole.tif").write_bytes(encode(quarters(), "TIFF", compression="tiff_lzw"))
@@ -582,7 +591,7 @@ def test_no_file_stays_open(tmp_path, read):
 
 
 @pytest.mark.parametrize("read", [load_photo, image_size])
-def test_files_too_large_to_be_images_are_refused_unread(tmp_path, read):
+def test_files_too_large_to_be_images_are_refused_unread(tmp_path: Path, read: Any) -> None:
     path = tmp_path / "x.jpg"
     path.touch()
     os.truncate(path, 10**9 + 1)  # a hole, which takes no room
@@ -592,12 +601,12 @@ def test_files_too_large_to_be_images_are_refused_unread(tmp_path, read):
 
 
 @pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (0, 0)])
-def test_empty_images_are_refused(size_wh):
+def test_empty_images_are_refused(size_wh: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="an empty image"):
         load_photo(Image.new("RGB", size_wh))
 
 
-def test_pillow_s_settings_are_the_host_program_s():
+def test_pillow_s_settings_are_the_host_program_s() -> None:
     """In a process of its own, as this one has imported it long ago."""
     code = (
         "import warnings, numpy\n"

@@ -1,4 +1,5 @@
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -18,13 +19,15 @@ SUFFIXES = st.from_regex(r"\A\.[A-Za-z0-9]{1,5}\Z")
 @example("a\nb", (-5, 0, 999_999_999, 1), True, ".png")
 @example("'\"", (0, 0, 0, 0), True, ".JPEG")
 @example("[é, 口罩]__", (1, 2, 3, 4), True, ".webp")
-def test_parse_reads_back_what_format_writes(id_, box_xywh, proper_mask, suffix):
+def test_parse_reads_back_what_format_writes(
+    id_: Any, box_xywh: Any, proper_mask: Any, suffix: Any
+) -> None:
     label = Label(id_, box_xywh, proper_mask)
 
     assert parse_name(format_name(label, suffix)) == label
 
 
-def test_format_writes_the_name_of_the_report():
+def test_format_writes_the_name_of_the_report() -> None:
     assert format_name(Label("000190", (70, 83, 100, 102), True)) == (
         "000190__[70, 83, 100, 102]__True.jpg"
     )
@@ -40,7 +43,9 @@ def test_format_writes_the_name_of_the_report():
     ],
     ids=["no spaces", "more spaces", "impossible box", "leading zeros"],
 )
-def test_parse_accepts_what_can_only_mean_one_thing(name, box_xywh, proper_mask):
+def test_parse_accepts_what_can_only_mean_one_thing(
+    name: str, box_xywh: tuple[int, int, int, int], proper_mask: bool
+) -> None:
     label = parse_name(name)
 
     assert (label.box_xywh, label.proper_mask) == (box_xywh, proper_mask)
@@ -73,7 +78,7 @@ def test_parse_accepts_what_can_only_mean_one_thing(name, box_xywh, proper_mask)
         ("1__[1, 2, 3, 4]__1.jpg", "label"),
     ],
 )
-def test_parse_says_where_a_name_departs(name, fault):
+def test_parse_says_where_a_name_departs(name: str, fault: str) -> None:
     with pytest.raises(LabelError, match=fault) as caught:
         parse_name(name)
 
@@ -84,7 +89,7 @@ def test_parse_says_where_a_name_departs(name, fault):
 @example("1__[1\n, 2, 3]__True.jpg")
 @example("1__[1, 2, 3, 4]__Tr\nue.jpg")
 @example("1__[\u2028]__True.jpg")
-def test_parse_raises_nothing_but_one_line(name):
+def test_parse_raises_nothing_but_one_line(name: Any) -> None:
     message = ""
     try:
         parse_name(name)
@@ -108,7 +113,9 @@ def test_parse_raises_nothing_but_one_line(name):
         ("a\nb/", (1, 2, 3, 4), ".jpg"),
     ],
 )
-def test_format_refuses_what_is_no_file_name(id_, box_xywh, suffix):
+def test_format_refuses_what_is_no_file_name(
+    id_: str, box_xywh: tuple[int, int, int, int], suffix: str
+) -> None:
     with pytest.raises(LabelError) as caught:
         format_name(Label(id_, box_xywh, True), suffix)
 

@@ -3,9 +3,9 @@ import os
 import pickle
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 from maskinfer.data.remote import RemoteSource, is_address
@@ -84,7 +84,7 @@ def test_remote_source_refuses_in_a_line(
 
 
 def test_predict_reads_an_address_as_it_reads_a_folder(
-    tmp_path: Path, tiny_model: Path, run_cli: Any
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_predict_reads_an_address_as_it_reads_a_folder(
 
 
 def test_an_address_without_pyarrow_is_one_line(
-    run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = run_cli("predict", "s3://bucket", "--out", tmp_path / "p.csv")

@@ -7,12 +7,12 @@ from maskinfer.data.side_lists import read_other_faces, read_sources
 from maskinfer.errors import DatasetError
 
 
-def test_a_data_set_without_lists_has_none(tmp_path: Path):
+def test_a_data_set_without_lists_has_none(tmp_path: Path) -> None:
     assert read_sources(tmp_path) == {}
     assert read_other_faces(tmp_path) == {}
 
 
-def test_lists_are_read_by_image(tmp_path: Path):
+def test_lists_are_read_by_image(tmp_path: Path) -> None:
     (tmp_path / "sources.csv").write_text('filename,source\n"train/a, b.jpg",photos/1.png\n')
     (tmp_path / "other_faces.csv").write_text(
         "filename,x,y,w,h,proper_mask\n"
@@ -40,7 +40,9 @@ def test_lists_are_read_by_image(tmp_path: Path):
         pytest.param(b"\xff\xfe\x00", "cannot be read", id="binary"),
     ],
 )
-def test_damaged_list_is_one_line_that_names_it(tmp_path: Path, content: bytes, complaint: str):
+def test_damaged_list_is_one_line_that_names_it(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
     (tmp_path / "other_faces.csv").write_bytes(content)
     with pytest.raises(DatasetError, match=complaint) as stop:
         read_other_faces(tmp_path)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def put(folder: Path, green: int, label: bool, count: int, word: str) -> None:
         photo(green).save(folder / f"{word} {i:02}__[16, 8, 24, 32]__{label}.png")
 
 
-def test_calls_are_counted_and_the_better_model_named(folder: Path, compared) -> None:
+def test_calls_are_counted_and_the_better_model_named(folder: Path, compared: Any) -> None:
     put(folder, 160, True, 3, "a right")
     put(folder, 160, False, 12, "b right")
     put(folder, 255, True, 2, "both right")
@@ -71,14 +72,16 @@ def test_calls_are_counted_and_the_better_model_named(folder: Path, compared) ->
         pytest.param(12, 0, "A is right more often: 12 images against 0, p < 0.001.", id="a"),
     ],
 )
-def test_verdict_in_words(folder: Path, compared, a_right: int, b_right: int, words: str) -> None:
+def test_verdict_in_words(
+    folder: Path, compared: Any, a_right: int, b_right: int, words: str
+) -> None:
     put(folder, 160, True, a_right, "a right")
     put(folder, 160, False, b_right, "b right")
     put(folder, 255, True, 1, "both right")
     assert words in compared().verdict()
 
 
-def test_a_coarser_model_differs_in_boxes(folder: Path, compared) -> None:
+def test_a_coarser_model_differs_in_boxes(folder: Path, compared: Any) -> None:
     photo(box_xywh=(18, 10, 20, 20)).save(folder / "1__[18, 10, 20, 20]__True.png")
     photo().save(folder / "2__[16, 8, 24, 32]__True.png")
     photo(box_xywh=(30, 30, 8, 8)).save(folder / "3__[30, 30, 8, 8]__True.png")
@@ -91,7 +94,9 @@ def test_a_coarser_model_differs_in_boxes(folder: Path, compared) -> None:
     assert -0.6 < iou.interval.low < iou.difference < iou.interval.high <= 0
 
 
-def test_images_that_one_model_cannot_measure_are_left_out_of_both(folder: Path, compared) -> None:
+def test_images_that_one_model_cannot_measure_are_left_out_of_both(
+    folder: Path, compared: Any
+) -> None:
     put(folder, 255, True, 2, "fine")
     # So small that no red is left of it on a canvas of four pixels.
     narrow = draw_photo((64, 64), (16, 8, 2, 2))
@@ -115,7 +120,7 @@ def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
         compare_models(MaskDetector(coarse, "cpu"), MaskDetector(middle, "cpu"), folder)
 
 
-def test_a_model_and_itself_are_equal(folder: Path, compared) -> None:
+def test_a_model_and_itself_are_equal(folder: Path, compared: Any) -> None:
     put(folder, 160, True, 3, "a")
     put(folder, 30, True, 2, "b")
     found = compared(threshold=0.5)

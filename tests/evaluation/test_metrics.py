@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ from maskinfer.evaluation.metrics import (
         ),
     ],
 )
-def test_measure_gives_known_figures(ious, true, predicted, expected) -> None:
+def test_measure_gives_known_figures(ious: Any, true: Any, predicted: Any, expected: Any) -> None:
     metrics = measure(ious, true, predicted)
     mean_iou, accuracy, balanced, counts = expected
     assert metrics.images == len(ious)
@@ -66,13 +67,15 @@ def test_measure_gives_known_figures(ious, true, predicted, expected) -> None:
         pytest.param([1.0, 1.0], [1, 0], [0.9, 0.1], [1.0, 1.0], 1.0, id="both-right"),
     ],
 )
-def test_average_precision_is_the_area_under_the_curve(ious, true, probabilities, scores, expected):
+def test_average_precision_is_the_area_under_the_curve(
+    ious: Any, true: Any, probabilities: Any, scores: Any, expected: float | int | None
+) -> None:
     called = [probability >= 0.5 for probability in probabilities]
     found = measure(ious, true, called, probabilities, scores).ap50
     assert found == (None if expected is None else pytest.approx(expected))
 
 
-def test_measure_without_probabilities_has_no_figures_of_them():
+def test_measure_without_probabilities_has_no_figures_of_them() -> None:
     metrics = measure([0.5], [True], [True])
     assert metrics.ap50 is None
     assert metrics.calibration_error is None
@@ -102,7 +105,9 @@ def test_metrics_go_through_json() -> None:
         pytest.param([0.52, 0.58], [True, False], 0.05, id="one-bin"),
     ],
 )
-def test_calibration_error_is_the_mean_gap_in_each_bin(probabilities, is_proper, error):
+def test_calibration_error_is_the_mean_gap_in_each_bin(
+    probabilities: list[float], is_proper: list[bool], error: float
+) -> None:
     assert expected_calibration_error(probabilities, is_proper) == pytest.approx(error)
 
 
@@ -124,7 +129,9 @@ def test_calibration_error_is_the_mean_gap_in_each_bin(probabilities, is_proper,
         ),
     ],
 )
-def test_precision_recall_at_each_confidence(confidence, is_label, recall, precision, area) -> None:
+def test_precision_recall_at_each_confidence(
+    confidence: list[float], is_label: list[bool], recall: list[float], precision: Any, area: float
+) -> None:
     curve = precision_recall(confidence, is_label)
     assert curve is not None
     assert curve.recall.tolist() == recall
@@ -138,7 +145,7 @@ def test_precision_recall_of_a_label_that_no_image_has() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-def test_reliability_bins_are_those_of_the_calibration_error(images) -> None:
+def test_reliability_bins_are_those_of_the_calibration_error(images: Any) -> None:
     probabilities, labels = zip(*images, strict=True)
     bins = reliability_bins(probabilities, labels)
     assert len(bins) == 10

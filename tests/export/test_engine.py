@@ -7,13 +7,13 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from support.cli import RunCli
 from support.tiny_model import METADATA
 
 from maskinfer.errors import ExportError, ModelFileError, UsageError
@@ -113,7 +113,7 @@ def test_build_needs_no_gpu(
     precision: str,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-):
+) -> None:
     graph = onnx.load(files[network])
     if precision == "fp16":
         to_half(graph)
@@ -134,7 +134,9 @@ def test_build_needs_no_gpu(
 
 
 @needs_rtx
-def test_build_takes_a_graph_that_chooses_a_face(runs: dict[str, RunFolder], tmp_path: Path):
+def test_build_takes_a_graph_that_chooses_a_face(
+    runs: dict[str, RunFolder], tmp_path: Path
+) -> None:
     out = tmp_path / "main.onnx"
     job.export(runs["lite"], ExportSettings(out, face="main"), print)
     assert engine.build(out.read_bytes(), 64, _BATCH).plan
@@ -162,7 +164,7 @@ def test_build_takes_a_graph_that_chooses_a_face(runs: dict[str, RunFolder], tmp
 )
 def test_build_refuses_in_one_sentence(
     model: bytes, complaint: str, capfd: pytest.CaptureFixture[str]
-):
+) -> None:
     with pytest.raises(ExportError, match=complaint) as caught:
         engine.build(model, 8, _BATCH)
     message = str(caught.value)
@@ -174,13 +176,13 @@ def test_build_refuses_in_one_sentence(
 
 
 @needs_rtx
-def test_build_refuses_another_canvas():
+def test_build_refuses_another_canvas() -> None:
     with pytest.raises(ExportError, match="cannot build the model"):
         engine.build(_mean(), 16, _BATCH)
 
 
 @needs_rtx
-def test_build_takes_tensorrt_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch):
+def test_build_takes_tensorrt_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """TensorRT-RTX stands in for TensorRT, which has the same API and cannot start here."""
     monkeypatch.setitem(sys.modules, "tensorrt", pytest.importorskip("tensorrt_rtx_bindings"))
     monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: True)
@@ -202,7 +204,7 @@ def test_build_takes_tensorrt_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPat
 )
 def test_build_without_a_package_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, has_gpu: bool, complaint: str
-):
+) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx_bindings", None)
     monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: has_gpu)
@@ -216,7 +218,7 @@ def _write(path: Path, plan: bytes = b"plan") -> None:
     write_engine(plan, METADATA, {"builder": "tensorrt-rtx", "version": "1.7"}, path)
 
 
-def test_engine_that_was_written_is_read(tmp_path: Path):
+def test_engine_that_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "model.engine"
     _write(path)
     assert path.read_bytes() == b"plan"
@@ -228,7 +230,7 @@ def test_engine_that_was_written_is_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("blocked", ["model.engine", "model.engine.json"])
-def test_failed_write_leaves_the_older_files(tmp_path: Path, blocked: str):
+def test_failed_write_leaves_the_older_files(tmp_path: Path, blocked: str) -> None:
     path = tmp_path / "model.engine"
     _write(path)
     (tmp_path / f"{blocked}.{os.getpid()}.{threading.get_ident()}.partial").mkdir()
@@ -262,7 +264,9 @@ def _change_sidecar(**values: object) -> Callable[[Path], None]:
         pytest.param(_change_sidecar(maskinfer={"schema": 99}), "newer", id="newer-schema"),
     ],
 )
-def test_damaged_engine_is_refused(tmp_path: Path, damage: Callable[[Path], None], complaint: str):
+def test_damaged_engine_is_refused(
+    tmp_path: Path, damage: Callable[[Path], None], complaint: str
+) -> None:
     path = tmp_path / "model.engine"
     _write(path)
     damage(path)
@@ -271,14 +275,14 @@ def test_damaged_engine_is_refused(tmp_path: Path, damage: Callable[[Path], None
     assert "\n" not in str(caught.value)
 
 
-def test_engine_that_is_not_there_is_wrong_usage(tmp_path: Path):
+def test_engine_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such engine"):
         read_sidecar(tmp_path / "model.engine")
 
 
 @needs_rtx
 @pytest.mark.skipif(gpu.has_nvidia_driver(), reason="is about machines without a GPU")
-def test_engine_does_not_run_without_a_gpu(capfd: pytest.CaptureFixture[str]):
+def test_engine_does_not_run_without_a_gpu(capfd: pytest.CaptureFixture[str]) -> None:
     built = engine.build(_mean(), 8, _BATCH)
     with pytest.raises(ExportError, match=r"CUDA driver .* needs an NVIDIA GPU of .* 8\.6, 8\.9"):
         EngineSession(built)
@@ -288,8 +292,8 @@ def test_engine_does_not_run_without_a_gpu(capfd: pytest.CaptureFixture[str]):
 @needs_rtx
 @pytest.mark.usefixtures("traced_once")
 def test_export_writes_a_verified_engine(
-    runs: dict[str, RunFolder], tmp_path: Path, run_cli: Callable[..., Any]
-):
+    runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli
+) -> None:
     out = tmp_path / "mask.engine"
     done = run_cli(
         *("export", runs["resnet"].path, "--format", "engine", "--out", out),
@@ -309,7 +313,7 @@ def test_export_writes_a_verified_engine(
 @pytest.mark.parametrize("network", ["resnet", "fasterrcnn", "lite"])
 def test_engine_predicts_what_the_graph_predicts(
     files: dict[str, Path], canvases: np.ndarray, network: str
-):
+) -> None:
     session = Session(files[network], "cpu", len(canvases))
     running = EngineSession(engine.build(files[network].read_bytes(), _CANVAS, _BATCH))
     expected, found = session.run(canvases), running.run(canvases)

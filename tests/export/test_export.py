@@ -4,13 +4,14 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.cli import RunCli
 
 from maskinfer.errors import DatasetError, ExportError, RunError, UsageError
 from maskinfer.export import exporting as job
@@ -31,7 +32,7 @@ _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", 
 @pytest.mark.parametrize("model", get_args(Model))
 def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
     canvases: np.ndarray, runs: dict[str, RunFolder], files: dict[str, Path], model: str
-):
+) -> None:
     """One file takes any batch, and an image's neighbours do not change its answer."""
     network = build(runs[model].read_config().settings).eval()
     runs[model].read_best(network)
@@ -56,7 +57,7 @@ def _run(file: Path, canvases: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("model", get_args(Model))
-def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str):
+def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str) -> None:
     proto = onnx.load(files[model], load_external_data=False)
     assert {node.op_type for node in proto.graph.node}.isdisjoint(_FORBIDDEN)
     assert all(not tensor.external_data for tensor in proto.graph.initializer)
@@ -80,7 +81,7 @@ def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str
 @pytest.mark.usefixtures("traced_once")
 def test_file_stored_in_fp16_is_half_the_size_and_agrees(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
-):
+) -> None:
     half = tmp_path / "half.onnx"
     job.export(runs["resnet"], ExportSettings(out=half, storage="fp16"), print)
     assert half.stat().st_size < 0.55 * files["resnet"].stat().st_size
@@ -90,7 +91,7 @@ def test_file_stored_in_fp16_is_half_the_size_and_agrees(
 @pytest.mark.usefixtures("traced_once")
 def test_each_way_to_export_has_its_own_place(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     ways = (ExportSettings(), ExportSettings(storage="fp16"), ExportSettings(precision="fp16"))
     made = [job.export(runs["resnet"], way, print).path.name for way in ways]
@@ -99,7 +100,7 @@ def test_each_way_to_export_has_its_own_place(
 
 
 @pytest.mark.parametrize("place", [1, 2], ids=["weight", "bias"])
-def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path], place: int):
+def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path], place: int) -> None:
     proto = onnx.load(files["resnet"])
     layer = find_layers(proto.graph)[3]
     name = next(n for n in proto.graph.node if n.name == layer.nodes[0]).input[place]
@@ -123,7 +124,7 @@ def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path], place
 @pytest.mark.usefixtures("traced_once")
 def test_metrics_are_of_the_epoch_whose_weights_were_exported(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
-):
+) -> None:
     """Also where the training that wrote them has gone on meanwhile."""
     run = RunFolder(tmp_path / "run")
     shutil.copytree(runs["resnet"].path, run.path)
@@ -148,7 +149,7 @@ def _kinds(file: Path) -> Counter[str]:
 @pytest.mark.parametrize("model", get_args(Model))
 def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, model: str
-):
+) -> None:
     half = tmp_path / "half.onnx"
     settings = ExportSettings(out=half, precision="fp16", proposals=_ALL_PROPOSALS[model])
     done = job.export(runs[model], settings, print)
@@ -166,7 +167,7 @@ def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
 @pytest.mark.usefixtures("traced_once")
 def test_int8_is_calibrated_on_the_images_given(
     drawn: Path, runs: dict[str, RunFolder], tmp_path: Path
-):
+) -> None:
     """Photos without labels do, as those of whoever deploys the model."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -185,7 +186,7 @@ def test_int8_is_calibrated_on_the_images_given(
 @pytest.mark.parametrize("model", get_args(Model))
 def test_broken_export_is_caught_and_the_old_file_stays(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
-):
+) -> None:
     """A weight that changes between tracing and writing, as a faulty pass over the graph would."""
     write = graph.write_onnx
 
@@ -206,8 +207,8 @@ def test_broken_export_is_caught_and_the_old_file_stays(
 
 @pytest.mark.usefixtures("traced_once")
 def test_calibration_on_one_image_is_refused(
-    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, run_cli
-):
+    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli
+) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(min((drawn / "train").glob("*.jpg")), photos)
@@ -219,7 +220,7 @@ def test_calibration_on_one_image_is_refused(
     assert not out.exists()
 
 
-def test_chain_of_the_four_commands(drawn: Path, tmp_path: Path, run_process):
+def test_chain_of_the_four_commands(drawn: Path, tmp_path: Path, run_process: RunCli) -> None:
     """train, export, predict and evaluate, each with what the one before left."""
     train = ["train", "--data", drawn, "--canvas", 64, "--backbone", "resnet18", "--epochs", 1]
     train += ["--weights", "none", "--batch-size", 8]
@@ -236,8 +237,8 @@ def test_chain_of_the_four_commands(drawn: Path, tmp_path: Path, run_process):
 
 
 def test_evaluate_measures_what_training_measured(
-    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], run_cli
-):
+    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], run_cli: RunCli
+) -> None:
     import json
 
     for model, file in files.items():
@@ -252,7 +253,7 @@ def test_evaluate_measures_what_training_measured(
 
 def test_newest_run_is_exported_where_none_is_named(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(runs["resnet"].path, tmp_path / "runs" / "older")
     shutil.copytree(runs["resnet"].path, tmp_path / "runs" / "newer")
@@ -293,7 +294,9 @@ def _no_config(run: Path) -> None:
         pytest.param(_no_config, "not a run folder", id="no-config"),
     ],
 )
-def test_damaged_run_is_refused(runs: dict[str, RunFolder], tmp_path: Path, damage, complaint: str):
+def test_damaged_run_is_refused(
+    runs: dict[str, RunFolder], tmp_path: Path, damage: Any, complaint: str
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs["resnet"].path, run)
     damage(run)
@@ -306,7 +309,9 @@ def test_damaged_run_is_refused(runs: dict[str, RunFolder], tmp_path: Path, dama
     assert {path.name for path in tmp_path.iterdir()} == {"run", "model.onnx"}
 
 
-def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder], tmp_path: Path):
+def test_destination_that_cannot_be_written_is_refused(
+    runs: dict[str, RunFolder], tmp_path: Path
+) -> None:
     for out, complaint in (
         (tmp_path / "model.bin", "ends in .onnx"),
         (tmp_path / "nowhere" / "model.onnx", "is no folder"),
@@ -316,7 +321,7 @@ def test_destination_that_cannot_be_written_is_refused(runs: dict[str, RunFolder
             job.export(runs["resnet"], ExportSettings(out=out), print)
 
 
-def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path):
+def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path) -> None:
     settings = ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone")
     with pytest.raises(DatasetError, match="name some with --data DIR"):
         job.export(runs["resnet"], settings, print)
@@ -325,7 +330,7 @@ def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path):
 @pytest.mark.usefixtures("traced_once")
 def test_unreadable_test_image_does_not_block_an_export(
     drawn: Path, runs: dict[str, RunFolder], tmp_path: Path
-):
+) -> None:
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     truncated = min((data / "test").glob("*.jpg"))
@@ -336,8 +341,8 @@ def test_unreadable_test_image_does_not_block_an_export(
 
 
 def test_models_folder_that_is_a_file_is_one_line(
-    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli
-):
+    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "models").write_text("not a folder")
     done = run_cli("export", runs["resnet"].path)
@@ -346,7 +351,9 @@ def test_models_folder_that_is_a_file_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_unknown_run_is_refused(tmp_path: Path, run_cli, monkeypatch: pytest.MonkeyPatch):
+def test_unknown_run_is_refused(
+    tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = run_cli("export", tmp_path / "nothing")
     assert done.code == 1
@@ -361,7 +368,9 @@ def _names(folder: Path) -> set[str]:
 
 
 @pytest.mark.usefixtures("traced_once")
-def test_triton_repository_holds_the_verified_file(runs: dict[str, RunFolder], tmp_path: Path):
+def test_triton_repository_holds_the_verified_file(
+    runs: dict[str, RunFolder], tmp_path: Path
+) -> None:
     out = tmp_path / "mask"
     job.export(runs["resnet"], ExportSettings(out=out, format="triton"), print)
     assert _names(tmp_path) == {"mask", "mask/config.pbtxt", "mask/1", "mask/1/model.onnx"}
@@ -370,8 +379,8 @@ def test_triton_repository_holds_the_verified_file(runs: dict[str, RunFolder], t
 
 @pytest.mark.usefixtures("traced_once")
 def test_settings_that_contradict_each_other_are_refused(
-    runs: dict[str, RunFolder], tmp_path: Path, run_cli
-):
+    runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli
+) -> None:
     for options, complaint in (
         (("--calibrate", tmp_path), "--calibrate: only for --precision int8"),
         (("--target", "tensorrt"), "--target tensorrt: only for --precision int8"),
@@ -393,8 +402,8 @@ def test_settings_that_contradict_each_other_are_refused(
 
 
 def test_verify_tells_its_own_run_from_another(
-    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, run_cli
-):
+    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, run_cli: RunCli
+) -> None:
     own = runs["resnet"].path
     done = run_cli("verify", files["resnet"], "--against", own, "--data", drawn)
     assert done.code == 0, done.stderr
@@ -424,8 +433,8 @@ def test_verify_tells_its_own_run_from_another(
 
 @pytest.mark.parametrize("kind", ["truncated", "not-ours", "missing", "newer", "input"])
 def test_verify_refuses_what_is_no_model_of_ours(
-    files: dict[str, Path], runs: dict[str, RunFolder], tmp_path: Path, kind: str, run_cli
-):
+    files: dict[str, Path], runs: dict[str, RunFolder], tmp_path: Path, kind: str, run_cli: RunCli
+) -> None:
     file = tmp_path / "model.onnx"
     if kind == "truncated":
         file.write_bytes(files["resnet"].read_bytes()[:-1000])

@@ -25,7 +25,7 @@ def _random_boxes(count: int, canvas: int, seed: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("canvas", [64, 128, 224])
-def test_roi_align_equals_torchvisions(canvas: int):
+def test_roi_align_equals_torchvisions(canvas: int) -> None:
     generator = torch.Generator().manual_seed(canvas)
     sides = [canvas // stride for stride in (4, 8, 16, 32)]
     features = {
@@ -45,20 +45,20 @@ def test_roi_align_equals_torchvisions(canvas: int):
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
-def test_suppression_equals_greedy_nms(seed: int, count: int):
+def test_suppression_equals_greedy_nms(seed: int, count: int) -> None:
     boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap
     scores = torch.linspace(1, 0, count)
     keep = suppress(boxes[None], torch.ones(1, count), 0.7)[0]
     assert keep.nonzero().flatten().tolist() == nms(boxes, scores, 0.7).sort().values.tolist()
 
 
-def test_suppression_ignores_invalid_boxes():
+def test_suppression_ignores_invalid_boxes() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [20, 20, 30, 30]])[None]
     keep = suppress(boxes, torch.tensor([[0.0, 1.0, 1.0]]), 0.7)
     assert keep.tolist() == [[0.0, 1.0, 1.0]]
 
 
-def test_decode_equals_torchvisions():
+def test_decode_equals_torchvisions() -> None:
     generator = torch.Generator().manual_seed(0)
     boxes = _random_boxes(40, 100, 3)
     shifts = torch.randn(40, 4, generator=generator) * 3
@@ -67,7 +67,7 @@ def test_decode_equals_torchvisions():
     torch.testing.assert_close(_decode(shifts, boxes, weights), expected)
 
 
-def test_with_all_proposals_the_graph_equals_torchvisions_evaluation():
+def test_with_all_proposals_the_graph_equals_torchvisions_evaluation() -> None:
     """At 64 px every level has at most 256 cells, so both look at the same proposals."""
     torch.manual_seed(3)
     settings = replace(recipe_settings("fasterrcnn", "default", ("data",), 64), backbone="resnet18")

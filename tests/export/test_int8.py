@@ -72,7 +72,7 @@ def canvases() -> np.ndarray:
 
 
 @pytest.mark.parametrize("target", ["cpu", "tensorrt"])
-def test_layers_that_bear_it_are_all_quantised(canvases: np.ndarray, target):
+def test_layers_that_bear_it_are_all_quantised(canvases: np.ndarray, target: str) -> None:
     done = quantise(_graph(0, 4), canvases, target, full_range=True, say=print)
     assert done.in_float == ()
     assert done.drift.iou > 0.95
@@ -85,7 +85,7 @@ def test_layers_that_bear_it_are_all_quantised(canvases: np.ndarray, target):
     assert target == "cpu" or not biases
 
 
-def test_layer_that_does_not_bear_it_stays_in_float(canvases: np.ndarray):
+def test_layer_that_does_not_bear_it_stays_in_float(canvases: np.ndarray) -> None:
     said: list[str] = []
     done = quantise(_graph(1, 4), canvases, "cpu", full_range=True, say=said.append)
     assert done.in_float == ("weight3",)
@@ -96,7 +96,7 @@ def test_layer_that_does_not_bear_it_stays_in_float(canvases: np.ndarray):
     assert not any("map3" in name for name in quantised)
 
 
-def test_network_that_does_not_bear_it_is_refused(canvases: np.ndarray):
+def test_network_that_does_not_bear_it_is_refused(canvases: np.ndarray) -> None:
     with pytest.raises(ExportError, match="INT8: with 2 of 5 layers in float") as caught:
         quantise(_graph(4, 4), canvases, "cpu", full_range=True, say=print)
     assert "--calibrate DIR" in str(caught.value)
@@ -105,7 +105,7 @@ def test_network_that_does_not_bear_it_is_refused(canvases: np.ndarray):
 @pytest.mark.parametrize(("full_range", "most"), [(True, 127), (False, 64)])
 def test_weights_take_seven_bits_where_eight_would_saturate(
     canvases: np.ndarray, full_range: bool, most: int
-):
+) -> None:
     done = quantise(_graph(0, 3), canvases, "cpu", full_range=full_range, say=print)
     weights = [
         numpy_helper.to_array(tensor)

@@ -1,5 +1,7 @@
 """Comparing two evaluations of the same weights."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,9 @@ def _canvases(count: int) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 @pytest.mark.parametrize("part", ["boxes_xywh", "proper_mask", "score"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_one_answer_that_is_no_number_is_a_fault(network, precision, part, value):
+def test_one_answer_that_is_no_number_is_a_fault(
+    network: str, precision: str, part: str, value: Any
+) -> None:
     """As an overflow in FP16 leaves behind; a share of images within the tolerance hides it."""
 
     def run(canvases: np.ndarray, batch_size: int) -> Outputs:
@@ -45,7 +49,7 @@ def test_one_answer_that_is_no_number_is_a_fault(network, precision, part, value
     assert faults == ["batch 1: for 2.1% of 48 images the answer is no number"]
 
 
-def test_nothing_but_nan_is_a_fault():
+def test_nothing_but_nan_is_a_fault() -> None:
     def run(canvases: np.ndarray, batch_size: int) -> Outputs:
         nothing = np.full(len(canvases), np.nan, dtype=np.float32)
         return Outputs(np.repeat(nothing[:, None], 4, axis=1), nothing, nothing)
@@ -55,7 +59,7 @@ def test_nothing_but_nan_is_a_fault():
     assert faults == ["batch 1: for 100.0% of 3 images the answer is no number"]
 
 
-def test_every_batch_size_is_tried_on_a_single_image():
+def test_every_batch_size_is_tried_on_a_single_image() -> None:
     seen = []
 
     def run(canvases: np.ndarray, batch_size: int) -> Outputs:

@@ -1,14 +1,13 @@
 """Which of several faces an exported file answers with."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cli import RunCli
 
 from maskinfer.errors import UsageError
 from maskinfer.export import exporting as job
@@ -40,7 +39,7 @@ def _choose(candidates: Candidates, face: Face, least: float = 0.4) -> Detection
 
 
 @pytest.mark.parametrize(("face", "box"), [("left", [10, 0, 10, 10]), ("largest", [20, 0, 40, 40])])
-def test_choice_is_made_among_those_that_score_enough(face: Face, box: list[float]):
+def test_choice_is_made_among_those_that_score_enough(face: Face, box: list[float]) -> None:
     assert _choose(CROWD, face).boxes_xywh.tolist() == [box]
 
 
@@ -48,17 +47,19 @@ def test_choice_is_made_among_those_that_score_enough(face: Face, box: list[floa
     ("score", "x"),
     [pytest.param(0.51, 20.0, id="nearly-as-sure"), pytest.param(0.49, 50.0, id="less-sure")],
 )
-def test_main_face_is_further_left_only_where_it_scores_nearly_as_well(score: float, x: float):
+def test_main_face_is_further_left_only_where_it_scores_nearly_as_well(
+    score: float, x: float
+) -> None:
     pair = _candidates((50.0, 0, 60, 10, 0.9, 0.8), (20.0, 0, 30, 10, 0.9, score))
     assert _choose(pair, "main").boxes_xywh[0, 0].item() == x
 
 
-def test_choice_is_the_best_where_none_scores_enough():
+def test_choice_is_the_best_where_none_scores_enough() -> None:
     for face in ("main", "left", "largest"):
         assert _choose(CROWD, face, 0.9).boxes_xywh.tolist() == [[50, 0, 10, 10]]
 
 
-def test_of_boxes_that_overlap_the_best_scored_counts():
+def test_of_boxes_that_overlap_the_best_scored_counts() -> None:
     shifted = _candidates((50.0, 0.0, 60.0, 10.0, 0.9, 0.8), (49.0, 0.0, 59.0, 10.0, 0.1, 0.7))
     found = _choose(shifted, "left")
     assert found.boxes_xywh.tolist() == [[50, 0, 10, 10]]
@@ -66,7 +67,7 @@ def test_of_boxes_that_overlap_the_best_scored_counts():
 
 
 @given(st.integers(0, 2**32), st.integers(1, 90), st.sampled_from(["main", "left", "largest"]))
-def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face):
+def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face) -> None:
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(2, count, 2, generator=generator) * 80
     size = torch.rand(2, count, 2, generator=generator) * 40 + 1
@@ -80,7 +81,7 @@ def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_temperature_keeps_the_order_and_a_half():
+def test_temperature_keeps_the_order_and_a_half() -> None:
     probability = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])
     found = Detections(torch.zeros(5, 4), probability, torch.ones(5))
     cooler = calibrated(found, 2.0).proper_mask
@@ -93,8 +94,8 @@ def test_temperature_keeps_the_order_and_a_half():
 @pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
 @pytest.mark.parametrize("face", ["main", "left", "largest"])
 def test_file_answers_with_the_face_asked_for(
-    runs: dict[str, RunFolder], tmp_path: Path, model: str, face: Face, run_cli: Callable[..., Any]
-):
+    runs: dict[str, RunFolder], tmp_path: Path, model: str, face: Face, run_cli: RunCli
+) -> None:
     """The export compares it with torchvision's suppression and a loop, and refuses to differ."""
     out = tmp_path / "file.onnx"
     proposals = 400 if model == "fasterrcnn" else None
@@ -110,8 +111,8 @@ def test_file_answers_with_the_face_asked_for(
 
 
 def test_file_takes_another_canvas_than_the_run(
-    runs: dict[str, RunFolder], tmp_path: Path, run_cli: Callable[..., Any], drawn: Path
-):
+    runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli, drawn: Path
+) -> None:
     out = tmp_path / "wide.onnx"
     job.export(runs["lite"], ExportSettings(out, canvas=96), print)
     assert _metadata(out).geometry.canvas == 96
@@ -128,7 +129,7 @@ def test_file_takes_another_canvas_than_the_run(
 )
 def test_network_of_one_face_refuses(
     runs: dict[str, RunFolder], settings: ExportSettings, complaint: str
-):
+) -> None:
     with pytest.raises(UsageError, match=complaint):
         job.export(runs["resnet"], settings, print)
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,7 @@ def boxes(image: AnnotatedImage) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize("layout", READERS)
-def test_a_folder_without_annotations_is_refused(tmp_path, layout):
+def test_a_folder_without_annotations_is_refused(tmp_path: Path, layout: Any) -> None:
     photo(tmp_path / "a.jpg")
 
     with pytest.raises(AnnotationError, match=r"no \.(xml|txt|json) file"):
@@ -80,7 +81,7 @@ def test_a_folder_without_annotations_is_refused(tmp_path, layout):
         ("deep/er/a.xml", "deep/er/a.jpg"),
     ],
 )
-def test_voc_layouts(tmp_path, xml, image):
+def test_voc_layouts(tmp_path: Path, xml: str, image: str) -> None:
     photo(tmp_path / image)
     write(tmp_path / xml, voc(voc_object(10, 20, 40, 60)))
 
@@ -93,7 +94,7 @@ def test_voc_layouts(tmp_path, xml, image):
     assert boxes(images[0]) == [(10, 20, 30, 40)]
 
 
-def test_voc_image_is_found_by_file_name_then_by_the_name_of_the_xml(tmp_path):
+def test_voc_image_is_found_by_file_name_then_by_the_name_of_the_xml(tmp_path: Path) -> None:
     photo(tmp_path / "images/a.jpg")
     photo(tmp_path / "images/b.jpg")
     write(tmp_path / "xml/1.xml", voc(filename="a.jpg"))
@@ -106,7 +107,7 @@ def test_voc_image_is_found_by_file_name_then_by_the_name_of_the_xml(tmp_path):
     assert skipped == [Skipped("xml/c.xml", "no image is named 'stale.jpg' or 'c'")]
 
 
-def test_voc_image_of_the_same_split_is_meant(tmp_path):
+def test_voc_image_of_the_same_split_is_meant(tmp_path: Path) -> None:
     for split in ("train", "test"):
         photo(tmp_path / split / "a.jpg")
         write(tmp_path / split / "a.xml", voc())
@@ -119,7 +120,7 @@ def test_voc_image_of_the_same_split_is_meant(tmp_path):
     ]
 
 
-def test_voc_image_that_could_be_either_is_skipped(tmp_path):
+def test_voc_image_that_could_be_either_is_skipped(tmp_path: Path) -> None:
     photo(tmp_path / "x/a.jpg")
     photo(tmp_path / "y/a.jpg")
     write(tmp_path / "xml/a.xml", voc())
@@ -134,7 +135,7 @@ def test_voc_image_that_could_be_either_is_skipped(tmp_path):
     "name", ["../out.jpg", "/etc/out.jpg", "C:\\out.jpg", "..\\out.jpg", "images/../../out.jpg"]
 )
 @pytest.mark.parametrize("layout", ["voc", "coco"])
-def test_file_names_cannot_lead_out_of_the_folder(tmp_path, name, layout):
+def test_file_names_cannot_lead_out_of_the_folder(tmp_path: Path, name: str, layout: str) -> None:
     photo(tmp_path / "out.jpg")
     photo(tmp_path / "src/images/out.jpg")
     write(tmp_path / "src/out.xml", voc(filename=name))
@@ -169,7 +170,9 @@ def test_file_names_cannot_lead_out_of_the_folder(tmp_path, name, layout):
         ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><annotation/>".encode("utf-16"), "DOCTYPE"),
     ],
 )
-def test_voc_bad_file_is_listed_and_the_rest_is_read(tmp_path, data, reason):
+def test_voc_bad_file_is_listed_and_the_rest_is_read(
+    tmp_path: Path, data: Any, reason: str
+) -> None:
     photo(tmp_path / "bad.jpg")
     photo(tmp_path / "good.jpg")
     write(tmp_path / "bad.xml", data)
@@ -182,7 +185,7 @@ def test_voc_bad_file_is_listed_and_the_rest_is_read(tmp_path, data, reason):
     assert reason in skipped[0].reason
 
 
-def test_voc_second_file_of_an_image_is_listed(tmp_path):
+def test_voc_second_file_of_an_image_is_listed(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "a.xml", voc())
     write(tmp_path / "b.xml", voc())
@@ -193,7 +196,7 @@ def test_voc_second_file_of_an_image_is_listed(tmp_path):
     assert skipped == [Skipped("b.xml", "a.jpg is annotated by another file already")]
 
 
-def test_voc_unreadable_and_missing_images_are_listed(tmp_path):
+def test_voc_unreadable_and_missing_images_are_listed(tmp_path: Path) -> None:
     write(tmp_path / "a.jpg", "words")
     photo(tmp_path / "alone.jpg")
     write(tmp_path / "a.xml", voc())
@@ -218,7 +221,9 @@ STORED_BOX = (10, 20, 40, 60)  # xmin, ymin, xmax, ymax in stored pixels, 100 x 
         (8, (20, 60, 40, 30)),
     ],
 )
-def test_boxes_on_stored_pixels_are_turned_upright(tmp_path, orientation, upright):
+def test_boxes_on_stored_pixels_are_turned_upright(
+    tmp_path: Path, orientation: int, upright: tuple[int, int, int, int]
+) -> None:
     photo(tmp_path / "a.jpg", (100, 80), orientation)
     size = "<size><width>100</width><height>80</height></size>"
     write(tmp_path / "a.xml", voc(voc_object(*STORED_BOX), size=size))
@@ -230,7 +235,7 @@ def test_boxes_on_stored_pixels_are_turned_upright(tmp_path, orientation, uprigh
 
 
 @pytest.mark.parametrize("size", [(80, 100), (0, 0), None])
-def test_boxes_on_upright_pixels_stay(tmp_path, size):
+def test_boxes_on_upright_pixels_stay(tmp_path: Path, size: tuple[int, int] | None) -> None:
     photo(tmp_path / "a.jpg", (100, 80), 6)
     image = {"id": 1, "file_name": "a.jpg"}
     image |= {"width": size[0], "height": size[1]} if size else {}
@@ -243,7 +248,7 @@ def test_boxes_on_upright_pixels_stay(tmp_path, size):
 
 
 @pytest.mark.parametrize("stated", [(80, 100), (50, 40)], ids=["turned", "half"])
-def test_an_annotation_of_another_size_is_listed(tmp_path, stated):
+def test_an_annotation_of_another_size_is_listed(tmp_path: Path, stated: tuple[int, int]) -> None:
     photo(tmp_path / "a.jpg", (100, 80))
     size = f"<size><width>{stated[0]}</width><height>{stated[1]}</height></size>"
     write(tmp_path / "a.xml", voc(size=size))
@@ -271,7 +276,7 @@ def test_an_annotation_of_another_size_is_listed(tmp_path, stated):
         ("test/a.b.jpg", "test/a.b.txt", "test"),
     ],
 )
-def test_yolo_layouts(tmp_path, image, label, split):
+def test_yolo_layouts(tmp_path: Path, image: str, label: str, split: str | None) -> None:
     photo(tmp_path / image)
     write(tmp_path / label, "0 0.25 0.5 0.3 0.5\n")
 
@@ -283,7 +288,7 @@ def test_yolo_layouts(tmp_path, image, label, split):
     assert images[0].faces[0].class_name == "0"
 
 
-def test_yolo_boxes_refer_to_the_upright_photo(tmp_path):
+def test_yolo_boxes_refer_to_the_upright_photo(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg", (100, 80), 6)
     write(tmp_path / "a.txt", "0 0.5 0.5 1 1")
 
@@ -292,7 +297,7 @@ def test_yolo_boxes_refer_to_the_upright_photo(tmp_path):
     assert boxes(images[0]) == [(0, 0, 80, 100)]
 
 
-def test_yolo_polygons_become_the_box_around_them(tmp_path):
+def test_yolo_polygons_become_the_box_around_them(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", "0 0.1 0.5 0.4 0.25 0.2 0.75\n\n0 0 0 1 0 1 1 0 1\n")
 
@@ -302,7 +307,7 @@ def test_yolo_polygons_become_the_box_around_them(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])
-def test_yolo_blank_file_means_no_face(tmp_path, text):
+def test_yolo_blank_file_means_no_face(tmp_path: Path, text: str) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", text)
 
@@ -326,7 +331,7 @@ def test_yolo_blank_file_means_no_face(tmp_path, text):
         ("7 0.5 0.5 0.1 0.1", "class is 7"),
     ],
 )
-def test_yolo_bad_line_is_listed_with_its_number(tmp_path, line, reason):
+def test_yolo_bad_line_is_listed_with_its_number(tmp_path: Path, line: str, reason: str) -> None:
     write(tmp_path / "classes.txt", "with_mask\n")
     photo(tmp_path / "images/a.jpg")
     photo(tmp_path / "images/b.jpg")
@@ -341,7 +346,7 @@ def test_yolo_bad_line_is_listed_with_its_number(tmp_path, line, reason):
     assert reason in skipped[0].reason
 
 
-def test_yolo_leftovers_are_listed(tmp_path):
+def test_yolo_leftovers_are_listed(tmp_path: Path) -> None:
     photo(tmp_path / "images/a.jpg")
     photo(tmp_path / "images/alone.jpg")
     write(tmp_path / "images/broken.jpg", "words")
@@ -377,7 +382,7 @@ NAMES = {0: "with_mask", 1: "without mask"}
         "names:\n  # first\n  '0': with_mask\n  '1': without mask\n",
     ],
 )
-def test_yolo_class_names_from_yaml(tmp_path, text):
+def test_yolo_class_names_from_yaml(tmp_path: Path, text: str) -> None:
     write(tmp_path / "data.yaml", text.replace("\n", "\r\n"))
     write(tmp_path / "classes.txt", "other")
 
@@ -401,7 +406,7 @@ def test_yolo_class_names_from_yaml(tmp_path, text):
         "names: |\n  a\n  b",
     ],
 )
-def test_yolo_class_names_are_refused_where_unclear(tmp_path, text):
+def test_yolo_class_names_are_refused_where_unclear(tmp_path: Path, text: str) -> None:
     write(tmp_path / "data.yaml", "nc: 2\n" + text)
 
     with pytest.raises(AnnotationError, match=r"data\.yaml:2: .*classes\.txt"):
@@ -409,13 +414,13 @@ def test_yolo_class_names_are_refused_where_unclear(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["classes.txt", "labels/classes.txt", "obj.names"])
-def test_yolo_class_names_from_a_list(tmp_path, name):
+def test_yolo_class_names_from_a_list(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "with_mask\nwithout mask\n\n")
 
     assert read_class_names(tmp_path) == NAMES
 
 
-def test_yolo_without_class_names(tmp_path):
+def test_yolo_without_class_names(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "nc: 2")
 
     assert read_class_names(tmp_path) == {}
@@ -439,7 +444,9 @@ FACE = {"image_id": 1, "category_id": 1, "bbox": [10, 20, 30.5, 40], "iscrowd": 
         ("annotations/instances_test.json", "images/x/a.jpg", "x/a.jpg", "test"),
     ],
 )
-def test_coco_layouts(tmp_path, annotations, image, file_name, split):
+def test_coco_layouts(
+    tmp_path: Path, annotations: str, image: str, file_name: str, split: str | None
+) -> None:
     photo(tmp_path / image)
     write(tmp_path / annotations, coco([IMAGE | {"file_name": file_name}], [FACE]))
 
@@ -451,7 +458,7 @@ def test_coco_layouts(tmp_path, annotations, image, file_name, split):
     assert images[0].faces[0].class_name == "with_mask"
 
 
-def test_coco_same_name_in_two_splits(tmp_path):
+def test_coco_same_name_in_two_splits(tmp_path: Path) -> None:
     for split in ("train", "val"):
         photo(tmp_path / f"{split}2017/a.jpg")
         write(tmp_path / f"annotations/instances_{split}2017.json", coco([IMAGE], [FACE]))
@@ -462,7 +469,7 @@ def test_coco_same_name_in_two_splits(tmp_path):
     assert not skipped
 
 
-def test_coco_other_json_files_are_passed_over(tmp_path):
+def test_coco_other_json_files_are_passed_over(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "instances_all.json", coco([IMAGE], [FACE]))
     write(tmp_path / "captions_all.json", "{}")
@@ -473,7 +480,7 @@ def test_coco_other_json_files_are_passed_over(tmp_path):
     assert not skipped
 
 
-def test_coco_crowds_are_no_faces(tmp_path):
+def test_coco_crowds_are_no_faces(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     crowd = FACE | {"iscrowd": 1, "bbox": "none"}
     write(tmp_path / "a.json", coco([IMAGE], [crowd]))
@@ -492,7 +499,9 @@ def test_coco_crowds_are_no_faces(tmp_path):
         (FACE | {"category_id": 9}, "category 9 is not described"),
     ],
 )
-def test_coco_bad_face_is_listed_and_the_rest_is_read(tmp_path, face, reason):
+def test_coco_bad_face_is_listed_and_the_rest_is_read(
+    tmp_path: Path, face: Any, reason: str
+) -> None:
     photo(tmp_path / "a.jpg")
     photo(tmp_path / "b.jpg")
     images = [IMAGE | {"id": 2, "file_name": "b.jpg"}, IMAGE]
@@ -521,7 +530,7 @@ def test_coco_bad_face_is_listed_and_the_rest_is_read(tmp_path, face, reason):
         (coco([IMAGE], [{"image_id": [1]}]), "image_id is '[1]'"),
     ],
 )
-def test_coco_bad_file_is_listed(tmp_path, data, reason):
+def test_coco_bad_file_is_listed(tmp_path: Path, data: Any, reason: str) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "bad.json", data)
 
@@ -532,7 +541,7 @@ def test_coco_bad_file_is_listed(tmp_path, data, reason):
     assert reason in skipped[0].reason
 
 
-def test_coco_missing_doubled_and_unnamed_images_are_listed(tmp_path):
+def test_coco_missing_doubled_and_unnamed_images_are_listed(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     photo(tmp_path / "alone.jpg")
     images = [IMAGE, IMAGE | {"id": 2}, IMAGE | {"id": 3, "file_name": "gone.jpg"}]
@@ -548,7 +557,7 @@ def test_coco_missing_doubled_and_unnamed_images_are_listed(tmp_path):
 
 
 @pytest.mark.parametrize("folder", [".", "ImageSets/Main"])
-def test_split_lists_are_read(tmp_path, folder):
+def test_split_lists_are_read(tmp_path: Path, folder: Path) -> None:
     write(tmp_path / folder / "train.txt", "a\nb.jpg\n./images/c.png\n\n")
     write(tmp_path / folder / "val.txt", "d d\r\n")
     write(tmp_path / folder / "test.txt", "e.v2\nb\n")
@@ -562,7 +571,7 @@ def test_split_lists_are_read(tmp_path, folder):
     }
 
 
-def test_no_split_lists(tmp_path):
+def test_no_split_lists(tmp_path: Path) -> None:
     assert read_split_lists(tmp_path) == {}
 
 
@@ -571,7 +580,7 @@ def test_no_split_lists(tmp_path):
     ("layout", "name"),
     [("voc", "x.xml"), ("yolo", "x.txt"), ("yolo", "x.yaml"), ("coco", "x.json")],
 )
-def test_what_is_no_file_is_no_annotation(tmp_path, layout, name):
+def test_what_is_no_file_is_no_annotation(tmp_path: Path, layout: str, name: str) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "a.xml", voc(voc_object(1, 1, 5, 5)))
     write(tmp_path / "a.txt", "0 0.5 0.5 0.1 0.1")
@@ -586,7 +595,9 @@ def test_what_is_no_file_is_no_annotation(tmp_path, layout, name):
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4])
-def test_boxes_stay_where_the_size_cannot_tell_how_they_lie(tmp_path, orientation):
+def test_boxes_stay_where_the_size_cannot_tell_how_they_lie(
+    tmp_path: Path, orientation: int
+) -> None:
     photo(tmp_path / "a.jpg", orientation=orientation)
     size = "<size><width>100</width><height>80</height></size>"
     write(tmp_path / "a.xml", voc(voc_object(10, 20, 30, 60), size=size))
@@ -607,7 +618,9 @@ def test_boxes_stay_where_the_size_cannot_tell_how_they_lie(tmp_path, orientatio
         ("coco", "a.json", 2 * 10**9, "larger than 2000 MB"),
     ],
 )
-def test_files_too_large_are_listed_unread(tmp_path, layout, name, size, reason):
+def test_files_too_large_are_listed_unread(
+    tmp_path: Path, layout: str, name: str, size: int, reason: str
+) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / name, "")
     os.truncate(tmp_path / name, size + 1)  # a hole, which takes no room
@@ -619,7 +632,7 @@ def test_files_too_large_are_listed_unread(tmp_path, layout, name, size, reason)
 
 
 @pytest.mark.parametrize("name", ["data.yaml", "classes.txt"])
-def test_class_names_too_large_are_refused_unread(tmp_path, name):
+def test_class_names_too_large_are_refused_unread(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "")
     os.truncate(tmp_path / name, 16 * 10**6 + 1)
 
@@ -627,7 +640,7 @@ def test_class_names_too_large_are_refused_unread(tmp_path, name):
         read_class_names(tmp_path)
 
 
-def test_split_lists_too_large_are_refused_unread(tmp_path):
+def test_split_lists_too_large_are_refused_unread(tmp_path: Path) -> None:
     write(tmp_path / "train.txt", "")
     os.truncate(tmp_path / "train.txt", 256 * 10**6 + 1)
 
@@ -635,7 +648,7 @@ def test_split_lists_too_large_are_refused_unread(tmp_path):
         read_split_lists(tmp_path)
 
 
-def test_class_numbers_beyond_sense_are_refused(tmp_path):
+def test_class_numbers_beyond_sense_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", f"names: {{{'9' * 5000}: a}}")
 
     with pytest.raises(AnnotationError, match="class names cannot be read"):
@@ -643,7 +656,7 @@ def test_class_numbers_beyond_sense_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("opening", ["[", "{"])
-def test_long_lists_of_class_names_are_read_soon(tmp_path, opening):
+def test_long_lists_of_class_names_are_read_soon(tmp_path: Path, opening: str) -> None:
     names = [f"{i}: n{i}" if opening == "{" else f"n{i}" for i in range(200_000)]
     closing = {"[": "]", "{": "}"}[opening]
     write(tmp_path / "data.yaml", f"names: {opening}{' , '.join(names)} ,  {closing}\n")
@@ -651,14 +664,14 @@ def test_long_lists_of_class_names_are_read_soon(tmp_path, opening):
     assert read_class_names(tmp_path) == {i: f"n{i}" for i in range(200_000)}
 
 
-def test_deep_xml_is_read(tmp_path):
+def test_deep_xml_is_read(tmp_path: Path) -> None:
     photo(tmp_path / "a.jpg")
     write(tmp_path / "a.xml", voc("<a>" * 100_000 + "</a>" * 100_000))
 
     assert len(read("voc", tmp_path)[0]) == 1
 
 
-def test_reasons_are_one_line_of_bounded_length():
+def test_reasons_are_one_line_of_bounded_length() -> None:
     reason = Skipped("a", "two\nlines\u2028and more" + "x" * 10_000).reason
 
     assert reason.startswith("two lines and morexx")
@@ -675,7 +688,9 @@ def test_reasons_are_one_line_of_bounded_length():
     ],
     ids=["number beyond sense", "two lines", "long field"],
 )
-def test_other_faces_that_make_no_sense_are_one_line(tmp_path, row, complaint):
+def test_other_faces_that_make_no_sense_are_one_line(
+    tmp_path: Path, row: str, complaint: str
+) -> None:
     write(tmp_path / "other_faces.csv", f"filename,x,y,w,h,proper_mask\n{row}\n")
 
     with pytest.raises(DatasetError, match=complaint) as caught:
@@ -684,7 +699,7 @@ def test_other_faces_that_make_no_sense_are_one_line(tmp_path, row, complaint):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_lists_beside_images_too_large_are_refused_unread(tmp_path):
+def test_lists_beside_images_too_large_are_refused_unread(tmp_path: Path) -> None:
     write(tmp_path / "sources.csv", "")
     os.truncate(tmp_path / "sources.csv", 10**9 + 1)
 
@@ -755,13 +770,17 @@ def read_what_there_is(folder: Path, name: str, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", VALID)
 @given(st.data())
-def test_damaged_annotations_raise_nothing_but_our_errors(folder, name, data):
+def test_damaged_annotations_raise_nothing_but_our_errors(
+    folder: Path, name: Any, data: Any
+) -> None:
     read_what_there_is(folder, name, data.draw(mutated(VALID[name])))
 
 
 @pytest.mark.parametrize("name", VALID)
 @given(st.binary(max_size=100) | st.text(max_size=50).map(lambda text: text.encode("utf-8")))
-def test_random_annotations_raise_nothing_but_our_errors(folder, name, data):
+def test_random_annotations_raise_nothing_but_our_errors(
+    folder: Path, name: Any, data: Any
+) -> None:
     read_what_there_is(folder, name, data)
 
 
@@ -782,5 +801,7 @@ def objects(*keys: str) -> st.SearchStrategy[object]:
     objects("image_id", "category_id", "bbox", "iscrowd"),
     objects("id", "name"),
 )
-def test_coco_of_any_values_raises_nothing_but_our_errors(folder, images, faces, categories):
+def test_coco_of_any_values_raises_nothing_but_our_errors(
+    folder: Path, images: Any, faces: Any, categories: Any
+) -> None:
     read_what_there_is(folder, "a.json", coco(images, faces, categories).encode())

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from maskinfer.importers.crops import choose_face, crop_around, fit_box
     st.tuples(*[st.floats(-300, 300)] * 4),
     st.tuples(st.integers(1, 200), st.integers(1, 200)),
 )
-def test_fitted_boxes_are_inside(box, size_wh):
+def test_fitted_boxes_are_inside(box: Any, size_wh: Any) -> None:
     fitted, fault = fit_box(box, size_wh)
 
     if fitted is None:
@@ -32,7 +34,9 @@ def test_fitted_boxes_are_inside(box, size_wh):
         ((10, 10, -5, 10), None, True),
     ],
 )
-def test_fitting_rounds_edges_and_clips(box, fitted, faulty):
+def test_fitting_rounds_edges_and_clips(
+    box: Any, fitted: tuple[int, int, int, int] | None, faulty: bool
+) -> None:
     found, fault = fit_box(box, (100, 80))
 
     assert found == fitted
@@ -50,7 +54,7 @@ def test_fitting_rounds_edges_and_clips(box, fitted, faulty):
         ([(5, 0, 3, 4), (0, 0, 4, 3)], "largest", 1),
     ],
 )
-def test_choosing_a_face(boxes, face, chosen):
+def test_choosing_a_face(boxes: list[tuple[int, int, int, int]], face: str, chosen: int) -> None:
     assert choose_face(boxes, face) == chosen
 
 
@@ -79,7 +83,7 @@ def test_choosing_a_face(boxes, face, chosen):
         "overlapping right, larger",
     ],
 )
-def test_crops_cut_off_neighbours(others, crop):
+def test_crops_cut_off_neighbours(others: Any, crop: tuple[int, int, int, int]) -> None:
     # Alone, a face of 30 pixels takes 30 on each side; the cut is half-way to a neighbour.
     assert crop_around((90, 90, 30, 30), others, (300, 300)) == crop
 
@@ -97,7 +101,7 @@ def crowds(draw: st.DrawFn) -> tuple[list[tuple[int, int, int, int]], tuple[int,
 
 
 @given(crowds())
-def test_a_face_apart_is_whole_left_most_and_largest_in_its_crop(crowd):
+def test_a_face_apart_is_whole_left_most_and_largest_in_its_crop(crowd: Any) -> None:
     faces, size_wh = crowd
     for number, (x, y, w, h) in enumerate(faces):
         others = faces[:number] + faces[number + 1 :]

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.cli import RunCli
 
 from maskinfer.data.cleaning import clean, find_fault
 from maskinfer.data.dataset import Face, read_folder
@@ -125,7 +127,9 @@ def settings(tmp_path: Path, photos: dict[str, Faces]) -> ImportSettings:
 
 @pytest.mark.parametrize("layout", MAKERS)
 @pytest.mark.parametrize("face", ["left", "largest", "each"])
-def test_every_format_gives_the_same_data_set(tmp_path, settings, photos, layout, face):
+def test_every_format_gives_the_same_data_set(
+    tmp_path: Path, settings: Any, photos: Any, layout: Any, face: str
+) -> None:
     other = MAKERS[layout](tmp_path / "other", photos)
     for name in ("train.txt", "test.txt"):
         write(other / name, (settings.src / name).read_text())
@@ -138,7 +142,7 @@ def test_every_format_gives_the_same_data_set(tmp_path, settings, photos, layout
     assert contents(tmp_path / "out") == contents(tmp_path / "out2")
 
 
-def test_left_keeps_the_photo_and_labels_the_left_most_face(settings):
+def test_left_keeps_the_photo_and_labels_the_left_most_face(settings: Any) -> None:
     report = import_annotations(settings)
 
     assert names(settings.out) == [
@@ -161,7 +165,7 @@ def test_left_keeps_the_photo_and_labels_the_left_most_face(settings):
     ]
 
 
-def test_faces_that_a_name_leaves_out_are_listed(settings):
+def test_faces_that_a_name_leaves_out_are_listed(settings: Any) -> None:
     import_annotations(settings)
 
     assert read_other_faces(settings.out) == {
@@ -169,7 +173,7 @@ def test_faces_that_a_name_leaves_out_are_listed(settings):
     }
 
 
-def test_crop_lists_the_faces_that_reach_into_it(tmp_path, settings):
+def test_crop_lists_the_faces_that_reach_into_it(tmp_path: Path, settings: Any) -> None:
     """Where they lie in the crop, cut off or not."""
     faces: Faces = [((60, 40, 40, 40), "with_mask"), ((105, 40, 40, 40), "without_mask")]
     make_voc(settings.src, {"a.jpg": faces})
@@ -187,13 +191,13 @@ def test_crop_lists_the_faces_that_reach_into_it(tmp_path, settings):
     assert load_photo(settings.out / name).size_wh[0] < x + 45 + w  # it is cut off
 
 
-def test_largest_labels_the_largest_face(settings):
+def test_largest_labels_the_largest_face(settings: Any) -> None:
     import_annotations(replace(settings, face="largest"))
 
     assert names(settings.out / "train") == ["000000__[120, 20, 60, 60]__True.jpg"]
 
 
-def test_upright_photos_are_copied_byte_for_byte(settings):
+def test_upright_photos_are_copied_byte_for_byte(settings: Any) -> None:
     import_annotations(settings)
 
     for row in rows(settings.out / "sources.csv"):
@@ -201,7 +205,7 @@ def test_upright_photos_are_copied_byte_for_byte(settings):
         assert copy.read_bytes() == photo.read_bytes()
 
 
-def test_each_face_becomes_a_crop_with_its_own_label(settings):
+def test_each_face_becomes_a_crop_with_its_own_label(settings: Any) -> None:
     import_annotations(replace(settings, face="each"))
 
     crops = sorted(settings.out.glob("*/*.jpg"))
@@ -216,7 +220,7 @@ def test_each_face_becomes_a_crop_with_its_own_label(settings):
     assert len({row["source"] for row in rows(settings.out / "sources.csv")}) == 2
 
 
-def test_small_faces_are_no_crops_and_listed(settings):
+def test_small_faces_are_no_crops_and_listed(settings: Any) -> None:
     report = import_annotations(replace(settings, face="each", min_face=21))
 
     assert sum(report.counts.values()) == 2
@@ -226,7 +230,7 @@ def test_small_faces_are_no_crops_and_listed(settings):
     } in rows(settings.out / "skipped.csv")
 
 
-def test_importing_again_gives_the_same(settings):
+def test_importing_again_gives_the_same(settings: Any) -> None:
     settings = replace(settings, face="each")
     import_annotations(settings)
     before = contents(settings.out)
@@ -240,7 +244,7 @@ def test_importing_again_gives_the_same(settings):
 # Boxes
 
 
-def test_boxes_past_the_border_are_clipped_and_listed(tmp_path):
+def test_boxes_past_the_border_are_clipped_and_listed(tmp_path: Path) -> None:
     photos = {"a.jpg": [((-10, 90, 60.4, 30), "with_mask")], "b.jpg": TWO_FACES}
     settings = ImportSettings("coco", make_coco(tmp_path / "src", photos), tmp_path / "out")
 
@@ -251,7 +255,7 @@ def test_boxes_past_the_border_are_clipped_and_listed(tmp_path):
     assert repaired[0]["reason"].startswith("negative value in box [-10, 90, 60, 30]")
 
 
-def test_faces_wholly_outside_are_listed_and_the_next_is_chosen(tmp_path):
+def test_faces_wholly_outside_are_listed_and_the_next_is_chosen(tmp_path: Path) -> None:
     photos = {"a.jpg": [((-50, 10, 20, 20), "with_mask"), *TWO_FACES], "b.jpg": TWO_FACES}
     settings = ImportSettings("voc", make_voc(tmp_path / "src", photos), tmp_path / "out")
 
@@ -263,7 +267,7 @@ def test_faces_wholly_outside_are_listed_and_the_next_is_chosen(tmp_path):
 
 
 @pytest.mark.parametrize("face", ["left", "largest", "each"])
-def test_an_imported_data_set_needs_no_cleaning(tmp_path, face):
+def test_an_imported_data_set_needs_no_cleaning(tmp_path: Path, face: str) -> None:
     rng = np.random.default_rng(0)
     photos = {
         f"{i}.jpg": [
@@ -285,7 +289,9 @@ def test_an_imported_data_set_needs_no_cleaning(tmp_path, face):
 @pytest.mark.parametrize("stated", ["stored", "upright"])
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 @pytest.mark.parametrize("face", ["left", "each"])
-def test_turned_photos_become_upright_with_their_boxes(tmp_path, orientation, stated, face):
+def test_turned_photos_become_upright_with_their_boxes(
+    tmp_path: Path, orientation: int, stated: str, face: str
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored_box = (20, 10, 60, 30)
@@ -344,14 +350,14 @@ def import_splits(tmp_path: Path, folders: dict[str, str]) -> tuple[dict[str, st
     ],
     ids=["train and test", "train and valid", "all three", "test alone", "one in none"],
 )
-def test_splits_of_the_source_are_kept(tmp_path, folders, splits):
+def test_splits_of_the_source_are_kept(tmp_path: Path, folders: Any, splits: Any) -> None:
     assert import_splits(tmp_path, folders) == (splits, False)
     skipped = rows(tmp_path / "out" / "skipped.csv")
     assert len(skipped) == len(folders) - len(splits)
 
 
 @pytest.mark.parametrize("folder", ["photos", "train"])
-def test_without_test_photos_some_are_held_out(tmp_path, folder):
+def test_without_test_photos_some_are_held_out(tmp_path: Path, folder: Path) -> None:
     folders = {f"{number}.jpg": folder for number in range(60)}
 
     splits, held_out = import_splits(tmp_path, folders)
@@ -366,7 +372,7 @@ def test_without_test_photos_some_are_held_out(tmp_path, folder):
     assert fewer == {name: splits[name] for name in fewer}
 
 
-def test_one_photo_of_two_is_held_out(tmp_path):
+def test_one_photo_of_two_is_held_out(tmp_path: Path) -> None:
     splits, _ = import_splits(tmp_path, {"a.jpg": "photos", "b.jpg": "photos"})
 
     assert sorted(splits.values()) == ["test", "train"]
@@ -389,14 +395,14 @@ def test_one_photo_of_two_is_held_out(tmp_path):
         ("improper", False),
     ],
 )
-def test_usual_class_names_are_known(tmp_path, name, proper_mask):
+def test_usual_class_names_are_known(tmp_path: Path, name: str, proper_mask: bool) -> None:
     photos = {"a.jpg": [((10, 10, 20, 20), name)]}
     settings = ImportSettings("coco", make_coco(tmp_path / "src", photos), tmp_path / "out")
 
     assert dict(import_annotations(settings).counts) == {("train", proper_mask): 1}
 
 
-def test_an_unknown_class_is_refused_before_anything_is_written(tmp_path):
+def test_an_unknown_class_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     photos = {"a.jpg": [*TWO_FACES, ((1, 1, 5, 5), "visor"), ((1, 1, 5, 5), "dog")]}
     settings = ImportSettings("voc", make_voc(tmp_path / "src", photos), tmp_path / "out")
 
@@ -415,7 +421,7 @@ def test_an_unknown_class_is_refused_before_anything_is_written(tmp_path):
         ({"ignore": ("visor",), "proper": ("without mask",)}, "000000__[10, 30, 20, 20]__True.jpg"),
     ],
 )
-def test_classes_are_given_a_label(tmp_path, option, name):
+def test_classes_are_given_a_label(tmp_path: Path, option: Any, name: str) -> None:
     photos = {"a.jpg": [*TWO_FACES, ((1, 1, 5, 5), "visor")]}
     settings = ImportSettings("voc", make_voc(tmp_path / "src", photos), tmp_path / "out")
 
@@ -424,7 +430,7 @@ def test_classes_are_given_a_label(tmp_path, option, name):
     assert names(tmp_path / "out" / "train") == [name]
 
 
-def test_yolo_classes_without_names_are_given_a_label_by_number(tmp_path):
+def test_yolo_classes_without_names_are_given_a_label_by_number(tmp_path: Path) -> None:
     src = make_yolo(tmp_path / "src", {"a.jpg": TWO_FACES})
     (src / "data.yaml").unlink()
     settings = ImportSettings("yolo", src, tmp_path / "out", proper=("0",), improper=("1",))
@@ -434,7 +440,7 @@ def test_yolo_classes_without_names_are_given_a_label_by_number(tmp_path):
     assert names(tmp_path / "out" / "train") == ["000000__[10, 30, 20, 20]__False.jpg"]
 
 
-def test_a_class_with_two_meanings_is_refused(settings):
+def test_a_class_with_two_meanings_is_refused(settings: Any) -> None:
     with pytest.raises(UsageError, match="'With-Mask' is given two meanings"):
         import_annotations(replace(settings, proper=("with_mask",), ignore=("With-Mask",)))
 
@@ -442,7 +448,7 @@ def test_a_class_with_two_meanings_is_refused(settings):
 # The place of the data set
 
 
-def test_a_folder_that_is_in_use_is_refused(settings):
+def test_a_folder_that_is_in_use_is_refused(settings: Any) -> None:
     write(settings.out / "notes.txt", "mine")
 
     with pytest.raises(UsageError, match="--overwrite"):
@@ -457,7 +463,7 @@ def test_a_folder_that_is_in_use_is_refused(settings):
     "name",
     ["notes.txt", "train/.hidden", "train/mine__[1, 2, 3, 4]__True.jpg", "more/deep/a.jpg"],
 )
-def test_files_that_no_import_made_are_never_deleted(settings, name):
+def test_files_that_no_import_made_are_never_deleted(settings: Any, name: str) -> None:
     import_annotations(settings)
     write(settings.out / name, "mine")
     write(settings.out / "z.txt", "mine")
@@ -473,7 +479,7 @@ def test_files_that_no_import_made_are_never_deleted(settings, name):
     assert names(settings.out.parent) == ["out", "src"]
 
 
-def test_an_image_that_was_given_another_label_is_never_deleted(settings):
+def test_an_image_that_was_given_another_label_is_never_deleted(settings: Any) -> None:
     import_annotations(settings)
     (image,) = (settings.out / "train").iterdir()
     image.rename(image.with_name(image.name.replace("False", "True")))
@@ -483,7 +489,7 @@ def test_an_image_that_was_given_another_label_is_never_deleted(settings):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\0", b"a,b\n1,2\n"])
-def test_a_damaged_list_allows_nothing_to_be_deleted(settings, damage):
+def test_a_damaged_list_allows_nothing_to_be_deleted(settings: Any, damage: bytes) -> None:
     import_annotations(settings)
     (settings.out / "sources.csv").write_bytes(damage)
 
@@ -492,7 +498,7 @@ def test_a_damaged_list_allows_nothing_to_be_deleted(settings, damage):
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_source_and_data_set_never_lie_in_one_another(settings, exists):
+def test_source_and_data_set_never_lie_in_one_another(settings: Any, exists: bool) -> None:
     inside = settings.src / "images" / "out"
     if exists:
         inside.mkdir()
@@ -505,7 +511,7 @@ def test_source_and_data_set_never_lie_in_one_another(settings, exists):
     assert names(settings.src) == ["annotations", "images", "test.txt", "train.txt"]
 
 
-def test_an_empty_folder_is_used(settings):
+def test_an_empty_folder_is_used(settings: Any) -> None:
     settings.out.mkdir()
 
     import_annotations(settings)
@@ -513,14 +519,14 @@ def test_an_empty_folder_is_used(settings):
     assert "train" in names(settings.out)
 
 
-def test_a_file_in_the_place_is_refused(settings):
+def test_a_file_in_the_place_is_refused(settings: Any) -> None:
     settings.out.touch()
 
     with pytest.raises(UsageError, match="a file of that name"):
         import_annotations(replace(settings, overwrite=True))
 
 
-def test_the_source_is_never_replaced(settings):
+def test_the_source_is_never_replaced(settings: Any) -> None:
     write(settings.src / "sources.csv", "")
 
     for out in (settings.src, settings.src.parent):
@@ -530,7 +536,7 @@ def test_the_source_is_never_replaced(settings):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
-def test_stopping_half_way_leaves_everything_as_it_was(settings, stop):
+def test_stopping_half_way_leaves_everything_as_it_was(settings: Any, stop: Any) -> None:
     import_annotations(settings)
     before = contents(settings.out)
 
@@ -546,7 +552,7 @@ def test_stopping_half_way_leaves_everything_as_it_was(settings, stop):
     assert names(settings.out.parent) == ["out", "src"]
 
 
-def test_what_a_killed_import_left_is_cleared(settings):
+def test_what_a_killed_import_left_is_cleared(settings: Any) -> None:
     write(settings.out.parent / ".out.partial" / "train" / "old.jpg", "old")
 
     import_annotations(settings)
@@ -555,7 +561,7 @@ def test_what_a_killed_import_left_is_cleared(settings):
     assert len(names(settings.out / "train")) == 1
 
 
-def test_a_place_that_cannot_be_written_is_one_line(settings):
+def test_a_place_that_cannot_be_written_is_one_line(settings: Any) -> None:
     (settings.src.parent / "file").touch()
 
     with pytest.raises(DatasetError, match="cannot be written"):
@@ -563,7 +569,7 @@ def test_a_place_that_cannot_be_written_is_one_line(settings):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_lists_are_text_whatever_the_names_of_photos(tmp_path):
+def test_lists_are_text_whatever_the_names_of_photos(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 \r.jpg")
     src = make_voc(tmp_path / "src", {"a.jpg": TWO_FACES, "b.jpg": []})
     (src / "images" / "a.jpg").rename(src / "images" / name)
@@ -577,7 +583,7 @@ def test_lists_are_text_whatever_the_names_of_photos(tmp_path):
     import_annotations(ImportSettings("voc", src, tmp_path / "out", overwrite=True))
 
 
-def test_names_that_no_file_can_have_are_listed(tmp_path):
+def test_names_that_no_file_can_have_are_listed(tmp_path: Path) -> None:
     src = make_coco(tmp_path / "src", {"a.jpg": TWO_FACES})
     listed = json.loads((src / "coco.json").read_text())
     listed["images"].append({"id": "x", "file_name": "\ud83d.jpg"})
@@ -589,7 +595,7 @@ def test_names_that_no_file_can_have_are_listed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ü 口罩.jpg", "a__[1, 2, 3, 4]__True.jpg", "a,b'.jpg"])
-def test_odd_names_of_photos_are_kept_in_the_list(tmp_path, name):
+def test_odd_names_of_photos_are_kept_in_the_list(tmp_path: Path, name: str) -> None:
     src = make_coco(tmp_path / "src", {name: TWO_FACES})
 
     import_annotations(ImportSettings("coco", src, tmp_path / "o ü t"))
@@ -600,7 +606,7 @@ def test_odd_names_of_photos_are_kept_in_the_list(tmp_path, name):
 # The command
 
 
-def test_command_says_what_it_made(run_cli, settings):
+def test_command_says_what_it_made(run_cli: RunCli, settings: Any) -> None:
     done = run_cli("import", "voc", settings.src, "--out", settings.out, "--face", "left")
 
     assert (done.code, done.stdout) == (0, "")
@@ -611,7 +617,7 @@ def test_command_says_what_it_made(run_cli, settings):
     ]
 
 
-def test_command_says_what_it_repaired_and_held_out(run_cli, tmp_path):
+def test_command_says_what_it_repaired_and_held_out(run_cli: RunCli, tmp_path: Path) -> None:
     photos = {f"{i}.jpg": [((-5, 5, 20, 20), "with_mask")] for i in range(3)}
     src = make_voc(tmp_path / "src", photos)
 
@@ -624,7 +630,9 @@ def test_command_says_what_it_repaired_and_held_out(run_cli, tmp_path):
 
 @pytest.mark.parametrize("damage", [b"words", None], ids=["header", "pixels"])
 @pytest.mark.parametrize("face", ["left", "each"])
-def test_command_goes_on_past_an_unreadable_photo(run_cli, settings, damage, face):
+def test_command_goes_on_past_an_unreadable_photo(
+    run_cli: RunCli, settings: Any, damage: bytes | None, face: str
+) -> None:
     bad = settings.src / "images" / "a.jpg"
     bad.write_bytes(bad.read_bytes()[:-600] if damage is None else damage)
 
@@ -637,7 +645,7 @@ def test_command_goes_on_past_an_unreadable_photo(run_cli, settings, damage, fac
     assert len(rows(settings.out / "sources.csv")) == 1
 
 
-def test_command_fails_where_nothing_could_be_imported(run_cli, tmp_path):
+def test_command_fails_where_nothing_could_be_imported(run_cli: RunCli, tmp_path: Path) -> None:
     src = make_voc(tmp_path / "src", {"a.jpg": []})
 
     done = run_cli("import", "voc", src, "--out", tmp_path / "out")
@@ -648,7 +656,7 @@ def test_command_fails_where_nothing_could_be_imported(run_cli, tmp_path):
     assert names(tmp_path) == ["src"]
 
 
-def test_command_fails_where_no_photo_is_annotated(run_cli, tmp_path):
+def test_command_fails_where_no_photo_is_annotated(run_cli: RunCli, tmp_path: Path) -> None:
     src = make_coco(tmp_path / "src", {})
 
     done = run_cli("import", "coco", src, "--out", tmp_path / "out")
@@ -668,7 +676,13 @@ def test_command_fails_where_no_photo_is_annotated(run_cli, tmp_path):
         (["voc", "src", "--out", "new", "--face", "right"], "right"),
     ],
 )
-def test_command_wrong_usage(run_cli, settings, monkeypatch, arguments, message):
+def test_command_wrong_usage(
+    run_cli: RunCli,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
     write(settings.src.parent / "full" / "a.txt", "")
     monkeypatch.chdir(settings.src.parent)
 

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,12 +31,12 @@ def least_wh(size_wh: tuple[int, int]) -> tuple[int, int]:
     return decode_wh(Geometry.letterbox(32), size_wh)
 
 
-def test_corpus_is_large_enough():
+def test_corpus_is_large_enough() -> None:
     assert len(NAMES) >= 45
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_every_file_is_a_photo_or_a_reason(corpus, tiny_model, name):
+def test_every_file_is_a_photo_or_a_reason(corpus: Any, tiny_model: Path, name: Any) -> None:
     folder, expected = corpus
     reason = expected[name]
     start = time.monotonic()
@@ -55,14 +56,14 @@ def test_every_file_is_a_photo_or_a_reason(corpus, tiny_model, name):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientations_of_the_corpus_turn_the_photo(corpus, orientation):
+def test_orientations_of_the_corpus_turn_the_photo(corpus: Any, orientation: Any) -> None:
     photo = load_photo(corpus[0] / f"orientation {orientation}.jpg")
 
     assert photo.size_wh == ((128, 64) if orientation < 5 else (64, 128))
 
 
 @pytest.mark.parametrize("name", ["cmyk.jpg", "ycck.jpg", "cmyk.tif", "cmyk unmarked.jpg"])
-def test_cmyk_of_any_kind_keeps_its_colours(corpus, name):
+def test_cmyk_of_any_kind_keeps_its_colours(corpus: Any, name: str) -> None:
     red, green, blue = load_photo(corpus[0] / name).pixels[32, 32].tolist()
 
     assert red > 240
@@ -71,7 +72,7 @@ def test_cmyk_of_any_kind_keeps_its_colours(corpus, name):
 
 
 @pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp", "pages.tiff"])
-def test_the_first_picture_is_read(corpus, name):
+def test_the_first_picture_is_read(corpus: Any, name: str) -> None:
     assert abs(int(load_photo(corpus[0] / name).pixels[32, 32, 2]) - 200) < 15
 
 
@@ -152,13 +153,13 @@ def read(data: bytes, least: LeastWh | None) -> None:
 
 @pytest.mark.parametrize("format_", SEEDS)
 @given(st.data())
-def test_damaged_files_raise_nothing_but_image_errors(format_, data):
+def test_damaged_files_raise_nothing_but_image_errors(format_: Any, data: Any) -> None:
     damaged = data.draw(mutated(SEEDS[format_]))
     read(damaged, None)
     read(damaged, least_wh)
 
 
 @given(st.binary(max_size=200), st.sampled_from([f[:16] for s in SEEDS.values() for f in s]))
-def test_random_bytes_raise_nothing_but_image_errors(tail, head):
+def test_random_bytes_raise_nothing_but_image_errors(tail: Any, head: Any) -> None:
     read(tail, least_wh)
     read(head + tail, least_wh)

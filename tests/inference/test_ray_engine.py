@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 from maskinfer.data.folders import Failure
@@ -90,7 +91,7 @@ def settings_of(model: Path, **changes: Any) -> PredictSettings:
 
 @pytest.mark.slow
 def test_ray_engine_writes_what_the_local_engine_writes(
-    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: Any
+    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: RunCli
 ) -> None:
     out = tmp_path / "x.csv"
     done = run_cli(*command(photos, tiny_model, out)[2:])
@@ -102,7 +103,7 @@ def test_ray_engine_writes_what_the_local_engine_writes(
 
 @pytest.mark.slow
 def test_ray_engine_survives_the_death_of_a_process(
-    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: Any
+    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: RunCli
 ) -> None:
     out = tmp_path / "x.csv"
     killed: list[int] = []
@@ -128,7 +129,7 @@ def test_ray_engine_survives_the_death_of_a_process(
 
 @pytest.mark.slow
 def test_ray_engine_goes_on_where_it_was_interrupted(
-    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: Any
+    cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: RunCli
 ) -> None:
     out = tmp_path / "x.csv"
     arguments = command(photos, tiny_model, out)
@@ -224,7 +225,7 @@ def test_ray_engine_without_ray_is_wrong_usage(
     photos: Path,
     tiny_model: Path,
     tmp_path: Path,
-    run_cli: Any,
+    run_cli: RunCli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cli import RunCli
 from support.tiny_model import draw_photo
 
 from maskinfer.text import printable_name
@@ -41,7 +42,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("width", [380, 1200])
 @pytest.mark.parametrize("command", ["explore", "audit"])
 def test_hostile_names_are_shown_and_do_nothing(
-    data: Path, tiny_model: Path, run_cli: Any, open_page: Any, command: str, width: int
+    data: Path, tiny_model: Path, run_cli: RunCli, open_page: Any, command: str, width: int
 ) -> None:
     done = run_cli(command, "data", "--model", tiny_model, "--provider", "cpu", "--out", "r")
     assert done.code == 0
@@ -62,7 +63,7 @@ def test_hostile_names_are_shown_and_do_nothing(
 
 
 def test_what_is_decided_on_the_page_is_what_apply_reads(
-    data: Path, tiny_model: Path, run_cli: Any, open_page: Any
+    data: Path, tiny_model: Path, run_cli: RunCli, open_page: Any
 ) -> None:
     run_cli("audit", "data", "--model", tiny_model, "--provider", "cpu", "--out", "r")
     page = open_page(Path("r/report.html"))

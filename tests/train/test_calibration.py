@@ -5,7 +5,7 @@ from maskinfer.train.calibration import Calibration, calibrate
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_calibration_finds_the_temperature(temperature: float):
+def test_calibration_finds_the_temperature(temperature: float) -> None:
     rng = np.random.default_rng(0)
     log_odds = rng.normal(0, 2, 20_000)
     is_proper = rng.random(20_000) < 1 / (1 + np.exp(-log_odds))
@@ -22,7 +22,7 @@ def test_calibration_finds_the_temperature(temperature: float):
         assert found.error_before > 0.04
 
 
-def test_threshold_is_the_best_balanced_one():
+def test_threshold_is_the_best_balanced_one() -> None:
     probabilities = np.array([0.1, 0.3, 0.55, 0.6, 0.7, 0.9, 0.95, 0.99] * 3)
     is_proper = np.array([False, False, False, False, True, True, True, True] * 3)
     found = calibrate(probabilities, is_proper)
@@ -31,25 +31,25 @@ def test_threshold_is_the_best_balanced_one():
     assert called.tolist() == is_proper.tolist()
 
 
-def test_threshold_stays_a_half_where_that_is_as_good():
+def test_threshold_stays_a_half_where_that_is_as_good() -> None:
     probabilities = np.array([0.1, 0.2, 0.8, 0.9] * 5)
     assert calibrate(probabilities, probabilities > 0.5).threshold == 0.5
 
 
-def test_certain_probabilities_can_be_calibrated():
+def test_certain_probabilities_can_be_calibrated() -> None:
     found = calibrate(np.array([0.0, 1.0, 1.0, 0.0] * 5), np.array([False, True, False, True] * 5))
     assert np.isfinite(found.temperature)
     assert found.images == 20
 
 
 @pytest.mark.parametrize("rare", [0, 1, 9])
-def test_few_images_of_a_label_calibrate_nothing(rare: int):
+def test_few_images_of_a_label_calibrate_nothing(rare: int) -> None:
     is_proper = np.arange(100) >= rare
     for labels in (is_proper, ~is_proper):
         assert calibrate(np.linspace(0, 1, 100), labels) == Calibration()
 
 
-def test_calibration_reads_what_it_wrote():
+def test_calibration_reads_what_it_wrote() -> None:
     found = Calibration(1.5, 0.4, 20, 0.1, 0.02)
     assert Calibration.from_json(found.to_json()) == found
 
@@ -58,6 +58,6 @@ def test_calibration_reads_what_it_wrote():
     "text",
     ["", "[]", '{"temperature": 0}', '{"threshold": 2}', '{"heat": 1}', '{"temperature": NaN}'],
 )
-def test_calibration_refuses_what_is_none(text: str):
+def test_calibration_refuses_what_is_none(text: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         Calibration.from_json(text)

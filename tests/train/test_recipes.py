@@ -13,13 +13,13 @@ DATA = ("data",)
 
 @pytest.mark.parametrize("model", get_args(Model))
 @pytest.mark.parametrize("recipe", ["default", "two-cores"])
-def test_shipped_recipe_fills_every_network(model: Model, recipe: str):
+def test_shipped_recipe_fills_every_network(model: Model, recipe: str) -> None:
     settings = recipe_settings(model, recipe, DATA)
     check(settings)
     assert (settings.model, settings.data, settings.recipe) == (model, DATA, recipe)
 
 
-def test_report_recipe_holds_the_reports_numbers():
+def test_report_recipe_holds_the_reports_numbers() -> None:
     assert recipe_names() == ["audit", "default", "report", "two-cores"]
     resnet = recipe_settings("resnet", "report", DATA)
     assert resnet.geometry == Geometry.center_crop(224, 256)
@@ -31,12 +31,12 @@ def test_report_recipe_holds_the_reports_numbers():
         recipe_settings("lite", "report", DATA)
 
 
-def test_canvas_takes_the_resize_along():
+def test_canvas_takes_the_resize_along() -> None:
     assert recipe_settings("resnet", "report", DATA, 448).geometry == Geometry.center_crop(448, 512)
     assert recipe_settings("resnet", "default", DATA, 96).geometry == Geometry.letterbox(96)
 
 
-def test_own_recipe_is_a_file(tmp_path: Path):
+def test_own_recipe_is_a_file(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(
         '[resnet]\nbackbone = "resnet18"\ncanvas = 96\nlearning_rate = 1\naugment = ["crop"]\n'
@@ -71,14 +71,14 @@ def test_own_recipe_is_a_file(tmp_path: Path):
         pytest.param('[resnet]\nepochs = "none"', "got 'none'", id="none"),
     ],
 )
-def test_recipe_that_cannot_be_is_refused(tmp_path: Path, text: str, complaint: str):
+def test_recipe_that_cannot_be_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(text)
     with pytest.raises(UsageError, match=complaint):
         recipe_settings("resnet", str(own), DATA)
 
 
-def test_own_section_needs_only_what_it_changes(tmp_path: Path):
+def test_own_section_needs_only_what_it_changes(tmp_path: Path) -> None:
     own = tmp_path / "mine.toml"
     own.write_text("[lite]\nepochs = 3\n[fasterrcnn]\n")
     lite = recipe_settings("lite", str(own), DATA)
@@ -99,18 +99,20 @@ def test_own_section_needs_only_what_it_changes(tmp_path: Path):
         ("box_samples = 0", "box_samples: got 0"),
     ],
 )
-def test_numbers_that_only_a_recipe_can_give_are_checked(tmp_path: Path, line: str, complaint: str):
+def test_numbers_that_only_a_recipe_can_give_are_checked(
+    tmp_path: Path, line: str, complaint: str
+) -> None:
     own = tmp_path / "mine.toml"
     own.write_text(f"[fasterrcnn]\n{line}\n")
     with pytest.raises(UsageError, match=complaint):
         check(recipe_settings("fasterrcnn", str(own), DATA))
 
 
-def test_recipe_that_is_a_folder_is_refused(tmp_path: Path):
+def test_recipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Is a directory; expected audit, default, report, two"):
         recipe_settings("resnet", str(tmp_path), DATA)
 
 
-def test_missing_recipe_names_those_there_are():
+def test_missing_recipe_names_those_there_are() -> None:
     with pytest.raises(UsageError, match="got 'fast', expected audit, default, report, two"):
         recipe_settings("resnet", "fast", DATA)

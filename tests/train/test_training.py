@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
+from support.cli import RunCli
 
 from maskinfer.data.labels import Label, format_name
 from maskinfer.errors import RunError, TrainingError, UsageError
@@ -54,7 +55,7 @@ class _Recorder(Silent):
 
 
 @pytest.mark.parametrize("model", get_args(Model))
-def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model):
+def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model) -> None:
     run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Silent())
 
     assert run.path == tmp_path / "runs" / f"{model}-20260102-030405"
@@ -92,7 +93,7 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
 )
 def test_resumed_run_ends_as_an_uninterrupted_one(
     drawn: Path, tmp_path: Path, model: Model, optimizer: str
-):
+) -> None:
     augment = ("crop", "color", "flip")
     settings = _settings(drawn, model, optimizer=optimizer, augment=augment)
     whole = loop.train(settings, tmp_path / "whole", NOW, Silent())
@@ -109,7 +110,9 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert figures[0] == figures[1]
 
 
-def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(drawn: Path, tmp_path: Path):
+def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(
+    drawn: Path, tmp_path: Path
+) -> None:
     run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
     recorder = _Recorder()
     loop.resume(run, None, recorder)
@@ -119,7 +122,7 @@ def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(drawn: Path
     assert run.read_config().settings.epochs == 2
 
 
-def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
+def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Silent())
@@ -145,14 +148,18 @@ def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path):
         pytest.param("last/network.safetensors", "short", id="network"),
     ],
 )
-def test_resume_of_a_damaged_run_is_refused(drawn: Path, tmp_path: Path, name: str, content: str):
+def test_resume_of_a_damaged_run_is_refused(
+    drawn: Path, tmp_path: Path, name: str, content: str
+) -> None:
     run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
     (run.path / name).write_text(content)
     with pytest.raises(RunError, match="damaged"):
         loop.resume(run, 2, Silent())
 
 
-def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed(tmp_path: Path):
+def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed(
+    tmp_path: Path,
+) -> None:
     for split in ("train", "test"):
         folder = tmp_path / "data" / split
         folder.mkdir(parents=True)
@@ -170,7 +177,9 @@ def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed
     assert actions == ["dropped", "dropped", "repaired", "repaired"]
 
 
-def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(drawn: Path, tmp_path: Path):
+def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(
+    drawn: Path, tmp_path: Path
+) -> None:
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     for split in ("train", "test"):
@@ -188,7 +197,7 @@ def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(drawn: Path, 
         assert any(row[0].startswith(f"{split}/000000__") and "truncated" in row[2] for row in rows)
 
 
-def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path):
+def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     odd = os.fsencode(data / "train") + b"/x\xff__[500, 5, 5, 5]__True.jpg"
@@ -197,7 +206,7 @@ def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path):
     assert "x\\xff__" in (run.path / "cleaning.csv").read_text(encoding="utf-8")
 
 
-def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path):
+def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path) -> None:
     settings = _settings(drawn, validation=0.0, patience=None)
     run = loop.train(settings, tmp_path, NOW, Silent())
     best, last = (
@@ -206,7 +215,7 @@ def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path):
     assert all(torch.equal(best[name], last[name]) for name in best)
 
 
-def test_patience_stops_early(drawn: Path, tmp_path: Path):
+def test_patience_stops_early(drawn: Path, tmp_path: Path) -> None:
     recorder = _Recorder()
     settings = _settings(drawn, epochs=20, patience=1, learning_rate=1e-9)
     run = loop.train(settings, tmp_path, NOW, recorder)
@@ -214,7 +223,7 @@ def test_patience_stops_early(drawn: Path, tmp_path: Path):
     assert recorder.lines[-1].startswith("Stopped early")
 
 
-def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path):
+def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path) -> None:
     settings = _settings(
         drawn, epochs=5, learning_rate=1e30, schedule="constant", clip_norm=None, optimizer="sgd"
     )
@@ -223,7 +232,7 @@ def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
-def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model):
+def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model) -> None:
     report = recipe_settings(model, "report", (str(drawn),))
     assert report.batch_size == 32
     assert report.optimizer == "adam"
@@ -237,7 +246,7 @@ def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model):
     assert len(loop.train(small, tmp_path, NOW, Silent()).read_history()) == 1
 
 
-def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path: Path):
+def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path: Path) -> None:
     """Behind a proxy that nobody answers at, so on every machine."""
     command = [sys.executable, "-m", "maskinfer", "train", "--data", str(drawn), "--canvas", "64"]
     command += ["--backbone", "resnet18", "--epochs", "1", "--workers", "0"]
@@ -256,7 +265,7 @@ def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path:
         assert "Traceback" not in done.stderr
 
 
-def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
+def test_two_processes_train_one_run(drawn: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command += ["-m", "maskinfer", "train", "--data", str(drawn), "--canvas", "64"]
@@ -289,7 +298,9 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path):
         loop.resume(run, 3, Silent())
 
 
-def test_resume_refuses_other_options_by_their_names(drawn: Path, tmp_path: Path, run_cli):
+def test_resume_refuses_other_options_by_their_names(
+    drawn: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
     done = run_cli("train", "--resume", tmp_path, "--model", "fasterrcnn", "--lr", 1, "--epochs", 2)
     assert done.code == 2
     assert "got --model, --lr, expected no other option than --epochs" in done.stderr
@@ -320,18 +331,18 @@ def test_resume_refuses_other_options_by_their_names(drawn: Path, tmp_path: Path
 )
 def test_settings_that_mean_nothing_are_refused(
     tmp_path: Path, changes: dict[str, object], complaint: str
-):
+) -> None:
     with pytest.raises(UsageError, match=complaint):
         check(_settings(tmp_path, **changes))
 
 
-def test_settings_survive_json(drawn: Path):
+def test_settings_survive_json(drawn: Path) -> None:
     settings = _settings(drawn, augment=("flip",))
     assert TrainSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
 
 
 @pytest.mark.gpu
-def test_training_on_cuda_with_mixed_precision(drawn: Path, tmp_path: Path):
+def test_training_on_cuda_with_mixed_precision(drawn: Path, tmp_path: Path) -> None:
     for model in ("resnet", "fasterrcnn"):
         settings = _settings(drawn, model, epochs=2)  # type: ignore[arg-type]
         run = loop.train(settings, tmp_path, NOW, Silent())

@@ -28,19 +28,19 @@ def _order(
     return list(order)
 
 
-def test_order_draws_every_sample_once_without_balance():
+def test_order_draws_every_sample_once_without_balance() -> None:
     keys = _order([True] * 7 + [False] * 3, balance=False)
     assert sorted(key.sample for key in keys) == list(range(10))
 
 
-def test_order_differs_from_epoch_to_epoch_and_repeats_with_the_seed():
+def test_order_differs_from_epoch_to_epoch_and_repeats_with_the_seed() -> None:
     proper = [True, False] * 10
     first, second = (_order(proper, balance=False, epoch=epoch) for epoch in (1, 2))
     assert [k.sample for k in first] != [k.sample for k in second]
     assert first == _order(proper, balance=False, epoch=1)
 
 
-def test_order_balanced_draws_both_labels_equally_often():
+def test_order_balanced_draws_both_labels_equally_often() -> None:
     proper = [True] * 90 + [False] * 10
     keys = _order(proper, balance=True)
     assert len(keys) == 100
@@ -49,13 +49,15 @@ def test_order_balanced_draws_both_labels_equally_often():
     assert all(rare.count(index) == 5 for index in range(90, 100))
 
 
-def test_order_balanced_with_one_label_draws_every_sample_once():
+def test_order_balanced_with_one_label_draws_every_sample_once() -> None:
     keys = _order([True] * 5, balance=True)
     assert sorted(key.sample for key in keys) == list(range(5))
 
 
 @given(count=st.integers(1, 40), processes=st.integers(1, 5), balance=st.booleans())
-def test_order_is_shared_out_evenly_among_processes(count: int, processes: int, balance: bool):
+def test_order_is_shared_out_evenly_among_processes(
+    count: int, processes: int, balance: bool
+) -> None:
     proper = [index % 3 == 0 for index in range(count)]
     shares = [
         _order(proper, balance=balance, processes=processes, process=process)
@@ -73,7 +75,7 @@ def test_order_is_shared_out_evenly_among_processes(count: int, processes: int, 
 )
 def test_crop_keeps_the_face_whole(
     width: int, height: int, data: st.DataObject, seed: int, reduced: int
-):
+) -> None:
     x = data.draw(st.integers(0, width - 1))
     y = data.draw(st.integers(0, height - 1))
     w = data.draw(st.integers(1, width - x))
@@ -99,7 +101,7 @@ def test_crop_keeps_the_face_whole(
 )
 def test_zoom_keeps_one_of_the_faces_whole(
     width: int, height: int, reduced: int, data: st.DataObject, seed: int
-):
+) -> None:
     rows = []
     for _ in range(data.draw(st.integers(1, 3))):
         x = data.draw(st.integers(0, width - 1))
@@ -122,7 +124,7 @@ def test_zoom_keeps_one_of_the_faces_whole(
     assert zoomed.pixels[0, 0, 0] == shift  # the box moved as the pixels did
 
 
-def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path):
+def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     Image.new("RGB", (64, 32)).save(tmp_path / "b.png")
     crowd = (Face((-20, 0, 40, 40), False), Face((-30, 0, 40, 40), True), Face((9, 9, 0, 5), True))
@@ -140,7 +142,7 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path):
     assert targets.boxes_xywh[0].tolist() == [20, 20, 20, 20]
 
 
-def test_flip_mirrors_canvas_and_box(drawn: Path):
+def test_flip_mirrors_canvas_and_box(drawn: Path) -> None:
     samples = read_folder(drawn / "train").samples
     plain = SampleCanvases(samples, Geometry.letterbox(64))
     flipped = SampleCanvases(samples, Geometry.letterbox(64), ("flip",), seed=3)
@@ -158,7 +160,7 @@ def test_flip_mirrors_canvas_and_box(drawn: Path):
     assert seen == {"same", "mirrored"}
 
 
-def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path):
+def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path) -> None:
     samples = read_folder(drawn / "train").samples
     make = lambda: SampleCanvases(samples, Geometry.letterbox(64), ("crop", "color"), seed=5)  # noqa: E731
     first, again = make()[Key(2, 3, 1)], make()[Key(2, 3, 1)]
@@ -166,7 +168,7 @@ def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path):
     assert not np.array_equal(first.canvas, make()[Key(3, 3, 1)].canvas)
 
 
-def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path):
+def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path) -> None:
     paths = [tmp_path / f"{value}.png" for value in (100, 200)]
     for path, value in zip(paths, (100, 200), strict=True):
         Image.new("RGB", (64, 64), (value, 50, 0)).save(path)

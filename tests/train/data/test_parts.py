@@ -27,7 +27,7 @@ def _photo(path: Path, photos: list[str]) -> str:
     return photos[int(path.name.split("__")[0]) % len(photos)]
 
 
-def test_images_of_one_photo_are_held_out_together_in_all_data_sets(tmp_path: Path):
+def test_images_of_one_photo_are_held_out_together_in_all_data_sets(tmp_path: Path) -> None:
     photos = [f"images/{number}.png" for number in range(20)]
     data = [_data_set(tmp_path / name, photos) for name in ("whole", "crops")]
     parts = read_parts(data, 0.2, seed=3)
@@ -39,13 +39,13 @@ def test_images_of_one_photo_are_held_out_together_in_all_data_sets(tmp_path: Pa
     assert {sample.path.parts[-3] for sample in parts.validation} == {"whole", "crops"}
 
 
-def test_without_sources_each_image_is_a_photo_of_its_own(tmp_path: Path):
+def test_without_sources_each_image_is_a_photo_of_its_own(tmp_path: Path) -> None:
     photos = [f"{number}" for number in range(10)]
     parts = read_parts([_data_set(tmp_path / "a", photos, listed=False)], 0.25, seed=0)
     assert (len(parts.train), len(parts.validation)) == (15, 5)
 
 
-def test_other_faces_join_their_sample(tmp_path: Path):
+def test_other_faces_join_their_sample(tmp_path: Path) -> None:
     data = Path(_data_set(tmp_path / "a", ["p", "q"]))
     (data / "other_faces.csv").write_text(
         "filename,x,y,w,h,proper_mask\n"

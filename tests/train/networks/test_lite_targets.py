@@ -13,7 +13,7 @@ def _targets(faces: list[tuple[list[float], float, bool]]) -> Targets:
     return Targets(boxes[:, 0], proper[:, 0], boxes, proper, learnt)
 
 
-def test_goals_are_hottest_where_each_centre_lies():
+def test_goals_are_hottest_where_each_centre_lies() -> None:
     goals = dense_goals(
         _targets([([8, 8, 16, 16], 1.0, True), ([40, 50, 40, 40], 0.0, True)]), CELLS
     )
@@ -25,14 +25,14 @@ def test_goals_are_hottest_where_each_centre_lies():
     assert goals.counts.all()
 
 
-def test_goals_near_a_centre_share_its_box_and_those_far_away_count_nothing():
+def test_goals_near_a_centre_share_its_box_and_those_far_away_count_nothing() -> None:
     goals = dense_goals(_targets([([0, 0, 96, 96], 1.0, True)]), CELLS)
     assert 0.3 < goals.weight[0, 6, 7] < 1
     assert goals.weight[0, 0, 0] == 0
     assert goals.boxes_xyxy[0, 6, 7].tolist() == [0, 0, 96, 96]
 
 
-def test_goals_pass_over_faces_that_are_cut_off_or_tiny():
+def test_goals_pass_over_faces_that_are_cut_off_or_tiny() -> None:
     goals = dense_goals(
         _targets([([0, 0, 40, 40], 1.0, False), ([64, 64, 32, 3], 1.0, True)]), CELLS
     )
@@ -42,7 +42,7 @@ def test_goals_pass_over_faces_that_are_cut_off_or_tiny():
     assert goals.counts[0, 0, 5] == 1
 
 
-def test_goals_of_no_face_are_cold():
+def test_goals_of_no_face_are_cold() -> None:
     goals = dense_goals(_targets([([0, 0, 0, 0], 0.0, False)]), CELLS)
     assert goals.heat.max() == 0
     assert goals.counts.min() == 1

@@ -37,11 +37,11 @@ def _one_face(boxes: torch.Tensor, proper: torch.Tensor) -> Targets:
 
 @pytest.mark.parametrize("head", ["pooled", "spatial"])
 @pytest.mark.parametrize("loss", ["bce", "ce"])
-def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss):
+def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss) -> None:
     _learns_by_heart(_settings(head=head, loss=loss))
 
 
-def test_lite_learns_one_batch_by_heart():
+def test_lite_learns_one_batch_by_heart() -> None:
     _learns_by_heart(_settings("lite"))
 
 
@@ -61,7 +61,7 @@ def _learns_by_heart(settings: TrainSettings) -> None:
 
 
 @pytest.mark.parametrize("model", get_args(Model))
-def test_detections_are_one_box_an_image_with_probabilities(model: Model):
+def test_detections_are_one_box_an_image_with_probabilities(model: Model) -> None:
     network = build(_settings(model)).eval()
     canvases, _ = _batch(3)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_detections_are_one_box_an_image_with_probabilities(model: Model):
         assert ((values >= 0) & (values <= 1 + 1e-6)).all()
 
 
-def test_boxes_past_the_canvas_can_be_trained_on():
+def test_boxes_past_the_canvas_can_be_trained_on() -> None:
     canvases, targets = _batch(2)
     boxes = torch.tensor([[-9.0, -9.0, 5.0, 5.0], [60.0, 50.0, 30.0, 90.0]])
     outside = _one_face(boxes, targets.proper_mask)
@@ -85,7 +85,7 @@ def _statistics(network: Network) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was():
+def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was() -> None:
     network = build(_settings("fasterrcnn")).eval()
     canvases, targets = _batch(2)
     before, stream = _statistics(network), torch.random.get_rng_state()
@@ -109,12 +109,12 @@ def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was():
     assert torch.equal(stream, torch.random.get_rng_state())
 
 
-def test_faster_rcnn_has_one_anchor_a_location():
+def test_faster_rcnn_has_one_anchor_a_location() -> None:
     network = build(_settings("fasterrcnn"))
     assert network.detector.rpn.anchor_generator.num_anchors_per_location() == [1] * 5  # type: ignore[union-attr, operator]
 
 
-def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path):
+def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = resnet18(weights=None)
     save_file(source.state_dict(), tmp_path / "resnet18.safetensors")
@@ -127,7 +127,7 @@ def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path):
     assert said[0].endswith("do not fit: fc")
 
 
-def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_path: Path):
+def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_path: Path) -> None:
     """Three anchor shapes a location and 91 classes are theirs."""
     torch.manual_seed(1)
     source = FasterRCNN(resnet_fpn_backbone(backbone_name="resnet18", weights=None), 91)
@@ -145,7 +145,7 @@ def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_pat
     )
 
 
-def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
+def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = build(_settings("resnet"))
     save_file(source.state_dict(), tmp_path / "best.safetensors")
@@ -167,7 +167,7 @@ def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path):
 )
 def test_weights_that_cannot_be_used_are_refused(
     tmp_path: Path, content: bytes | None, complaint: str
-):
+) -> None:
     path = tmp_path / "weights.safetensors"
     if content is None:
         save_file({"elsewhere": torch.zeros(3)}, path)
@@ -178,7 +178,7 @@ def test_weights_that_cannot_be_used_are_refused(
         load_initial_weights(build(settings), settings, lambda _: None)
 
 
-def test_lite_starts_from_imagenet_weights_without_a_network():
+def test_lite_starts_from_imagenet_weights_without_a_network() -> None:
     settings = _settings("lite", weights="imagenet")
     said: list[str] = []
     network = build(settings)
@@ -190,7 +190,7 @@ def test_lite_starts_from_imagenet_weights_without_a_network():
 
 
 @pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
-def test_best_candidate_is_what_is_detected(model: Model):
+def test_best_candidate_is_what_is_detected(model: Model) -> None:
     torch.manual_seed(3)
     network = build(_settings(model)).eval()
     canvases, _ = _batch(2)
@@ -202,7 +202,7 @@ def test_best_candidate_is_what_is_detected(model: Model):
         assert image.score.max().item() == pytest.approx(score.item())
 
 
-def test_spatial_score_is_the_weight_inside_the_box():
+def test_spatial_score_is_the_weight_inside_the_box() -> None:
     network = build(_settings("resnet", head="spatial")).eval()
     head = network.head
     assert isinstance(head, nn.Module)

@@ -36,17 +36,17 @@ NAN = float("nan")
 )
 def test_best_row_is_the_one_whose_weights_a_run_keeps(
     scores: list[float | None], best: int | None
-):
+) -> None:
     found = best_row([row(epoch, score) for epoch, score in enumerate(scores, start=1)])
     assert (found and found.epoch) == best
 
 
-def test_best_row_weighs_iou_and_balanced_accuracy_alike():
+def test_best_row_weighs_iou_and_balanced_accuracy_alike() -> None:
     rows = [row(1, validation_iou=0.9, validation_balanced_accuracy=0.5), row(2, 0.71)]
     assert best_row(rows) is rows[1]
 
 
-def test_history_is_read_as_it_was_written(tmp_path: Path):
+def test_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [*ROWS, row(4, None, test_loss=1e300, train_loss=float("inf"))]
     write_history(tmp_path, rows)
     assert read_history(tmp_path) == rows
@@ -71,7 +71,9 @@ def _history(tmp_path: Path, **changes: str) -> list[list[str]]:
         pytest.param(b'"epoch', "unexpected end", id="quote"),
     ],
 )
-def test_history_that_is_none_is_refused_in_a_line(tmp_path: Path, content: bytes, complaint: str):
+def test_history_that_is_none_is_refused_in_a_line(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
     (tmp_path / "history.csv").write_bytes(content)
     with pytest.raises(RunError, match=f"history.csv: damaged.*{complaint}"):
         read_history(tmp_path)
@@ -87,14 +89,14 @@ def test_history_that_is_none_is_refused_in_a_line(tmp_path: Path, content: byte
 )
 def test_history_of_a_damaged_row_is_refused(
     tmp_path: Path, changes: dict[str, str], complaint: str
-):
+) -> None:
     lines = _history(tmp_path, **changes)
     (tmp_path / "history.csv").write_text("".join(",".join(cells) + "\n" for cells in lines))
     with pytest.raises(RunError, match=complaint):
         read_history(tmp_path)
 
 
-def test_history_of_a_torn_row_is_refused(tmp_path: Path):
+def test_history_of_a_torn_row_is_refused(tmp_path: Path) -> None:
     lines = _history(tmp_path)
     (tmp_path / "history.csv").write_text(f"{','.join(lines[0])}\n1,30.0,0.001\n")
     with pytest.raises(RunError, match="row 1: 3 cells, expected 14"):
@@ -119,7 +121,7 @@ def test_history_of_a_torn_row_is_refused(tmp_path: Path):
 )
 def test_config_of_other_values_than_are_read_later_is_refused(
     tmp_path: Path, keys: list[str], value: object
-):
+) -> None:
     run = write_run(tmp_path / "run")
     values = inner = json.loads((run / "config.json").read_text())
     for key in keys[:-1]:
@@ -130,7 +132,7 @@ def test_config_of_other_values_than_are_read_later_is_refused(
         read_config(run)
 
 
-def test_config_is_read_as_it_was_written(tmp_path: Path):
+def test_config_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", clip_norm=None, workers=3, augment=("flip",))
     config = read_config(run)
     assert config.settings.workers == 3
@@ -141,7 +143,7 @@ def test_config_is_read_as_it_was_written(tmp_path: Path):
         read_config(run)
 
 
-def test_newest_run_is_the_one_written_last(tmp_path: Path):
+def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
     for age, name in enumerate(("b", "c", "a")):
         run = write_run(tmp_path / name)
         for file in run.iterdir():
@@ -153,7 +155,7 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path):
 
 
 @pytest.mark.parametrize("box", [(-1, 2, 3, 4), (1, 2, 0, 4), (1, 2, 90, 4)])
-def test_reason_kind_leaves_out_what_is_the_sample_s_own(box: tuple[int, int, int, int]):
+def test_reason_kind_leaves_out_what_is_the_sample_s_own(box: tuple[int, int, int, int]) -> None:
     reason = find_fault(box, (64, 48))
     assert reason is not None
     kind = reason_kind(reason)
@@ -164,13 +166,13 @@ def test_reason_kind_leaves_out_what_is_the_sample_s_own(box: tuple[int, int, in
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "x__[1, 2]__True.jpg", "'__[1, 2, 3, 4]__Maybe.jpg"])
-def test_reason_kind_of_a_name_without_a_label(name: str):
+def test_reason_kind_of_a_name_without_a_label(name: str) -> None:
     with pytest.raises(LabelError) as raised:
         parse_name(name)
     assert reason_kind(str(raised.value)) == "no label in the file name"
 
 
-def test_decisions_are_counted_by_kind(tmp_path: Path):
+def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
     decisions = [
         Decision("a", "dropped", "unreadable image: truncated (3 bytes)"),
         Decision("b", "dropped", "unreadable image: truncated (9 bytes)"),
@@ -183,13 +185,13 @@ def test_decisions_are_counted_by_kind(tmp_path: Path):
     assert count_decisions(run) is None
 
 
-def test_epoch_row_has_a_score_only_with_a_validation_part():
+def test_epoch_row_has_a_score_only_with_a_validation_part() -> None:
     rows: list[EpochRow] = [row(1, None), row(2, 0.5)]
     assert [one.score for one in rows] == [None, 0.5]
 
 
 @pytest.mark.parametrize("number", ["1" + 400 * "0", "NaN", "-Infinity"])
-def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number: str):
+def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number: str) -> None:
     run = write_run(tmp_path / "run", learning_rate=0.0125)
     text = (run / "config.json").read_text().replace("0.0125", number)
     (run / "config.json").write_text(text)
@@ -197,7 +199,7 @@ def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number
         read_config(run)
 
 
-def test_config_that_nests_too_deeply_is_refused(tmp_path: Path):
+def test_config_that_nests_too_deeply_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     values = json.loads((run / "config.json").read_text())
     values["data"]["more"] = "DEEP"
@@ -207,13 +209,13 @@ def test_config_that_nests_too_deeply_is_refused(tmp_path: Path):
         read_config(run)
 
 
-def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path):
+def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path) -> None:
     write_history(tmp_path, [row(1), row(3)])
     with pytest.raises(RunError, match="epochs do not count from 1"):
         read_history(tmp_path)
 
 
-def test_a_folder_of_runs_says_to_name_those(tmp_path: Path):
+def test_a_folder_of_runs_says_to_name_those(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "a")
     with pytest.raises(RunError, match=r"there is no config.json; it holds some, name those: "):
         read_config(tmp_path / "runs")
