@@ -12,7 +12,8 @@ from maskinfer.runtime.providers import Provider
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .evaluating import Evaluation, Measured, evaluate_folder, measure_all, model_facts
+from .evaluating import Evaluation, evaluate_folder, measure_all, model_facts
+from .labelled import LabelledPrediction
 from .metrics import Metrics
 from .significance import (
     RESAMPLES,
@@ -35,7 +36,7 @@ class CompareSettings:
         model_b: the other.
         data: a data set, or a folder of labelled images; None for the sample images.
         provider: what computes.
-        batch_size: images a run.
+        batch_size: images per batch.
         out: the report's folder; None for `reports/compare-TIME`.
         overwrite: whether a report that is there is replaced.
     """
@@ -51,10 +52,10 @@ class CompareSettings:
 
 @dataclass(frozen=True)
 class Pair:
-    """An image that both models measured."""
+    """Two models' predictions for one image."""
 
-    a: Measured
-    b: Measured
+    a: LabelledPrediction
+    b: LabelledPrediction
 
     @property
     def iou_difference(self) -> float:
@@ -223,8 +224,8 @@ class Comparison:
         }
 
     def _apart(self, *, a: bool, b: bool) -> list[Pair]:
-        found = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
-        return sorted(found, key=lambda pair: -abs(pair.probability_difference))
+        pairs = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
+        return sorted(pairs, key=lambda pair: -abs(pair.probability_difference))
 
 
 def compare_models(
@@ -249,8 +250,8 @@ def compare_models(
     b = evaluate_folder(
         detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
     )
-    by_a = {measured.row.filename: measured for measured in a.measured}
-    by_b = {measured.row.filename: measured for measured in b.measured}
+    by_a = {prediction.filename: prediction for prediction in a.predictions}
+    by_b = {prediction.filename: prediction for prediction in b.predictions}
     pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
     if not pairs:
         raise DatasetError(
@@ -273,21 +274,20 @@ def p_words(p: float) -> str:
 
 
 def _pair_facts(pair: Pair) -> dict[str, Any]:
-    def said(measured: Measured) -> dict[str, Any]:
-        row = measured.row
+    def facts(prediction: LabelledPrediction) -> dict[str, Any]:
         return {
-            "box_xywh": list(row.box_xywh),
-            "proper_mask": row.proper_mask,
-            "probability": measured.probability,
-            "score": row.score,
-            "iou": measured.iou,
-            "correct": measured.correct,
+            "box_xywh": list(prediction.box_xywh),
+            "proper_mask": prediction.proper_mask,
+            "probability": prediction.probability,
+            "score": prediction.score,
+            "iou": prediction.iou,
+            "correct": prediction.correct,
         }
 
     return {
-        "filename": printable_name(pair.a.row.filename),
-        "label_box_xywh": list(pair.a.box_xywh),
-        "label_proper_mask": pair.a.proper_mask,
-        "a": said(pair.a),
-        "b": said(pair.b),
+        "filename": printable_name(pair.a.filename),
+        "label_box_xywh": list(pair.a.label_xywh),
+        "label_proper_mask": pair.a.label_proper,
+        "a": facts(pair.a),
+        "b": facts(pair.b),
     }

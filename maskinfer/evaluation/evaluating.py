@@ -2,24 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from maskinfer.data.cleaning import Decision, clean
 from maskinfer.data.dataset import SAMPLE_IMAGES, read_folder, splits_of
 from maskinfer.data.folders import Failure
-from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import DatasetError, UsageError
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.inference.pipeline import predict_images
-from maskinfer.inference.results import Row
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name, strict_json
 from maskinfer.version import __version__
 
+from .labelled import LabelledPrediction, predict_samples
 from .metrics import Metrics, measure
 
 
@@ -31,7 +29,7 @@ class EvaluateSettings:
         data: a data set, or a folder of labelled images; None for the sample images.
         model: the model file; None for the newest export, else the one that ships.
         provider: what computes.
-        batch_size: images a run.
+        batch_size: images per batch.
         json: where all figures are written; None for nowhere.
         report: the folder of a page that shows the mistakes; None for no page.
         overwrite: whether an existing `json` and `report` are replaced.
@@ -47,45 +45,13 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """An image whose label and prediction are both known.
-
-    Attributes:
-        box_xywh: the label's, after repair, in pixels of the upright image.
-        proper_mask: what the label says.
-        row: what the model says, with `iou`, `correct` and `probability`.
-    """
-
-    box_xywh: BoxXywh
-    proper_mask: bool
-    row: Row
-
-    @property
-    def iou(self) -> float:
-        """Of the label's box and the found one, 0..1."""
-        assert self.row.iou is not None
-        return self.row.iou
-
-    @property
-    def probability(self) -> float:
-        """That the mask is worn properly, as the model has it, 0..1."""
-        assert self.row.probability is not None
-        return self.row.probability
-
-    @property
-    def correct(self) -> bool:
-        """Whether the model's word is the label's."""
-        return self.row.proper_mask == self.proper_mask
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """What came of evaluating a model.
+    """A model's predictions for labelled images.
 
     Attributes:
         folder: where the images are.
-        metrics: over the labelled images that could be read.
-        measured: those images, at least one, in sorted order of their names.
+        predictions: of the labelled images that could be read, at least one, in sorted order of
+            their names.
         decisions: each repaired box, and each image dropped before it was decoded, with a reason.
         unlabelled: one line for each image without a label that can be read; not measured.
         failures: images that could not be decoded or predicted; not measured.
@@ -93,12 +59,16 @@ class Evaluation:
     """
 
     folder: Path
-    metrics: Metrics
-    measured: list[Measured]
+    predictions: list[LabelledPrediction]
     decisions: list[Decision]
     unlabelled: list[str]
     failures: list[Failure]
     seconds: float
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Over the predictions."""
+        return measure_all(self.predictions)
 
     @property
     def failed(self) -> int:
@@ -172,41 +142,25 @@ def evaluate_folder(
     """
     labelled = read_folder(folder)
     samples, decisions = clean(labelled.samples, "test", folder)
-    names = [sample.path.relative_to(folder).as_posix() for sample in samples]
-    measured: list[Measured] = []
-    failures: list[Failure] = []
     start = time.perf_counter()
-    with closing(predict_images(detector, folder.joinpath, names)) as results:
-        for sample, result in zip(samples, results, strict=True):
-            if isinstance(result, Failure):
-                failures.append(Failure(printable_name(result.filename), result.error))
-            else:
-                measured.append(Measured(sample.box_xywh, sample.proper_mask, result))
-            on_progress(len(measured) + len(failures), len(names))
+    predictions, failures = predict_samples(detector, folder, samples, on_progress)
     seconds = time.perf_counter() - start
-    if not measured:
+    if not predictions:
         reason = failures[0].error if failures else decisions[0].reason
         raise DatasetError(
             f"{folder}: none of {len(labelled.samples)} labelled images could be measured; "
             f"the first: {reason}"
         )
-    return Evaluation(
-        folder,
-        measure_all(measured),
-        measured,
-        decisions,
-        list(labelled.unlabelled.values()),
-        failures,
-        seconds,
-    )
+    unlabelled = list(labelled.unlabelled.values())
+    return Evaluation(folder, predictions, decisions, unlabelled, failures, seconds)
 
 
-def measure_all(measured: Sequence[Measured]) -> Metrics:
-    """The figures over images that were measured."""
+def measure_all(predictions: Sequence[LabelledPrediction]) -> Metrics:
+    """The figures over labelled images."""
     return measure(
-        [case.iou for case in measured],
-        [case.proper_mask for case in measured],
-        [case.row.proper_mask for case in measured],
-        [case.probability for case in measured],
-        [case.row.score for case in measured],
+        [p.iou for p in predictions],
+        [p.label_proper for p in predictions],
+        [p.proper_mask for p in predictions],
+        [p.probability for p in predictions],
+        [p.score for p in predictions],
     )

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from maskinfer.evaluation.comparing import Comparison, Pair, p_words
-from maskinfer.evaluation.evaluating import Measured
-from maskinfer.evaluation.mistakes import label_word
+from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
 
@@ -116,29 +115,29 @@ def _photos(comparison: Comparison, folder: ReportFolder) -> Section:
 
 
 def _card(pair: Pair, comparison: Comparison, folder: ReportFolder) -> Card:
-    name = pair.a.row.filename
-    boxes = (list(box) for box in (pair.a.box_xywh, pair.a.row.box_xywh, pair.b.row.box_xywh))
+    name = pair.a.filename
+    boxes = (list(box) for box in (pair.a.label_xywh, pair.a.box_xywh, pair.b.box_xywh))
     return Card(
         folder.link(comparison.folder / name, name),
         comparison.folder / name,
         (
-            Outline(pair.a.box_xywh, LABEL),
-            Outline(pair.a.row.box_xywh, FOUND, dashed=True),
-            Outline(pair.b.row.box_xywh, OTHER, dashed=True),
+            Outline(pair.a.label_xywh, LABEL),
+            Outline(pair.a.box_xywh, FOUND, dashed=True),
+            Outline(pair.b.box_xywh, OTHER, dashed=True),
         ),
         name + ": label's box {}, A's box {}, B's box {}".format(*boxes),
         (
-            f"label: {label_word(pair.a.proper_mask)}",
+            f"label: {label_word(pair.a.label_proper)}",
             f"A: {_words(pair.a)}",
             f"B: {_words(pair.b)}",
         ),
-        label_word(pair.a.proper_mask),
+        label_word(pair.a.label_proper),
     )
 
 
-def _words(measured: Measured) -> str:
-    word = label_word(measured.row.proper_mask)
-    return f"{word}, {measured.probability:.2f}, IoU {measured.iou:.2f}"
+def _words(prediction: LabelledPrediction) -> str:
+    word = label_word(prediction.proper_mask)
+    return f"{word}, {prediction.probability:.2f}, IoU {prediction.iou:.2f}"
 
 
 def _not_measured(comparison: Comparison) -> Section:

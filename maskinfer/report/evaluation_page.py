@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from maskinfer.evaluation.evaluating import Evaluation
+from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
-from maskinfer.evaluation.mistakes import Case, ErrorAnalysis, label_word
+from maskinfer.evaluation.mistakes import ErrorAnalysis
 from maskinfer.inference.detector import MaskDetector
 
 from .blocks import Card, Cell, Chart, Gallery, Link, Section, Table, bounded_table
@@ -114,40 +115,37 @@ def _photos(
     )
 
 
-def _card(case: Case, evaluation: Evaluation, folder: ReportFolder) -> Card:
-    measured = case.measured
+def _card(case: LabelledPrediction, evaluation: Evaluation, folder: ReportFolder) -> Card:
     return Card(
         _link(case, evaluation, folder),
-        evaluation.folder / measured.row.filename,
-        (Outline(measured.box_xywh, LABEL), Outline(measured.row.box_xywh, FOUND, dashed=True)),
-        f"{measured.row.filename}: label's box {list(measured.box_xywh)}, "
-        f"model's box {list(measured.row.box_xywh)}",
+        evaluation.folder / case.filename,
+        (Outline(case.label_xywh, LABEL), Outline(case.box_xywh, FOUND, dashed=True)),
+        f"{case.filename}: label's box {list(case.label_xywh)}, model's box {list(case.box_xywh)}",
         (
-            f"label: {label_word(measured.proper_mask)}",
-            f"called: {label_word(measured.row.proper_mask)}, {measured.probability:.3f}",
-            f"IoU: {measured.iou:.2f}",
+            f"label: {label_word(case.label_proper)}",
+            f"called: {label_word(case.proper_mask)}, {case.probability:.3f}",
+            f"IoU: {case.iou:.2f}",
         ),
-        label_word(measured.proper_mask),
-        measured.correct,
+        label_word(case.label_proper),
+        case.correct,
     )
 
 
-def _link(case: Case, evaluation: Evaluation, folder: ReportFolder) -> Link:
-    name = case.measured.row.filename
-    return folder.link(evaluation.folder / name, name)
+def _link(case: LabelledPrediction, evaluation: Evaluation, folder: ReportFolder) -> Link:
+    return folder.link(evaluation.folder / case.filename, case.filename)
 
 
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder) -> Section:
     worst = analysis.worst()
 
-    def cells(case: Case) -> Sequence[Cell | Link]:
+    def cells(case: LabelledPrediction) -> Sequence[Cell | Link]:
         return (
             _link(case, evaluation, folder),
-            label_word(case.measured.proper_mask),
-            label_word(case.measured.row.proper_mask),
-            case.measured.probability,
-            case.measured.row.score,
-            case.measured.iou,
+            label_word(case.label_proper),
+            label_word(case.proper_mask),
+            case.probability,
+            case.score,
+            case.iou,
             None if case.box_share is None else round(case.box_share),
             None if case.brightness is None else round(case.brightness),
         )

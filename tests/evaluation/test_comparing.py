@@ -86,7 +86,7 @@ def test_a_coarser_model_differs_in_boxes(folder: Path, compared: Any) -> None:
     photo().save(folder / "2__[16, 8, 24, 32]__True.png")
     photo(box_xywh=(30, 30, 8, 8)).save(folder / "3__[30, 30, 8, 8]__True.png")
     found = compared(geometry=Geometry.letterbox(16), threshold=0.5)
-    names = [pair.a.row.filename[0] for pair in found.box_differences()]
+    names = [pair.a.filename[0] for pair in found.box_differences()]
     assert names == ["3", "1"]
     assert found.box_differences()[0].iou_difference < 0
     iou = next(figure for figure in found.figures if figure.name == "mean IoU")

@@ -48,7 +48,7 @@ def test_cases_are_ranked_worst_first(folder: Path, tiny_model: Path) -> None:
     found = analysed(folder, tiny_model)
 
     def names(cases) -> list[str]:
-        return [case.measured.row.filename.partition("__")[0] for case in cases]
+        return [case.filename.partition("__")[0] for case in cases]
 
     assert names(found.false_positives()) == ["fp sure", "fp"]
     assert names(found.false_negatives()) == ["fn sure", "fn"]
@@ -61,7 +61,7 @@ def test_cases_are_ranked_worst_first(folder: Path, tiny_model: Path) -> None:
 def test_box_share_and_brightness_are_those_of_the_labelled_face(
     folder: Path, tiny_model: Path
 ) -> None:
-    cases = {c.measured.row.filename: c for c in analysed(folder, tiny_model).cases}
+    cases = {c.filename: c for c in analysed(folder, tiny_model).predictions}
     case = cases["right sure__[16, 8, 24, 32]__True.png"]
     # White but for a blue of 200; the rest of the photo has no red.
     assert case.brightness == pytest.approx(0.299 * 255 + 0.587 * 255 + 0.114 * 200)
@@ -84,7 +84,7 @@ def test_brightness_of_large_turned_jpegs_is_of_the_upright_face(
     exif[0x0112] = orientation
     rgb = Image.merge("RGB", [stored] * 3)
     rgb.save(tmp_path / "1__[800, 600, 400, 400]__True.jpg", exif=exif, quality=95)
-    (case,) = analysed(tmp_path, tiny_model).cases
+    (case,) = analysed(tmp_path, tiny_model).predictions
     assert case.brightness == pytest.approx(220, abs=1)
     assert case.box_share == pytest.approx(100 * (400 * 400 / (1600 * 1200)) ** 0.5)
 
@@ -95,7 +95,7 @@ def test_a_photo_that_is_gone_has_no_brightness_and_is_in_no_bin(
     evaluation = evaluate_folder(MaskDetector(tiny_model, "cpu"), folder)
     (folder / "fn__[16, 8, 24, 32]__True.png").unlink()
     found = analyse(evaluation, 0.5)
-    assert sum(case.brightness is None for case in found.cases) == 1
+    assert sum(case.brightness is None for case in found.predictions) == 1
     assert sum(group.images for group in found.by_brightness()) == 7
     assert sum(group.images for group in found.by_box_share()) == 7
 
