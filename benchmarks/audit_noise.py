@@ -19,8 +19,9 @@ import typer
 from materials import maskinfer_command, report
 from rich.table import Table
 
-from maskinfer.curation.opinions import Opinion, by_box, by_label
+from maskinfer.curation.opinions import by_box, by_label
 from maskinfer.data.labels import Label, format_name, parse_name
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 _TURNED, _SHIFTED = 0.08, 0.05  # shares of the images
@@ -43,15 +44,15 @@ def main(
     subprocess.run(maskinfer_command("audit", data, *options), check=True)
     minutes = (time.monotonic() - began) / 60
     facts = json.loads((folder / "audit" / "facts.json").read_text())
-    opinions = [_opinion(values) for values in facts["opinions"]]
+    predictions = [_prediction(values) for values in facts["opinions"]]
 
     table = Table("planted", "images", "found among as many", "among half as many more", "aim")
     found = {}
     for what, planted, ranked, aim in (
-        ("turned labels", turned, by_label(opinions), f">= {_AIM}"),
-        ("shifted boxes", shifted, by_box(opinions), ""),
+        ("turned labels", turned, by_label(predictions), f">= {_AIM}"),
+        ("shifted boxes", shifted, by_box(predictions), ""),
     ):
-        names = [opinion.filename for opinion in ranked]
+        names = [prediction.filename for prediction in ranked]
         at, more = (
             len(planted & set(names[:count])) / len(planted)
             for count in (len(planted), round(1.5 * len(planted)))
@@ -95,9 +96,9 @@ def _shifted(
     )
 
 
-def _opinion(values: dict[str, object]) -> Opinion:
-    fields = ("filename", "proper_mask", "box_xywh", "probability", "found_xywh", "score")
-    return Opinion(*(values[name] for name in fields))  # type: ignore[arg-type]
+def _prediction(values: dict[str, object]) -> LabelledPrediction:
+    fields = ("filename", "box_xywh", "proper_mask", "found_xywh", "probability", "score")
+    return LabelledPrediction(*(values[name] for name in fields))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
 
 if TYPE_CHECKING:
-    from maskinfer.curation.opinions import Opinion
     from maskinfer.data.cleaning import Decision
+    from maskinfer.evaluation.labelled import LabelledPrediction
     from maskinfer.report.folder import ReportFolder
     from maskinfer.train.audit.folds import AuditPlan
 
@@ -198,13 +198,14 @@ def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
 
 
 def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "ReportFolder") -> None:
-    from maskinfer.curation.opinions import ask_model, labelled_samples
+    from maskinfer.curation.opinions import labelled_samples
     from maskinfer.data.cleaning import UNREADABLE, Decision
+    from maskinfer.evaluation.labelled import predict_samples
 
     samples, decisions = labelled_samples(data)
     detector = open_detector(model, provider, _BATCH_SIZE)
     with progress_bar("auditing") as show:
-        opinions, failures = ask_model(detector, data, samples, show)
+        opinions, failures = predict_samples(detector, data, samples, show)
     decisions += [Decision(f.filename, "dropped", f"{UNREADABLE}: {f.error}") for f in failures]
     say(f"warning: {_IN_SAMPLE}")
     how = f"Each was asked of {detector.session.path}."
@@ -215,7 +216,7 @@ def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "Report
 def _finish(
     data: Path,
     folder: "ReportFolder",
-    opinions: "Sequence[Opinion]",
+    opinions: "Sequence[LabelledPrediction]",
     decisions: "Sequence[Decision]",
     how: str,
     warnings: Sequence[str],
@@ -223,10 +224,15 @@ def _finish(
 ) -> None:
     from dataclasses import asdict
 
-    from maskinfer.curation.opinions import by_label, opinion_facts, write_suspects
+    from maskinfer.curation.opinions import (
+        by_label,
+        opinion_facts,
+        self_confidence,
+        write_suspects,
+    )
     from maskinfer.data.cleaning import UNREADABLE, reason_kind
     from maskinfer.errors import DatasetError
-    from maskinfer.evaluation.mistakes import label_word
+    from maskinfer.evaluation.labelled import label_word
     from maskinfer.report.audit_page import audit_sections
 
     if not opinions:
@@ -245,8 +251,8 @@ def _finish(
     write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for opinion in by_label(opinions)[:_SHOWN]:
-        word = label_word(opinion.proper_mask)
-        cells = (word, f"{opinion.self_confidence:.3f}", f"{opinion.iou:.2f}")
+        word = label_word(opinion.label_proper)
+        cells = (word, f"{self_confidence(opinion):.3f}", f"{opinion.iou:.2f}")
         table.add_row(*cells, Text(printable_name(opinion.filename), overflow="fold"))
     stdout.print(table)
     say(f"report: {folder.page}")

@@ -12,10 +12,11 @@ from maskinfer.data.boxes import Boxes
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.text import printable_name, strict_json
 from maskinfer.version import __version__
 
-from .opinions import Opinion, opinion_facts
+from .opinions import opinion_facts
 
 _GRID = 32  # cells a side, of where faces are
 # Colours of two splits differ where chance alone would hardly do it, and by so much of 0..255.
@@ -158,7 +159,7 @@ class Exploration:
     data: Path
     splits: dict[str, Split]
     copies: list[CopiedPhoto]
-    doubted: list[Opinion]
+    doubted: list[LabelledPrediction]
     model: str | None
     outside: int = 0
 
@@ -213,7 +214,7 @@ class Exploration:
                 {**asdict(copied), "filenames": [*map(printable_name, copied.filenames)]}
                 for copied in self.copies
             ],
-            "doubted_labels": [opinion_facts(opinion) for opinion in self.doubted],
+            "doubted_labels": [*map(opinion_facts, self.doubted)],
             "outside": self.outside,
             "maskinfer_version": __version__,
         }

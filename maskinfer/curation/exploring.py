@@ -23,13 +23,14 @@ from maskinfer.data.images import Pixels, load_photo
 from maskinfer.data.labels import Label, is_labelled, parse_name
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError, ImageError, LabelError
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.threads import map_ahead, usable_cores
 
 from .duplicates import Hashes, find_copies, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ImpossibleBox, Split
-from .opinions import Opinion, by_label
+from .opinions import by_label, contradicts
 
 # Photos are looked at no finer than networks do.
 _VALUES = np.arange(256, dtype=np.float64)
@@ -67,7 +68,7 @@ def explore(
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
     splits: dict[str, Split] = {}
     hashes: list[Hashes] = []
-    doubted: list[Opinion] = []
+    doubted: list[LabelledPrediction] = []
     done = 0
     for name, folder in folders.items():
         prefix = "" if folder == data else f"{name}/"
@@ -102,7 +103,7 @@ class _Collector:
         self._boxes = array("q")  # 4, zeros without a label
         self._labels = array("b")  # 1; -1 without one
         self._hashes = array("Q")  # 5
-        self.doubted: list[Opinion] = []
+        self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
         self.impossible: list[ImpossibleBox] = []
         # Of each photo's channel means and mean squares: sums, and sums of products.
@@ -183,24 +184,24 @@ class _Collector:
             return
         names, labels, canvases, placements = zip(*self._waiting, strict=True)
         self._waiting = []
-        found = self.detector.predict_canvases(canvases, placements)
+        predictions = self.detector.predict_canvases(canvases, placements)
         threshold = self.detector.session.metadata.threshold
         for name, label, placement, prediction in zip(
-            names, labels, placements, found, strict=True
+            names, labels, placements, predictions, strict=True
         ):
             if prediction is None:
                 continue
-            opinion = Opinion(
+            labelled = LabelledPrediction(
                 name,
-                label.proper_mask,
                 repair(label.box_xywh, placement.size_wh),
-                prediction.probability,
+                label.proper_mask,
                 prediction.box_xywh,
+                prediction.probability,
                 prediction.score,
                 threshold,
             )
-            if opinion.contradicts:
-                self.doubted.append(opinion)
+            if contradicts(labelled):
+                self.doubted.append(labelled)
 
     def split(self) -> Split:
         """All that was taken in."""

@@ -1,32 +1,27 @@
-"""Which labels are suspicious: what was found in each image, against what its label says.
+"""Which labels are suspicious: those that predictions contradict.
 
-Images are ranked by self-confidence, the probability that is given to the label there is (Northcutt
-et al. 2021, Confident learning, arXiv 1911.00068), and by how little the found box overlaps the
-labelled one. Both mean something only where the answer comes from a network that has not learned
-the label: a large one learns wrong labels by heart.
+Images are ranked by self-confidence, the probability that is predicted for the label they have
+(Northcutt et al. 2021, Confident learning, arXiv 1911.00068), and by how little the predicted box
+overlaps the labelled one. Both mean something only where the network was not trained on the label:
+a large one memorises wrong labels.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import Decision, clean
 from maskinfer.data.dataset import Sample, read_folder, splits_of
-from maskinfer.data.folders import Failure
-from maskinfer.data.labels import BoxXywh
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.files import write_text
-from maskinfer.inference.detector import MaskDetector
-from maskinfer.inference.pipeline import predict_images
 from maskinfer.text import csv_line, printable_name
 
-# Boxes that overlap by less are of different faces, so that what is said of the one mask says
-# nothing of the other. Measured on planted noise: docs/results.md.
+# Boxes that overlap by less are of different faces, so that a call about the one mask says nothing
+# about the other. Measured on planted noise: docs/results.md.
 _SAME_FACE_IOU = 0.3
 
 
@@ -48,106 +43,80 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Opinion:
-    """What was found in an image beside what its label says.
-
-    Attributes:
-        filename: relative to the data set, with `/`.
-        proper_mask: the label.
-        box_xywh: the label's, inside the image.
-        probability: that the mask is worn properly, 0..1.
-        found_xywh: the face that was found.
-        score: confidence in that box, 0..1.
-        threshold: least probability that counts as worn properly, 0..1.
-    """
-
-    filename: str
-    proper_mask: bool
-    box_xywh: BoxXywh
-    probability: float
-    found_xywh: BoxXywh
-    score: float
-    threshold: float = 0.5
-
-    @property
-    def self_confidence(self) -> float:
-        """Probability of the label there is, 0..1."""
-        return self.probability if self.proper_mask else 1 - self.probability
-
-    @property
-    def iou(self) -> float:
-        """Overlap of the two boxes, 0..1."""
-        return float(iou_xywh(self.box_xywh, self.found_xywh))
-
-    @property
-    def is_of_label(self) -> bool:
-        """Whether what was found is the labelled face, and so tells of its mask."""
-        return self.iou >= _SAME_FACE_IOU
-
-    @property
-    def contradicts(self) -> bool:
-        """Whether the labelled face was found, and its mask called otherwise."""
-        return self.is_of_label and (self.probability >= self.threshold) != self.proper_mask
-
-    @property
-    def suspicion(self) -> float:
-        """0..1, the worse of both doubts."""
-        return max(1 - self.self_confidence if self.is_of_label else 0.0, 1 - self.iou)
-
-    @property
-    def suggestion(self) -> Action:
-        """What the answer, were it right, would have done."""
-        box = self.iou < FOUND_IOU
-        if self.contradicts and box:
-            return Action.both
-        return Action.flip if self.contradicts else Action.box if box else Action.keep
+def self_confidence(prediction: LabelledPrediction) -> float:
+    """The probability that was predicted for the label, 0..1."""
+    return prediction.probability if prediction.label_proper else 1 - prediction.probability
 
 
-def by_label(opinions: Iterable[Opinion]) -> list[Opinion]:
-    """The labels most likely wrong first; last those whose face was not what was found."""
-
-    def doubt(opinion: Opinion) -> tuple[bool, float, str]:
-        return not opinion.is_of_label, opinion.self_confidence, opinion.filename
-
-    return sorted(opinions, key=doubt)
+def is_of_label(prediction: LabelledPrediction) -> bool:
+    """Whether the predicted face is the labelled one, so that the two can be compared."""
+    return prediction.iou >= _SAME_FACE_IOU
 
 
-def by_box(opinions: Iterable[Opinion]) -> list[Opinion]:
+def contradicts(prediction: LabelledPrediction) -> bool:
+    """Whether the labelled face was predicted, and its mask called otherwise."""
+    return is_of_label(prediction) and not prediction.correct
+
+
+def suspicion(prediction: LabelledPrediction) -> float:
+    """0..1, the worse of both doubts."""
+    of_mask = 1 - self_confidence(prediction) if is_of_label(prediction) else 0.0
+    return max(of_mask, 1 - prediction.iou)
+
+
+def suggestion(prediction: LabelledPrediction) -> Action:
+    """What would correct the label if the prediction were right."""
+    box = prediction.iou < FOUND_IOU
+    if contradicts(prediction):
+        return Action.both if box else Action.flip
+    return Action.box if box else Action.keep
+
+
+def by_label(predictions: Iterable[LabelledPrediction]) -> list[LabelledPrediction]:
+    """The labels most likely wrong first; those whose face was not the predicted one last."""
+    return sorted(predictions, key=lambda p: (not is_of_label(p), self_confidence(p), p.filename))
+
+
+def by_box(predictions: Iterable[LabelledPrediction]) -> list[LabelledPrediction]:
     """The boxes most likely wrong first."""
-    return sorted(opinions, key=lambda opinion: (opinion.iou, opinion.filename))
+    return sorted(predictions, key=lambda p: (p.iou, p.filename))
 
 
-def write_suspects(path: Path, opinions: Iterable[Opinion]) -> None:
-    """Write all opinions as a CSV, most suspicious first, to be judged in the column `action`."""
-    ranked = sorted(opinions, key=lambda opinion: (-opinion.suspicion, opinion.filename))
+def write_suspects(path: Path, predictions: Iterable[LabelledPrediction]) -> None:
+    """Write all as a CSV, most suspicious first, to be judged in the column `action`."""
+    ranked = sorted(predictions, key=lambda p: (-suspicion(p), p.filename))
     write_text(path, "".join(map(csv_line, [COLUMNS, *map(_cells, ranked)])))
 
 
-def _cells(opinion: Opinion) -> list[str]:
-    figures = (opinion.suspicion, opinion.self_confidence, opinion.iou)
+def _cells(prediction: LabelledPrediction) -> list[str]:
+    doubts = (suspicion(prediction), self_confidence(prediction), prediction.iou)
     return [
-        opinion.filename,
+        prediction.filename,
         "",
-        opinion.suggestion,
-        *(f"{figure:.4f}" for figure in figures),
-        str(opinion.proper_mask),
-        *map(str, opinion.box_xywh),
-        f"{opinion.probability:.4f}",
-        f"{opinion.score:.4f}",
-        *map(str, opinion.found_xywh),
+        suggestion(prediction),
+        *(f"{doubt:.4f}" for doubt in doubts),
+        str(prediction.label_proper),
+        *map(str, prediction.label_xywh),
+        f"{prediction.probability:.4f}",
+        f"{prediction.score:.4f}",
+        *map(str, prediction.box_xywh),
     ]
 
 
-def opinion_facts(opinion: Opinion) -> dict[str, Any]:
-    """An opinion, fit for JSON."""
+def opinion_facts(prediction: LabelledPrediction) -> dict[str, Any]:
+    """A label and what speaks against it, fit for JSON."""
     return {
-        **asdict(opinion),
-        "filename": printable_name(opinion.filename),
-        "self_confidence": opinion.self_confidence,
-        "iou": opinion.iou,
-        "suspicion": opinion.suspicion,
-        "suggestion": opinion.suggestion.value,
+        "filename": printable_name(prediction.filename),
+        "proper_mask": prediction.label_proper,
+        "box_xywh": prediction.label_xywh,
+        "probability": prediction.probability,
+        "found_xywh": prediction.box_xywh,
+        "score": prediction.score,
+        "threshold": prediction.threshold,
+        "self_confidence": self_confidence(prediction),
+        "iou": prediction.iou,
+        "suspicion": suspicion(prediction),
+        "suggestion": suggestion(prediction).value,
     }
 
 
@@ -189,38 +158,3 @@ def labelled_splits(data: Path) -> list[Path]:
     if not found:
         raise DatasetError(f"{data}: no labelled image in it")
     return found
-
-
-def ask_model(
-    detector: MaskDetector,
-    data: Path,
-    samples: Sequence[Sample],
-    on_progress: Callable[[int, int], object],
-) -> tuple[list[Opinion], list[Failure]]:
-    """What one model says of the images, which it may have learned.
-
-    Returns:
-        an opinion of each image that could be decoded, and a failure for each other.
-    """
-    names = [sample.path.relative_to(data).as_posix() for sample in samples]
-    opinions: list[Opinion] = []
-    failures: list[Failure] = []
-    results = predict_images(detector, data.joinpath, names)
-    for done, (name, sample, row) in enumerate(zip(names, samples, results, strict=True), start=1):
-        if isinstance(row, Failure):
-            failures.append(Failure(printable_name(name), row.error))
-        else:
-            assert row.probability is not None
-            opinions.append(
-                Opinion(
-                    name,
-                    sample.proper_mask,
-                    sample.box_xywh,
-                    row.probability,
-                    row.box_xywh,
-                    row.score,
-                    detector.session.metadata.threshold,
-                )
-            )
-        on_progress(done, len(names))
-    return opinions, failures

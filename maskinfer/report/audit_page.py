@@ -5,10 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from maskinfer.curation.opinions import FOUND_COLUMNS, Action, Opinion, by_box, by_label
+from maskinfer.curation.opinions import (
+    FOUND_COLUMNS,
+    Action,
+    by_box,
+    by_label,
+    contradicts,
+    self_confidence,
+    suggestion,
+    suspicion,
+)
 from maskinfer.data.cleaning import Decision
+from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU
-from maskinfer.evaluation.mistakes import label_word
 from maskinfer.text import printable_name
 
 from . import figures
@@ -28,7 +37,7 @@ _CHOICES = {
 
 
 def audit_sections(
-    opinions: Sequence[Opinion],
+    opinions: Sequence[LabelledPrediction],
     decisions: Sequence[Decision],
     data: Path,
     folder: ReportFolder,
@@ -45,8 +54,8 @@ def audit_sections(
         how: one sentence, who was asked.
         warnings: what a reader must know.
     """
-    doubtful = [opinion for opinion in opinions if opinion.suggestion is not Action.keep]
-    flips = [o for o in doubtful if o.suggestion in (Action.flip, Action.both)]
+    doubtful = [opinion for opinion in opinions if suggestion(opinion) is not Action.keep]
+    flips = [o for o in doubtful if suggestion(o) in (Action.flip, Action.both)]
     labels = by_label(opinions)[:_MOST_CARDS]
     shown = {opinion.filename for opinion in labels}
     boxes = [o for o in by_box(opinions) if o.filename not in shown][:_MOST_CARDS]
@@ -79,40 +88,40 @@ def audit_sections(
 
 
 def _gallery(
-    title: str, opinions: Sequence[Opinion], total: int, data: Path, folder: ReportFolder
+    title: str, opinions: Sequence[LabelledPrediction], total: int, data: Path, folder: ReportFolder
 ) -> Gallery:
     return Gallery(title, [_card(opinion, data, folder) for opinion in opinions], total)
 
 
-def _card(opinion: Opinion, data: Path, folder: ReportFolder) -> Card:
+def _card(opinion: LabelledPrediction, data: Path, folder: ReportFolder) -> Card:
     path = data / opinion.filename
-    label = label_word(opinion.proper_mask)
+    label = label_word(opinion.label_proper)
     cells = {
         "filename": printable_name(opinion.filename),
-        **dict(zip(FOUND_COLUMNS, map(str, opinion.found_xywh), strict=True)),
+        **dict(zip(FOUND_COLUMNS, map(str, opinion.box_xywh), strict=True)),
     }
     return Card(
         folder.link(path, opinion.filename),
         path,
-        (Outline(opinion.box_xywh, LABEL), Outline(opinion.found_xywh, FOUND, dashed=True)),
+        (Outline(opinion.label_xywh, LABEL), Outline(opinion.box_xywh, FOUND, dashed=True)),
         f"{opinion.filename} with the label's and the model's box",
         (
             f"label: {label}",
-            f"probability of it: {opinion.self_confidence:.2f}",
+            f"probability of it: {self_confidence(opinion):.2f}",
             f"overlap of boxes: {opinion.iou:.2f}",
         ),
         label,
-        not opinion.contradicts,
+        not contradicts(opinion),
         Choice(cells, _CHOICES),
     )
 
 
-def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
+def _charts(opinions: Sequence[LabelledPrediction]) -> Iterator[Block]:
     confidence = {
-        word: [o.self_confidence for o in opinions if o.proper_mask == proper]
+        word: [self_confidence(o) for o in opinions if o.label_proper == proper]
         for word, proper in (("labelled proper", True), ("labelled improper", False))
     }
-    against = sum(o.contradicts for o in opinions)
+    against = sum(contradicts(o) for o in opinions)
     yield figures.histogram(
         "Probability of the label there is",
         {word: values for word, values in confidence.items() if values},
@@ -131,19 +140,19 @@ def _charts(opinions: Sequence[Opinion]) -> Iterator[Block]:
     )
 
 
-def _table(opinions: Sequence[Opinion], data: Path, folder: ReportFolder) -> Table:
-    ranked = sorted(opinions, key=lambda opinion: -opinion.suspicion)
+def _table(opinions: Sequence[LabelledPrediction], data: Path, folder: ReportFolder) -> Table:
+    ranked = sorted(opinions, key=lambda opinion: -suspicion(opinion))
     return bounded_table(
         "Most suspicious first; suspects.csv holds all",
         ("image", "label", "probability of it", "overlap of boxes", "score", "suggestion"),
         ranked,
         lambda opinion: (
             folder.link(data / opinion.filename, opinion.filename),
-            label_word(opinion.proper_mask),
-            opinion.self_confidence,
+            label_word(opinion.label_proper),
+            self_confidence(opinion),
             opinion.iou,
             opinion.score,
-            opinion.suggestion.value,
+            suggestion(opinion).value,
         ),
     )
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from maskinfer.curation.exploration import CopiedPhoto, Exploration, Split
-from maskinfer.curation.opinions import Opinion
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
-from maskinfer.evaluation.mistakes import label_word
+from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 
 from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table, bounded_table
 from .exploration_charts import box_charts, color_table, quantile_table, size_chart
@@ -176,13 +175,13 @@ def _doubted(found: Exploration, folder: ReportFolder) -> Gallery:
     )
 
 
-def _doubted_card(found: Exploration, folder: ReportFolder, doubt: Opinion) -> Card:
+def _doubted_card(found: Exploration, folder: ReportFolder, doubt: LabelledPrediction) -> Card:
     path = found.data / doubt.filename
-    label = label_word(doubt.proper_mask)
+    label = label_word(doubt.label_proper)
     return Card(
         folder.link(path, doubt.filename),
         path,
-        (Outline(doubt.box_xywh, LABEL), Outline(doubt.found_xywh, FOUND, dashed=True)),
+        (Outline(doubt.label_xywh, LABEL), Outline(doubt.box_xywh, FOUND, dashed=True)),
         f"{doubt.filename} with the label's and the model's box",
         (f"label: {label}", f"probability of proper: {doubt.probability:.2f}"),
         label,

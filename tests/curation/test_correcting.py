@@ -7,8 +7,18 @@ import pytest
 from support.tiny_model import draw_photo
 
 from maskinfer.curation.correcting import apply_corrections, read_corrections
-from maskinfer.curation.opinions import COLUMNS, Action, Opinion, by_box, by_label, write_suspects
+from maskinfer.curation.opinions import (
+    COLUMNS,
+    Action,
+    by_box,
+    by_label,
+    contradicts,
+    opinion_facts,
+    suggestion,
+    write_suspects,
+)
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
+from maskinfer.evaluation.labelled import LabelledPrediction
 
 A, B, C = "a__[16, 8, 24, 32]__True.png", "b__[2, 2, 9, 9]__False.png", "c__[1, 1, 5, 5]__True.png"
 
@@ -159,30 +169,32 @@ def test_two_images_may_swap_their_labels(data: Path, tmp_path: Path) -> None:
     assert after[f"train/{B}"] == (data / "train" / twin).read_bytes()
 
 
-def opinion(name: str, probability: float, found: tuple[int, int, int, int]) -> Opinion:
-    return Opinion(name, True, (10, 10, 20, 20), probability, found, 0.9)
+def predicted(
+    name: str, probability: float, box_xywh: tuple[int, int, int, int]
+) -> LabelledPrediction:
+    return LabelledPrediction(name, (10, 10, 20, 20), True, box_xywh, probability, 0.9)
 
 
 def test_doubts_are_ranked_and_suggested() -> None:
-    right = opinion("right", 0.95, (10, 10, 20, 20))
-    turned = opinion("turned", 0.1, (11, 10, 20, 20))
-    moved = opinion("moved", 0.9, (40, 40, 20, 20))
-    both = opinion("both", 0.2, (10, 10, 20, 9))
-    another = opinion("another face", 0.01, (60, 60, 20, 20))
+    right = predicted("right", 0.95, (10, 10, 20, 20))
+    turned = predicted("turned", 0.1, (11, 10, 20, 20))
+    moved = predicted("moved", 0.9, (40, 40, 20, 20))
+    both = predicted("both", 0.2, (10, 10, 20, 9))
+    another = predicted("another face", 0.01, (60, 60, 20, 20))
     ranked = by_label([right, turned, moved, both, another])
-    assert [o.filename for o in ranked] == ["turned", "both", "right", "another face", "moved"]
-    assert [o.filename for o in by_box([right, turned, both])] == ["both", "turned", "right"]
-    suggested = [o.suggestion for o in (right, turned, moved, both, another)]
+    assert [p.filename for p in ranked] == ["turned", "both", "right", "another face", "moved"]
+    assert [p.filename for p in by_box([right, turned, both])] == ["both", "turned", "right"]
+    suggested = [suggestion(p) for p in (right, turned, moved, both, another)]
     assert suggested == [Action.keep, Action.flip, Action.box, Action.both, Action.box]
 
 
 def test_the_list_of_suspects_is_one_that_can_be_applied(data: Path, tmp_path: Path) -> None:
-    opinions = [
-        Opinion(f"train/{A}", True, (16, 8, 24, 32), 0.05, (16, 8, 24, 32), 0.9),
-        Opinion(f"train/{B}", False, (2, 2, 9, 9), 0.2, (30, 30, 9, 9), 0.9),
+    predictions = [
+        LabelledPrediction(f"train/{A}", (16, 8, 24, 32), True, (16, 8, 24, 32), 0.05, 0.9),
+        LabelledPrediction(f"train/{B}", (2, 2, 9, 9), False, (30, 30, 9, 9), 0.2, 0.9),
     ]
     path = tmp_path / "suspects.csv"
-    write_suspects(path, opinions)
+    write_suspects(path, predictions)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -254,7 +266,23 @@ def test_a_folder_that_cannot_be_listed_is_no_loss_in_silence(data: Path, tmp_pa
 
 
 def test_a_model_is_taken_at_its_own_threshold() -> None:
-    strict = Opinion("a", True, (1, 1, 9, 9), 0.6, (1, 1, 9, 9), 0.9, threshold=0.7)
-    assert strict.contradicts
-    assert strict.suggestion is Action.flip
-    assert not opinion("a", 0.6, (10, 10, 20, 20)).contradicts
+    strict = LabelledPrediction("a", (1, 1, 9, 9), True, (1, 1, 9, 9), 0.6, 0.9, threshold=0.7)
+    assert contradicts(strict)
+    assert suggestion(strict) is Action.flip
+    assert not contradicts(predicted("a", 0.6, (10, 10, 20, 20)))
+
+
+def test_facts_of_an_opinion_keep_their_keys() -> None:
+    assert opinion_facts(predicted("a", 0.25, (10, 10, 20, 20))) == {
+        "filename": "a",
+        "proper_mask": True,
+        "box_xywh": (10, 10, 20, 20),
+        "probability": 0.25,
+        "found_xywh": (10, 10, 20, 20),
+        "score": 0.9,
+        "threshold": 0.5,
+        "self_confidence": 0.25,
+        "iou": 1.0,
+        "suspicion": 0.75,
+        "suggestion": "flip",
+    }

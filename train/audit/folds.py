@@ -18,13 +18,14 @@ import numpy as np
 import torch
 
 from maskinfer.curation.duplicates import Hashes, find_copies, perceptual_hash
-from maskinfer.curation.opinions import Opinion, labelled_splits
+from maskinfer.curation.opinions import labelled_splits
 from maskinfer.data.cleaning import Decision, repair
 from maskinfer.data.dataset import Sample
 from maskinfer.data.geometry import Geometry, decode_wh
 from maskinfer.data.images import image_size, load_photo
 from maskinfer.data.side_lists import read_sources
 from maskinfer.errors import DatasetError, RunError, UsageError
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.files import write_text
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
@@ -180,7 +181,7 @@ def audit_folds(
     folder: Path,
     display: Display,
     now: Callable[[], datetime],
-) -> tuple[list[Opinion], list[Decision]]:
+) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
     Args:
@@ -190,7 +191,7 @@ def audit_folds(
         now: for the names of run folders.
 
     Returns:
-        an opinion of each labelled image that can be decoded, in the order of their names, and a
+        a prediction of each labelled image that can be decoded, in the order of their names, and a
         decision for each other, and for each impossible box.
 
     Raises:
@@ -230,7 +231,7 @@ def audit_folds(
         found = _answers(settings, place, parts, display, now)
         answers |= dict(zip(held, found, strict=True))
     return [
-        _opinion(sample, answers[i], data) for i, sample in enumerate(pool.samples)
+        _labelled_prediction(sample, answers[i], data) for i, sample in enumerate(pool.samples)
     ], pool.decisions
 
 
@@ -288,15 +289,15 @@ def _train(
     return loop.train(settings, place, now(), display, parts)
 
 
-def _opinion(sample: Sample, answer: Answer, data: Path) -> Opinion:
+def _labelled_prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:
     x, y, w, h = answer.box_xywh
     corners = [round(edge) for edge in (x, y, x + w, y + h)]
     box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
-    return Opinion(
+    return LabelledPrediction(
         sample.path.relative_to(data.resolve()).as_posix(),
-        sample.proper_mask,
         sample.box_xywh,
-        answer.probability,
+        sample.proper_mask,
         repair(box, image_size(sample.path)),
+        answer.probability,
         answer.score,
     )
