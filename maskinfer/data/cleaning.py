@@ -18,9 +18,8 @@ from typing import Literal
 from maskinfer.errors import ImageError
 from maskinfer.text import printable_name
 
-from .dataset import Sample
 from .images import image_size
-from .labels import BoxXywh
+from .labels import BoxXywh, Sample
 
 UNREADABLE = "unreadable image"  # how such a decision's reason begins
 Mode = Literal["train", "test"]

@@ -1,91 +1,189 @@
-"""A folder as a list of images, and a labelled folder as a list of samples."""
+"""Data sets: labelled images in `train/` and `test/`, or in one folder, with their side lists."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
 
 from maskinfer.errors import DatasetError, LabelError, UsageError
 from maskinfer.text import printable_name
 
-from .folders import Failure, scan_folder
-from .labels import BoxXywh, parse_name
+from .cleaning import Decision, Mode, clean
+from .folders import list_images as list_images
+from .labels import Face as Face
+from .labels import Sample as Sample
+from .labels import parse_name
+from .side_lists import read_other_faces, read_sources
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
 SAMPLE_IMAGES = Path("sample_images")
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Face:
-    """A face in an image.
+class LabelledSamples(NamedTuple):
+    """The labelled images of a data set after cleaning.
 
     Attributes:
-        box_xywh: in pixels of the upright image; may reach past it.
-        proper_mask: whether the mask is worn properly.
+        samples: those that can be used, split by split, sorted by name.
+        decisions: one for each labelled image that was dropped or repaired.
+        unlabelled: one for each image whose name carries no label that can be read.
     """
 
-    box_xywh: BoxXywh
-    proper_mask: bool
+    samples: list[Sample]
+    decisions: list[Decision]
+    unlabelled: list[Decision]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An image and its label.
+class Dataset:
+    """A data set's folder. Every image in it is named by its path from there.
 
     Attributes:
-        path: the image file.
-        box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
-        proper_mask: whether the mask is worn properly.
-        others: the image's other faces, so far as they are known.
+        path: the folder.
+        split_names: of the folders in it that are its splits.
     """
 
     path: Path
-    box_xywh: BoxXywh
-    proper_mask: bool
-    others: tuple[Face, ...] = ()
+    split_names: tuple[str, ...] = ("train", "test")
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """A data set that the user named.
+
+        Raises:
+            UsageError: there is no such folder.
+        """
+        if not path.is_dir():
+            what = "not a folder, expected a data set" if path.exists() else "no such folder"
+            raise UsageError(f"{path}: {what}")
+        return cls(path)
+
+    @cached_property
+    def splits(self) -> dict[str, Path]:
+        """The folders of its splits by name, those that it has; else its own."""
+        folders = {name: self.path / name for name in self.split_names}
+        splits = {name: folder for name, folder in folders.items() if folder.is_dir()}
+        return splits or {printable_name(self.path.resolve().name): self.path}
+
+    def split(self, name: str) -> Path:
+        """The folder of one split.
+
+        Raises:
+            DatasetError: the data set has no such split.
+        """
+        folder = self.path / name
+        if not folder.is_dir():
+            what = f"no folder {name}/ in it" if self.path.is_dir() else "no such folder"
+            raise DatasetError(f"{self.path}: {what}; a data set has train/ and test/")
+        return folder
+
+    def test_part(self) -> "Dataset":
+        """What a model is measured on, named from there: `test/` if there is one, else all."""
+        return Dataset(self.splits.get("test", self.path), split_names=())
+
+    def name_of(self, path: Path) -> str:
+        """An image as lists and pages name it: its path from the data set, with `/`, printable."""
+        return printable_name(path.relative_to(self.path).as_posix())
+
+    def samples(self, mode: Mode, split: str | None = None) -> LabelledSamples:
+        """Read and clean the labelled images.
+
+        Args:
+            mode: the rules of `maskinfer.data.cleaning` to clean by.
+            split: the one split to read; None for all that hold a labelled image.
+
+        Raises:
+            DatasetError: there is no such split, or not one labelled image in what is read.
+        """
+        folders = self.splits.values() if split is None else [self.split(split)]
+        result = LabelledSamples([], [], [])
+        passed_over: list[Decision] = []
+        for folder in folders:
+            samples, unlabelled = self._read(folder)
+            if samples:
+                kept, decisions = clean(samples, mode, self.path)
+                result.samples.extend(kept)
+                result.decisions.extend(decisions)
+                result.unlabelled.extend(unlabelled)
+            else:
+                passed_over += unlabelled
+        if not (result.samples or result.decisions):
+            count = len(passed_over)
+            hint = f"; the first of {count} images says: {passed_over[0].reason}" if count else ""
+            raise DatasetError(f"{self.path / (split or '')}: no labelled image{hint}")
+        return result
+
+    def _read(self, folder: Path) -> tuple[list[Sample], list[Decision]]:
+        samples: list[Sample] = []
+        unlabelled: list[Decision] = []
+        for path in (folder / name for name in list_images(folder)):
+            try:
+                label = parse_name(path.name)
+            except LabelError as error:
+                unlabelled.append(Decision(self.name_of(path), "dropped", str(error)))
+            else:
+                samples.append(Sample(path, label.box_xywh, label.proper_mask))
+        return samples, unlabelled
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The photo that each image was cut from, for those that a list names.
+
+        Raises:
+            DatasetError: a list is damaged.
+        """
+        return self._listed(read_sources)
+
+    @cached_property
+    def other_faces(self) -> dict[str, tuple[Face, ...]]:
+        """The faces besides the one in each image's name, for those that a list names.
+
+        Raises:
+            DatasetError: a list is damaged.
+        """
+        return self._listed(read_other_faces)
+
+    def _listed(self, read: Callable[[Path], dict[str, _T]]) -> dict[str, _T]:
+        """What the lists beside the splits and among their images hold; the latter prevail."""
+        if self.path in self.splits.values():
+            outer = f"{self.path.resolve().name}/"
+            beside = read(self.path.resolve().parent).items()
+            listed = {n.removeprefix(outer): value for n, value in beside if n.startswith(outer)}
+            return listed | read(self.path)
+        listed = read(self.path)
+        for split, folder in self.splits.items():
+            listed |= {f"{split}/{name}": value for name, value in read(folder).items()}
+        return listed
 
 
+def sample_images(command: str) -> Path:
+    """The data set of a clone, for a command that was given no data.
+
+    Args:
+        command: how to name data, for the message.
+
+    Raises:
+        UsageError: it is not in the current folder.
+    """
+    if not SAMPLE_IMAGES.is_dir():
+        raise UsageError(
+            f"no data set named, and no {SAMPLE_IMAGES}/ in this folder. Name one: {command}"
+        )
+    return SAMPLE_IMAGES
+
+
+# Until their callers use `Dataset`.
 @dataclass(frozen=True)
 class LabelledFolder:
-    """What a folder of a data set holds.
-
-    Attributes:
-        samples: in sorted order of their names.
-        unlabelled: each image whose name carries no label that can be read, by its path from the
-            folder, with `/`, and one line that says why.
-    """
+    """What a folder of a data set holds."""
 
     samples: list[Sample]
     unlabelled: dict[str, str]
 
 
-def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
-    """Find the image files of a folder by their endings.
-
-    Hidden files and folders (names that start with a dot) are passed over; links to folders are
-    not followed.
-
-    Returns:
-        paths relative to the folder, with `/`, sorted.
-
-    Raises:
-        DatasetError: there is no such folder, or it or a folder in it cannot be listed.
-    """
-    if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise DatasetError(f"{folder}: {what}")
-    names: list[str] = []
-    for found in scan_folder(folder, recursive=recursive):
-        if isinstance(found, Failure):
-            raise DatasetError(f"{folder / found.filename}: {found.error}")
-        names.append(found)
-    return names
-
-
 def read_folder(folder: Path) -> LabelledFolder:
-    """Read every labelled image of a folder and of the folders in it.
-
-    Raises:
-        DatasetError: there is no such folder, or not one labelled image in it.
-    """
+    """Read every labelled image of a folder and of the folders in it."""
     samples: list[Sample] = []
     unlabelled: dict[str, str] = {}
     for relative in list_images(folder):
@@ -104,26 +202,10 @@ def read_folder(folder: Path) -> LabelledFolder:
 
 
 def split_folder(data: Path, split: str) -> Path:
-    """The folder of one split, `train` or `test`, of a data set.
-
-    Raises:
-        DatasetError: the data set has no such split.
-    """
-    folder = data / split
-    if not folder.is_dir():
-        what = "no such folder" if not data.is_dir() else f"no folder {split}/ in it"
-        raise DatasetError(f"{data}: {what}; a data set has train/ and test/")
-    return folder
+    """The folder of one split, `train` or `test`, of a data set."""
+    return Dataset(data).split(split)
 
 
 def splits_of(data: Path) -> dict[str, Path]:
-    """The folders of a data set by name: `train` and `test`, those that it has; else itself.
-
-    Raises:
-        UsageError: there is no such folder.
-    """
-    if not data.is_dir():
-        what = "not a folder, expected a data set" if data.exists() else "no such folder"
-        raise UsageError(f"{data}: {what}")
-    found = {split: data / split for split in ("train", "test") if (data / split).is_dir()}
-    return found or {printable_name(data.resolve().name): data}
+    """The folders of a data set by name: `train` and `test`, those that it has; else itself."""
+    return Dataset.open(data).splits

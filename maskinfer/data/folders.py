@@ -47,6 +47,26 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
     return walk(str(folder), list_folder, recursive=recursive)
 
 
+def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
+    """List what `scan_folder` yields, where nothing may be missing.
+
+    Returns:
+        paths relative to the folder, with `/`, sorted.
+
+    Raises:
+        DatasetError: there is no such folder, or it or a folder in it cannot be listed.
+    """
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise DatasetError(f"{folder}: {what}")
+    names: list[str] = []
+    for entry in scan_folder(folder, recursive=recursive):
+        if isinstance(entry, Failure):
+            raise DatasetError(f"{folder / entry.filename}: {entry.error}")
+        names.append(entry)
+    return names
+
+
 def walk(
     place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
 ) -> Iterator[str | Failure]:

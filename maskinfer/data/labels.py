@@ -7,7 +7,7 @@ border, as they are in real data sets; `maskinfer.data.cleaning` deals with thos
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from maskinfer.errors import LabelError
 
@@ -30,6 +30,36 @@ class Label:
     id: str
     box_xywh: BoxXywh
     proper_mask: bool
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in an image.
+
+    Attributes:
+        box_xywh: in pixels of the upright image; may reach past it.
+        proper_mask: whether the mask is worn properly.
+    """
+
+    box_xywh: BoxXywh
+    proper_mask: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and its label.
+
+    Attributes:
+        path: the image file.
+        box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
+        proper_mask: whether the mask is worn properly.
+        others: the image's other faces, as far as they are known.
+    """
+
+    path: Path
+    box_xywh: BoxXywh
+    proper_mask: bool
+    others: tuple[Face, ...] = ()
 
 
 def parse_name(name: str) -> Label:

@@ -18,7 +18,7 @@ from maskinfer.errors import DatasetError
 from maskinfer.files import replacing
 from maskinfer.text import csv_line
 
-from .dataset import Face
+from .labels import Face
 
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES = "other_faces.csv"
