@@ -1,11 +1,11 @@
 """Predicting on a Ray cluster: names in, results out, in the same order.
 
 Names go into Ray Data in chunks, so that the memory of this process does not grow with their
-number; inside a chunk, blocks of names go to a pool of processes (`ray_worker`), and only numbers
+number. Inside a chunk, blocks of names go to a pool of processes (`ray_worker`), and only numbers
 and text come back. Ray Data has no pool that outlives a dataset, so each chunk starts its own: a
-chunk is large enough for that not to be felt.
+chunk is large enough for that to make no difference.
 
-Where a process dies, Ray starts another and gives it the blocks again that were not answered.
+Where a process dies, Ray starts another and repeats the blocks that have no results yet.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
-from .ray_worker import Worker, WorkerSettings, names_table, read_results
+from .ray_worker import Attempts, Block, Worker, WorkerSettings, pack, unpack
 from .results import Row
 
 if TYPE_CHECKING:
@@ -36,18 +35,16 @@ if TYPE_CHECKING:
 
 # Names of about 100 bytes each, which wait in Ray's object store.
 _CHUNK_IMAGES = 500_000
-# Of one call of a process: seconds of work, against milliseconds of Ray's own.
+# In one call of a process: seconds of work, against milliseconds of Ray's own.
 _BLOCK_BATCHES = 16
-# One that is computed, one that waits; more would be unevenly spread at the end.
+# For each process, one being computed and one waiting; more would be uneven at the end.
 _BLOCKS_AHEAD = 2
-# A block that kills this many processes, such as by a decoder that crashes, will kill all.
-_RETRIES = 5
-# What Ray reads when it is imported or started, where users have not said it themselves.
+# What Ray reads when it is imported or started; what users have set themselves stays.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # it warns on every pool of processes
-    # It tells of processes that died on standard output, where the CSV may be.
+    # It reports dead processes on standard output, where the CSV may be.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
 }
 # Threads that wait for a disk or a network do not need a core each.
@@ -55,12 +52,12 @@ _LEAST_DECODE_THREADS = 4
 
 
 @dataclass(frozen=True)
-class Pool:
+class ActorPool:
     """The processes of a cluster.
 
     Attributes:
-        size: as many as fit on the machines that are there now; more come with more machines.
-        cpus: of each, a part of one or a whole number.
+        size: as many as fit on the machines of this moment; more start with more machines.
+        cpus: of each process, a part of one or a whole number.
         gpus: likewise.
         provider: what computes in each.
     """
@@ -99,16 +96,16 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             machines = [node["Resources"] for node in nodes if node["Alive"]]
             pool = plan_pool(machines, settings)
             model = ray.put(detector.session.path.read_bytes())
-            told = _worker_settings(detector, source, settings, pool)
-            wanted = iter(names)
-            for first in wanted:
-                chunk = chain([first], islice(wanted, _CHUNK_IMAGES - 1))
-                yield from _predict_chunk(chunk, pool, model, told)
+            for_workers = _worker_settings(detector, source, settings, pool)
+            remaining = iter(names)
+            for first in remaining:
+                chunk = chain([first], islice(remaining, _CHUNK_IMAGES - 1))
+                yield from _predict_chunk(chunk, pool, model, for_workers)
 
     return run
 
 
-def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> Pool:
+def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> ActorPool:
     """Divide a cluster.
 
     Args:
@@ -141,7 +138,7 @@ def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> 
             f"--engine ray: no machine of the cluster has {needs} for a process. "
             "Choose with --actor-cpus and --actor-gpus, or add a machine"
         )
-    return Pool(size, cpus, gpus, settings.provider if gpus else Provider.CPU)
+    return ActorPool(size, cpus, gpus, settings.provider if gpus else Provider.CPU)
 
 
 def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
@@ -152,7 +149,7 @@ def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
 
 
 def _worker_settings(
-    detector: MaskDetector, source: Source, settings: "PredictSettings", pool: Pool
+    detector: MaskDetector, source: Source, settings: "PredictSettings", pool: ActorPool
 ) -> WorkerSettings:
     threads = max(1, int(pool.cpus))
     assert isinstance(source, LocalSource | RemoteSource)
@@ -170,52 +167,52 @@ def _worker_settings(
 
 
 def _predict_chunk(
-    names: Iterable[str | Failure], pool: Pool, model: Any, told: WorkerSettings
+    names: Iterable[str | Failure], pool: ActorPool, model: Any, settings: WorkerSettings
 ) -> Iterator[Row | Failure]:
     import ray.data
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    wanted = iter(names)
+    remaining = iter(names)
     blocks = []
-    while block := list(islice(wanted, told.batch_size * _BLOCK_BATCHES)):
-        blocks.append(names_table(block))
+    while block := list(islice(remaining, settings.batch_size * _BLOCK_BATCHES)):
+        blocks.append(pack([Block(len(blocks), block)]))
+    # On this machine, which certainly has maskinfer and lives as long as we do.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    attempts = ray.remote(num_cpus=0, scheduling_strategy=here)(Attempts).remote()
     # Other ways to make a dataset divide it otherwise, or start a task for each block.
-    dataset = ray.data.from_blocks(blocks)
-    with warnings.catch_warnings():
-        # Ray 2.60 has no other way to bound retries, and says that this one goes with 2.64.
-        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
-        dataset = dataset.map_batches(
-            Worker,
-            fn_constructor_args=(model, told),
-            batch_size=None,
-            batch_format="pyarrow",
-            num_cpus=pool.cpus,
-            num_gpus=pool.gpus,
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1,
-                initial_size=min(pool.size, len(blocks)),
-                max_tasks_in_flight_per_actor=_BLOCKS_AHEAD,
-            ),
-            max_restarts=-1,
-            max_task_retries=_RETRIES,
-        )
+    dataset = ray.data.from_blocks(blocks).map_batches(
+        Worker,
+        fn_constructor_args=(model, attempts, settings),
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,
+            initial_size=min(pool.size, len(blocks)),
+            max_tasks_in_flight_per_actor=_BLOCKS_AHEAD,
+        ),
+    )
     dataset.context.execution_options.preserve_order = True
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
-    batches = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
-    with closing(batches):
-        for batch in batches:
-            yield from read_results(batch)
+    tables = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
+    with closing(tables):
+        for results in chain.from_iterable(map(unpack, tables)):
+            if isinstance(results, MaskinferError):
+                raise results
+            yield from results
 
 
 @contextmanager
 def _cluster() -> Iterator[None]:
-    """Be connected to a cluster; one that was started for it ends with it."""
+    """Stay connected to a cluster; one that is started here ends with the context."""
     import ray
 
     if ray.is_initialized():
         yield
         return
-    # Ray ends the process on SIGTERM; whoever runs us has told it what to do instead.
+    # Ray installs a handler that ends the process on SIGTERM; our caller's own is put back.
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         try:
@@ -236,7 +233,7 @@ def _cluster() -> Iterator[None]:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Drop what Ray's C++ says when it is told to say less, which Python cannot catch."""
+    """Drop what Ray's C++ code writes to stderr when asked to be quiet; Python cannot catch it."""
     sys.stderr.flush()
     stderr = os.dup(2)
     try:
@@ -250,7 +247,7 @@ def _silent_stderr() -> Iterator[None]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say in a line what Ray says in pages, which stay in the log of its session."""
+    """Say in a line what Ray says in pages; those stay in its own log."""
     import ray
 
     for handler in logging.getLogger("ray.data").handlers:
@@ -262,11 +259,6 @@ def _explained() -> Iterator[None]:
         text = str(error)
         if "No module named 'maskinfer'" in text:
             reason = "maskinfer is not installed on a machine of the cluster"
-        elif isinstance(error, ray.exceptions.RayActorError):
-            reason = (
-                f"a process died {_RETRIES + 1} times on the same images; an image may crash its "
-                "decoder, or memory is short: try a larger --actor-cpus"
-            )
         else:
             reason = _first_line(error)
         raise MaskinferError(f"--engine ray: {reason}") from error

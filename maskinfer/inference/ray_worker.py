@@ -1,22 +1,22 @@
-"""What a process of a Ray cluster does: a table of names in, a table of results out.
+"""What a process of a Ray cluster does: blocks of names in, results out.
 
-| table   | columns                                                                              |
+Ray Data moves Arrow tables. Here a row of one is a pickled value:
+
+| table   | value of a row                                                                       |
 | ------- | ------------------------------------------------------------------------------------ |
-| names   | filename; error, where there is nothing to read and it is known why                  |
-| results | filename, error, x, y, w, h, proper_mask, score, iou, correct, probability; a row    |
-|         | without a file name: the model failed, and its error says how                        |
-
-Text travels as the bytes of a file name, which need not be UTF-8.
+| blocks  | `Block`: names, or failures where it is already known that there is nothing to read  |
+| results | a list of as many `Row` or `Failure`; a `MaskinferError` where the model failed      |
 """
 
-import os
+import pickle
 import platform
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import settle_pillow
@@ -28,21 +28,55 @@ from .detector import MaskDetector
 from .pipeline import predict_images
 from .results import Row
 
+# A block that kills this many processes after the first, such as by a decoder that crashes, will
+# kill all of them.
+_RETRIES = 5
+_COLUMN = "pickled"
+
+
+class Block(NamedTuple):
+    """What a process predicts in one call.
+
+    Attributes:
+        number: of the block in its chunk, by which attempts at it are counted.
+        names: the images.
+    """
+
+    number: int
+    names: list[str | Failure]
+
+
+class Attempts:
+    """Counts, in a process of its own, how often each block was begun.
+
+    Ray Data would otherwise repeat for ever a block whose images kill every process that reads
+    them. The argument that bounds Ray's own retries is removed from its 2.64.
+    """
+
+    def __init__(self) -> None:
+        """Begin at none."""
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, block: int) -> int:
+        """Count one more attempt at a block; how many it has had."""
+        self._begun[block] += 1
+        return self._begun[block]
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a process is told.
+    """What a process is settings.
 
     Attributes:
         model: the model file's name, for messages.
         provider: what computes.
         has_gpu: whether it must be a GPU.
-        batch_size: images a run.
-        max_pixels: images of more are not decoded.
+        batch_size: images per batch.
+        max_pixels: images of more pixels are not decoded.
         session_threads: CPU threads inside the network.
         decode_threads: threads that read and decode.
         images: where names start from; a folder's path is absolute.
-        must_exist: whether it is an error of the run where that folder is not there.
+        must_exist: whether a missing folder is an error of its own, not one of each image.
     """
 
     model: str
@@ -59,22 +93,32 @@ class WorkerSettings:
 class Worker:
     """One process: its own session, and threads that decode for it."""
 
-    def __init__(self, model: Any, settings: WorkerSettings) -> None:
-        """Take Ray's reference to the model file's bytes; load nothing yet."""
+    def __init__(self, model: Any, attempts: Any, settings: WorkerSettings) -> None:
+        """Take Ray's references to the model file's bytes and to `Attempts`; load nothing yet."""
         self._model = model
+        self._attempts = attempts
         self._settings = settings
 
-    def __call__(self, names: Any) -> Any:
-        """Predict a table of names: a table of as many results, in their order."""
+    def __call__(self, blocks: Any) -> Any:
+        """Predict a table of blocks: a table of their results."""
+        return pack([self._predict(block) for block in unpack(blocks)])
+
+    def _predict(self, block: Block) -> list[Row | Failure] | MaskinferError:
+        import ray
+
+        settings = self._settings
+        images = settings.images
+        image = images.joinpath if isinstance(images, Path) else images.image
         try:
-            # The model is loaded here: what a constructor raises, Ray tells in pages.
-            told = self._settings
-            images = told.images
-            image = images.joinpath if isinstance(images, Path) else images.image
-            results = predict_images(self._detector, image, read_names(names), told.decode_threads)
-            return results_table(list(results))
+            if ray.get(self._attempts.begin.remote(block.number)) > _RETRIES + 1:
+                raise MaskinferError(
+                    f"--engine ray: a process died {_RETRIES + 1} times on the same images; an "
+                    "image may crash its decoder, or memory is short: try a larger --actor-cpus"
+                )
+            # The model is loaded here: what a constructor raises, Ray reports in pages.
+            return list(predict_images(self._detector, image, block.names, settings.decode_threads))
         except MaskinferError as error:
-            return results_table([Failure("", f"{error}")], failed=True)
+            return MaskinferError(str(error))  # of the base class, which can be pickled
 
     @cached_property
     def _detector(self) -> MaskDetector:
@@ -85,30 +129,34 @@ class Worker:
         """
         import ray
 
-        told = self._settings
+        settings, images = self._settings, self._settings.images
         here = f"Ray worker on {platform.node()}"
-        settle_pillow(told.max_pixels)
-        if told.must_exist and isinstance(told.images, Path) and not told.images.is_dir():
+        settle_pillow(settings.max_pixels)
+        if (
+            settings.must_exist
+            and isinstance(settings.images, Path)
+            and not settings.images.is_dir()
+        ):
             raise MaskinferError(
-                f"{told.images}: no such folder for the {here}. Expected a file system that all "
+                f"{images}: no such folder for the {here}. Expected a file system that all "
                 "machines share, at the same path, or an address such as s3://bucket/folder"
             )
         with tempfile.TemporaryDirectory(prefix="maskinfer-") as folder:
-            path = Path(folder, Path(told.model).name)
+            path = Path(folder, Path(settings.model).name)
             path.write_bytes(ray.get(self._model))
             try:
                 detector = MaskDetector(
                     path,
-                    told.provider,
-                    told.batch_size,
-                    max_pixels=told.max_pixels,
-                    threads=told.session_threads,
+                    settings.provider,
+                    settings.batch_size,
+                    max_pixels=settings.max_pixels,
+                    threads=settings.session_threads,
                 )
             except MaskinferError as error:
-                message = str(error).replace(str(path), told.model)
+                message = str(error).replace(str(path), settings.model)
                 raise MaskinferError(f"{here}: {message}") from error
-        detector.session.path = Path(told.model)
-        if told.has_gpu and detector.session.provider is Provider.CPU:
+        detector.session.path = Path(settings.model)
+        if settings.has_gpu and detector.session.provider is Provider.CPU:
             raise MaskinferError(
                 f"{here}: has a GPU and does not use it, {detector.session.note}. "
                 "To run on CPUs: --actor-gpus 0"
@@ -116,72 +164,13 @@ class Worker:
         return detector
 
 
-def names_table(names: Iterable[str | Failure]) -> Any:
-    """Names as an Arrow table."""
+def pack(values: Iterable[object]) -> Any:
+    """Values as an Arrow table, a row each."""
     import pyarrow as pa
 
-    rows = [
-        {"filename": os.fsencode(name.filename), "error": os.fsencode(name.error)}
-        if isinstance(name, Failure)
-        else {"filename": os.fsencode(name), "error": None}
-        for name in names
-    ]
-    schema = pa.schema([("filename", pa.binary()), ("error", pa.binary())])
-    return pa.Table.from_pylist(rows, schema=schema)
+    return pa.table({_COLUMN: pa.array([pickle.dumps(value) for value in values], pa.binary())})
 
 
-def read_names(table: Any) -> list[str | Failure]:
-    """Names of an Arrow table."""
-    return [
-        os.fsdecode(row["filename"])
-        if row["error"] is None
-        else Failure(os.fsdecode(row["filename"]), os.fsdecode(row["error"]))
-        for row in table.to_pylist()
-    ]
-
-
-def results_table(results: Iterable[Row | Failure], *, failed: bool = False) -> Any:
-    """Results as an Arrow table; where the model failed, one `Failure` that says how."""
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("filename", pa.binary()),
-            ("error", pa.binary()),
-            *((side, pa.int32()) for side in "xywh"),
-            ("proper_mask", pa.bool_()),
-            ("score", pa.float64()),
-            ("iou", pa.float64()),
-            ("correct", pa.bool_()),
-            ("probability", pa.float64()),
-        ]
-    )
-    rows: list[dict[str, Any]] = []
-    for result in results:
-        row: dict[str, Any] = {"filename": None if failed else os.fsencode(result.filename)}
-        if isinstance(result, Failure):
-            row["error"] = os.fsencode(result.error)
-        else:
-            row |= dict(zip("xywh", result.box_xywh, strict=True))
-            for name in ("proper_mask", "score", "iou", "correct", "probability"):
-                row[name] = getattr(result, name)
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def read_results(table: Any) -> Iterator[Row | Failure]:
-    """Results of an Arrow table.
-
-    Raises:
-        MaskinferError: the model failed.
-    """
-    for row in table.to_pylist():
-        error = row.pop("error")
-        if row["filename"] is None:
-            raise MaskinferError(os.fsdecode(error))
-        filename = os.fsdecode(row.pop("filename"))
-        if error is not None:
-            yield Failure(filename, os.fsdecode(error))
-        else:
-            x, y, w, h = (row.pop(side) for side in "xywh")
-            yield Row(filename, (x, y, w, h), **row)
+def unpack(table: Any) -> list[Any]:
+    """The values of an Arrow table that `pack` made."""
+    return [pickle.loads(row) for row in table[_COLUMN].to_pylist()]

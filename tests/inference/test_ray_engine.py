@@ -21,8 +21,8 @@ from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.inference import ray_engine as subject
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.predicting import PredictSettings, local_engine
-from maskinfer.inference.ray_engine import Pool, plan_pool, ray_engine
-from maskinfer.inference.ray_worker import names_table, read_names, read_results, results_table
+from maskinfer.inference.ray_engine import ActorPool, plan_pool, ray_engine
+from maskinfer.inference.ray_worker import Block, pack, unpack
 from maskinfer.inference.results import Row
 from maskinfer.runtime.providers import Provider
 
@@ -111,12 +111,7 @@ def test_ray_engine_survives_the_death_of_a_process(
     def kill_one() -> None:
         wait_for_rows(out)
         while not killed:
-            for process in psutil.process_iter(["cmdline"]):
-                title = (process.info["cmdline"] or [""])[0]
-                if title.startswith("ray::MapWorker") and title.endswith("submit"):
-                    os.kill(process.pid, signal.SIGKILL)
-                    killed.append(process.pid)
-                    return
+            killed.extend(kill_workers())
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
@@ -125,6 +120,41 @@ def test_ray_engine_survives_the_death_of_a_process(
     assert killed
     assert done.code == 3, done.stderr
     assert results_of(out) == expected
+
+
+def kill_workers() -> list[int]:
+    """Kill a process that is predicting a block, if there is one."""
+    for process in psutil.process_iter(["cmdline"]):
+        title = (process.info["cmdline"] or [""])[0]
+        if title.startswith("ray::MapWorker") and title.endswith("submit"):
+            os.kill(process.pid, signal.SIGKILL)
+            return [process.pid]
+    return []
+
+
+@pytest.mark.slow
+def test_ray_engine_gives_up_on_images_that_kill_every_process(
+    cluster: str, photos: Path, tiny_model: Path
+) -> None:
+    names = [f"{i:04}.png" for i in range(16 * BATCH)]  # one block
+    detector = MaskDetector(tiny_model, "cpu", BATCH)
+    predict = ray_engine(detector, FolderSource(photos), settings_of(tiny_model))
+    done = threading.Event()
+    killed: list[int] = []
+
+    def kill_all() -> None:
+        while not done.is_set():
+            killed.extend(kill_workers())
+
+    killer = threading.Thread(target=kill_all, daemon=True)
+    killer.start()
+    try:
+        with pytest.raises(MaskinferError, match=r"^--engine ray: a process died 6 times on"):
+            list(predict(names))
+    finally:
+        done.set()
+        killer.join()
+    assert len(set(killed)) >= 6
 
 
 @pytest.mark.slow
@@ -244,29 +274,32 @@ GPUS = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0}]
 @pytest.mark.parametrize(
     ("machines", "changes", "expected"),
     [
-        pytest.param(CPUS, {}, Pool(6, 1.0, 0.0, Provider.CPU), id="a process for each CPU"),
-        pytest.param(CPUS, {"actor_cpus": 3}, Pool(1, 3, 0.0, Provider.CPU), id="whole CPUs"),
+        pytest.param(CPUS, {}, ActorPool(6, 1.0, 0.0, Provider.CPU), id="a process for each CPU"),
+        pytest.param(CPUS, {"actor_cpus": 3}, ActorPool(1, 3, 0.0, Provider.CPU), id="whole CPUs"),
         pytest.param(
-            [{"CPU": 1.0}], {"actor_cpus": 0.1}, Pool(10, 0.1, 0.0, Provider.CPU), id="a part"
+            [{"CPU": 1.0}], {"actor_cpus": 0.1}, ActorPool(10, 0.1, 0.0, Provider.CPU), id="a part"
         ),
-        pytest.param(GPUS, {}, Pool(2, 8.0, 1.0, Provider.AUTO), id="a process for each GPU"),
+        pytest.param(GPUS, {}, ActorPool(2, 8.0, 1.0, Provider.AUTO), id="a process for each GPU"),
         pytest.param(
             GPUS,
             {"actor_gpus": 0.5, "provider": Provider.CUDA},
-            Pool(4, 4.0, 0.5, Provider.CUDA),
+            ActorPool(4, 4.0, 0.5, Provider.CUDA),
             id="half a GPU",
         ),
         pytest.param(
-            GPUS, {"provider": Provider.CPU}, Pool(24, 1.0, 0.0, Provider.CPU), id="CPUs only"
+            GPUS, {"provider": Provider.CPU}, ActorPool(24, 1.0, 0.0, Provider.CPU), id="CPUs only"
         ),
-        pytest.param(GPUS, {"actor_gpus": 0}, Pool(24, 1.0, 0.0, Provider.CPU), id="no GPUs"),
+        pytest.param(GPUS, {"actor_gpus": 0}, ActorPool(24, 1.0, 0.0, Provider.CPU), id="no GPUs"),
         pytest.param(
-            [{"memory": 1.0}, *CPUS], {}, Pool(6, 1.0, 0.0, Provider.CPU), id="a head without CPUs"
+            [{"memory": 1.0}, *CPUS],
+            {},
+            ActorPool(6, 1.0, 0.0, Provider.CPU),
+            id="a head without CPUs",
         ),
     ],
 )
 def test_plan_pool_divides_the_cluster(
-    machines: list[dict[str, float]], changes: dict[str, Any], expected: Pool
+    machines: list[dict[str, float]], changes: dict[str, Any], expected: ActorPool
 ) -> None:
     assert plan_pool(machines, PredictSettings(**changes)) == expected
 
@@ -293,15 +326,15 @@ def test_plan_pool_refuses_what_does_not_fit(
         plan_pool(machines, PredictSettings(**changes))
 
 
-def test_tables_carry_names_and_results_unchanged() -> None:
-    names = ["a.png", NOT_UTF8, Failure("b/", "cannot be listed"), Failure(NOT_UTF8, "é")]
-    assert read_names(names_table(names)) == names
+def test_tables_carry_blocks_and_results_unchanged() -> None:
+    block = Block(3, ["a.png", NOT_UTF8, Failure("b/", "cannot be listed"), Failure(NOT_UTF8, "é")])
     results = [
         Row("a.png", (1, 2, 3, 4), True, 0.1, None, None, 0.7),
         Row(NOT_UTF8, (0, 0, 1, 1), False, 1 / 3, 0.5, False, 0.2),
         Failure("c", NOT_UTF8),
     ]
-    assert list(read_results(results_table(results))) == results
-    assert list(read_results(results_table([]))) == []
-    with pytest.raises(MaskinferError, match="out of memory"):
-        list(read_results(results_table([Failure("", "out of memory")], failed=True)))
+    assert unpack(pack([block, results])) == [block, results]
+    assert unpack(pack([])) == []
+    (error,) = unpack(pack([MaskinferError("out of memory")]))
+    assert isinstance(error, MaskinferError)
+    assert str(error) == "out of memory"
