@@ -222,32 +222,22 @@ def _finish(
     warnings: Sequence[str],
     facts: dict[str, Any],
 ) -> None:
-    from dataclasses import asdict
-
     from maskinfer.curation.opinions import (
         by_label,
-        opinion_facts,
         self_confidence,
         write_suspects,
     )
     from maskinfer.data.cleaning import UNREADABLE, reason_kind
     from maskinfer.errors import DatasetError
     from maskinfer.evaluation.labelled import label_word
-    from maskinfer.report.audit_page import audit_sections
+    from maskinfer.report.audit_page import audit_page
 
     if not opinions:
         raise DatasetError(f"{data}: none of its labelled images can be read")
     suspects = folder.path / _SUSPECTS
-    facts = {
-        "data": printable_name(str(data.resolve())),
-        **facts,
-        "warnings": list(warnings),
-        "decisions": [asdict(decision) for decision in decisions],
-        "opinions": [opinion_facts(opinion) for opinion in opinions],
-    }
-    sections = audit_sections(opinions, decisions, data, folder, how, warnings)
+    page = audit_page(opinions, decisions, data, how, warnings, facts)
     with progress_bar("drawing the report") as show:
-        folder.write(f"Labels of {data.resolve().name}", how, sections, facts, show)
+        folder.write(page, show)
     write_suspects(suspects, opinions)
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for opinion in by_label(opinions)[:_SHOWN]:

@@ -43,7 +43,7 @@ def compare(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    from maskinfer.report.comparison_page import write_comparison
+    from maskinfer.report.comparison_page import comparison_page
     from maskinfer.report.folder import ReportFolder
 
     settings = CompareSettings(model_a, model_b, data, provider, batch_size, out, overwrite)
@@ -59,7 +59,7 @@ def compare(
         comparison = compare_models(detector_a, detector_b, folder, show)
     _print_comparison(comparison)
     with progress_bar("drawing the report") as show:
-        write_comparison(report, comparison, detector_a, detector_b, show)
+        report.write(comparison_page(comparison, detector_a, detector_b), show)
     say(f"report: {report.page}")
     _say_left_out(comparison)
     if comparison.failed:

@@ -110,12 +110,12 @@ def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
 
 def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: MaskDetector) -> None:
     from maskinfer.evaluation.mistakes import analyse
-    from maskinfer.report.evaluation_page import write_evaluation
+    from maskinfer.report.evaluation_page import evaluation_page
 
     with progress_bar("looking at the photos") as show:
         analysis = analyse(evaluation, detector.session.metadata.threshold, show)
     with progress_bar("drawing the report") as show:
-        write_evaluation(folder, evaluation, analysis, detector, show)
+        folder.write(evaluation_page(evaluation, analysis, detector), show)
     say(f"report: {folder.page}")
 
 

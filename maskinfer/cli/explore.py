@@ -51,7 +51,7 @@ def explore(
     """
     from maskinfer.curation.exploring import explore as explore_data
     from maskinfer.data.images import settle_pillow
-    from maskinfer.report.exploration_page import exploration_sections
+    from maskinfer.report.exploration_page import exploration_page
     from maskinfer.report.folder import ReportFolder
 
     if data is None:
@@ -66,10 +66,8 @@ def explore(
     detector = open_detector(model, provider, _BATCH_SIZE) if ask_model else None
     with progress_bar("exploring") as show:
         found = explore_data(data, detector, show)
-    title = f"Data set {data.resolve().name}"
-    sections, facts = exploration_sections(found, folder), found.to_dict()
     with progress_bar("drawing the report") as show:
-        folder.write(title, str(data), sections, facts, show)
+        folder.write(exploration_page(found), show)
 
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
     for column in table.columns[1:]:

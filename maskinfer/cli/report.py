@@ -47,15 +47,11 @@ def report(
     from maskinfer.report.folder import ReportFolder
     from maskinfer.train.runs.comparison import compare_runs
     from maskinfer.train.runs.files import newest_run
-    from maskinfer.train.runs.page import runs_sections
+    from maskinfer.train.runs.page import runs_page
 
     found = compare_runs(runs or [newest_run(_RUNS)])
     folder = ReportFolder.choose(out, "report", datetime.now(), overwrite=overwrite)
-    names = [run.name for run in found.runs]
-    title, subtitle = f"{len(names)} training runs", ", ".join(names)
-    if len(names) == 1:
-        title, subtitle = f"Training run {names[0]}", str(found.runs[0].path)
-    folder.write(title, subtitle, runs_sections(found, folder), found.to_dict())
+    folder.write(runs_page(found))
 
     stdout.print(_table(found))
     for warning in found.warnings():

@@ -1,7 +1,10 @@
 """The page of `maskinfer audit`: labels and boxes that may be wrong, to be judged."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from maskinfer.curation.opinions import (
     by_box,
     by_label,
     contradicts,
+    opinion_facts,
     self_confidence,
     suggestion,
     suspicion,
@@ -21,12 +25,22 @@ from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.text import printable_name
 
 from . import figures
-from .blocks import Block, Card, Choice, Gallery, Notes, Section, Table, bounded_table
-from .folder import ReportFolder
-from .thumbnails import FOUND, LABEL, Outline
+from .blocks import (
+    Block,
+    Card,
+    Choice,
+    Link,
+    Notes,
+    Page,
+    Section,
+    Table,
+    bounded_gallery,
+    bounded_table,
+)
+from .predictions import prediction_card
 
 _MOST_CARDS = 60
-_TENTHS = np.linspace(0, 1, 21)
+_EDGES = np.linspace(0, 1, 21)
 _CHOICES = {
     "": "keep as it is",
     Action.flip: "the mask's label is wrong",
@@ -36,123 +50,127 @@ _CHOICES = {
 }
 
 
-def audit_sections(
-    opinions: Sequence[LabelledPrediction],
+def audit_page(
+    predictions: Sequence[LabelledPrediction],
     decisions: Sequence[Decision],
     data: Path,
-    folder: ReportFolder,
     how: str,
     warnings: Sequence[str],
-) -> list[Section]:
-    """Make the page's sections.
+    facts: Mapping[str, Any],
+) -> Page:
+    """Make the page.
 
     Args:
-        opinions: of all images.
+        predictions: of all images.
         decisions: images that have none, and impossible boxes.
         data: the data set.
-        folder: where the page goes, for links.
-        how: one sentence, who was asked.
+        how: one sentence, which networks were asked.
         warnings: what a reader must know.
+        facts: about the audit as a whole.
     """
-    doubtful = [opinion for opinion in opinions if suggestion(opinion) is not Action.keep]
-    flips = [o for o in doubtful if suggestion(o) in (Action.flip, Action.both)]
-    labels = by_label(opinions)[:_MOST_CARDS]
-    shown = {opinion.filename for opinion in labels}
-    boxes = [o for o in by_box(opinions) if o.filename not in shown][:_MOST_CARDS]
-    summary = (
-        f"{len(opinions)} labels were looked at: {len(flips)} masks and "
-        f"{len(doubtful) - len(flips)} boxes more are doubtful. {how}"
-    )
-    return [
-        Section(
-            "How to judge",
-            "The label's box is the whole blue line, the model's the dashed orange one. Decide "
-            "below each photo that is wrong, press “Save decisions”, and run: maskinfer audit "
-            "DATA --apply decisions.csv. Or fill the column “action” of "
-            "suspects.csv, which holds every image.",
-            [Notes([summary]), *([Notes(warnings, "warning")] if warnings else [])],
-        ),
-        Section(
-            "Masks",
-            "Least probability of the label there is first.",
-            [_gallery("Labels most likely wrong", labels, len(opinions), data, folder)],
-        ),
-        Section(
-            "Boxes",
-            "Least overlap of the two boxes first, those shown above left out.",
-            [_gallery("Boxes most likely wrong", boxes, len(opinions), data, folder)],
-        ),
-        Section("All labels", "", [*_charts(opinions), _table(opinions, data, folder)]),
-        *_left_out(decisions),
-    ]
 
+    def card(prediction: LabelledPrediction) -> Card:
+        cells = {
+            "filename": printable_name(prediction.filename),
+            **dict(zip(FOUND_COLUMNS, map(str, prediction.box_xywh), strict=True)),
+        }
+        lines = (
+            f"probability of it: {self_confidence(prediction):.2f}",
+            f"overlap of boxes: {prediction.iou:.2f}",
+        )
+        return prediction_card(
+            data,
+            prediction,
+            lines,
+            correct=not contradicts(prediction),
+            choice=Choice(cells, _CHOICES),
+        )
 
-def _gallery(
-    title: str, opinions: Sequence[LabelledPrediction], total: int, data: Path, folder: ReportFolder
-) -> Gallery:
-    return Gallery(title, [_card(opinion, data, folder) for opinion in opinions], total)
-
-
-def _card(opinion: LabelledPrediction, data: Path, folder: ReportFolder) -> Card:
-    path = data / opinion.filename
-    label = label_word(opinion.label_proper)
-    cells = {
-        "filename": printable_name(opinion.filename),
-        **dict(zip(FOUND_COLUMNS, map(str, opinion.box_xywh), strict=True)),
-    }
-    return Card(
-        folder.link(path, opinion.filename),
-        path,
-        (Outline(opinion.label_xywh, LABEL), Outline(opinion.box_xywh, FOUND, dashed=True)),
-        f"{opinion.filename} with the label's and the model's box",
-        (
-            f"label: {label}",
-            f"probability of it: {self_confidence(opinion):.2f}",
-            f"overlap of boxes: {opinion.iou:.2f}",
-        ),
-        label,
-        not contradicts(opinion),
-        Choice(cells, _CHOICES),
+    labels = by_label(predictions)
+    shown = {prediction.filename for prediction in labels[:_MOST_CARDS]}
+    boxes = [p for p in by_box(predictions) if p.filename not in shown]
+    return Page(
+        f"Labels of {data.resolve().name}",
+        how,
+        [
+            Section(
+                "How to judge",
+                "The solid blue box is the label's, the dashed orange one the model's. Decide "
+                "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
+                "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
+                "which lists every image.",
+                [Notes([_summary(predictions, how)]), Notes(warnings, "warning")],
+            ),
+            Section(
+                "Masks",
+                "Lowest probability of the given label first.",
+                [bounded_gallery("Labels most likely wrong", labels, card, _MOST_CARDS)],
+            ),
+            Section(
+                "Boxes",
+                "Smallest overlap of the two boxes first, without the photos shown above.",
+                [bounded_gallery("Boxes most likely wrong", boxes, card, _MOST_CARDS)],
+            ),
+            Section("All labels", "", [*_charts(predictions), _table(predictions, data)]),
+            *_left_out(decisions),
+        ],
+        {
+            "data": printable_name(str(data.resolve())),
+            **facts,
+            "warnings": list(warnings),
+            "decisions": [asdict(decision) for decision in decisions],
+            "opinions": [opinion_facts(prediction) for prediction in predictions],
+        },
     )
 
 
-def _charts(opinions: Sequence[LabelledPrediction]) -> Iterator[Block]:
+def _summary(predictions: Sequence[LabelledPrediction], how: str) -> str:
+    suggestions = Counter(map(suggestion, predictions))
+    masks = suggestions[Action.flip] + suggestions[Action.both]
+    return (
+        f"{len(predictions)} labels were examined: {masks} masks and, besides, "
+        f"{suggestions[Action.box]} boxes are doubtful. {how}"
+    )
+
+
+def _charts(predictions: Sequence[LabelledPrediction]) -> Iterator[Block]:
     confidence = {
-        word: [self_confidence(o) for o in opinions if o.label_proper == proper]
-        for word, proper in (("labelled proper", True), ("labelled improper", False))
+        f"labelled {label_word(proper)}": [
+            self_confidence(p) for p in predictions if p.label_proper == proper
+        ]
+        for proper in (True, False)
     }
-    against = sum(contradicts(o) for o in opinions)
+    against = sum(map(contradicts, predictions))
     yield figures.histogram(
-        "Probability of the label there is",
+        "Probability of the given label",
         {word: values for word, values in confidence.items() if values},
-        _TENTHS,
+        _EDGES,
         "self-confidence",
-        f"{against} of {len(opinions)} labels are contradicted.",
+        f"{against} of {len(predictions)} labels are contradicted.",
     )
-    overlaps = [o.iou for o in opinions]
+    overlaps = [p.iou for p in predictions]
     yield figures.histogram(
-        "Overlap of label and found box",
+        "Overlap of labelled and predicted box",
         {"all": overlaps},
-        _TENTHS,
+        _EDGES,
         "IoU",
-        f"{sum(iou < FOUND_IOU for iou in overlaps)} of {len(opinions)} boxes overlap by less than "
-        f"a half; the median is {np.median(overlaps):.2f}.",
+        f"{sum(iou < FOUND_IOU for iou in overlaps)} of {len(overlaps)} boxes overlap by less than "
+        f"half; the median is {np.median(overlaps):.2f}.",
     )
 
 
-def _table(opinions: Sequence[LabelledPrediction], data: Path, folder: ReportFolder) -> Table:
-    ranked = sorted(opinions, key=lambda opinion: -suspicion(opinion))
+def _table(predictions: Sequence[LabelledPrediction], data: Path) -> Table:
     return bounded_table(
-        "Most suspicious first; suspects.csv holds all",
+        "Most suspicious first; suspects.csv lists all",
         ("image", "label", "probability of it", "overlap of boxes", "score", "suggestion"),
-        ranked,
-        lambda opinion: (
-            folder.link(data / opinion.filename, opinion.filename),
-            label_word(opinion.label_proper),
-            self_confidence(opinion),
-            opinion.iou,
-            opinion.score,
-            suggestion(opinion).value,
+        sorted(predictions, key=suspicion, reverse=True),
+        lambda prediction: (
+            Link(data / prediction.filename, prediction.filename),
+            label_word(prediction.label_proper),
+            self_confidence(prediction),
+            prediction.iou,
+            prediction.score,
+            suggestion(prediction).value,
         ),
     )
 
@@ -160,9 +178,9 @@ def _table(opinions: Sequence[LabelledPrediction], data: Path, folder: ReportFol
 def _left_out(decisions: Sequence[Decision]) -> Iterator[Section]:
     if decisions:
         table = bounded_table(
-            "Files without an opinion, and impossible boxes",
+            "Files without a prediction, and impossible boxes",
             ("file", "what", "why"),
             decisions,
             lambda decision: (decision.filename, decision.action, decision.reason),
         )
-        yield Section("Left out or repaired first", "", [table])
+        yield Section("Left out or repaired", "", [table])

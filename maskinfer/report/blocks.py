@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .thumbnails import Outline
 
@@ -11,6 +11,7 @@ Cell = str | int | float | None
 Item = TypeVar("Item")
 
 _MOST_ROWS = 300  # of a table
+_MOST_CARDS = 48  # of a gallery
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,12 @@ class Link:
     """A file that a reader can open.
 
     Attributes:
-        text: what is shown, mostly the file's name.
-        href: its address, relative to the page.
+        path: the file.
+        text: what is shown, mostly its name in the data set.
     """
 
+    path: Path
     text: str
-    href: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Chart:
 
     Attributes:
         title: above it.
-        alt: what it shows, for who cannot see it.
+        alt: what it shows, in words, for readers who cannot see it.
         svg: the drawing, made by us.
     """
 
@@ -94,9 +95,9 @@ class Choice:
     """What a reader may decide about a photo.
 
     Attributes:
-        cells: what stands about it in the list of decisions, by column.
-        options: what is written in the list's column `action`, and what is shown; the first one is
-            chosen, and is none.
+        cells: what the list of decisions holds about it, by column.
+        options: what is written into the list's column `action`, and what is shown for it; the
+            first is preselected and means no decision.
     """
 
     cells: Mapping[str, str]
@@ -108,18 +109,18 @@ class Card:
     """A photo with a few lines beneath.
 
     Attributes:
-        link: the file.
-        photo: the same, to make a small copy of.
+        photo: the file, of which a small copy is shown.
+        name: beneath it.
         outlines: drawn on that copy.
-        alt: what is drawn on it, for who cannot see it.
-        lines: beneath.
+        alt: what is drawn on it, for readers who cannot see it.
+        lines: beneath the name.
         label: `proper` or `improper`, to filter by; None where it has none.
         correct: whether the model is right, to filter by; None where no model was asked.
         choice: what may be decided about it.
     """
 
-    link: Link
     photo: Path
+    name: str
     outlines: tuple[Outline, ...]
     alt: str
     lines: Sequence[str]
@@ -143,6 +144,20 @@ class Gallery:
     total: int
 
 
+def bounded_gallery(
+    title: str, items: Sequence[Item], card: Callable[[Item], Card], most: int = _MOST_CARDS
+) -> Gallery:
+    """A gallery of the first items.
+
+    Args:
+        title: above the photos.
+        items: one a photo, in the order they should be looked at.
+        card: of an item; called only for those that are shown.
+        most: how many are shown.
+    """
+    return Gallery(title, [card(item) for item in items[:most]], len(items))
+
+
 Block = Notes | Table | Chart | Gallery
 
 
@@ -159,3 +174,20 @@ class Section:
     title: str
     intro: str = ""
     blocks: Sequence[Block] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page, as each page's module makes it.
+
+    Attributes:
+        title: the heading.
+        subtitle: one line below it.
+        sections: in order.
+        facts: the same for machines, fit for JSON.
+    """
+
+    title: str
+    subtitle: str
+    sections: Sequence[Section]
+    facts: Mapping[str, Any]

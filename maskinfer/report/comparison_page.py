@@ -1,66 +1,52 @@
-"""The page of `maskinfer compare`: both models' figures, and the photos where they part."""
-
-from collections.abc import Callable
+"""The page of `maskinfer compare`: both models' figures, and the photos where they differ."""
 
 from maskinfer.evaluation.comparing import Comparison, Pair, p_words
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
 
-from .blocks import Card, Gallery, Notes, Section, Table, bounded_table
-from .folder import ReportFolder
-from .predictions import MOST_CARDS, Rows, model_cells, not_measured
-from .thumbnails import FOUND, LABEL, OTHER, Outline
+from .blocks import Card, Notes, Page, Section, Table, bounded_gallery, bounded_table
+from .predictions import Rows, label_card, model_cells, not_measured
 
 
-def write_comparison(
-    folder: ReportFolder,
-    comparison: Comparison,
-    detector_a: MaskDetector,
-    detector_b: MaskDetector,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> None:
-    """Write the page and its facts.
+def comparison_page(
+    comparison: Comparison, detector_a: MaskDetector, detector_b: MaskDetector
+) -> Page:
+    """Make the page.
 
     Args:
-        folder: where they go.
         comparison: what was measured.
         detector_a: one model.
         detector_b: the other.
-        on_progress: called with the number of thumbnails done so far, and of all.
-
-    Raises:
-        MaskinferError: the disk is full, or otherwise refuses.
     """
     images = len(comparison.pairs)
     names = (detector.session.path.name for detector in (detector_a, detector_b))
-    folder.write(
+    return Page(
         "Comparison of A, {}, and B, {}".format(*names),
         f"{images} image{'s' if images != 1 else ''} of {comparison.folder}",
         [
             _verdict(comparison),
             _figures(comparison, detector_a, detector_b),
-            _photos(comparison, folder),
+            _photos(comparison),
             _not_measured(comparison),
         ],
         comparison.to_dict(detector_a, detector_b),
-        on_progress,
     )
 
 
 def _verdict(comparison: Comparison) -> Section:
     calls: Rows = [
-        ["both right", comparison.both_right],
-        ["only A right", len(comparison.a_right)],
-        ["only B right", len(comparison.b_right)],
-        ["both wrong", comparison.both_wrong],
+        ("both right", comparison.both_right),
+        ("only A right", len(comparison.a_right)),
+        ("only B right", len(comparison.b_right)),
+        ("both wrong", comparison.both_wrong),
     ]
     return Section(
         "Which is better",
-        "By McNemar's exact test on the images that only one of the two calls rightly; from "
-        "p = 0.05 on a difference may well be chance.",
+        "By McNemar's exact test on the images that only one of the two calls correctly; from "
+        "p = 0.05, a difference may well be chance.",
         [
-            Notes([comparison.verdict()], "plain"),
+            Notes([comparison.verdict()]),
             Table(f"Images by who is right, {p_words(comparison.p)}", ("calls", "images"), calls),
         ],
     )
@@ -78,9 +64,9 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
     )
     return Section(
         "Figures",
-        "Over the images that both models measured. The interval of the IoU holds 95 % of "
+        "Over the images that both models measured. The interval of the IoU contains 95 % of "
         f"{RESAMPLES:,} means, each of as many images drawn with replacement; that of the accuracy "
-        "is of the same test as the verdict. None is known where the models do not differ.",
+        "comes from the same test as the verdict. Where the models do not differ, there is none.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
             Table(
@@ -92,46 +78,30 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
     )
 
 
-def _photos(comparison: Comparison, folder: ReportFolder) -> Section:
+def _photos(comparison: Comparison) -> Section:
+    def card(pair: Pair) -> Card:
+        a, b = pair.a, pair.b
+        return label_card(
+            comparison.folder,
+            a.filename,
+            a.label_xywh,
+            a.label_proper,
+            (f"A: {_words(a)}", f"B: {_words(b)}"),
+            {"A's": a.box_xywh, "B's": b.box_xywh},
+        )
+
     galleries = {
-        "Only A is right: the furthest apart first": comparison.a_right,
-        "Only B is right: the furthest apart first": comparison.b_right,
+        "Only A is right: furthest apart first": comparison.a_right,
+        "Only B is right: furthest apart first": comparison.b_right,
         "Greatest difference in IoU": comparison.box_differences(),
     }
     return Section(
-        "Where they part",
-        "The whole blue line is the label's box, the dashed orange one A's, the dashed pink one "
-        "B's, which hides A's where both are the same. Beside each model's word stands its "
-        "probability of a proper mask. Where boxes are small, their part of the photo is shown.",
-        [
-            Gallery(
-                title,
-                [_card(pair, comparison, folder) for pair in pairs[:MOST_CARDS]],
-                len(pairs),
-            )
-            for title, pairs in galleries.items()
-        ],
-    )
-
-
-def _card(pair: Pair, comparison: Comparison, folder: ReportFolder) -> Card:
-    name = pair.a.filename
-    boxes = (list(box) for box in (pair.a.label_xywh, pair.a.box_xywh, pair.b.box_xywh))
-    return Card(
-        folder.link(comparison.folder / name, name),
-        comparison.folder / name,
-        (
-            Outline(pair.a.label_xywh, LABEL),
-            Outline(pair.a.box_xywh, FOUND, dashed=True),
-            Outline(pair.b.box_xywh, OTHER, dashed=True),
-        ),
-        name + ": label's box {}, A's box {}, B's box {}".format(*boxes),
-        (
-            f"label: {label_word(pair.a.label_proper)}",
-            f"A: {_words(pair.a)}",
-            f"B: {_words(pair.b)}",
-        ),
-        label_word(pair.a.label_proper),
+        "Where they differ",
+        "The solid blue box is the label's, the dashed orange one A's, the dashed pink one B's, "
+        "which hides A's where both are the same. Each model's call is followed by its "
+        "probability of a proper mask. Where boxes are small, only their part of the photo is "
+        "shown.",
+        [bounded_gallery(title, pairs, card) for title, pairs in galleries.items()],
     )
 
 
@@ -157,6 +127,6 @@ def _not_measured(comparison: Comparison) -> Section:
         f"Measured by A alone: {len(comparison.only_a)}; by B alone: {len(comparison.only_b)}. "
         "These images are left out of all figures."
         if alone
-        else "Every labelled image that one model measured, the other measured too."
+        else "Both models measured the same labelled images."
     )
     return Section("Repaired and left out", intro, tables)

@@ -1,6 +1,6 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from maskinfer.evaluation.evaluating import Evaluation
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
@@ -8,46 +8,44 @@ from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
 from maskinfer.evaluation.mistakes import ErrorAnalysis
 from maskinfer.inference.detector import MaskDetector
 
-from .blocks import Card, Cell, Chart, Gallery, Link, Section, Table, bounded_table
+from .blocks import (
+    Card,
+    Cell,
+    Chart,
+    Link,
+    Page,
+    Section,
+    Table,
+    bounded_gallery,
+    bounded_table,
+)
 from .evaluation_charts import iou_chart, precision_recall_chart, quality_bars, reliability_chart
-from .folder import ReportFolder
-from .predictions import MOST_CARDS, Rows, model_cells, not_measured
-from .thumbnails import FOUND, LABEL, Outline
+from .predictions import Rows, model_cells, not_measured, prediction_card
 
 
-def write_evaluation(
-    folder: ReportFolder,
-    evaluation: Evaluation,
-    analysis: ErrorAnalysis,
-    detector: MaskDetector,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> None:
-    """Write the page and its facts.
+def evaluation_page(
+    evaluation: Evaluation, analysis: ErrorAnalysis, detector: MaskDetector
+) -> Page:
+    """Make the page.
 
     Args:
-        folder: where they go.
         evaluation: what was measured.
         analysis: the same, image by image.
         detector: the model.
-        on_progress: called with the number of thumbnails done so far, and of all.
-
-    Raises:
-        MaskinferError: the disk is full, or otherwise refuses.
     """
     images = evaluation.metrics.images
-    folder.write(
+    return Page(
         f"Evaluation of {detector.session.path.name}",
         f"{images} image{'s' if images != 1 else ''} of {evaluation.folder}",
         [
             _figures(evaluation, detector),
-            _photos(evaluation, analysis, folder),
-            _worst(evaluation, analysis, folder),
+            _photos(evaluation, analysis),
+            _worst(evaluation, analysis),
             _probabilities(analysis),
             _kinds(analysis),
             _not_measured(evaluation),
         ],
         evaluation.to_dict(detector) | analysis.to_dict(),
-        on_progress,
     )
 
 
@@ -70,96 +68,63 @@ def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
 
 
 def _confusion(counts: Confusion) -> Table:
+    proper = (counts.proper_called_proper, counts.proper_called_improper)
+    improper = (counts.improper_called_proper, counts.improper_called_improper)
     rows: Rows = [
-        [
-            "proper",
-            counts.proper_called_proper,
-            counts.proper_called_improper,
-            counts.proper_called_proper / counts.proper if counts.proper else None,
-        ],
-        [
-            "improper",
-            counts.improper_called_proper,
-            counts.improper_called_improper,
-            counts.improper_called_improper / counts.improper if counts.improper else None,
-        ],
+        ("proper", *proper, proper[0] / counts.proper if counts.proper else None),
+        ("improper", *improper, improper[1] / counts.improper if counts.improper else None),
     ]
-    headings = ("label", "called proper", "called improper", "share right")
+    headings = ("label", "called proper", "called improper", "share correct")
     return Table("Confusion, images", headings, rows)
 
 
-def _photos(
-    evaluation: Evaluation,
-    analysis: ErrorAnalysis,
-    folder: ReportFolder,
-) -> Section:
+def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
+    def card(prediction: LabelledPrediction) -> Card:
+        called = f"called: {label_word(prediction.proper_mask)}, {prediction.probability:.3f}"
+        lines = (called, f"IoU: {prediction.iou:.2f}")
+        return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
+
     galleries = {
-        "Called proper, labelled improper: the surest first": analysis.false_positives(),
-        "Called improper, labelled proper: the surest first": analysis.false_negatives(),
+        "Called proper, labelled improper: most confident first": analysis.false_positives(),
+        "Called improper, labelled proper: most confident first": analysis.false_negatives(),
         "Lowest IoU of all images": analysis.lowest_iou(),
-        "Called rightly, closest to the threshold": analysis.least_sure(),
+        "Called correctly, closest to the threshold": analysis.least_sure(),
     }
     return Section(
         "Photos to look at",
-        "The whole blue line is the label's box, the dashed orange one the model's. Under each "
-        f"photo stands the probability of a proper mask; from {analysis.threshold:.3f} on the "
-        "model calls it proper. Where boxes are small, their part of the photo is shown.",
-        [
-            Gallery(
-                title,
-                [_card(case, evaluation, folder) for case in cases[:MOST_CARDS]],
-                len(cases),
-            )
-            for title, cases in galleries.items()
-        ],
+        "The solid blue box is the label's, the dashed orange one the model's. Under each photo "
+        "is the probability of a proper mask; the model calls masks proper from "
+        f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
+        [bounded_gallery(title, predictions, card) for title, predictions in galleries.items()],
     )
 
 
-def _card(case: LabelledPrediction, evaluation: Evaluation, folder: ReportFolder) -> Card:
-    return Card(
-        _link(case, evaluation, folder),
-        evaluation.folder / case.filename,
-        (Outline(case.label_xywh, LABEL), Outline(case.box_xywh, FOUND, dashed=True)),
-        f"{case.filename}: label's box {list(case.label_xywh)}, model's box {list(case.box_xywh)}",
-        (
-            f"label: {label_word(case.label_proper)}",
-            f"called: {label_word(case.proper_mask)}, {case.probability:.3f}",
-            f"IoU: {case.iou:.2f}",
-        ),
-        label_word(case.label_proper),
-        case.correct,
-    )
-
-
-def _link(case: LabelledPrediction, evaluation: Evaluation, folder: ReportFolder) -> Link:
-    return folder.link(evaluation.folder / case.filename, case.filename)
-
-
-def _worst(evaluation: Evaluation, analysis: ErrorAnalysis, folder: ReportFolder) -> Section:
+def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     worst = analysis.worst()
 
-    def cells(case: LabelledPrediction) -> Sequence[Cell | Link]:
+    def cells(prediction: LabelledPrediction) -> Sequence[Cell | Link]:
+        measured = (prediction.box_share, prediction.brightness)
         return (
-            _link(case, evaluation, folder),
-            label_word(case.label_proper),
-            label_word(case.proper_mask),
-            case.probability,
-            case.score,
-            case.iou,
-            None if case.box_share is None else round(case.box_share),
-            None if case.brightness is None else round(case.brightness),
+            Link(evaluation.folder / prediction.filename, prediction.filename),
+            label_word(prediction.label_proper),
+            label_word(prediction.proper_mask),
+            prediction.probability,
+            prediction.score,
+            prediction.iou,
+            *(None if value is None else round(value) for value in measured),
         )
 
     headings = (
         *("image", "label", "called", "probability", "score", "IoU"),
-        *("box side, % of photo's", "brightness of face"),
+        *("side of box, % of photo's", "brightness of face"),
     )
+    caption = "Wrong calls, most confident first; then wrong boxes"
     images = f"{len(worst)} image{'s' if len(worst) != 1 else ''}"
     return Section(
         "All mistakes",
-        f"{images} called wrongly, or whose box overlaps the label's by less than {FOUND_IOU}. "
-        "A heading sorts by its column.",
-        [bounded_table("Wrong calls, the surest first; then wrong boxes", headings, worst, cells)],
+        f"{images} called wrongly, or with a box that overlaps the label's by less than "
+        f"{FOUND_IOU}. Select a heading to sort by its column.",
+        [bounded_table(caption, headings, worst, cells)],
     )
 
 
@@ -181,9 +146,10 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
         if bins:
             charts += quality_bars(what, bins, unit)
     return Section(
-        "On what kind of photos",
-        "Size is the root of the labelled box's share of the photo's area, in percent; brightness "
-        "the mean luma of the labelled face, 0 to 255. The number of images stands under each bin.",
+        "By kind of photo",
+        "Size is the square root of the labelled box's share of the photo's area, in percent; "
+        "brightness is the mean luma of the labelled face, 0 to 255. Under each bin is its number "
+        "of images.",
         charts,
     )
 
@@ -196,8 +162,8 @@ def _not_measured(evaluation: Evaluation) -> Section:
     ]
     tables = not_measured(
         evaluation.decisions,
-        bounded_table("Labelled images that were left out", ("image", "why"), left_out, tuple),
+        bounded_table("Labelled images left out", ("image", "why"), left_out, tuple),
         evaluation.unlabelled,
     )
-    nothing = "Every image has a label that is possible, and was measured."
+    nothing = "Every image has a possible label and was measured."
     return Section("Repaired and left out", "" if tables else nothing, tables)

@@ -1,6 +1,6 @@
 """The page of `maskinfer explore`: what a data set holds, and what stands out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,81 +9,92 @@ from maskinfer.curation.exploration import CopiedPhoto, Exploration, Split
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
-from maskinfer.evaluation.labelled import LabelledPrediction, label_word
+from maskinfer.evaluation.labelled import LabelledPrediction
 
-from .blocks import Block, Card, Cell, Gallery, Link, Notes, Section, Table, bounded_table
+from .blocks import (
+    Block,
+    Card,
+    Cell,
+    Gallery,
+    Link,
+    Notes,
+    Page,
+    Section,
+    Table,
+    bounded_gallery,
+    bounded_table,
+)
 from .exploration_charts import box_charts, color_table, quantile_table, size_chart
-from .folder import ReportFolder
-from .thumbnails import FOUND, LABEL, Outline
+from .predictions import label_card, prediction_card
 
-_MOST_CARDS = 48
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
 
 
-def exploration_sections(found: Exploration, folder: ReportFolder) -> list[Section]:
-    """Make the page's sections.
+def exploration_page(exploration: Exploration) -> Page:
+    """Make the page."""
+    return Page(
+        f"Data set {exploration.data.resolve().name}",
+        str(exploration.data),
+        [section for section in _sections(exploration) if section.blocks],
+        exploration.to_dict(),
+    )
 
-    Args:
-        found: what came of exploring.
-        folder: where the page goes, for links.
-    """
-    return [section for section in _sections(found, folder) if section.blocks]
 
-
-def _sections(found: Exploration, folder: ReportFolder) -> Iterator[Section]:
-    splits = list(found.splits.values())
-    warnings = found.warnings()
+def _sections(exploration: Exploration) -> Iterator[Section]:
+    splits = list(exploration.splits.values())
+    warnings = exploration.warnings()
     yield Section(
         "What stands out",
         "",
         [Notes(warnings, "warning") if warnings else Notes(["Nothing wrong was found."], "good")],
     )
-    yield Section("How many", "", [_counts(found)])
+    yield Section("Numbers of images", "", [_counts(exploration)])
     yield Section(
         "Faces",
-        "Boxes as the labels say, impossible ones left out; sizes as shares of the image.",
+        "Boxes as labelled, without impossible ones; sizes as shares of the image.",
         [*box_charts(splits), quantile_table(splits)],
     )
     yield Section("Images", "", [size_chart(splits)])
     yield Section(
         "Colours",
         "Each photo counts the same, at no more than 224 pixels a side, as networks see it; 0 to "
-        "255. Training and test images want one normalisation, "
-        "measured on the training images.",
+        "255. Training and test images should be normalised alike, by figures measured on the "
+        "training images.",
         [color_table(splits)],
     )
     yield Section(
         "Impossible boxes",
-        "Which of the two happens is a matter of the split the image is in.",
-        list(_impossible(splits, found, folder)),
+        "Which of the two happens depends on the split that the image is in.",
+        list(_impossible(splits, exploration.data)),
     )
     yield Section(
-        "Photos that are there more than once",
-        "Copies may be saved anew, resized, stretched or recoloured, not mirrored, turned or cut. "
-        "Those in more than one split make test figures flatter.",
-        list(_copies(found, folder)),
+        "Duplicate photos",
+        "Copies may have been saved again, resized, stretched or recoloured, but not mirrored, "
+        "rotated or cropped. Copies in more than one split make test figures look better than "
+        "they are.",
+        list(_copies(exploration)),
     )
     yield Section(
         "Labels that the model contradicts",
-        f"The label's box is the whole line, the model's the dashed one. Asked was {found.model}. "
-        "The model may be wrong, and of images it was trained on it may only repeat their labels: "
-        "maskinfer audit asks networks that did not see them.",
-        [_doubted(found, folder)] if found.doubted else [],
+        f"The solid box is the label's, the dashed one the model's. The model is "
+        f"{exploration.model}. It may be wrong, and it may merely repeat the labels of images it "
+        "was trained on: maskinfer audit asks networks that did not see them.",
+        list(_doubted(exploration)),
     )
-    yield Section("Files left out", "", list(_left_out(splits, found, folder)))
+    yield Section("Files left out", "", list(_left_out(splits, exploration.data)))
     yield Section(
         "Contact sheets",
         "Evenly spaced over the sorted names.",
-        [sheet for split in splits for sheet in _sheets(split, found, folder)],
+        [sheet for split in splits for sheet in _sheets(split, exploration.data)],
     )
 
 
-def _counts(found: Exploration) -> Table:
+def _counts(exploration: Exploration) -> Table:
     rows: list[list[Cell | Link]] = []
-    for split in found.splits.values():
+    for split in exploration.splits.values():
         names = set(split.filenames)
-        copied = sum(name in names for copies in found.copies for name in copies.filenames)
+        copied = sum(name in names for copies in exploration.copies for name in copies.filenames)
         rows.append(
             [
                 split.name,
@@ -103,58 +114,50 @@ def _counts(found: Exploration) -> Table:
     return Table("Images by split and label", headings, rows)
 
 
-def _impossible(
-    splits: Sequence[Split], found: Exploration, folder: ReportFolder
-) -> Iterator[Block]:
+def _impossible(splits: Sequence[Split], data: Path) -> Iterator[Block]:
     boxes = [box for split in splits for box in split.impossible]
     if boxes:
         yield bounded_table(
             "Impossible boxes",
             ("image", "why", "when training", "when testing"),
             boxes,
-            lambda box: (
-                _link(found, folder, box.filename),
-                box.reason,
-                box.in_training,
-                box.in_testing,
-            ),
+            lambda box: (_link(data, box.filename), box.reason, box.in_training, box.in_testing),
         )
 
 
-def _copies(found: Exploration, folder: ReportFolder) -> Iterator[Block]:
+def _copies(exploration: Exploration) -> Iterator[Block]:
+    data = exploration.data
     worst = sorted(
-        found.copies, key=lambda copies: (not copies.across, copies.contradiction is None)
+        exploration.copies, key=lambda copies: (not copies.across, copies.contradiction is None)
     )
     if not worst:
         return
     cards = [
-        _card(found, folder, name, (_copy_words(number, copies),))
+        _card(data, name, (_copy_words(number, copies),))
         for number, copies in enumerate(worst[:_MOST_GROUPS], start=1)
         for name in copies.filenames[:_MOST_OF_A_GROUP]
     ]
     total = sum(len(copies.filenames) for copies in worst)
     yield Gallery("Copies, side by side", cards, total)
     yield bounded_table(
-        "Photos that are there more than once",
+        "Duplicate photos",
         ("photo", "copies", "kind", "across splits", "labels differ in", "first", "second"),
         list(enumerate(worst, start=1)),
-        lambda numbered: (numbered[0], *_copy_cells(numbered[1], found, folder)),
+        lambda numbered: (numbered[0], *_copy_cells(numbered[1], data)),
     )
 
 
-def _copy_cells(
-    copies: CopiedPhoto, found: Exploration, folder: ReportFolder
-) -> Iterator[Cell | Link]:
+def _copy_cells(copies: CopiedPhoto, data: Path) -> Iterator[Cell | Link]:
     yield len(copies.filenames)
     yield copies.kind
     yield "yes" if copies.across else "no"
     yield copies.contradiction
     for name in _first_two(copies):
-        yield _link(found, folder, name)
+        yield _link(data, name)
 
 
 def _first_two(copies: CopiedPhoto) -> tuple[str, str]:
-    """Two of the copies, of two splits where they are in more than one."""
+    """Two of the copies, from two splits where they are in more than one."""
     first = copies.filenames[0]
     split = first.partition("/")[0]
     others = (n for n in copies.filenames if copies.across and n.partition("/")[0] != split)
@@ -167,28 +170,17 @@ def _copy_words(number: int, copies: CopiedPhoto) -> str:
     return words + (f", labels differ in {copies.contradiction}" if copies.contradiction else "")
 
 
-def _doubted(found: Exploration, folder: ReportFolder) -> Gallery:
-    return Gallery(
-        "Contradicted labels, the surest contradiction first",
-        [_doubted_card(found, folder, doubt) for doubt in found.doubted[:_MOST_CARDS]],
-        len(found.doubted),
-    )
+def _doubted(exploration: Exploration) -> Iterator[Gallery]:
+    def card(doubt: LabelledPrediction) -> Card:
+        lines = (f"probability of proper: {doubt.probability:.2f}",)
+        return prediction_card(exploration.data, doubt, lines)
+
+    if exploration.doubted:
+        title = "Contradicted labels, most confident contradiction first"
+        yield bounded_gallery(title, exploration.doubted, card)
 
 
-def _doubted_card(found: Exploration, folder: ReportFolder, doubt: LabelledPrediction) -> Card:
-    path = found.data / doubt.filename
-    label = label_word(doubt.label_proper)
-    return Card(
-        folder.link(path, doubt.filename),
-        path,
-        (Outline(doubt.label_xywh, LABEL), Outline(doubt.box_xywh, FOUND, dashed=True)),
-        f"{doubt.filename} with the label's and the model's box",
-        (f"label: {label}", f"probability of proper: {doubt.probability:.2f}"),
-        label,
-    )
-
-
-def _left_out(splits: Sequence[Split], found: Exploration, folder: ReportFolder) -> Iterator[Block]:
+def _left_out(splits: Sequence[Split], data: Path) -> Iterator[Block]:
     for what in ("unreadable", "unlabelled"):
         failures: list[Failure] = [f for split in splits for f in getattr(split, what)]
         if failures:
@@ -196,11 +188,11 @@ def _left_out(splits: Sequence[Split], found: Exploration, folder: ReportFolder)
                 f"{what.capitalize()} files",
                 ("file", "why"),
                 failures,
-                lambda failure: (_link(found, folder, failure.filename), failure.error),
+                lambda failure: (_link(data, failure.filename), failure.error),
             )
 
 
-def _sheets(split: Split, found: Exploration, folder: ReportFolder) -> Iterator[Gallery]:
+def _sheets(split: Split, data: Path) -> Iterator[Gallery]:
     kinds = {
         "mask worn properly": split.labelled & split.proper_mask,
         "mask not worn properly": split.labelled & ~split.proper_mask,
@@ -211,30 +203,18 @@ def _sheets(split: Split, found: Exploration, folder: ReportFolder) -> Iterator[
         if not len(places):
             continue
         spread = np.linspace(0, len(places) - 1, min(len(places), _SHEET_CARDS)).round().astype(int)
-        names = [split.filenames[place] for place in places[spread]]
-        cards = [_card(found, folder, name) for name in names]
+        cards = [_card(data, split.filenames[place]) for place in places[spread]]
         yield Gallery(f"{split.name}: {words}", cards, len(places))
 
 
-def _card(
-    found: Exploration, folder: ReportFolder, filename: str, lines: Iterable[str] = ()
-) -> Card:
+def _card(data: Path, filename: str, lines: tuple[str, ...] = ()) -> Card:
     """A photo with its label's box, if it has one."""
-    path = found.data / filename
     try:
-        label = parse_name(path.name)
+        label = parse_name(filename.rpartition("/")[2])
     except LabelError:
-        return Card(folder.link(path, filename), path, (), f"{filename}, no label", tuple(lines))
-    word = label_word(label.proper_mask)
-    return Card(
-        folder.link(path, filename),
-        path,
-        (Outline(label.box_xywh, LABEL),),
-        f"{filename} with its label's box",
-        (f"label: {word}", *lines),
-        word,
-    )
+        return Card(data / filename, filename, (), f"{filename}, no label", lines)
+    return label_card(data, filename, label.box_xywh, label.proper_mask, lines)
 
 
-def _link(found: Exploration, folder: ReportFolder, filename: str) -> Link:
-    return folder.link(Path(found.data, filename), filename)
+def _link(data: Path, filename: str) -> Link:
+    return Link(data / filename, filename)

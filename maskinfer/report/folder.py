@@ -2,18 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import write_text
 
-from .blocks import Link, Section
+from .blocks import Page
 from .page import render_page
 
 REPORTS = Path("reports")
@@ -73,44 +72,37 @@ class ReportFolder:
         """What is written, as absolute paths."""
         return {self.path.resolve() / name for name in (PAGE, FACTS)}
 
-    def link(self, file: Path, text: str) -> Link:
-        """A link from the page to a file."""
+    def address(self, file: Path) -> str:
+        """The address of a file, relative to the page."""
         target, start = file.resolve(), self.path.resolve()
         try:
             relative = Path(os.path.relpath(target, start)).as_posix()
         except ValueError:  # on another drive of Windows
-            return Link(text, target.as_uri())
+            return target.as_uri()
         # Quoted whole: a colon in a name would make the part before it a scheme.
-        return Link(text, quote(os.fsencode(relative)))
+        return quote(os.fsencode(relative))
 
     def write(
-        self,
-        title: str,
-        subtitle: str,
-        sections: Sequence[Section],
-        facts: dict[str, Any],
-        on_progress: Callable[[int, int], object] = lambda done, total: None,
+        self, page: Page, on_progress: Callable[[int, int], object] = lambda done, total: None
     ) -> None:
-        """Write the page and the JSON.
+        """Write the page, and its facts as JSON.
 
         Args:
-            title: the page's heading.
-            subtitle: one line below it.
-            sections: of the page.
-            facts: the JSON.
+            page: what to write.
             on_progress: called with the number of thumbnails done so far, and of all.
 
         Raises:
             MaskinferError: the disk is full, or otherwise refuses.
         """
         made = f"{self.now:%Y-%m-%d %H:%M}"
-        # Both are made before either is written, so that they are of one run.
-        html = render_page(title, subtitle, sections, made, on_progress)
+        # Both are made before either is written, so that they belong together.
+        facts = json.dumps(page.facts, indent=2, allow_nan=False) + "\n"
+        html = render_page(page, self.address, made, on_progress)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MaskinferError(f"{self.path}: cannot be made, {error.strerror}") from error
-        write_text(self.path / FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
+        write_text(self.path / FACTS, facts)
         write_text(self.page, html)
 
 

@@ -1,34 +1,33 @@
-"""Sections -> one HTML file that needs no network and runs no script but its own."""
+"""A page -> one HTML file that needs no network and runs no script but its own."""
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Section, Table
+from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Page, Section, Table
 from .thumbnails import make_thumbnails
 
 _TEMPLATES = "templates"
 
 
 def render_page(
-    title: str,
-    subtitle: str,
-    sections: Sequence[Section],
+    page: Page,
+    address: Callable[[Path], str],
     made: str,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> str:
-    """Make the page; the photos on it are decoded here.
+    """Make the HTML; the photos on the page are decoded here.
 
     Args:
-        title: its heading.
-        subtitle: one line below it.
-        sections: in order.
+        page: what it shows.
+        address: of a file, from the page.
         made: when, as people write it.
         on_progress: called with the number of thumbnails done so far, and of all.
 
@@ -46,14 +45,15 @@ def render_page(
     )
     environment.filters["printable"] = printable_name
     environment.filters["cell"] = cell_text
+    environment.filters["address"] = address
     style, script = (_asset(name) for name in ("page.css", "page.js"))
-    cards = list(_cards(sections))
+    cards = list(_cards(page.sections))
     html = environment.get_template("page.html").render(
-        title=title,
-        subtitle=subtitle,
+        title=page.title,
+        subtitle=page.subtitle,
         sections=[
             {"id": f"section-{number}", "section": section, "rows": _rows(section.blocks)}
-            for number, section in enumerate(sections, start=1)
+            for number, section in enumerate(page.sections, start=1)
         ],
         thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
         has_labels=any(card.label is not None for card in cards),

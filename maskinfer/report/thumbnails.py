@@ -16,7 +16,7 @@ from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.errors import ImageError
 from maskinfer.threads import map_ahead, usable_cores
 
-LABEL, FOUND, OTHER = "#1f77ff", "#ff9500", "#e0399b"
+LABEL, PREDICTED, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side
 _QUALITY = 72
 # Boxes that take less of the photo's longer side than this are shown with their surroundings only.
@@ -31,7 +31,7 @@ class Outline:
     Attributes:
         box_xywh: in pixels of the upright image; may reach past it.
         color: of the line.
-        dashed: told apart from whole lines without colour, too.
+        dashed: distinguishable from whole lines without colour, too.
     """
 
     box_xywh: tuple[float, float, float, float]

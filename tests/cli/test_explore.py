@@ -38,7 +38,7 @@ def test_explore_writes_a_page_facts_and_a_summary(
     for words in ("1 photo is in more than one split", "1 file is unreadable", "1 box is imposs"):
         assert words in done.stdout
     page = Path("seen/report.html").read_text()
-    assert "Photos that are there more than once" in page
+    assert "Duplicate photos" in page
     assert "dropped" in page
     assert "report: seen/report.html" in done.stderr
 

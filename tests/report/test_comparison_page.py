@@ -15,13 +15,13 @@ from support.tiny_model import draw_photo, write_model
 from maskinfer import MaskDetector
 from maskinfer.data.geometry import Geometry
 from maskinfer.evaluation.comparing import compare_models
-from maskinfer.report.comparison_page import write_comparison
+from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
 
 LABEL = "__[16, 8, 24, 32]__"
 ONLY_A, ONLY_B = (
-    "Only A is right: the furthest apart first",
-    "Only B is right: the furthest apart first",
+    "Only A is right: furthest apart first",
+    "Only B is right: furthest apart first",
 )
 APART = "Greatest difference in IoU"
 
@@ -35,20 +35,20 @@ def photo(green: int) -> Image.Image:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    found = tmp_path / "photos"
-    found.mkdir()
-    return found
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    return photos
 
 
 def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dict[str, Any]]:
     a = MaskDetector(write_model(tmp_path / "a.onnx", threshold=0.5), "cpu")
     b = MaskDetector(write_model(tmp_path / "b.onnx", **{"threshold": 0.8} | changes), "cpu")
     report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
-    write_comparison(report, compare_models(a, b, folder), a, b)
+    report.write(comparison_page(compare_models(a, b, folder), a, b))
     return Page(report.page), json.loads((tmp_path / "out/facts.json").read_text(encoding="utf-8"))
 
 
-def test_page_shows_where_models_part(tmp_path: Path, folder: Path) -> None:
+def test_page_shows_where_models_differ(tmp_path: Path, folder: Path) -> None:
     photo(160).save(folder / f"only a{LABEL}True.png")
     photo(160).save(folder / f"only b{LABEL}False.png")
     photo(255).save(folder / f"both{LABEL}True.png")
@@ -77,7 +77,7 @@ def test_page_shows_where_models_part(tmp_path: Path, folder: Path) -> None:
         [f"broken{LABEL}True.png", "both"],
         ["small__[16, 8, 2, 2]__True.png", "B"],
     ]
-    for words in ("whole blue line is the label's", "dashed orange one A's", "dashed pink one B's"):
+    for words in ("solid blue box is the label's", "dashed orange one A's", "dashed pink one B's"):
         assert words in page.text
     cards = [a for tag, a in page.tags if tag == "li" and a.get("class") == "card"]
     assert {card["data-label"] for card in cards} == {"proper", "improper"}
@@ -111,13 +111,13 @@ def test_names_of_files_stay_names(tmp_path: Path, folder: Path) -> None:
     assert len(page.galleries[ONLY_A]) == 4
 
 
-def test_equal_models_part_nowhere_on_one_image(tmp_path: Path, folder: Path) -> None:
+def test_equal_models_differ_nowhere_on_one_image(tmp_path: Path, folder: Path) -> None:
     photo(160).save(folder / f"1{LABEL}True.png")
     page, facts = make_report(tmp_path, folder, threshold=0.5)
     assert all(not cards for cards in page.galleries.values())
     assert page.text.count("None.") == 3
     assert facts["calls"]["mcnemar_p"] == 1
-    assert all(found["b_less_a"] == 0 for found in facts["differences"].values())
+    assert all(change["b_less_a"] == 0 for change in facts["differences"].values())
     assert facts["verdict"].startswith("No difference in accuracy on this image")
 
 

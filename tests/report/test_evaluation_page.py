@@ -16,7 +16,7 @@ from support.tiny_model import draw_photo, write_model
 from maskinfer import MaskDetector
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.evaluation.mistakes import analyse
-from maskinfer.report.evaluation_page import write_evaluation
+from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
 
 LABEL = "__[16, 8, 24, 32]__"
@@ -42,15 +42,15 @@ def make_report(
     detector = MaskDetector(model, "cpu")
     evaluation = evaluate_folder(detector, folder)
     report = ReportFolder.choose(out, "evaluate", datetime(2026, 1, 2, 3, 4), overwrite=overwrite)
-    write_evaluation(report, evaluation, analyse(evaluation, 0.5), detector)
+    report.write(evaluation_page(evaluation, analyse(evaluation, 0.5), detector))
     return Page(report.page), json.loads((out / "facts.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    found = tmp_path / "photos"
-    found.mkdir()
-    return found
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    return photos
 
 
 def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_model: Path) -> None:
@@ -67,16 +67,18 @@ def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_mod
     page, facts = make_report(folder, tiny_model, tmp_path / "out")
 
     galleries = {title: [card[0] for card in cards] for title, cards in page.galleries.items()}
-    assert galleries["Called proper, labelled improper: the surest first"] == [
+    assert galleries["Called proper, labelled improper: most confident first"] == [
         f"fp{LABEL}False.png"
     ]
-    assert galleries["Called improper, labelled proper: the surest first"] == [f"fn{LABEL}True.png"]
+    assert galleries["Called improper, labelled proper: most confident first"] == [
+        f"fn{LABEL}True.png"
+    ]
     assert galleries["Lowest IoU of all images"][:2] == [
         "off__[48, 40, 8, 8]__True.png",
         "repaired__[16, 8, 99, 99]__False.png",
     ]
-    assert galleries["Called rightly, closest to the threshold"][0].startswith("off")
-    assert page.galleries["Called proper, labelled improper: the surest first"][0][1:] == [
+    assert galleries["Called correctly, closest to the threshold"][0].startswith("off")
+    assert page.galleries["Called proper, labelled improper: most confident first"][0][1:] == [
         "label: improper",
         "called: proper, 0.980",
         "IoU: 1.00",
@@ -85,13 +87,13 @@ def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_mod
         ["proper", "2", "1", "0.667"],
         ["improper", "1", "1", "0.500"],
     ]
-    worst = page.tables["Wrong calls, the surest first; then wrong boxes"][1:]
+    worst = page.tables["Wrong calls, most confident first; then wrong boxes"][1:]
     assert [row[0].partition("_")[0] for row in worst] == ["fp", "fn", "off", "repaired"]
-    left_out = page.tables["Labelled images that were left out"][1:]
+    left_out = page.tables["Labelled images left out"][1:]
     assert [row[0].partition("_")[0] for row in left_out] == ["broken", "cut"]
-    assert page.tables["Boxes that were repaired"][1][2] == "[16, 8, 48, 56]"
+    assert page.tables["Repaired boxes"][1][2] == "[16, 8, 48, 56]"
     assert "unlabelled.png" in page.tables["Images without a label"][1][0]
-    assert "whole blue line is the label's" in page.text
+    assert "solid blue box is the label's" in page.text
     assert "dashed orange one the model's" in page.text
 
     cards = [a for tag, a in page.tags if tag == "li" and a.get("class") == "card"]
@@ -101,7 +103,7 @@ def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_mod
     assert any("proper: average precision" in alt for alt in page.alts)
     assert any("2 of 3 below 0.5" in alt or "1 of 3 below 0.5" in alt for alt in page.alts)
 
-    row = next(found for found in facts["images"] if found["filename"].startswith("fp"))
+    row = next(image for image in facts["images"] if image["filename"].startswith("fp"))
     assert row == {
         "filename": f"fp{LABEL}False.png",
         "label_box_xywh": [16, 8, 24, 32],
@@ -147,13 +149,13 @@ def test_one_image_makes_a_page(
     photo(green).save(folder / f"1{LABEL}{label}.png")
     page, facts = make_report(folder, tiny_model, tmp_path / "out")
     wrong = label != (green == 255)
-    titles = [title for title, cards in page.galleries.items() if "surest" in title and cards]
-    assert len(titles) == wrong
+    mistakes = [cards for title, cards in page.galleries.items() if "most confident" in title]
+    assert sum(map(bool, mistakes)) == wrong
     assert len(page.alts) == 7
     assert "1 image of" in page.text
     (one,) = facts["images"]
     assert one["correct"] is not wrong
-    assert sum(found["images"] for found in facts["bins"]["brightness"]) == 1
+    assert sum(group["images"] for group in facts["bins"]["brightness"]) == 1
 
 
 def test_galleries_and_tables_are_bounded(tmp_path: Path, folder: Path, tiny_model: Path) -> None:
@@ -162,10 +164,10 @@ def test_galleries_and_tables_are_bounded(tmp_path: Path, folder: Path, tiny_mod
     for i in range(1, 310):
         os.link(folder / f"000{LABEL}False.png", folder / f"{i:03}{LABEL}False.png")
     page, facts = make_report(folder, tiny_model, tmp_path / "out")
-    title = "Called proper, labelled improper: the surest first"
+    title = "Called proper, labelled improper: most confident first"
     assert len(page.galleries[title]) == 48
     assert page.counts[title] == "48 of 310"
-    assert len(page.tables["Wrong calls, the surest first; then wrong boxes"]) == 1 + 300
+    assert len(page.tables["Wrong calls, most confident first; then wrong boxes"]) == 1 + 300
     assert "And 10 more, in facts.json." in page.text
     assert len(facts["images"]) == 310
 
@@ -176,7 +178,7 @@ def test_a_photo_that_is_gone_is_said_to_be(tmp_path: Path, folder: Path, tiny_m
     evaluation = evaluate_folder(detector, folder)
     (folder / f"1{LABEL}False.png").unlink()
     report = ReportFolder.choose(tmp_path / "out", "evaluate", datetime.now(), overwrite=False)
-    write_evaluation(report, evaluation, analyse(evaluation, 0.5), detector)
+    report.write(evaluation_page(evaluation, analyse(evaluation, 0.5), detector))
     page = Page(report.page)
     assert "cannot be read" in page.text
     assert len(page.alts) == 3  # nothing is known of its size and brightness

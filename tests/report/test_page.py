@@ -15,7 +15,7 @@ from support.tiny_model import draw_photo
 
 from maskinfer.errors import UsageError
 from maskinfer.report import figures
-from maskinfer.report.blocks import Card, Choice, Gallery, Notes, Section, Table
+from maskinfer.report.blocks import Card, Choice, Gallery, Link, Notes, Page, Section, Table
 from maskinfer.report.folder import ReportFolder
 from maskinfer.report.page import render_page
 from maskinfer.report.thumbnails import LABEL, Outline, thumbnail
@@ -26,29 +26,26 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7*7 }}.jpg'
 
 def make_page(folder: Path, *blocks: Any, title: str = "A page") -> Path:
     report = ReportFolder.choose(folder, "test", NOW, overwrite=True)
-    report.write(title, "of a test", [Section("Part", "An introduction.", blocks)], {"x": 1})
+    sections = [Section("Part", "An introduction.", blocks)]
+    report.write(Page(title, "of a test", sections, {"x": 1}))
     return report.page
-
-
-def card(report: ReportFolder, path: Path, **changes: Any) -> Card:
-    values = {"label": "proper", "correct": True, **changes}
-    outlines = (Outline((16, 8, 24, 32), LABEL),)
-    return Card(report.link(path, path.name), path, outlines, "a photo", ("a line",), **values)
 
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Path:
     """A page of six photos, one of which has a hostile name."""
-    report = ReportFolder.choose(tmp_path / "report", "test", NOW, overwrite=True)
     cards = []
     for index in range(6):
         # A slash cannot stand in a file's name.
         name = HOSTILE.replace("/", "∕") if index == 5 else f"{index}.jpg"
         draw_photo().save(tmp_path / name)
         cards.append(
-            card(
-                report,
+            Card(
                 tmp_path / name,
+                name,
+                (Outline((16, 8, 24, 32), LABEL),),
+                "a photo",
+                ("a line",),
                 label="proper" if index % 2 else "improper",
                 correct=index < 3,
                 choice=Choice(
@@ -61,7 +58,7 @@ def gallery(tmp_path: Path) -> Path:
         Table(
             HOSTILE,
             ("name", "number"),
-            [["b", 10], ["a", 9.5], [report.link(tmp_path / "0.jpg", HOSTILE), 100]],
+            [["b", 10], ["a", 9.5], [Link(tmp_path / "0.jpg", HOSTILE), 100]],
         ),
         figures.bars("Bars", {HOSTILE: 0.5, "none": None}, "share", HOSTILE),
         figures.line_chart(
@@ -225,9 +222,9 @@ def test_names_that_are_no_text_stay_links(tmp_path: Path) -> None:
     photo = tmp_path / os.fsdecode(b"\xff javascript:alert(1).jpg")
     photo.write_bytes(b"")
     report = ReportFolder.choose(tmp_path / "r", "test", NOW, overwrite=False)
-    link = report.link(photo, photo.name)
-    assert link.href == "../%FF%20javascript%3Aalert%281%29.jpg"
-    html = render_page("t", "s", [Section("a", "", [Table("c", ("h",), [[link]])])], "now")
+    assert report.address(photo) == "../%FF%20javascript%3Aalert%281%29.jpg"
+    table = Table("c", ("h",), [[Link(photo, photo.name)]])
+    html = render_page(Page("t", "s", [Section("a", "", [table])], {}), report.address, "now")
     assert r"\xff javascript" in html
     html.encode()
 
@@ -270,7 +267,7 @@ def test_a_report_is_not_written_over_another_folder(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=words):
             ReportFolder.choose(out, "test", NOW, overwrite=False)
     kept = ReportFolder.choose(tmp_path, "test", NOW, overwrite=True)
-    kept.write("t", "s", [], {})
+    kept.write(Page("t", "s", [], {}))
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "report.html", "facts.json"}
 
@@ -283,7 +280,7 @@ def test_a_report_without_a_name_takes_a_new_one(
     for _ in range(3):
         report = ReportFolder.choose(None, "test", NOW, overwrite=False)
         assert not report.path.exists()
-        report.write("t", "s", [], {})
+        report.write(Page("t", "s", [], {}))
         names.append(report.path.as_posix())
     first = "reports/test-20260102-030405"
     assert names == [first, f"{first}-1", f"{first}-2"]

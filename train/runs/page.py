@@ -4,9 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from maskinfer.report.blocks import Block, Chart, Notes, Section, Table
+from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
 from maskinfer.report.figures import COLORS, line_chart
-from maskinfer.report.folder import ReportFolder
 from maskinfer.train.settings import TrainSettings
 
 from .comparison import Run, RunComparison
@@ -51,20 +50,23 @@ _MOST_EVEN = 50
 _MOST_DRAWN = 1e100  # beyond, a chart's own sums overflow
 
 
-def runs_sections(found: RunComparison, folder: ReportFolder) -> list[Section]:
-    """Make the sections of a page.
-
-    Args:
-        found: the runs.
-        folder: where the page will be.
-    """
-    warnings = found.warnings()
-    return [
-        Section("Results", _RESULTS_INTRO, [Notes(warnings, "warning"), _results(found, folder)]),
-        Section("Curves", _curves_intro(found.runs), _curves(found.runs)),
-        Section("Settings", "", list(_settings(found))),
-        Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(found.runs)]),
-    ]
+def runs_page(comparison: RunComparison) -> Page:
+    """Make the page."""
+    runs, warnings = comparison.runs, Notes(comparison.warnings(), "warning")
+    title, subtitle = f"{len(runs)} training runs", ", ".join(run.name for run in runs)
+    if len(runs) == 1:
+        title, subtitle = f"Training run {runs[0].name}", str(runs[0].path)
+    return Page(
+        title,
+        subtitle,
+        [
+            Section("Results", _RESULTS_INTRO, [warnings, _results(runs)]),
+            Section("Curves", _curves_intro(runs), _curves(runs)),
+            Section("Settings", "", list(_settings(comparison))),
+            Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
+        ],
+        comparison.to_dict(),
+    )
 
 
 _RESULTS_INTRO = (
@@ -77,13 +79,13 @@ _DECISIONS_INTRO = (
 )
 
 
-def _results(found: RunComparison, folder: ReportFolder) -> Table:
+def _results(runs: Sequence[Run]) -> Table:
     rows = []
-    for run in found.runs:
+    for run in runs:
         settings, best = run.config.settings, run.best
         rows.append(
             (
-                folder.link(run.path, run.name),
+                Link(run.path, run.name),
                 settings.model,
                 settings.batch_size,
                 f"{settings.learning_rate:g}",
