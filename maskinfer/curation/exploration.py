@@ -1,4 +1,4 @@
-"""What a data set holds, as `exploring` found it, and what of that its owner should know."""
+"""What a data set holds, as `exploring` measures it, and what its owner should know of that."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,8 +19,11 @@ from maskinfer.version import __version__
 from .opinions import opinion_facts
 
 _GRID = 32  # cells a side, of where faces are
-# Colours of two splits differ where chance alone would hardly do it, and by so much of 0..255.
-_STANDARD_ERRORS, _VISIBLE = 3.0, 5.0
+# How far apart the colours of two splits must be, in 0..255, to be warned of: their means, also by
+# three standard errors, and their deviations. The deviations of two draws of 40 photos from one
+# source differ by up to 5; those of fewer than 20 photos are not compared.
+_MEANS_APART, _STANDARD_ERRORS = 5.0, 3.0
+_DEVIATIONS_APART, _LEAST_PHOTOS = 10.0, 20
 _RARE = 0.1  # share of a label that is easily overlooked
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
@@ -34,13 +37,11 @@ class Colors(NamedTuple):
         mean: (3,) in 0..255.
         std: (3,) of all pixels about that mean.
         mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
-        std_error: (3,) standard error of the deviation.
     """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     mean_error: NDArray[np.float64]
-    std_error: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -229,12 +230,12 @@ def _why_unlabelled(filename: str) -> str:
 
 
 def quantiles(values: ArrayLike) -> dict[str, float] | None:
-    """Least, greatest, and what shares of the values lie below; None of no value."""
-    found = np.asarray(values, dtype=np.float64)
-    if not found.size:
+    """Least, greatest and percentiles of values; None where there are none."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if not numbers.size:
         return None
     names = ("min", *(f"p{q}" for q in _QUANTILES[1:-1]), "max")
-    return dict(zip(names, np.percentile(found, _QUANTILES).round(4).tolist(), strict=True))
+    return dict(zip(names, np.percentile(numbers, _QUANTILES).round(4).tolist(), strict=True))
 
 
 def _count(count: int, noun: str) -> str:
@@ -266,12 +267,18 @@ def _warnings_of(split: Split) -> Iterator[str]:
 def _color_warnings(train: Split, test: Split) -> Iterator[str]:
     if train.colors is None or test.colors is None:
         return
-    for what in ("mean", "std"):
-        ours, theirs = getattr(train.colors, what), getattr(test.colors, what)
-        errors = np.hypot(*(getattr(c, f"{what}_error") for c in (train.colors, test.colors)))
-        apart = np.abs(ours - theirs)
-        if (apart > np.maximum(_STANDARD_ERRORS * errors, _VISIBLE)).any():
-            words = "mean colour" if what == "mean" else "contrast (standard deviation)"
+    chance = _STANDARD_ERRORS * np.hypot(train.colors.mean_error, test.colors.mean_error)
+    few = min(len(train.filenames), len(test.filenames)) < _LEAST_PHOTOS
+    for words, ours, theirs, least in (
+        ("mean colour", train.colors.mean, test.colors.mean, np.maximum(chance, _MEANS_APART)),
+        (
+            "contrast (standard deviation)",
+            train.colors.std,
+            test.colors.std,
+            np.inf if few else _DEVIATIONS_APART,
+        ),
+    ):
+        if (np.abs(ours - theirs) > least).any():
             yield (
                 f"the {words} of train/ and test/ differs: {_rgb(ours)} against {_rgb(theirs)} "
                 "of 255; normalise both by train/ alone, as maskinfer does"

@@ -1,26 +1,26 @@
 """What a data set holds, and what is wrong with it: one pass over its images, as a stream.
 
-Of an image stay its name, a few numbers and a hash of 40 bytes.
+Kept of each image are its name, a few numbers and a hash of 40 bytes.
 """
 
 import hashlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskinfer.data.boxes import Boxes, iou_xywh
+from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import find_fault, repair
 from maskinfer.data.dataset import splits_of
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
 from maskinfer.data.images import Pixels, load_photo
-from maskinfer.data.labels import Label, is_labelled, parse_name
+from maskinfer.data.labels import Label, parse_name
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError, ImageError, LabelError
 from maskinfer.evaluation.labelled import LabelledPrediction
@@ -32,14 +32,15 @@ from .duplicates import Hashes, find_copies, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ImpossibleBox, Split
 from .opinions import by_label, contradicts
 
-# Photos are looked at no finer than networks do.
 _VALUES = np.arange(256, dtype=np.float64)
-_LOOKED_AT = Geometry.letterbox(224)
+_COLORS = Geometry.letterbox(224)  # colours are measured no finer than networks see them
 
 
-class _Look(NamedTuple):
+class _PhotoFacts(NamedTuple):
     """What is kept of one photo, and for a moment what the network is shown."""
 
+    filename: str
+    label: Label | None
     size_wh: tuple[int, int]
     mean: NDArray[np.float64]  # (3,)
     square: NDArray[np.float64]  # (3,) mean of the squares
@@ -91,12 +92,12 @@ def explore(
 
 
 class _Collector:
-    """Takes the images of one split in, one after the other."""
+    """Takes in the images of one split, one after the other."""
 
     def __init__(self, name: str, folder: Path, prefix: str, detector: MaskDetector | None) -> None:
         self.name, self.folder, self.prefix = name, folder, prefix
         self.detector = detector
-        self._geometry = detector.session.metadata.geometry if detector else _LOOKED_AT
+        self._geometry = detector.session.metadata.geometry if detector else _COLORS
         self.filenames: list[str] = []
         # Of each image in turn, as numbers without an object each.
         self._sizes = array("q")  # 2
@@ -106,75 +107,68 @@ class _Collector:
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
         self.impossible: list[ImpossibleBox] = []
-        # Of each photo's channel means and mean squares: sums, and sums of products.
-        self._sums = np.zeros((5, 3))
+        # Over the photos: of their channel means, mean squares, and squared means.
+        self._sums = np.zeros((3, 3))
         self._waiting: list[tuple[str, Label, Pixels, Placement]] = []
 
     def collect(self) -> Iterator[None]:
         """Go through the folder, yielding after each image."""
         threads = usable_cores()
         names = FolderSource(self.folder)
-        looks = map_ahead(self._look, names, threads=threads, ahead=4 * threads)
-        with closing(looks):
-            for name, look in looks:
-                if isinstance(look, Failure):
-                    self.unreadable.append(look)
+        with closing(map_ahead(self._measure, names, threads=threads, ahead=4 * threads)) as photos:
+            for photo in photos:
+                if isinstance(photo, Failure):
+                    self.unreadable.append(photo)
                 else:
-                    self._take(name, look)
+                    self._take(photo)
                 yield
         self._ask()
 
-    def _look(self, found: str | Failure) -> tuple[str, _Look | Failure]:
-        if isinstance(found, Failure):
-            return found.filename, Failure(self._named(found.filename), found.error)
+    def _measure(self, name: str | Failure) -> _PhotoFacts | Failure:
+        if isinstance(name, Failure):
+            return Failure(self.prefix + name.filename, name.error)
+        filename = self.prefix + name
         try:
-            photo = load_photo(self.folder / found, self._least_wh)
+            photo = load_photo(self.folder / name, self._least_wh)
         except ImageError as error:
-            return found, Failure(self._named(found), str(error))
+            return Failure(filename, str(error))
         counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
-        asked = self.detector is not None and is_labelled(PurePosixPath(found))
-        shown = place(photo, self._geometry) if asked else None
-        mean, square = counts @ _VALUES, counts @ _VALUES**2
-        return found, _Look(photo.size_wh, mean, square, perceptual_hash(photo.image), shown)
+        label = _label_of(name)
+        return _PhotoFacts(
+            filename,
+            label,
+            photo.size_wh,
+            counts @ _VALUES,
+            counts @ _VALUES**2,
+            perceptual_hash(photo.image),
+            place(photo, self._geometry) if self.detector and label else None,
+        )
 
     def _least_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
-        """Sides that are enough for the network and for colours that do not hang on it."""
-        ours, its = (decode_wh(geometry, size_wh) for geometry in (_LOOKED_AT, self._geometry))
+        """Sides that are enough for the network, and for colours whatever the network."""
+        ours, its = (decode_wh(geometry, size_wh) for geometry in (_COLORS, self._geometry))
         return max(ours[0], its[0]), max(ours[1], its[1])
 
-    def _named(self, name: str) -> str:
-        return self.prefix + name
-
-    def _take(self, name: str, look: _Look) -> None:
-        filename = self._named(name)
-        try:
-            label = parse_name(name.rpartition("/")[2])
-        except LabelError:
-            label = None
-        self.filenames.append(filename)
-        self._sizes.extend(look.size_wh)
+    def _take(self, photo: _PhotoFacts) -> None:
+        label = photo.label
+        self.filenames.append(photo.filename)
+        self._sizes.extend(photo.size_wh)
         self._boxes.extend(label.box_xywh if label else (0, 0, 0, 0))
         self._labels.append(int(label.proper_mask) if label else -1)
-        self._hashes.extend(look.hashed.tolist())
-        mean, square = look.mean, look.square
-        self._sums += [mean, square, mean**2, square**2, mean * square]
+        self._hashes.extend(photo.hashed.tolist())
+        self._sums += [photo.mean, photo.square, photo.mean**2]
         if label is None:
             return
-        fault = find_fault(label.box_xywh, look.size_wh)
+        fault = find_fault(label.box_xywh, photo.size_wh)
         if fault is not None:
-            mended = repair(label.box_xywh, look.size_wh)
-            grown = 0 in label.box_xywh[2:]
+            box = ", ".join(map(str, repair(label.box_xywh, photo.size_wh)))
+            how = "grown" if 0 in label.box_xywh[2:] else "clipped"
             self.impossible.append(
-                ImpossibleBox(
-                    filename,
-                    fault,
-                    "dropped",
-                    f"{'grown' if grown else 'clipped'} to [{', '.join(map(str, mended))}]",
-                )
+                ImpossibleBox(photo.filename, fault, "dropped", f"{how} to [{box}]")
             )
-        if look.shown is not None and self.detector is not None:
-            self._waiting.append((filename, label, *look.shown))
+        if photo.shown is not None and self.detector is not None:
+            self._waiting.append((photo.filename, label, *photo.shown))
             if len(self._waiting) == self.detector.session.batch_size:
                 self._ask()
 
@@ -204,7 +198,7 @@ class _Collector:
                 self.doubted.append(labelled)
 
     def split(self) -> Split:
-        """All that was taken in."""
+        """Everything that was taken in."""
         labels = np.array(self._labels)
         return Split(
             self.name,
@@ -227,33 +221,17 @@ class _Collector:
         count = len(self.filenames)
         if not count:
             return None
-        # Of one photo nothing is known of how photos differ.
-        others = count - 1
-        mean, square, mean_2, square_2, product = self._sums / count
+        mean, square, mean_squared = self._sums / count
         std = np.sqrt(np.maximum(square - mean**2, 0))
-        mean_variance = np.maximum(mean_2 - mean**2, 0)
-        # Of each photo's mean squared distance from the split's mean, q - 2 m x + m^2.
-        distance_variance = (
-            square_2
-            - square**2
-            - 4 * mean * (product - mean * square)
-            + 4 * mean**2 * mean_variance
-        )
-        std_error = _standard_error(distance_variance, others) / np.maximum(2 * std, 1e-9)
-        return Colors(mean, std, _standard_error(mean_variance, others), std_error)
-
-
-def _standard_error(variance: NDArray[np.float64], others: int) -> NDArray[np.float64]:
-    """Of a mean over `others` + 1 photos whose values vary so."""
-    if not others:
-        return np.full(3, np.inf)
-    error: NDArray[np.float64] = np.sqrt(np.maximum(variance, 0) / others)
-    return error
+        variance = np.maximum(mean_squared - mean**2, 0)
+        # From one photo nothing is known about how photos differ.
+        error = np.sqrt(variance / (count - 1)) if count > 1 else np.full(3, np.inf)
+        return Colors(mean, std, error)
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """An image at no more than a canvas's size, so that colours do not hang on the decoder."""
-    scale = _LOOKED_AT.canvas / max(image.size)
+    """An image of at most a canvas's size, so that colours do not depend on the decoder."""
+    scale = _COLORS.canvas / max(image.size)
     if scale >= 1:
         return image
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -284,19 +262,20 @@ def _copies(data: Path, splits: dict[str, Split], hashes: Hashes) -> list[Copied
 
 
 def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
-    """In what the labels of copies differ: the mask, else the box."""
-    labels: list[tuple[Label, Boxes]] = []
-    for name, size_wh in members:
-        try:
-            label = parse_name(name.rpartition("/")[2])
-        except LabelError:
-            continue
-        # Copies may differ in size: as shares of the image.
-        width, height = size_wh.tolist()
-        box = np.array(repair(label.box_xywh, (width, height))) / np.tile(size_wh, 2)
-        labels.append((label, box))
+    """In what the labels of copies differ: the mask, else the box; None where they agree."""
+    labels = [(label, size_wh) for name, size_wh in members if (label := _label_of(name))]
     if len({label.proper_mask for label, _ in labels}) > 1:
         return "mask"
-    if any(iou_xywh(labels[0][1], box) < FOUND_IOU for _, box in labels[1:]):
-        return "box"
-    return None
+    # Copies may differ in size: as shares of the image.
+    boxes = [
+        np.array(repair(label.box_xywh, (int(size_wh[0]), int(size_wh[1])))) / np.tile(size_wh, 2)
+        for label, size_wh in labels
+    ]
+    return "box" if any(iou_xywh(boxes[0], box) < FOUND_IOU for box in boxes[1:]) else None
+
+
+def _label_of(filename: str) -> Label | None:
+    try:
+        return parse_name(filename.rpartition("/")[2])
+    except LabelError:
+        return None

@@ -109,7 +109,7 @@ def measure(
     ap50 = calibration_error = None
     if len(iou) and given:
         probability, score = given
-        ap50 = average_precision(iou, true, predicted, probability, score)
+        ap50 = _ap50(iou, true, predicted, probability, score)
         calibration_error = expected_calibration_error(probability, true)
     return Metrics(
         images=len(iou),
@@ -122,48 +122,37 @@ def measure(
     )
 
 
-def average_precision(
+def _ap50(
     iou: NDArray[np.float64],
     true: NDArray[np.bool_],
     predicted: NDArray[np.bool_],
     probability: NDArray[np.float64],
     score: NDArray[np.float64],
 ) -> float:
-    """Area under precision over recall, the mean over the classes that are present.
+    """Average precision at an IoU of 0.5, the mean over the classes that are present.
 
     Each image holds one face and one prediction, which is of the class that was called, with the
     box's score times the probability of that class. It is right where the class is and the box
-    overlaps the face by half. Precision is the best at any greater recall (Everingham et al. 2015,
-    The Pascal VOC challenge: a retrospective, section 4).
-
-    Args:
-        iou: (N,) in 0..1, N at least 1.
-        true: (N,), the labels.
-        predicted: (N,), the calls.
-        probability: (N,) in 0..1, of a properly worn mask.
-        score: (N,) in 0..1, of the boxes.
+    overlaps the face by half.
     """
     confidence = score * np.where(predicted, probability, 1 - probability)
     right = (iou >= FOUND_IOU) & (true == predicted)
-    areas = []
-    for label in np.unique(true):
-        called = np.flatnonzero(predicted == label)
-        ranked = right[called[np.argsort(-confidence[called], kind="stable")]]
-        precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        # Recall rises by one face at each right prediction.
-        areas.append(envelope[ranked].sum() / (true == label).sum())
-    return float(np.mean(areas))
+    classes = [(predicted == label, true == label) for label in (False, True)]
+    curves = [
+        precision_recall(confidence[called], right[called], int(present.sum()))
+        for called, present in classes
+    ]
+    return float(np.mean([curve.average_precision for curve in curves if curve is not None]))
 
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """What is found of one label, and at what price, as the least confidence is lowered.
+    """Precision over recall, as the least confidence that counts is lowered.
 
     Attributes:
-        recall: (M,) share of the label's images that are called so, rising to 1.
-        precision: (M,) share of right calls among those.
-        average_precision: precision, the mean over what is found, 0..1.
+        recall: (M,) share of what was to be found that is found, rising.
+        precision: (M,) share of right calls among those made.
+        average_precision: area under the curve, 0..1.
     """
 
     recall: NDArray[np.float64]
@@ -171,28 +160,34 @@ class PrecisionRecall:
     average_precision: float
 
 
-def precision_recall(confidence: ArrayLike, is_label: ArrayLike) -> PrecisionRecall | None:
-    """Precision and recall of one label at each confidence that there is.
+def precision_recall(
+    confidence: ArrayLike, is_right: ArrayLike, total: int | None = None
+) -> PrecisionRecall | None:
+    """Precision and recall at each confidence that there is.
 
-    Average precision is the sum of each step of recall times the precision there, without
-    interpolation (Manning, Raghavan, Schütze 2008, Introduction to information retrieval,
-    section 8.4); images of the same confidence are one step, so their order plays no part.
+    Average precision is the sum of each step of recall times the best precision at that recall or a
+    greater one (Everingham et al. 2015, The Pascal VOC challenge: a retrospective, section 4).
+    Images of equal confidence are one step, so that their order plays no part.
 
     Args:
-        confidence: (N,) in the label.
-        is_label: (N,) bool, whether an image has it.
+        confidence: (N,) of each call.
+        is_right: (N,) bool, whether it is right.
+        total: how many there are to find; None where each is among the calls.
 
     Returns:
-        M is the number of different confidences; None where no image has the label.
+        M is the number of different confidences; None where there is nothing to find.
     """
-    sureness, wanted = np.asarray(confidence, dtype=np.float64), np.asarray(is_label, dtype=bool)
-    if not wanted.any():
+    sureness, right = np.asarray(confidence, dtype=np.float64), np.asarray(is_right, dtype=bool)
+    total = int(right.sum()) if total is None else total
+    if not total:
         return None
     order = np.argsort(-sureness, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(sureness[order])), len(order) - 1)  # of each step
-    found = np.cumsum(wanted[order])[last]
-    recall, precision = found / found[-1], found / (last + 1)
-    area = float((np.diff(recall, prepend=0.0) * precision).sum())
+    # (M,) how many calls are made down to each confidence.
+    calls = np.flatnonzero(np.diff(sureness[order], append=-np.inf)) + 1
+    hits = np.cumsum(right[order])[calls - 1]
+    recall, precision = hits / total, hits / calls
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    area = float((np.diff(recall, prepend=0.0) * best).sum())
     return PrecisionRecall(recall, precision, area)
 
 

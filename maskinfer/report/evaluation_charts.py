@@ -47,7 +47,7 @@ def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         "precision",
         f"Precision over recall; {', '.join(words)}.",
         ylim=(0, 1.03),
-        # Whole steps, as average precision adds them up.
+        # Whole steps: between two confidences there is nothing to measure.
         styles={
             name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}
             for name, line in zip(series, ("-", "--"), strict=False)

@@ -3,11 +3,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 from support.cli import RunCli
 from support.tiny_model import draw_photo
 
+from maskinfer.curation.exploration import Colors, Exploration, Split
 from maskinfer.curation.exploring import explore
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.labels import Label, format_name, parse_name
@@ -72,8 +74,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 
 def test_every_planted_fault_is_found(planted: tuple[Path, dict[str, set[str]]]) -> None:
     data, faults = planted
-    found = explore(data, MaskDetector(shipped_model(), "cpu"))
-    boxes = {box.filename: box for split in found.splits.values() for box in split.impossible}
+    exploration = explore(data, MaskDetector(shipped_model(), "cpu"))
+    boxes = {box.filename: box for split in exploration.splits.values() for box in split.impossible}
     words = {"negative": "negative value", "zero": "has no area", "past": "reaches past"}
     for fault, word in words.items():
         assert faults[fault] <= {name for name, box in boxes.items() if word in box.reason}
@@ -82,7 +84,7 @@ def test_every_planted_fault_is_found(planted: tuple[Path, dict[str, set[str]]])
     zero = boxes[next(iter(faults["zero"]))]
     assert zero.in_testing.startswith("grown to [")
 
-    copies = {name: group for group in found.copies for name in group.filenames}
+    copies = {name: group for group in exploration.copies for name in group.filenames}
     (name,) = faults["exact within"]
     assert (copies[name].kind, copies[name].across) == ("exact", False)
     (name,) = faults["exact across"]
@@ -91,29 +93,33 @@ def test_every_planted_fault_is_found(planted: tuple[Path, dict[str, set[str]]])
     assert (copies[name].kind, copies[name].across) == ("near", True)
     (name,) = faults["contradicting copy"]
     assert copies[name].contradiction == "mask"
-    assert len(found.copies) == 5  # holiday.jpg shows a photo of train/, too
+    assert len(exploration.copies) == 5  # holiday.jpg shows a photo of train/, too
 
-    doubted = {doubt.filename for doubt in found.doubted}
+    doubted = {doubt.filename for doubt in exploration.doubted}
     assert faults["wrong label"] <= doubted
-    assert {f.filename for s in found.splits.values() for f in s.unreadable} == faults["unreadable"]
-    assert {f.filename for s in found.splits.values() for f in s.unlabelled} == faults["unlabelled"]
+    assert {f.filename for s in exploration.splits.values() for f in s.unreadable} == faults[
+        "unreadable"
+    ]
+    assert {f.filename for s in exploration.splits.values() for f in s.unlabelled} == faults[
+        "unlabelled"
+    ]
 
-    warnings = "\n".join(found.warnings())
+    warnings = "\n".join(exploration.warnings())
     assert "3 photos are in more than one split: 3 of test/ are known" in warnings
     assert "4 boxes are impossible in train/; dropped when training" in warnings
     assert "3 boxes are impossible in test/; repaired" in warnings
     assert "1 photo is there more than once with labels that contradict each other" in warnings
-    facts = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert facts["splits"]["train"]["images"] == len(found.splits["train"].filenames)
+    facts = json.loads(json.dumps(exploration.to_dict(), allow_nan=False))
+    assert facts["splits"]["train"]["images"] == len(exploration.splits["train"].filenames)
 
 
 def test_clean_data_raises_no_alarm(tmp_path: Path) -> None:
     write_samples(tmp_path / "train", SynthSettings(40, 11, 96))
     write_samples(tmp_path / "test", SynthSettings(40, 12, 96))
-    found = explore(tmp_path)
-    assert found.warnings() == []
-    assert found.copies == []
-    assert found.model is None
+    exploration = explore(tmp_path)
+    assert exploration.warnings() == []
+    assert exploration.copies == []
+    assert exploration.model is None
 
 
 def test_counts_sizes_and_colours_are_those_of_the_images(tmp_path: Path) -> None:
@@ -149,6 +155,40 @@ def test_test_images_of_other_colours_are_warned_of(
         with Image.open(path) as image:
             change(image.convert("RGB")).save(path)  # type: ignore[operator]
     assert any(words in warning for warning in explore(tmp_path).warnings())
+
+
+def split_of(name: str, photos: int, mean: float, std: float, error: float) -> Split:
+    """A split whose photos have these colours in all channels."""
+    colors = Colors(*(np.full(3, value) for value in (mean, std, error)))
+    none = np.zeros(photos, dtype=bool)
+    boxes = np.zeros((photos, 4), dtype=np.int64)
+    names = [f"{name}/{i}.jpg" for i in range(photos)]
+    return Split(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [])
+
+
+@pytest.mark.parametrize(
+    ("photos", "mean", "std", "error", "words"),
+    [
+        pytest.param(100, 100, 60, 1, [], id="alike"),
+        pytest.param(100, 104, 69, 1, [], id="hardly apart"),
+        pytest.param(100, 106, 60, 1, ["mean colour"], id="mean"),
+        pytest.param(100, 106, 60, 2, [], id="mean by chance"),
+        pytest.param(100, 100, 71, 1, ["contrast"], id="contrast"),
+        pytest.param(100, 120, 40, 1, ["mean colour", "contrast"], id="both"),
+        pytest.param(19, 100, 71, 1, [], id="contrast of few photos"),
+    ],
+)
+def test_colours_are_warned_of_from_a_threshold_on(
+    photos: int, mean: float, std: float, error: float, words: list[str]
+) -> None:
+    splits = {
+        "train": split_of("train", 100, 100, 60, 1),
+        "test": split_of("test", photos, mean, std, error),
+    }
+    warnings = Exploration(Path("data"), splits, [], [], None).warnings()
+    warnings = [warning for warning in warnings if "of 255" in warning]
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
 def test_a_rare_label_and_a_missing_split_are_warned_of(tmp_path: Path) -> None:
@@ -210,9 +250,9 @@ def test_of_single_photos_no_colours_are_compared(tmp_path: Path) -> None:
     for split, color in (("train", "white"), ("test", "navy")):
         (tmp_path / split).mkdir()
         Image.new("RGB", (64, 64), color).save(tmp_path / split / "1__[1, 1, 9, 9]__True.png")
-    found = explore(tmp_path)
-    assert not any("colour" in warning for warning in found.warnings())
-    json.dumps(found.to_dict(), allow_nan=False)
+    exploration = explore(tmp_path)
+    assert not any("colour" in warning for warning in exploration.warnings())
+    json.dumps(exploration.to_dict(), allow_nan=False)
 
 
 def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
@@ -221,9 +261,9 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     draw_photo(blue=130).save(tmp_path / "train" / "1__[16, 8, 24, 32]__True.png")
     draw_photo(blue=140).save(tmp_path / "val" / "2__[16, 8, 24, 32]__True.png")
     draw_photo(blue=150).save(tmp_path / "3.png")
-    found = explore(tmp_path)
-    assert found.outside == 2
-    warnings = "\n".join(found.warnings())
+    exploration = explore(tmp_path)
+    assert exploration.outside == 2
+    warnings = "\n".join(exploration.warnings())
     assert "2 images are outside of train/ and test/" in warnings
     assert "not one image in test/ has a label" in warnings
 

@@ -65,6 +65,9 @@ def test_measure_gives_known_figures(ious: Any, true: Any, predicted: Any, expec
         pytest.param([1.0, 0.0, 1.0], [1, 1, 1], [0.9] * 3, [0.7, 0.9, 0.8], 4 / 9, id="by-score"),
         pytest.param([1.0, 1.0], [1, 0], [0.9, 0.9], [1.0, 0.5], 0.5, id="mean-of-two-classes"),
         pytest.param([1.0, 1.0], [1, 0], [0.9, 0.1], [1.0, 1.0], 1.0, id="both-right"),
+        # Of the same confidence, their order in the array plays no part.
+        pytest.param([1.0, 0.0], [1, 1], [0.9] * 2, [1.0] * 2, 1 / 4, id="ties"),
+        pytest.param([0.0, 1.0], [1, 1], [0.9] * 2, [1.0] * 2, 1 / 4, id="ties-turned"),
     ],
 )
 def test_average_precision_is_the_area_under_the_curve(
@@ -126,6 +129,15 @@ def test_calibration_error_is_the_mean_gap_in_each_bin(
             [1.0, 0.5, 2 / 3],
             0.5 + 0.5 * 2 / 3,
             id="many",
+        ),
+        # At the lower recall no less precision counts than at the greater one.
+        pytest.param(
+            [0.9, 0.8, 0.7],
+            [False, True, True],
+            [0.0, 0.5, 1.0],
+            [0.0, 1 / 2, 2 / 3],
+            2 / 3,
+            id="interpolated",
         ),
     ],
 )

@@ -78,12 +78,12 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
     assert held == 35
     assert learnt == 34  # of two folds each image is learned once, but for the impossible box
     for opinion in opinions:
-        x, y, w, h = opinion.found_xywh
+        x, y, w, h = opinion.box_xywh
         assert x >= 0 <= y
         assert w >= 1 <= h
         assert x + w <= 200
         assert 0 <= opinion.probability <= 1
-        assert opinion.proper_mask == ("True" in opinion.filename)
+        assert opinion.label_proper == ("True" in opinion.filename)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 8])
