@@ -14,11 +14,13 @@ _LONGEST_NAME = 255  # bytes, on the usual file systems
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
     """Yield a path to write to: renamed to `path` when the block ends, removed where it fails.
 
     Args:
         path: the file to make or to replace, in a folder that exists.
+        owner: part of the name beside it; by default this thread. Where a lock keeps all others
+            away, a fixed one lets a command that continues overwrite what a killed one left.
 
     Yields:
         a path beside it, so that the rename stays within one file system, and this thread's own,
@@ -27,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: what the block raises, or the file cannot be renamed.
     """
-    suffix = f".{os.getpid()}.{threading.get_ident()}.partial"
+    suffix = f".{owner or f'{os.getpid()}.{threading.get_ident()}'}.partial"
     stem = path.name
     if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
         stem = hashlib.sha256(os.fsencode(stem)).hexdigest()

@@ -17,15 +17,15 @@ from maskinfer.data.remote import is_address
 from maskinfer.data.sources import Source, Survey, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.inference.journal import Places
+from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import (
     Engine,
     EngineName,
+    Interrupted,
     PredictSettings,
     Summary,
     check_settings,
     local_engine,
-    open_journal,
     predict_source,
 )
 from maskinfer.runtime.providers import Provider
@@ -37,7 +37,6 @@ from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
 
 _TERMINATED = 143  # 128 + SIGTERM, as shells have it
 _NO_READER = 141  # 128 + SIGPIPE
-_BEGIN_OR_GO_ON = ("--resume", "--overwrite")
 
 
 def predict(
@@ -46,7 +45,7 @@ def predict(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="What to write: .csv, .jsonl or .parquet; - is standard output, as CSV.",
+            help="Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.",
             show_default=False,
         ),
     ],
@@ -64,7 +63,7 @@ def predict(
     threads: options.Threads = PredictSettings.threads,
     recursive: Annotated[
         bool,
-        typer.Option("--recursive/--no-recursive", help="Look into folders in the folder."),
+        typer.Option("--recursive/--no-recursive", help="Search subfolders too."),
     ] = PredictSettings.recursive,
     files_from: Annotated[
         typer.FileBinaryRead | None,
@@ -98,8 +97,8 @@ def predict(
             "--actor-cpus",
             metavar="N",
             min=0.01,
-            help="With --engine ray: CPUs of each process, a part of one or whole ones. By default "
-            "1; with a GPU, the machine's share that goes with it.",
+            help="With --engine ray: CPUs of each process, a fraction of one or a whole number. By "
+            "default 1; with a GPU, that GPU's share of the machine's.",
             show_default=False,
         ),
     ] = PredictSettings.actor_cpus,
@@ -115,15 +114,15 @@ def predict(
         ),
     ] = PredictSettings.actor_gpus,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an interrupted run was.")
+        bool, typer.Option("--resume", help="Continue an interrupted prediction.")
     ] = PredictSettings.resume,
     overwrite: options.Overwrite = PredictSettings.overwrite,
 ) -> None:
     """Predict every image of a folder into a CSV.
 
     Columns: filename, x, y, w, h, proper_mask, score; with labels in the file
-    names also iou, correct. What cannot be read is listed beside it, in
-    preds.errors.csv for preds.csv.
+    names also iou, correct. Images that cannot be read are listed beside it,
+    in preds.errors.csv for preds.csv.
 
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
@@ -145,45 +144,25 @@ def predict(
         actor_gpus=actor_gpus,
     )
     check_settings(settings)
-    source, found = _find(settings, files_from)
+    source, contents = _open_source(settings, files_from)
     detector = _open_detector(settings)
-    if settings.resume:
-        journal = open_journal(detector, source, found, settings)
-        if journal.is_whole():
-            say(f"{settings.out}: is whole already, nothing is left to do")
-            if journal.failures:
-                raise typer.Exit(FAILED_SOME if journal.rows else 1)
-            return
     with _stopping(settings), progress_bar("predicting") as show:
         summary = predict_source(
             _engine(detector, source, settings),
             detector,
             source,
-            found,
+            contents,
             settings,
-            on_progress=lambda done: show(done, max(done, found.images)),
+            on_progress=lambda done: show(done, max(done, contents.images)),
             on_failure=lambda failure: say(f"failed: {failure.filename}: {failure.error}"),
         )
-    if summary.dropped:
-        say(
-            f"note: {summary.dropped} results of the earlier run could not stay, since the images "
-            "before them are not the same; those still there were predicted again"
-        )
-    why = ""
-    if not settings.to_stdout:
-        why = f". Why is in {Places.of(settings.out).errors}"
-    if summary.failed == summary.images:
-        raise MaskinferError(f"{source}: none of {summary.images} images could be predicted{why}")
-    _print_summary(summary, detector, settings)
-    if summary.failed:
-        say(f"warning: {summary.failed} of {summary.images} images failed{why}")
-        raise typer.Exit(FAILED_SOME)
+    _print_outcome(summary, source, detector, settings)
 
 
-def _find(
+def _open_source(
     settings: PredictSettings, files_from: typer.FileBinaryRead | None
 ) -> tuple[Source, Survey]:
-    """Find the images, and count them."""
+    """Find the images and count them."""
     try:
         source = open_source(settings.images, files_from, recursive=settings.recursive)
     except UsageError as error:
@@ -192,14 +171,14 @@ def _find(
         raise UsageError(
             f"{error}. To try the sample images: maskinfer predict {SAMPLE_IMAGES} --out preds.csv"
         ) from None
-    found = survey(source)
-    if found.images == 0:
+    contents = survey(source)
+    if contents.images == 0:
         if files_from is not None:
             raise DatasetError(f"{source}: no name in this list")
-        deeper = "" if settings.recursive else "; folders in it were not looked into"
+        deeper = "" if settings.recursive else "; its subfolders were not searched"
         endings = " ".join(sorted(IMAGE_SUFFIXES))
         raise DatasetError(f"{source}: no image in it, expected files ending in {endings}{deeper}")
-    return source, found
+    return source, contents
 
 
 def _open_detector(settings: PredictSettings) -> MaskDetector:
@@ -207,7 +186,7 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
         return open_detector(
             settings.model, settings.provider, settings.batch_size, settings.max_pixels
         )
-    # This machine need not have what those of the cluster have.
+    # This machine need not have the devices that those of the cluster have.
     return open_detector(
         settings.model, Provider.CPU, settings.batch_size, settings.max_pixels, where="Ray"
     )
@@ -223,22 +202,25 @@ def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -
 
 @contextmanager
 def _stopping(settings: PredictSettings) -> Iterator[None]:
-    """End at once on Ctrl-C and SIGTERM, with the line that goes on from there.
+    """End at once on Ctrl-C and SIGTERM, with the command that resumes.
 
-    At once: threads that decode or predict are not waited for, what is written is written.
+    At once: threads that decode or predict are not waited for; results so far are on disk.
     """
+    code = INTERRUPTED
 
     def terminate(number: int, frame: object) -> None:
-        raise _Terminated
+        nonlocal code
+        code = _TERMINATED
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except KeyboardInterrupt as stop:
-        done = str(stop)
-        way_on = f". Go on with: {_resume_line()}" if "kept in" in done else ""
-        say(f"stopped: {done}{way_on}" if done else "stopped")
-        _exit(_TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED)
+        resumable = isinstance(stop, Interrupted) and stop.resumable
+        how_on = f". Resume with: {_resume_line()}" if resumable else ""
+        say(f"stopped: {stop}{how_on}" if str(stop) else "stopped")
+        _exit(code)
     except BrokenPipeError:
         if not settings.to_stdout:
             raise
@@ -247,12 +229,8 @@ def _stopping(settings: PredictSettings) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run as Ctrl-C does."""
-
-
 def _resume_line() -> str:
-    name, *arguments = (text for text in sys.argv[1:] if text not in _BEGIN_OR_GO_ON)
+    name, *arguments = (text for text in sys.argv[1:] if text not in ("--resume", "--overwrite"))
     return shlex.join(["maskinfer", name, "--resume", *arguments])
 
 
@@ -261,6 +239,34 @@ def _exit(code: int) -> NoReturn:
         sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _print_outcome(
+    summary: Summary, source: Source, detector: MaskDetector, settings: PredictSettings
+) -> None:
+    """Print what came of it.
+
+    Raises:
+        MaskinferError: no image could be predicted.
+        typer.Exit: some could not.
+    """
+    if summary.already_complete:
+        say(f"{settings.out}: already complete")
+    if summary.dropped:
+        say(
+            f"note: discarded {summary.dropped} of the earlier results, since the images before "
+            "them have changed; the images that still exist were predicted again"
+        )
+    reasons = "" if settings.to_stdout else f". Why is in {OutputFiles.of(settings.out).errors}"
+    if summary.failed == summary.images:
+        raise MaskinferError(
+            f"{source}: none of {summary.images} images could be predicted{reasons}"
+        )
+    if not summary.already_complete:
+        _print_summary(summary, detector, settings)
+    if summary.failed:
+        say(f"warning: {summary.failed} of {summary.images} images failed{reasons}")
+        raise typer.Exit(FAILED_SOME)
 
 
 def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
@@ -275,7 +281,7 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
         "images/s": images_per_second(predicted, summary.seconds),
     }
     if summary.kept:
-        lines["kept"] = f"{summary.kept} of an earlier run"
+        lines["kept"] = f"{summary.kept} predicted earlier"
     if summary.mean_iou is not None:
         of = f" (of {summary.labelled} labelled)"
         lines["mean IoU"] = f"{summary.mean_iou:.3f}{of}"

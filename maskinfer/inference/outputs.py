@@ -1,17 +1,16 @@
-"""What a run makes of its rows, by the ending of `--out`: a CSV, JSON lines, or Parquet."""
+"""The formats of an output, by the ending of `--out`: a CSV, JSON lines, or Parquet."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from maskinfer.data.folders import Failure
 from maskinfer.errors import UsageError
-from maskinfer.files import replacing
+from maskinfer.text import csv_line
 
-from .results import COLUMNS, Row, columns, iter_rows, row_cells, write_line
+from .results import COLUMNS, ERROR_COLUMNS, Row, columns, row_line
 
 STDOUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -37,24 +36,37 @@ def check_format(out: Path) -> None:
             ) from None
 
 
-def make_output(rows: Path, out: Path, *, labelled: bool) -> None:
-    """Make the output of a prediction CSV, which is gone afterwards.
+def write_rows(rows: Iterator[Row], path: Path, suffix: str, *, labelled: bool) -> None:
+    """Write the output of a prediction.
 
     Args:
-        rows: a whole prediction CSV.
-        out: as `check_format` passed it.
-        labelled: whether it has columns for labels.
+        rows: in the output's order; only some are in memory at a time.
+        path: where to write.
+        suffix: one of `SUFFIXES`, which names the format.
+        labelled: whether there are columns for labels.
 
     Raises:
         OSError: the disk refuses.
     """
-    if out.suffix == ".csv":
-        rows.replace(out)
-        return
-    write = _write_parquet if out.suffix == ".parquet" else _write_jsonl
-    with replacing(out) as beside, rows.open(encoding="utf-8", newline="") as stream:
-        write(iter_rows(stream), beside, labelled)
-    rows.unlink()
+    if suffix == ".parquet":
+        _write_parquet(rows, path, labelled)
+    elif suffix == ".jsonl":
+        _write_lines(
+            (json.dumps(_values(row, labelled), ensure_ascii=False) + "\n" for row in rows), path
+        )
+    else:
+        header = csv_line(columns(labelled=labelled))
+        _write_lines(chain([header], (row_line(row, labelled=labelled) for row in rows)), path)
+
+
+def write_failures(failures: Iterable[Failure], path: Path) -> None:
+    """Write the CSV of failures.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    cells = ((failure.filename, failure.error) for failure in failures)
+    _write_lines(map(csv_line, chain([ERROR_COLUMNS], cells)), path)
 
 
 class RowStream:
@@ -71,7 +83,7 @@ class RowStream:
     def __init__(
         self, stream: BinaryIO, on_failure: Callable[[Failure], object], *, labelled: bool
     ) -> None:
-        """Take a stream, and what to tell of failures; write nothing yet."""
+        """Take a stream, and what to call with each failure; write nothing yet."""
         self._stream = stream
         self._on_failure = on_failure
         self._labelled = labelled
@@ -83,29 +95,30 @@ class RowStream:
 
     def begin(self) -> None:
         """Write the header."""
-        write_line(self._stream, columns(labelled=self._labelled))
+        self._write(csv_line(columns(labelled=self._labelled)))
 
     def write(self, result: Row | Failure) -> None:
-        """Write a row, or tell of a failure.
+        """Write a row, or report a failure.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has gone.
         """
         if isinstance(result, Row):
-            write_line(self._stream, row_cells(result, labelled=self._labelled))
+            self._write(row_line(result, labelled=self._labelled))
         else:
             self._on_failure(result)
 
     def finish(self) -> None:
         """Nothing is left to do."""
 
+    def _write(self, line: str) -> None:
+        self._stream.write(line.encode())
+        self._stream.flush()
 
-def _write_jsonl(rows: Iterator[Row], path: Path, labelled: bool) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for row in rows:
-            stream.write(json.dumps(_values(row, labelled), ensure_ascii=False) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+
+def _write_lines(lines: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        stream.writelines(lines)
 
 
 def _write_parquet(rows: Iterator[Row], path: Path, labelled: bool) -> None:
@@ -127,11 +140,8 @@ def _write_parquet(rows: Iterator[Row], path: Path, labelled: bool) -> None:
 
 
 def _values(row: Row, labelled: bool) -> dict[str, Any]:
-    values = dict(
-        zip(
-            COLUMNS,
-            (row.filename, *row.box_xywh, row.proper_mask, row.score),
-            strict=True,
-        )
-    )
-    return values | ({"iou": row.iou, "correct": row.correct} if labelled else {})
+    """A row's values by column, to as many decimals as the CSV has."""
+    cells = (row.filename, *row.box_xywh, row.proper_mask, round(row.score, 4))
+    values: dict[str, Any] = dict(zip(COLUMNS, cells, strict=True))
+    iou = None if row.iou is None else round(row.iou, 4)
+    return values | ({"iou": iou, "correct": row.correct} if labelled else {})

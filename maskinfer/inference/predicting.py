@@ -1,4 +1,4 @@
-"""One run of `maskinfer predict`: from a source of images to a whole output."""
+"""What `maskinfer predict` does: from a source of images to a complete output."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ from maskinfer.threads import map_ahead
 
 from .detector import MaskDetector
 from .drawing import annotate, check_annotated
-from .journal import Journal, Places, check_places
+from .journal import Journal, OutputFiles, check_files
 from .outputs import STDOUT, RowStream, check_format
 from .pipeline import decode_threads, predict_images
 from .results import Row
@@ -32,7 +32,7 @@ Engine = Callable[[Iterable[str | Failure]], Results]
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """What `maskinfer predict` does.
+    """Settings of `maskinfer predict`.
 
     Attributes:
         images: a folder of images, one image, or as text an address such as `s3://bucket/photos`;
@@ -40,13 +40,13 @@ class PredictSettings:
         out: what to write, `.csv`, `.jsonl` or `.parquet`; `-` is standard output.
         model: the model file; None for the newest export, else the one that ships.
         provider: what computes.
-        batch_size: images a run.
-        threads: that decode; None for one a core.
+        batch_size: images per batch.
+        threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
-        max_pixels: images of more are not decoded.
-        annotate: folder for the photos with box and label drawn; None for none.
+        max_pixels: images of more pixels are not decoded.
+        annotate: folder for the photos with box and label drawn; None for no such photos.
         overwrite: whether an existing `out` is replaced.
-        resume: whether to go on where an interrupted run of the same `out` was.
+        resume: whether to continue an interrupted prediction of the same `out`.
         engine: this process, or a Ray cluster.
         actor_cpus: CPUs of each process on the cluster: a part of one, or whole ones; None for 1,
             or, where it has a GPU, the share of the machine's that goes with it.
@@ -74,72 +74,71 @@ class PredictSettings:
         return str(self.out) == STDOUT
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """What came of predicting images.
+    """What came of predicting images, counted as results pass by.
 
     Attributes:
         images: results in the output, failures among them.
-        kept: of those, the ones of an earlier session.
-        proper: images called properly masked.
-        improper: images called not properly masked.
         failed: images without a prediction.
-        seconds: wall-clock time from the first image to the last row, of this session.
+        proper: images called properly masked.
         labelled: predicted images that have a label.
-        mean_iou: over those; None where there is none.
-        accuracy: likewise.
-        dropped: results of an earlier session that could not stay.
+        kept: results from before an interruption.
+        dropped: results from before an interruption that had to be discarded.
+        seconds: wall-clock time from the first image after that to the last row.
+        already_complete: nothing was left to do; only `images` and `failed` are known.
     """
 
-    images: int
-    kept: int
-    proper: int
-    improper: int
-    failed: int
-    seconds: float
-    labelled: int
-    mean_iou: float | None
-    accuracy: float | None
-    dropped: int
-
-
-class _Tally:
-    """Counts results as they pass by."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._proper = 0
-        self._failed = 0
-        self._labelled = 0
-        self._correct = 0
-        self._iou = 0.0
+    images: int = 0
+    failed: int = 0
+    proper: int = 0
+    labelled: int = 0
+    kept: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    already_complete: bool = False
+    _correct: int = 0
+    _iou: float = 0.0
 
     def add(self, result: Row | Failure) -> None:
         """Count one more."""
         self.images += 1
         if isinstance(result, Failure):
-            self._failed += 1
+            self.failed += 1
             return
-        self._proper += result.proper_mask
+        self.proper += result.proper_mask
         if result.iou is not None:
-            self._labelled += 1
+            self.labelled += 1
             self._correct += bool(result.correct)
             self._iou += result.iou
 
-    def summary(self, seconds: float, kept: int = 0, dropped: int = 0) -> Summary:
-        """All of it, after a session of so many seconds."""
-        return Summary(
-            images=self.images,
-            kept=kept,
-            proper=self._proper,
-            improper=self.images - self._failed - self._proper,
-            failed=self._failed,
-            seconds=seconds,
-            labelled=self._labelled,
-            mean_iou=self._iou / self._labelled if self._labelled else None,
-            accuracy=self._correct / self._labelled if self._labelled else None,
-            dropped=dropped,
-        )
+    @property
+    def improper(self) -> int:
+        """Images called not properly masked."""
+        return self.images - self.failed - self.proper
+
+    @property
+    def mean_iou(self) -> float | None:
+        """Over the images that have a label; None where there is none."""
+        return self._iou / self.labelled if self.labelled else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Likewise."""
+        return self._correct / self.labelled if self.labelled else None
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM while predicting; the text says how far it came.
+
+    Attributes:
+        resumable: whether results are kept, which `resume` continues from.
+    """
+
+    def __init__(self, progress: str, *, resumable: bool) -> None:
+        """Take how far it came."""
+        super().__init__(progress)
+        self.resumable = resumable
 
 
 def check_settings(settings: PredictSettings) -> None:
@@ -152,15 +151,17 @@ def check_settings(settings: PredictSettings) -> None:
     if settings.overwrite and settings.resume:
         raise UsageError("--resume and --overwrite: expected one of them")
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):
-        raise UsageError("--actor-cpus, --actor-gpus: these are about --engine ray")
+        raise UsageError("--actor-cpus, --actor-gpus: only for --engine ray")
     if settings.to_stdout:
         if sys.stdout is None:
             raise UsageError("--out -: standard output is closed")
         if settings.resume:
-            raise UsageError("--resume: there is nothing to go on with on standard output")
+            raise UsageError("--resume: standard output cannot be resumed")
     else:
         check_format(settings.out)
-        check_places(Places.of(settings.out), overwrite=settings.overwrite, resume=settings.resume)
+        check_files(
+            OutputFiles.of(settings.out), overwrite=settings.overwrite, resume=settings.resume
+        )
     if settings.annotate is not None:
         images = settings.images
         if isinstance(images, Path) and settings.annotate.resolve().is_relative_to(
@@ -177,56 +178,62 @@ def predict_source(
     engine: Engine,
     detector: MaskDetector,
     source: Source,
-    found: Survey,
+    survey: Survey,
     settings: PredictSettings,
     on_progress: Callable[[int], object] = lambda done: None,
     on_failure: Callable[[Failure], object] = lambda failure: None,
 ) -> Summary:
-    """Predict images and write them down.
+    """Predict images and write the results.
 
     Args:
         engine: what predicts.
-        detector: the model, of which is written down what it was.
+        detector: the model, which is recorded beside the output.
         source: the images.
-        found: what the source holds.
+        survey: what the source holds.
         settings: as `check_settings` passed them.
         on_progress: called with the number of images done so far.
         on_failure: called with each failure, where the output is standard output.
 
     Raises:
-        UsageError: the run that is resumed was started otherwise.
-        MaskinferError: the model fails, or the files cannot be written.
-        KeyboardInterrupt: with a message that says what is kept, as the other has.
+        UsageError: the prediction to resume was begun otherwise.
+        MaskinferError: the model fails, or the files cannot be written; the text says how far it
+            came.
+        Interrupted: likewise.
     """
-    tally = _Tally()
+    summary = Summary()
     sink: Journal | RowStream
     if settings.to_stdout:
-        sink = RowStream(sys.stdout.buffer, on_failure, labelled=found.labelled)
+        sink = RowStream(sys.stdout.buffer, on_failure, labelled=survey.labelled)
     else:
-        sink = open_journal(detector, source, found, settings)
+        sink = _open_journal(detector, source, survey, settings)
+        if settings.resume and sink.is_complete():
+            images = sink.rows + sink.failures
+            return Summary(images, sink.failures, kept=images, already_complete=True)
     with sink:
         left: Iterator[str | Failure] = iter(source)
         if settings.resume and isinstance(sink, Journal):
-            left = sink.resume(source, tally.add)
+            left = sink.resume(source, summary.add)
         else:
             sink.begin()
-        kept = tally.images
-        on_progress(kept)
+        summary.kept, summary.dropped = summary.images, sink.dropped
+        on_progress(summary.kept)
         start = time.perf_counter()
         try:
             with closing(_annotating(engine, source, settings)(left)) as results:
                 for result in results:
                     sink.write(result)
-                    tally.add(result)
-                    on_progress(tally.images)
+                    summary.add(result)
+                    on_progress(summary.images)
             sink.finish()
         except KeyboardInterrupt as stop:
-            stop.args = (_progress(tally, found, sink),)
-            raise
+            resumable = bool(summary.images and sink.kept_in)
+            raise Interrupted(_progress(summary, survey, sink), resumable=resumable) from stop
         except MaskinferError as error:
-            raise type(error)(f"{error}; {_progress(tally, found, sink)}") from error
-        seconds = time.perf_counter() - start
-        return tally.summary(seconds, kept, sink.dropped)
+            # In place, since a class may be made of other arguments than a text.
+            error.args = (f"{error}; {_progress(summary, survey, sink)}",)
+            raise
+        summary.seconds = time.perf_counter() - start
+        return summary
 
 
 def local_engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
@@ -243,18 +250,18 @@ def _annotating(engine: Engine, source: Source, settings: PredictSettings) -> En
     return lambda names: map_ahead(draw, engine(names), threads=threads, ahead=4 * threads)
 
 
-def open_journal(
-    detector: MaskDetector, source: Source, found: Survey, settings: PredictSettings
+def _open_journal(
+    detector: MaskDetector, source: Source, survey: Survey, settings: PredictSettings
 ) -> Journal:
-    """The journal of a run; nothing is touched yet."""
+    """The journal of a prediction; nothing is touched yet."""
     session = detector.session
     images = settings.images
     if not isinstance(images, str):
         images = str((images or Path()).resolve())
-    # What rows hang on, so that a run can only go on with the same.
+    # What rows depend on, so that a prediction is only resumed with the same.
     identity = {
         "model_sha256": session.sha256,
-        # Elsewhere it is for each process to find out.
+        # On a cluster each process finds out for itself.
         "provider": str(settings.provider if settings.engine == "ray" else session.provider),
         "images": printable_name(images),
         "files_from": isinstance(source, ListSource),
@@ -263,10 +270,11 @@ def open_journal(
         "annotate": settings.annotate is not None,
     }
     facts = {"model": printable_name(str(session.path))}
-    return Journal(Places.of(settings.out), identity, facts, labelled=found.labelled)
+    return Journal(OutputFiles.of(settings.out), identity, facts, labelled=survey.labelled)
 
 
-def _progress(tally: _Tally, found: Survey, sink: Journal | RowStream) -> str:
-    """How far a run that ends early has come, and where that is."""
-    where = f", kept in {sink.kept_in}" if tally.images and sink.kept_in else ""
-    return f"{tally.images} of {max(found.images, tally.images)} images are done{where}"
+def _progress(summary: Summary, survey: Survey, sink: Journal | RowStream) -> str:
+    """How far a prediction that ends early has come, and where its results are."""
+    done = summary.images
+    where = f", kept in {sink.kept_in}" if done and sink.kept_in else ""
+    return f"{done} of {max(survey.images, done)} images are done{where}"

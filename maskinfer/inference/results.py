@@ -1,4 +1,4 @@
-"""What is said of each image, a row or a failure, and the prediction CSV that holds it.
+"""The result of each image, a row or a failure, and the prediction CSV that holds it.
 
 | file             | columns                                                                    |
 | ---------------- | -------------------------------------------------------------------------- |
@@ -7,10 +7,10 @@
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import MaskinferError, UsageError
@@ -32,7 +32,8 @@ class Row:
         score: confidence in the box, 0..1.
         iou: of the box and the label's; None where the image has no label.
         correct: whether `proper_mask` is the label's; None where the image has no label.
-        probability: that the mask is worn properly, 0..1; not in the CSV.
+        probability: that the mask is worn properly, 0..1; None where it was read from a CSV, which
+            does not hold it.
     """
 
     filename: str
@@ -58,7 +59,7 @@ def read_predictions(path: Path) -> list[Row]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return list(iter_rows(stream))
+            return list(_parse_rows(stream))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except OSError as error:
@@ -67,29 +68,19 @@ def read_predictions(path: Path) -> list[Row]:
         raise MaskinferError(f"{path}: {error}") from error
 
 
-def iter_rows(stream: TextIO) -> Iterator[Row]:
-    """Read a prediction CSV row by row, from a stream that leaves line ends as they are.
-
-    Raises:
-        ValueError, csv.Error: it is none; the message names the line.
-    """
+def _parse_rows(stream: TextIO) -> Iterator[Row]:
     reader = csv.reader(stream, strict=True)
     header = tuple(next(reader, ()))
     if header not in (columns(labelled=False), columns(labelled=True)):
         raise ValueError(f"columns are {','.join(header)!r}, expected {','.join(COLUMNS)}")
     for number, cells in enumerate(reader, start=1):
         try:
-            yield parse_row(cells, len(header))
+            yield _parse_row(cells, len(header))
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from error
 
 
-def parse_row(cells: list[str], width: int) -> Row:
-    """Read a row of a prediction CSV of so many columns.
-
-    Raises:
-        ValueError: it is none; the message says why.
-    """
+def _parse_row(cells: list[str], width: int) -> Row:
     if len(cells) != width:
         raise ValueError(f"{len(cells)} cells, expected {width}")
     x, y, w, h = (int(cell) for cell in cells[1:5])
@@ -110,21 +101,10 @@ def _parse_bool(cell: str) -> bool:
     return cell == "True"
 
 
-def row_cells(row: Row, *, labelled: bool) -> list[str]:
-    """The cells of a row, with those of labels or without."""
-    cells = [
-        row.filename,
-        *map(str, row.box_xywh),
-        str(row.proper_mask),
-        f"{row.score:.4f}",
-    ]
+def row_line(row: Row, *, labelled: bool) -> str:
+    """A row as a line of a prediction CSV, with the cells of labels or without."""
+    cells = [row.filename, *map(str, row.box_xywh), str(row.proper_mask), f"{row.score:.4f}"]
     if labelled:
         cells.append("" if row.iou is None else f"{row.iou:.4f}")
         cells.append("" if row.correct is None else str(row.correct))
-    return cells
-
-
-def write_line(stream: BinaryIO, cells: Iterable[str]) -> None:
-    """Write one line of a CSV, and hand it to the system: whoever is killed leaves it whole."""
-    stream.write(csv_line(cells).encode())
-    stream.flush()
+    return csv_line(cells)

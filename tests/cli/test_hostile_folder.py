@@ -1,6 +1,5 @@
 """A folder of everything that goes wrong, through the command line."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -9,18 +8,13 @@ from pathlib import Path
 import pytest
 from support.cli import RunCli
 from support.corpus import build
+from support.predictions import read_errors
 from support.tiny_model import draw_photo
 
 from maskinfer.inference.results import read_predictions
 from maskinfer.text import printable_name
 
 resource = pytest.importorskip("resource")  # limits, which Windows does not have
-
-
-def failures(out: Path) -> dict[str, str]:
-    with out.open(encoding="utf-8", newline="") as stream:
-        _, *lines = csv.reader(stream)
-    return dict(lines)
 
 
 @pytest.mark.parametrize("options", [(), ("--batch-size", 3, "--threads", 5)], ids=["", "odd"])
@@ -34,7 +28,7 @@ def test_every_file_of_the_corpus_is_a_row_or_a_failure(
     assert done.code == 3, done.stderr
     assert "Traceback" not in done.stderr
     rows = [row.filename for row in read_predictions(out)]
-    failed = failures(tmp_path / "p.errors.csv")
+    failed = read_errors(tmp_path / "p.errors.csv")
     assert rows == sorted(rows)
     assert sorted([*rows, *failed]) == sorted(expected)
     assert set(rows) == {name for name, reason in expected.items() if reason is None}
@@ -43,7 +37,7 @@ def test_every_file_of_the_corpus_is_a_row_or_a_failure(
         assert len(error.splitlines()) == 1
 
 
-def test_a_disk_that_fills_up_ends_the_run_and_resuming_completes_it(
+def test_a_disk_that_fills_up_ends_the_command_and_resuming_completes_it(
     tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
     """The system refuses to write past a limit on the file's size as it does on a full disk."""

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.predictions import recorded_names
 from support.tiny_model import draw_photo
-
-from maskinfer.inference.results import read_predictions
 
 IMAGES = 4000
 
@@ -32,7 +31,7 @@ def start(folder: Path, model: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What runs the tests in the background has its children ignore Ctrl-C.
+        # Where the tests are started in the background, their children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
@@ -48,7 +47,7 @@ def wait_for_rows(folder: Path, size: int = 1000) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
 )
-def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
+def test_a_signal_keeps_what_is_done_and_says_how_to_resume(
     folder: Path, tiny_model: Path, number: int, code: int
 ) -> None:
     out, partial = folder.parent / "preds.csv", folder.parent / "preds.csv.partial"
@@ -63,14 +62,14 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert stdout == ""
     model, stopped = stderr.splitlines()
     assert model.startswith("model: ")
-    rows = read_predictions(partial)
-    assert 0 < len(rows) < IMAGES
-    kept, command = stopped.split(". Go on with: ")
-    assert kept == f"stopped: {len(rows)} of {IMAGES} images are done, kept in {partial}"
+    names = recorded_names(partial)
+    assert 0 < len(names) < IMAGES
+    kept, command = stopped.split(". Resume with: ")
+    assert kept == f"stopped: {len(names)} of {IMAGES} images are done, kept in {partial}"
     assert command == (
         f"maskinfer predict --resume {folder} --out {out} --model {tiny_model} --provider cpu"
     )
-    assert [row.filename for row in rows] == [f"{i:04}.png" for i in range(len(rows))]
+    assert names == [f"{i:04}.png" for i in range(len(names))]
     assert out.read_text() == "mine"
 
 
@@ -92,7 +91,7 @@ def test_a_slow_decode_does_not_hold_the_end_back(folder: Path, tiny_model: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-def test_a_killed_run_is_gone_on_with(folder: Path, tiny_model: Path) -> None:
+def test_a_killed_command_is_resumed(folder: Path, tiny_model: Path) -> None:
     for name in ("0003", "0500", "2000"):
         (folder / f"{name}.png").unlink()
         (folder / f"{name}.png").write_bytes(b"junk")

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.predictions import recorded_names
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.inference.journal import Journal, Places, check_places
+from maskinfer.inference.journal import Journal, OutputFiles, check_files
 from maskinfer.inference.results import Row, read_predictions
 
 IDENTITY = {"model_sha256": "abc", "provider": "cpu"}
-# Names that a CSV has to quote, and failures, among them the last.
+# Names that a CSV and JSON have to quote, and failures, among them the last.
 NAMES = ("a,b.jpg", "b\n.jpg", 'c".jpg', "d.jpg", "e/f.jpg", "g.jpg", "h\r.jpg", "i.jpg")
 FAILED = {"b\n.jpg", "g.jpg", "i.jpg"}
 
@@ -25,7 +26,7 @@ FAILED = {"b\n.jpg", "g.jpg", "i.jpg"}
 def result_of(name: str) -> Row | Failure:
     if name in FAILED:
         return Failure(name, f"damaged, {name}")
-    return Row(name, (1, 2, 3, len(name)), True, 0.5)
+    return Row(name, (1, 2, 3, len(name)), True, 0.1 + 0.2, probability=1 / 3)
 
 
 def source(names: tuple[str, ...] = NAMES, *, is_sorted: bool = True) -> NamesSource:
@@ -33,11 +34,11 @@ def source(names: tuple[str, ...] = NAMES, *, is_sorted: bool = True) -> NamesSo
 
 
 def open_journal(folder: Path, **identity: Any) -> Journal:
-    return Journal(Places.of(folder / "p.csv"), IDENTITY | identity, {}, labelled=False)
+    return Journal(OutputFiles.of(folder / "p.csv"), IDENTITY | identity, {}, labelled=False)
 
 
-def run(folder: Path, stop_after: int | None = None, names: tuple[str, ...] = NAMES) -> None:
-    """A run from the beginning, or one that is killed after some results."""
+def predict(folder: Path, stop_after: int | None = None, names: tuple[str, ...] = NAMES) -> None:
+    """Predict from the beginning, to the end or until it is killed after some results."""
     with open_journal(folder) as journal:
         journal.begin()
         for done, name in enumerate(names):
@@ -47,7 +48,7 @@ def run(folder: Path, stop_after: int | None = None, names: tuple[str, ...] = NA
         journal.finish()
 
 
-def go_on(folder: Path, what: NamesSource | None = None) -> tuple[list[str], list[str], Journal]:
+def resume(folder: Path, what: NamesSource | None = None) -> tuple[list[str], list[str], Journal]:
     """Resume and finish: what was kept, and what was left to do."""
     kept: list[Row | Failure] = []
     todo = []
@@ -67,21 +68,21 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> dict[str, bytes]:
-    """The files of an uninterrupted run."""
+    """The files of an uninterrupted prediction."""
     folder = tmp_path / "whole"
     folder.mkdir()
-    run(folder)
+    predict(folder)
     return contents(folder)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a run is interrupted and gone on with."""
-    (tmp_path / "run").mkdir()
-    return tmp_path / "run"
+    """Where a prediction is interrupted and resumed."""
+    (tmp_path / "resumed").mkdir()
+    return tmp_path / "resumed"
 
 
-def test_a_run_leaves_rows_failures_and_what_made_them(whole: dict[str, bytes]) -> None:
+def test_a_prediction_leaves_rows_failures_and_what_made_them(whole: dict[str, bytes]) -> None:
     assert sorted(whole) == ["p.csv", "p.errors.csv", "p.meta.json"]
     meta = json.loads(whole["p.meta.json"])
     assert (meta["status"], meta["rows"], meta["failed"]) == ("done", 5, 3)
@@ -89,40 +90,40 @@ def test_a_run_leaves_rows_failures_and_what_made_them(whole: dict[str, bytes]) 
 
 
 @pytest.mark.parametrize("done", range(len(NAMES)))
-def test_resuming_ends_in_the_bytes_of_an_uninterrupted_run(
+def test_resuming_ends_in_the_bytes_of_an_uninterrupted_prediction(
     folder: Path, whole: dict[str, bytes], done: int
 ) -> None:
-    run(folder, stop_after=done)
-    kept, todo, journal = go_on(folder)
+    predict(folder, stop_after=done)
+    kept, todo, journal = resume(folder)
     assert (kept, todo) == (list(NAMES[:done]), list(NAMES[done:]))
     assert journal.dropped == 0
     assert contents(folder) == whole
 
 
-@given(rows=st.integers(0, 500), errors=st.integers(0, 500))
-def test_files_torn_anywhere_are_mended(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, errors: int
+@given(size=st.integers(0, 1500))
+def test_a_journal_torn_anywhere_is_mended(
+    tmp_path_factory: pytest.TempPathFactory, size: int
 ) -> None:
-    """As after a crash of the machine, which may lose any end of either file."""
+    """As after a crash of the machine, which may lose any end of the file."""
     folder = tmp_path_factory.mktemp("torn")
-    run(folder)
+    predict(folder)
     expected = contents(folder)
     for path in folder.iterdir():
         path.unlink()
-    run(folder, stop_after=len(NAMES) - 1)
-    partial = Places.of(folder / "p.csv")
-    os.truncate(partial.rows_partial, min(rows, partial.rows_partial.stat().st_size))
-    os.truncate(partial.errors_partial, min(errors, partial.errors_partial.stat().st_size))
-    kept, todo, _ = go_on(folder)
+    predict(folder, stop_after=len(NAMES) - 1)
+    journal = OutputFiles.of(folder / "p.csv").journal
+    assert journal.stat().st_size < 1500
+    os.truncate(journal, min(size, journal.stat().st_size))
+    kept, todo, _ = resume(folder)
     assert kept + todo == list(NAMES)
     assert contents(folder) == expected
 
 
-@pytest.mark.parametrize("step", range(5))
-def test_a_run_that_is_stopped_while_it_finishes_is_finished(
+@pytest.mark.parametrize("step", range(4))
+def test_a_prediction_that_is_killed_while_it_finishes_is_finished(
     folder: Path, whole: dict[str, bytes], step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "p.errors.csv").write_text("of an older run\n")
+    (folder / "p.errors.csv").write_text("of an older prediction\n")
     steps = 0
 
     def stop_at(name: str) -> Any:
@@ -132,7 +133,7 @@ def test_a_run_that_is_stopped_while_it_finishes_is_finished(
             nonlocal steps
             if "p." in self.name and armed:
                 steps += 1
-                if steps > step:
+                if steps > step:  # the process is gone: nothing is tidied up either
                     raise KeyboardInterrupt
             return original(self, *args, **kwargs)
 
@@ -148,42 +149,42 @@ def test_a_run_that_is_stopped_while_it_finishes_is_finished(
         armed = True
         journal.finish()
     armed = False
-    if open_journal(folder).is_whole():
-        return
-    kept, todo, _ = go_on(folder)
+    assert not open_journal(folder).is_complete()
+    kept, todo, _ = resume(folder)
     assert (kept, todo) == (list(NAMES), [])
     assert contents(folder) == whole
+    assert open_journal(folder).is_complete()
 
 
-def test_without_failures_the_errors_of_an_older_run_go(folder: Path) -> None:
-    (folder / "p.errors.csv").write_text("of an older run\n")
-    run(folder, names=("a.jpg", "d.jpg"))
+def test_without_failures_the_errors_of_an_older_prediction_go(folder: Path) -> None:
+    (folder / "p.errors.csv").write_text("of an older prediction\n")
+    predict(folder, names=("a.jpg", "d.jpg"))
     assert sorted(contents(folder)) == ["p.csv", "p.meta.json"]
 
 
 def test_resuming_nothing_begins(folder: Path, whole: dict[str, bytes]) -> None:
-    assert go_on(folder)[:2] == ([], list(NAMES))
+    assert resume(folder)[:2] == ([], list(NAMES))
     assert contents(folder) == whole
 
 
 def test_images_that_vanished_keep_their_rows(folder: Path, whole: dict[str, bytes]) -> None:
-    run(folder, stop_after=6)
+    predict(folder, stop_after=6)
     left = tuple(name for name in NAMES if name not in (NAMES[0], NAMES[1], NAMES[3]))
-    kept, todo, _ = go_on(folder, source(left))
+    kept, todo, _ = resume(folder, source(left))
     assert (kept, todo) == (list(NAMES[:6]), list(NAMES[6:]))
     assert contents(folder) == whole
 
 
 def test_images_that_vanished_at_the_end_keep_their_rows(folder: Path) -> None:
-    run(folder, stop_after=6)
-    kept, todo, journal = go_on(folder, source(NAMES[:3]))
+    predict(folder, stop_after=6)
+    kept, todo, journal = resume(folder, source(NAMES[:3]))
     assert (kept, todo, journal.dropped) == (list(NAMES[:6]), [], 0)
 
 
 def test_an_image_that_is_new_is_predicted_and_those_behind_it_again(folder: Path) -> None:
-    run(folder, stop_after=6)
+    predict(folder, stop_after=6)
     names = (*NAMES[:3], "cc.jpg", *NAMES[3:])
-    kept, todo, journal = go_on(folder, source(names))
+    kept, todo, journal = resume(folder, source(names))
     assert (kept, todo) == (list(NAMES[:3]), list(names[3:]))
     assert journal.dropped == 3
     rows = [row.filename for row in read_predictions(folder / "p.csv")]
@@ -191,9 +192,9 @@ def test_an_image_that_is_new_is_predicted_and_those_behind_it_again(folder: Pat
 
 
 def test_a_list_in_another_order_is_predicted_from_where_it_differs(folder: Path) -> None:
-    run(folder, stop_after=6)
+    predict(folder, stop_after=6)
     names = (*NAMES[:2], NAMES[7], *NAMES[2:7])
-    kept, todo, _ = go_on(folder, source(names, is_sorted=False))
+    kept, todo, _ = resume(folder, source(names, is_sorted=False))
     assert (kept, todo) == (list(names[:2]), list(names[2:]))
 
 
@@ -204,10 +205,10 @@ def test_a_list_in_another_order_is_predicted_from_where_it_differs(folder: Path
         ("provider", "cuda", "was begun with provider 'cpu', now it is 'cuda'"),
     ],
 )
-def test_a_run_with_another_model_or_otherwise_is_refused(
+def test_resuming_with_another_model_or_otherwise_is_refused(
     folder: Path, name: str, value: str, words: str
 ) -> None:
-    run(folder, stop_after=3)
+    predict(folder, stop_after=3)
     before = contents(folder)
     with (
         pytest.raises(UsageError, match=words),
@@ -215,42 +216,51 @@ def test_a_run_with_another_model_or_otherwise_is_refused(
     ):
         list(journal.resume(source(), lambda result: None))
     assert contents(folder) == before
-    run(folder)
+    predict(folder)
     with pytest.raises(UsageError, match=words):
-        open_journal(folder, **{name: value}).is_whole()
-    assert open_journal(folder).is_whole()
+        open_journal(folder, **{name: value}).is_complete()
+    assert open_journal(folder).is_complete()
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[1]", "{", "\udcff"])
-def test_without_its_meta_file_nothing_is_resumed(folder: Path, text: str | None) -> None:
-    run(folder, stop_after=3)
+def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: str | None) -> None:
+    predict(folder)
     meta = folder / "p.meta.json"
     if text is None:
         meta.unlink()
     else:
         meta.write_bytes(os.fsencode(text))
     with pytest.raises(UsageError, match=r"p\.meta\.json: missing or damaged"):
-        go_on(folder)
+        open_journal(folder).is_complete()
+
+
+HEADER = json.dumps({"schema": 2, "identity": IDENTITY, "labelled": False}) + "\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("something else\n", "its first line is not ours"),
-        ("filename,x,y,w,h,proper_mask,score\n\n", "an empty line"),
-        ('filename,x,y,w,h,proper_mask,score\n"a,b.jpg",1,2\n', r"a,b\.jpg: 3 cells"),
-        ("filename,x,y,w,h,proper_mask,score\n\xff\n", "3 cells|codec|1 cells"),
+        ("[1]\n", "its first line is not ours"),
+        ('{"schema": 2}\n', "its first line is not ours"),
+        ('{"schema": 3}\n', "another version of maskinfer began"),
+        ("filename,x,y,w,h,proper_mask,score\n", "another version of maskinfer began"),
+        (HEADER + "\n", "line 2: Expecting value"),
+        (HEADER + "[]\n", "line 2: list indices"),
+        (HEADER + '{"filename": "a,b.jpg"}\n', "line 2: 'box_xywh'"),
+        (HEADER + '{"filename": "a,b.jpg", "box_xywh": [1, 2, 3, 4]}\n', "line 2: .* missing"),
+        (HEADER + "\xff\n", "line 2: .* codec"),
     ],
 )
-def test_a_damaged_file_is_one_line(folder: Path, text: str, words: str) -> None:
-    run(folder, stop_after=3)
+def test_a_damaged_journal_is_one_line(folder: Path, text: str, words: str) -> None:
     (folder / "p.csv.partial").write_text(text, encoding="latin-1")
     with pytest.raises(MaskinferError, match=words):
-        go_on(folder, source(("a,b.jpg", "\xff")))
+        resume(folder, source(("a,b.jpg", "\xff")))
+    assert (folder / "p.csv.partial").read_text(encoding="latin-1") == text
 
 
 def test_an_exception_leaves_the_output_alone_and_keeps_what_was_written(folder: Path) -> None:
-    run(folder, names=("d.jpg",))
+    predict(folder, names=("d.jpg",))
     before = (folder / "p.csv").read_bytes()
 
     with suppress(KeyboardInterrupt), open_journal(folder) as journal:
@@ -258,7 +268,7 @@ def test_an_exception_leaves_the_output_alone_and_keeps_what_was_written(folder:
         journal.write(result_of("a,b.jpg"))
         raise KeyboardInterrupt
     assert (folder / "p.csv").read_bytes() == before
-    assert [row.filename for row in read_predictions(folder / "p.csv.partial")] == ["a,b.jpg"]
+    assert recorded_names(folder / "p.csv.partial") == ["a,b.jpg"]
 
 
 def test_an_exception_before_the_first_result_leaves_nothing(folder: Path) -> None:
@@ -269,39 +279,52 @@ def test_an_exception_before_the_first_result_leaves_nothing(folder: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="locks are the system's own there")
-def test_two_runs_do_not_write_the_same_output(folder: Path) -> None:
-    places = Places.of(folder / "p.csv")
+def test_two_commands_do_not_write_the_same_output(folder: Path) -> None:
+    files = OutputFiles.of(folder / "p.csv")
     with open_journal(folder) as journal:
         journal.begin()
         journal.write(result_of("d.jpg"))
         for overwrite in (True, False):
-            with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
-                check_places(places, overwrite=overwrite, resume=not overwrite)
+            with pytest.raises(UsageError, match=r"p\.csv: another command is writing it now"):
+                check_files(files, overwrite=overwrite, resume=not overwrite)
         # Begun at the same moment, both have passed that.
         with open_journal(folder) as other:
-            with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
+            with pytest.raises(UsageError, match=r"p\.csv: another command is writing it now"):
                 other.begin()
-            with pytest.raises(UsageError, match=r"p\.csv: another run is writing it now"):
+            with pytest.raises(UsageError, match=r"p\.csv: another command is writing it now"):
                 other.resume(source(), print)
         journal.finish()
     assert [row.filename for row in read_predictions(folder / "p.csv")] == ["d.jpg"]
-    check_places(places, overwrite=True, resume=False)
+    check_files(files, overwrite=True, resume=False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_one_line_and_resuming_goes_on(
+def test_a_full_disk_is_one_line_and_resuming_continues(
     folder: Path, whole: dict[str, bytes]
 ) -> None:
     with open_journal(folder) as journal:
         journal.begin()
         for name in NAMES[:3]:
             journal.write(result_of(name))
-        assert journal._rows is not None
-        journal._rows.close()
-        journal._rows = Path("/dev/full").open("ab")  # noqa: SIM115
+        assert journal._stream is not None
+        journal._stream.close()
+        journal._stream = Path("/dev/full").open("ab")  # noqa: SIM115
         with pytest.raises(MaskinferError, match=r"p\.csv: cannot be written, No space left"):
             journal.write(result_of("d.jpg"))
-    assert go_on(folder)[:2] == (list(NAMES[:3]), list(NAMES[3:]))
+    assert resume(folder)[:2] == (list(NAMES[:3]), list(NAMES[3:]))
+    assert contents(folder) == whole
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("name", ["p.csv", "p.errors.csv", "p.meta.json"])
+def test_a_disk_that_is_full_when_finishing_keeps_the_journal(
+    folder: Path, whole: dict[str, bytes], name: str
+) -> None:
+    (folder / f"{name}.finishing.partial").symlink_to("/dev/full")
+    with pytest.raises(MaskinferError, match=r"p\.csv: cannot be written, No space left"):
+        predict(folder)
+    assert recorded_names(folder / "p.csv.partial") == list(NAMES)
+    assert resume(folder)[:2] == (list(NAMES), [])
     assert contents(folder) == whole
 
 
@@ -313,10 +336,10 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(
         ("a.parquet", "a.parquet.errors.csv", "a.parquet.meta.json"),
     ],
 )
-def test_files_of_a_run_stand_beside_its_output(out: str, errors: str, meta: str) -> None:
-    places = Places.of(Path("x") / out)
-    assert (places.errors, places.meta) == (Path("x") / errors, Path("x") / meta)
-    assert places.rows_partial == Path("x") / f"{out}.partial"
+def test_files_of_a_prediction_stand_beside_its_output(out: str, errors: str, meta: str) -> None:
+    files = OutputFiles.of(Path("x") / out)
+    assert (files.errors, files.meta) == (Path("x") / errors, Path("x") / meta)
+    assert files.journal == Path("x") / f"{out}.partial"
 
 
 @pytest.mark.parametrize(
@@ -325,20 +348,33 @@ def test_files_of_a_run_stand_beside_its_output(out: str, errors: str, meta: str
         ("p.csv", r"p\.csv: exists\. To replace it, add --overwrite"),
         ("p.errors.csv", r"p\.errors\.csv: exists\. To replace it, add --overwrite"),
         ("p.meta.json", r"p\.meta\.json: exists\. To replace it, add --overwrite"),
-        ("p.csv.partial", r"rows of an interrupted run; go on with --resume, or begin again"),
-        ("p.errors.csv.partial", r"rows of an interrupted run; go on with --resume"),
+        ("p.csv.partial", r"results of an interrupted prediction; continue it with --resume, or"),
+        ("p.errors.csv.partial", r"another version of maskinfer began; finish it with that"),
     ],
 )
-def test_check_places_refuses_to_lose_what_stands_there(
-    tmp_path: Path, name: str, words: str
-) -> None:
-    places = Places.of(tmp_path / "p.csv")
-    check_places(places, overwrite=False, resume=False)
+def test_check_files_refuses_to_lose_what_is_there(tmp_path: Path, name: str, words: str) -> None:
+    files = OutputFiles.of(tmp_path / "p.csv")
+    check_files(files, overwrite=False, resume=False)
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match=words):
-        check_places(places, overwrite=False, resume=False)
-    check_places(places, overwrite=True, resume=False)
+        check_files(files, overwrite=False, resume=False)
+    check_files(files, overwrite=True, resume=False)
     (tmp_path / name).unlink()
-    (tmp_path / name).mkdir()
-    with pytest.raises(UsageError, match="a folder, expected a file"):
-        check_places(places, overwrite=True, resume=False)
+    if name != "p.errors.csv.partial":
+        (tmp_path / name).mkdir()
+        with pytest.raises(UsageError, match="a folder, expected a file"):
+            check_files(files, overwrite=True, resume=False)
+
+
+@pytest.mark.parametrize("name", ["p.csv.partial", "p.errors.csv.partial"])
+def test_an_interrupted_command_of_an_older_version_is_refused(
+    folder: Path, whole: dict[str, bytes], name: str
+) -> None:
+    files = OutputFiles.of(folder / "p.csv")
+    (folder / name).write_text("filename,error\na.jpg,why\n")
+    for resuming in (False, True):
+        with pytest.raises(UsageError, match=rf"{name}: .* another version .* with --overwrite"):
+            check_files(files, overwrite=False, resume=resuming)
+    check_files(files, overwrite=True, resume=False)
+    predict(folder)
+    assert contents(folder) == whole

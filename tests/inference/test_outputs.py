@@ -5,18 +5,18 @@ import pyarrow.parquet
 import pytest
 
 from maskinfer.errors import UsageError
-from maskinfer.inference.journal import Journal, Places
+from maskinfer.inference.journal import Journal, OutputFiles
 from maskinfer.inference.outputs import check_format
 from maskinfer.inference.results import Row
 
 ROWS = [
-    Row("a.jpg", (1, 2, 3, 4), True, 0.5, 0.1234, False),
+    Row("a.jpg", (1, 2, 3, 4), True, 2 / 3, 0.12344, False, 0.9),
     Row('b/"c\n.jpg', (0, 0, 1, 1), False, 1.0, None, None),
 ]
 
 
 def write(out: Path, *, labelled: bool = True, rows: list[Row] = ROWS) -> Path:
-    with Journal(Places.of(out), {}, {}, labelled=labelled) as journal:
+    with Journal(OutputFiles.of(out), {}, {}, labelled=labelled) as journal:
         journal.begin()
         for row in rows:
             journal.write(row)
@@ -28,10 +28,12 @@ def write(out: Path, *, labelled: bool = True, rows: list[Row] = ROWS) -> Path:
 
 
 def values(row: Row, *, labelled: bool) -> dict[str, object]:
+    """What every format holds of a row: as many decimals as the CSV."""
     x, y, w, h = row.box_xywh
-    told = {"filename": row.filename, "x": x, "y": y, "w": w, "h": h}
-    told |= {"proper_mask": row.proper_mask, "score": row.score}
-    return told | ({"iou": row.iou, "correct": row.correct} if labelled else {})
+    columns = {"filename": row.filename, "x": x, "y": y, "w": w, "h": h}
+    columns |= {"proper_mask": row.proper_mask, "score": float(f"{row.score:.4f}")}
+    iou = None if row.iou is None else float(f"{row.iou:.4f}")
+    return columns | ({"iou": iou, "correct": row.correct} if labelled else {})
 
 
 @pytest.mark.parametrize("labelled", [False, True])

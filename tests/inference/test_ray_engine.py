@@ -179,7 +179,7 @@ def test_ray_engine_goes_on_where_it_was_interrupted(
     assert not out.exists()
     done = run_cli(*arguments[2:], "--resume")
     assert done.code == 3, done.stderr
-    assert "of an earlier run" in done.stdout
+    assert "predicted earlier" in done.stdout
     assert results_of(out) == expected
 
 

@@ -9,7 +9,7 @@ import pytest
 from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_file, write_text
-from maskinfer.inference.journal import Journal, Places
+from maskinfer.inference.journal import Journal, OutputFiles
 from maskinfer.inference.results import Row, read_predictions
 from maskinfer.text import printable_name
 
@@ -20,7 +20,7 @@ ROWS = [
 
 
 def write(out: Path, results: Iterable[Row | Failure], labelled: bool = True) -> Path:
-    with Journal(Places.of(out), {}, {}, labelled=labelled) as journal:
+    with Journal(OutputFiles.of(out), {}, {}, labelled=labelled) as journal:
         journal.begin()
         for result in results:
             journal.write(result)
@@ -54,7 +54,7 @@ def test_csv_has_the_contract_s_columns(
     out = write(tmp_path / "p.csv", rows, labelled)
     assert out.read_bytes().decode() == expected
     assert read_predictions(out) == rows
-    assert not Places.of(out).errors.exists()
+    assert not OutputFiles.of(out).errors.exists()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_csv_gives_back_any_file_name(tmp_path: Path, name: str) -> None:
     row = Row(name, (0, 0, 1, 1), True, 0.0)
     out = write(tmp_path / "p.csv", [row, Failure(name, "why, and\nwhere")], labelled=False)
     assert read_predictions(out) == [row]
-    with Places.of(out).errors.open(encoding="utf-8", newline="") as stream:
+    with OutputFiles.of(out).errors.open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["filename", "error"], [name, "why, and\nwhere"]]
 
 
