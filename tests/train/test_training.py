@@ -16,10 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from support.cli import RunCli
 
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.labels import Label, format_name
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train import loop
-from maskinfer.train.data.parts import read_part
+from maskinfer.train.data.parts import read_samples
 from maskinfer.train.display import Silent
 from maskinfer.train.measuring import measure_samples
 from maskinfer.train.networks.build import build
@@ -289,7 +290,7 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path) -> None:
     settings = run.read_config().settings
     network = build(settings)
     row = run.best_row(run.read_best(network).epoch)
-    samples, _ = read_part(drawn, "test")
+    samples, _ = read_samples(Dataset(drawn), "test", "test")
     figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
     assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)
     assert row.test_iou == pytest.approx(figures.iou, abs=1e-5)

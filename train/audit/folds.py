@@ -18,18 +18,17 @@ import numpy as np
 import torch
 
 from maskinfer.curation.duplicates import Hashes, find_copies, perceptual_hash
-from maskinfer.curation.opinions import labelled_splits
 from maskinfer.data.cleaning import Decision, repair
-from maskinfer.data.dataset import Sample
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry, decode_wh
 from maskinfer.data.images import image_size, load_photo
-from maskinfer.data.side_lists import read_sources
+from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.files import write_text
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
-from maskinfer.train.data.parts import Parts, listed_name, read_samples
+from maskinfer.train.data.parts import Parts, read_samples
 from maskinfer.train.display import Display
 from maskinfer.train.networks.build import build
 from maskinfer.train.runs.folder import RunFolder
@@ -110,22 +109,16 @@ def read_pool(data: Path) -> Pool:
     Raises:
         UsageError, DatasetError: there is no such data set, or a split of it holds no label.
     """
-    pool = Pool([], [], [], [])
-    for folder in labelled_splits(data.resolve()):
-        samples, decisions = read_samples(folder, "test")
-        sources = read_sources(folder.parent)
-        repaired = {d.filename for d in decisions if d.action == "repaired"}
-        for sample in samples:
-            name = listed_name(sample, folder.parent)
-            pool.samples.append(sample)
-            pool.possible.append(name not in repaired)
-            pool.photos.append(sources.get(name, str(sample.path)))
-        # They name images from the folder's parent; a folder without splits is the data set itself.
-        outer = f"{folder.name}/" if folder == data.resolve() else ""
-        pool.decisions.extend(
-            replace(d, filename=d.filename.removeprefix(outer)) for d in decisions
-        )
-    return pool._replace(photos=_joined_copies(pool.samples, pool.photos))
+    dataset = Dataset.open(data.resolve())
+    samples, decisions = read_samples(dataset, "test")
+    repaired = {d.filename for d in decisions if d.action == "repaired"}
+    names = [dataset.name_of(sample.path) for sample in samples]
+    possible = [name not in repaired for name in names]
+    photos = [
+        dataset.sources.get(name, str(sample.path))
+        for name, sample in zip(names, samples, strict=True)
+    ]
+    return Pool(samples, possible, _joined_copies(samples, photos), decisions)
 
 
 def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str]:

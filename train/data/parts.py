@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from maskinfer.data.cleaning import UNREADABLE, Decision, Mode, clean
-from maskinfer.data.dataset import Sample, read_folder, split_folder
+from maskinfer.data.cleaning import UNREADABLE, Decision, Mode
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.images import load_photo, smallest
-from maskinfer.data.side_lists import read_other_faces, read_sources
+from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead, usable_cores
 
 # Held-out photos come in runs of consecutive names: neighbours are often shots of one scene, and a
@@ -81,14 +80,14 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     held: list[Sample] = []
     held_photos: dict[str, bool] = {}
     decisions: list[Decision] = []
-    for folder in map(Path, data):
-        samples, decided = read_part(folder, "train")
-        tested, decided_in_test = read_part(folder, "test")
+    for dataset in (Dataset(Path(folder)) for folder in data):
+        samples, decided = read_samples(dataset, "train", "train")
+        tested, decided_in_test = read_samples(dataset, "test", "test")
         kept["test"] += tested
         decisions += [*decided, *decided_in_test]
-        sources = read_sources(folder)
         photos = [
-            sources.get(listed_name(sample, folder), os.fsdecode(sample.path)) for sample in samples
+            dataset.sources.get(dataset.name_of(sample.path), str(sample.path))
+            for sample in samples
         ]
         # Crops of one photo may lie in several data sets: where it goes was decided by the first.
         fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
@@ -104,56 +103,35 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     return Parts(kept["train"], held, kept["test"], decisions, names)
 
 
-def read_part(data: Path, split: Mode) -> tuple[list[Sample], list[Decision]]:
-    """One split of a data set, cleaned; each of its images has been decoded once.
+def read_samples(
+    data: Dataset, mode: Mode, split: str | None = None
+) -> tuple[list[Sample], list[Decision]]:
+    """Labelled images of a data set, cleaned, with the other faces that side lists name.
 
-    An image that turned out unreadable in the midst of training would cost the epoch.
+    Each image has been decoded once: one that turned out unreadable in the midst of training would
+    cost the epoch.
 
     Args:
-        data: holds `train/` and `test/`.
-        split: which of them, and so by which rules it is cleaned.
+        data: the data set.
+        mode: the rules to clean by.
+        split: the one split to read; None for all.
 
     Returns:
         the samples that can be used, and a decision for each other image.
 
     Raises:
-        DatasetError: there is no such folder, or not one labelled image in it.
-    """
-    return read_samples(split_folder(data, split), split)
-
-
-def read_samples(folder: Path, mode: Mode) -> tuple[list[Sample], list[Decision]]:
-    """The labelled images of a folder, cleaned, with the other faces that lists name.
-
-    Args:
-        folder: lists may lie in it and beside it.
-        mode: the rules by which it is cleaned.
-
-    Returns:
-        as `read_part`.
-
-    Raises:
         DatasetError: not one labelled image is in it, or a list is damaged.
     """
-    data = folder.parent
-    labelled = read_folder(folder)
-    samples, decisions = clean(labelled.samples, mode, data)
-    decisions += [
-        Decision(printable_name(f"{folder.name}/{name}"), "dropped", why)
-        for name, why in labelled.unlabelled.items()
-    ]
-    among_images = read_other_faces(folder)
-    others = read_other_faces(data) | {
-        f"{folder.name}/{name}": faces for name, faces in among_images.items()
-    }
+    samples, decisions, unlabelled = data.samples(mode, split)
+    decisions += unlabelled
     threads = usable_cores()
     faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
     kept = []
     for sample, fault in zip(samples, faults, strict=True):
+        name = data.name_of(sample.path)
         if fault is None:
-            kept.append(replace(sample, others=others.get(listed_name(sample, data), ())))
+            kept.append(replace(sample, others=data.other_faces.get(name, ())))
         else:
-            name = listed_name(sample, data)
             decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {fault}"))
     return kept, decisions
 
@@ -164,11 +142,6 @@ def _fault(sample: Sample) -> str | None:
     except ImageError as error:
         return str(error)
     return None
-
-
-def listed_name(sample: Sample, data: Path) -> str:
-    """An image as the lists of its data set name it."""
-    return printable_name(sample.path.relative_to(data).as_posix())
 
 
 def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:

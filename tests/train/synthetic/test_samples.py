@@ -8,10 +8,11 @@ from typer.testing import CliRunner
 
 from maskinfer.cli import make_app
 from maskinfer.data.boxes import iou_xywh, xyxy_to_xywh
-from maskinfer.data.dataset import list_images, read_folder
+from maskinfer.data.dataset import Dataset, read_folder
+from maskinfer.data.folders import list_images
 from maskinfer.data.images import image_size
 from maskinfer.errors import UsageError
-from maskinfer.train.data.parts import read_part
+from maskinfer.train.data.parts import read_samples
 from maskinfer.train.synthetic.cover import CoverKind
 from maskinfer.train.synthetic.person import face_bounds_xyxy
 from maskinfer.train.synthetic.samples import (
@@ -100,7 +101,7 @@ def test_scene_neighbour_is_right_of_the_labelled_face() -> None:
 
 def test_write_samples_lists_the_neighbours_faces(tmp_path: Path) -> None:
     write_samples(tmp_path / "train", SynthSettings(count=40, seed=11, size_px=96))
-    samples, _ = read_part(tmp_path, "train")
+    samples, _ = read_samples(Dataset(tmp_path), "train", "train")
     scenes = [random_scene(11, index, 96) for index in range(40)]
     listed = [sample.others for sample in samples]
     assert listed == [() if s.other_face is None else (s.other_face,) for s in scenes]
