@@ -4,9 +4,9 @@
 
 For the model that ships, and for a ResNet-50 with random weights in FP32: `predict_images` with its
 default settings over 640 x 480 JPEGs, in turn with sessions alone on canvases that are drawn
-already, in batches of the same size: the same session, which divides the cores among several runs,
-and one that gives all cores to one run after another, as onnxruntime does by itself. The ratio is
-to the faster of the two in the same round, and the median of the rounds.
+already, in batches of the same size: the same session, which divides the cores among several
+streams, and one that gives all cores to one batch after another, as onnxruntime does by itself. The
+ratio is to the faster of the two in the same round, and the median of the rounds.
 """
 
 import tempfile
@@ -27,9 +27,9 @@ from maskinfer.data.dataset import list_images
 from maskinfer.data.images import Pixels
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import decode_threads, predict_images
-from maskinfer.inference.speed import run_for
+from maskinfer.inference.speed import time_session
 from maskinfer.runtime.default_model import shipped_model
-from maskinfer.runtime.providers import concurrent_runs
+from maskinfer.runtime.providers import default_streams
 from maskinfer.runtime.session import Session
 
 _SIZE_WH = (640, 480)
@@ -44,12 +44,12 @@ class Speeds:
 
     whole: list[float]
     session: list[float]
-    one_run: list[float]
+    one_stream: list[float]
 
     @property
     def ratio(self) -> float:
         """To the faster session of a round; the median over the rounds."""
-        rounds = zip(self.whole, self.session, self.one_run, strict=True)
+        rounds = zip(self.whole, self.session, self.one_stream, strict=True)
         return median(whole / max(alone) for whole, *alone in rounds)
 
 
@@ -60,19 +60,19 @@ def main(
     provider: Annotated[str, typer.Option(help="auto, cuda, tensorrt or cpu.")] = "auto",
 ) -> None:
     """Draw, export, measure, print."""
-    found: dict[str, Speeds] = {}
+    models: dict[str, Speeds] = {}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "photos")
         write_photos(folder, max(images, resnet_images), _SIZE_WH, distinct=_DISTINCT)
         names = list_images(folder)
-        detector = MaskDetector(shipped_model(), provider, runs=concurrent_runs())
-        found["shipped"] = _race(detector, folder, names[:images], rounds)
+        detector = MaskDetector(shipped_model(), provider, streams=default_streams())
+        models["shipped"] = _race(detector, folder, names[:images], rounds)
         canvases = _canvases(detector, folder, names[: min(_CALIBRATING, _DISTINCT)])
         del detector
         resnet = Path(work, "resnet50.onnx")
         write_file(random_resnet50(canvases), "fp32", canvases, resnet)
-        detector = MaskDetector(resnet, provider, runs=concurrent_runs())
-        found["ResNet-50, FP32"] = _race(detector, folder, names[:resnet_images], rounds)
+        detector = MaskDetector(resnet, provider, streams=default_streams())
+        models["ResNet-50, FP32"] = _race(detector, folder, names[:resnet_images], rounds)
     threads, batch_size = decode_threads(), detector.session.batch_size
     table = Table(
         title=f"{_SIZE_WH[0]} x {_SIZE_WH[1]} JPEGs, batches of {batch_size}, "
@@ -82,17 +82,17 @@ def main(
         "",
         "images/s, files to rows",
         "session alone",
-        "one run at a time",
+        "one stream",
         "ratio",
         "aim",
     ):
         table.add_column(name, justify="right" if name else "left")
-    for name, speeds in found.items():
+    for name, speeds in models.items():
         table.add_row(
             name,
             f"{median(speeds.whole):.1f}",
             f"{median(speeds.session):.1f}",
-            f"{median(speeds.one_run):.1f}",
+            f"{median(speeds.one_stream):.1f}",
             f"{speeds.ratio:.3f}",
             f">= {_AIMS[name]}",
         )
@@ -101,26 +101,29 @@ def main(
         batch_size=batch_size,
         threads=threads,
         provider=detector.session.provider,
-        images_per_s={name: speeds.whole for name, speeds in found.items()},
-        session_images_per_s={name: speeds.session for name, speeds in found.items()},
-        one_run_images_per_s={name: speeds.one_run for name, speeds in found.items()},
-        ratio={name: speeds.ratio for name, speeds in found.items()},
+        images_per_s={name: speeds.whole for name, speeds in models.items()},
+        session_images_per_s={name: speeds.session for name, speeds in models.items()},
+        one_stream_images_per_s={name: speeds.one_stream for name, speeds in models.items()},
+        ratio={name: speeds.ratio for name, speeds in models.items()},
     )
 
 
 def _race(detector: MaskDetector, folder: Path, names: list[str], rounds: int) -> Speeds:
     distinct = _canvases(detector, folder, names[:_DISTINCT])
     batch = np.resize(distinct, (detector.session.batch_size, *distinct.shape[1:]))
-    one_run = Session(detector.session.path, detector.session.provider, len(batch))
+    one_stream = Session(detector.session.path, detector.session.provider, len(batch))
     speeds = Speeds([], [], [])
     for _ in range(rounds):
         start = time.perf_counter()
         deque(predict_images(detector, folder.joinpath, names), maxlen=0)
         taken = time.perf_counter() - start
         speeds.whole.append(len(names) / taken)
-        for session, found in ((detector.session, speeds.session), (one_run, speeds.one_run)):
-            bare = run_for(session, batch, taken / 2)
-            found.append(bare.images / bare.seconds)
+        for session, images_per_s in (
+            (detector.session, speeds.session),
+            (one_stream, speeds.one_stream),
+        ):
+            alone = time_session(session, batch, taken / 2)
+            images_per_s.append(alone.images / alone.seconds)
     return speeds
 
 

@@ -30,7 +30,7 @@ from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.runtime.default_model import shipped_model
-from maskinfer.runtime.providers import concurrent_runs
+from maskinfer.runtime.providers import default_streams
 from maskinfer.train.synthetic.samples import draw_sample
 
 _SIZE_WH = (4000, 3000)
@@ -59,8 +59,8 @@ def main(
     """Draw, enlarge, measure, print."""
     path = model or shipped_model()
     ways = {
-        "reduced": MaskDetector(path, runs=concurrent_runs()),
-        "full": _FullDetector(path, runs=concurrent_runs()),
+        "reduced": MaskDetector(path, streams=default_streams()),
+        "full": _FullDetector(path, streams=default_streams()),
     }
     speeds: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as work:

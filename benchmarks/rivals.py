@@ -36,7 +36,7 @@ from maskinfer.data.sources import open_source, survey
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.predicting import PredictSettings, local_engine, predict_source
 from maskinfer.runtime.default_model import shipped_model
-from maskinfer.runtime.providers import Provider, concurrent_runs
+from maskinfer.runtime.providers import Provider, default_streams
 
 _SIZE_WH = (640, 480)
 _CANVAS = 224
@@ -119,7 +119,7 @@ def _timed(run: Callable[[Path], None], few: Path, folder: Path) -> float:
 
 def _maskinfer(model: Path, few: Path, folder: Path) -> float:
     """All that `maskinfer predict` does once it has loaded the model."""
-    detector = MaskDetector(model, Provider.CPU, runs=concurrent_runs())
+    detector = MaskDetector(model, Provider.CPU, streams=default_streams())
 
     def run(images: Path) -> None:
         out = images.with_suffix(".csv")

@@ -1,4 +1,4 @@
-"""Threads: how many cores there are to use, and a function over many items, in order."""
+"""Threads: how many cores may be used, and a function mapped over many items in order."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-Item = TypeVar("Item")
+Value = TypeVar("Value")
 Result = TypeVar("Result")
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -24,10 +24,10 @@ def usable_cores() -> int:
 
 
 def _cgroup_cores() -> float | None:
-    """Processor time that the control group allows a second, in cores; None where it does not say.
+    """Cores' worth of processor time that the control group allows; None where it sets no limit.
 
-    What a container sees as its root is what limits it: `cpu.max` in version 2 of control groups,
-    quota and period in version 1.
+    A container sees its own group as the root: `cpu.max` in version 2 of control groups, quota and
+    period in version 1.
     """
     try:
         if (CGROUP / "cpu.max").exists():
@@ -44,17 +44,17 @@ def _cgroup_cores() -> float | None:
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
+    function: Callable[[Value], Result], items: Iterable[Value], *, threads: int, ahead: int
 ) -> Generator[Result, None, None]:
     """Yield `function(item)` for each item, in order, computed in threads while the caller works.
 
-    `ThreadPoolExecutor.map` would take in all items at once: a million files, a million futures.
+    `ThreadPoolExecutor.map` would take all items at once: a million files, a million futures.
 
     Args:
         function: called from several threads at once.
-        items: taken one by one, never more than `ahead` before their result is asked for.
+        items: taken one by one, at most `ahead` before the result of the first is asked for.
         threads: at least 1.
-        ahead: most results begun and not yet handed out, at least 1.
+        ahead: most results begun and not yet yielded, at least 1.
 
     Raises:
         whatever `function` raises, in its item's turn.
@@ -69,5 +69,5 @@ def map_ahead(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # Without waiting: whoever is interrupted should not sit out what is being computed.
+        # Without waiting: an interrupted command does not sit out what is being computed.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from maskinfer.data.images import MAX_PIXELS, settle_pillow
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import Provider, concurrent_runs
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider, default_streams
 from maskinfer.runtime.session import Session
 
 from .console import say
@@ -16,7 +16,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def open_detector(
     model: Path | None,
     provider: Provider,
-    batch_size: int,
+    batch_size: int = DEFAULT_BATCH_SIZE,
     max_pixels: int = MAX_PIXELS,
     where: str | None = None,
 ) -> MaskDetector:
@@ -25,7 +25,7 @@ def open_detector(
     if provider is Provider.TENSORRT:
         say("tensorrt: the first run of a model builds an engine, which takes minutes")
     detector = MaskDetector(
-        model, provider, batch_size, max_pixels=max_pixels, runs=concurrent_runs()
+        model, provider, batch_size, max_pixels=max_pixels, streams=default_streams()
     )
     session = detector.session
     note = f" ({session.note})" if session.note else ""

@@ -22,16 +22,17 @@ from maskinfer.data.images import MAX_PIXELS, ImageSource, Pixels, load_photo
 from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import ImageError, ModelFileError
 from maskinfer.runtime.default_model import EXPORTS, resolve_model
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE
 from maskinfer.runtime.session import Session
 
-Source = TypeVar("Source", bound=ImageSource)
+AnyImage = TypeVar("AnyImage", bound=ImageSource)
 
 NOT_FINITE = "the model's output is not finite"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """What a model predicts for one image.
 
     Attributes:
         box_xywh: the face in whole pixels of the upright image, inside it, at least 1 x 1.
@@ -50,7 +51,7 @@ class MaskDetector:
     """Finds the one face in a photo and says whether its mask is worn properly.
 
     Attributes:
-        session: the loaded model; says which file, provider and threshold are in use.
+        session: the loaded model, with its file, provider and threshold.
         max_pixels: images with more pixels are refused.
     """
 
@@ -58,11 +59,11 @@ class MaskDetector:
         self,
         model: str | os.PathLike[str] | None = None,
         provider: str = "auto",
-        batch_size: int = 16,
+        batch_size: int = DEFAULT_BATCH_SIZE,
         *,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
-        runs: int = 1,
+        streams: int = 1,
     ) -> None:
         """Load a model.
 
@@ -70,12 +71,12 @@ class MaskDetector:
             model: a model file; where None, the newest `*.onnx` under `models/`, else the model
                 that ships in the package.
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
-            batch_size: images a run, at least 1. A GPU always computes whole batches: use 1 for
-                single images there.
+            batch_size: images per batch, at least 1. A GPU always computes whole batches: use 1
+                for single images there.
             max_pixels: images with more pixels are refused. Pillow has a limit of its own, which
                 the command line raises: see `maskinfer.data.images.MAX_PIXELS`.
             threads: CPU threads of the network; None for one a core.
-            runs: batches that will be predicted at the same time, which share those threads.
+            streams: batches that are computed at the same time and share those threads.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
@@ -84,7 +85,7 @@ class MaskDetector:
         self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
         try:
-            self.session = Session(path, provider, batch_size, threads=threads, runs=runs)
+            self.session = Session(path, provider, batch_size, threads=threads, streams=streams)
         except ModelFileError as error:
             if model is not None or not path.is_relative_to(EXPORTS):
                 raise
@@ -96,10 +97,10 @@ class MaskDetector:
     def __call__(self, images: ImageSource) -> Prediction: ...
 
     @overload
-    def __call__(self, images: list[Source] | tuple[Source, ...]) -> list[Prediction]: ...
+    def __call__(self, images: list[AnyImage] | tuple[AnyImage, ...]) -> list[Prediction]: ...
 
     def __call__(
-        self, images: ImageSource | list[Source] | tuple[Source, ...]
+        self, images: ImageSource | list[AnyImage] | tuple[AnyImage, ...]
     ) -> Prediction | list[Prediction]:
         """Predict one image, or a list or tuple of images.
 

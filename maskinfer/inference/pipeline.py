@@ -2,8 +2,8 @@
 
 Canvases are drawn into a few batch buffers that are used again and again. While the network has
 some, the next is being filled. Results come in the order of the names, whatever the
-batch size and the number of threads; an image that cannot be read becomes a failure with a reason,
-and the rest goes on.
+batch size and the number of threads. An image that cannot be read becomes a failure with a reason,
+and the others are predicted.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ from .results import Row
 
 # Past this many, threads only take memory from each other.
 _MAX_THREADS = 32
-# Besides those that the network has: one that is full, one that is being filled.
+# Besides those that the network has: a full one, and one being filled.
 _BUFFERS_AHEAD = 2
 
 
@@ -40,7 +40,7 @@ class _Batch(NamedTuple):
 
 
 def decode_threads() -> int:
-    """Threads that decode, where nobody says: one a core."""
+    """How many threads decode by default: one a core."""
     return min(usable_cores(), _MAX_THREADS)
 
 
@@ -65,22 +65,23 @@ def predict_images(
     Raises:
         MaskinferError: the model fails.
     """
-    runs = detector.session.runs
+    streams = detector.session.streams
     try:
-        rooms = [_new_canvases(detector) for _ in range(runs + _BUFFERS_AHEAD)]
+        all_buffers = [_new_canvases(detector) for _ in range(streams + _BUFFERS_AHEAD)]
     except (MemoryError, ValueError) as error:
         size = detector.session.batch_size
         raise UsageError(f"--batch-size {size}: no memory for so many canvases") from error
+    # Waiting for a free one is what holds the stream's memory within bounds.
     buffers: SimpleQueue[Pixels] = SimpleQueue()
-    for room in rooms:
-        buffers.put(room)
+    for buffer in all_buffers:
+        buffers.put(buffer)
 
     def fill() -> Iterator[_Batch]:
-        wanted = iter(names)
-        while found := list(islice(wanted, detector.session.batch_size)):
+        remaining = iter(names)
+        while chunk := list(islice(remaining, detector.session.batch_size)):
             canvases = buffers.get()
             batch = _Batch(canvases, [], [])
-            for name, canvas in zip(found, canvases, strict=False):
+            for name, canvas in zip(chunk, canvases, strict=False):
                 batch.names.append(name.filename if isinstance(name, Failure) else name)
                 batch.drawn.append(pool.submit(_draw, detector, image, name, canvas))
             yield batch
@@ -94,8 +95,8 @@ def predict_images(
     pool = ThreadPoolExecutor(threads or decode_threads(), thread_name_prefix="maskinfer-decode")
     try:
         with (
-            detector.session.locked_pages(rooms),
-            closing(map_ahead(predict, fill(), threads=runs, ahead=len(rooms))) as batches,
+            detector.session.locked_pages(all_buffers),
+            closing(map_ahead(predict, fill(), threads=streams, ahead=len(all_buffers))) as batches,
         ):
             for results in batches:
                 yield from results

@@ -197,11 +197,14 @@ def _predict_chunk(
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
     tables = iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow"))
-    with closing(tables):
-        for results in chain.from_iterable(map(unpack, tables)):
-            if isinstance(results, MaskinferError):
-                raise results
-            yield from results
+    try:
+        with closing(tables):
+            for results in chain.from_iterable(map(unpack, tables)):
+                if isinstance(results, MaskinferError):
+                    raise results
+                yield from results
+    finally:
+        ray.kill(attempts)
 
 
 @contextmanager

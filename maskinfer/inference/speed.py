@@ -1,7 +1,7 @@
 """How fast one setup predicts, measured in this process.
 
-The time goes to the session alone, on canvases that are drawn already, then to `predict_images`,
-then to the session again: what the machine does meanwhile meets both.
+The session is timed alone, on canvases that are drawn already, before and after `predict_images`:
+whatever else the machine is doing slows both.
 """
 
 import math
@@ -22,7 +22,7 @@ from maskinfer.data.geometry import Placement
 from maskinfer.data.images import ImageSource, Pixels
 from maskinfer.data.sources import Source
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.runtime.providers import Provider, concurrent_runs
+from maskinfer.runtime.providers import Provider, default_streams
 from maskinfer.runtime.session import Session
 
 from .detector import MaskDetector
@@ -30,10 +30,10 @@ from .pipeline import predict_images
 from .results import Row
 
 _STATUS = Path("/proc/self/status")
-# Images that are looked at to fill one batch of canvases, where many cannot be read.
+# Images tried to fill one batch of canvases, where many cannot be read.
 _MOST_TRIED = 1000
-_WARM_UP_RUNS = 2
-_LEAST_RUNS = 3
+_WARM_UP_BATCHES = 2
+_LEAST_BATCHES = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Setup:
     Attributes:
         provider: what was asked for.
         threads: that decode.
-        batch_size: images a run.
+        batch_size: images per batch.
     """
 
     provider: Provider
@@ -57,15 +57,15 @@ class Speed:
 
     Attributes:
         provider: what computed, never `auto`.
-        note: what the session says of it; else empty.
-        images: predicted in the time that counts.
+        note: the session's, on why it is that provider; may be empty.
+        images: predicted in the time measured.
         images_per_s: from files to rows.
         session_images_per_s: of the session alone, on ready canvases.
-        latency_p50_ms: half of the session's runs of a whole batch took no longer.
+        latency_p50_ms: half of the session's batches took no longer.
         latency_p95_ms: likewise 95 % of them.
         decode_share: processor time of reading, decoding and drawing on canvases, as a share of
             all processor time that the process took from files to rows.
-        peak_memory_mb: most resident memory of the process in MB; None where it cannot be told.
+        peak_memory_mb: most resident memory of the process in MB; None where it is not known.
         unreadable: the images without a prediction, each once.
     """
 
@@ -82,7 +82,7 @@ class Speed:
 
     @property
     def ratio(self) -> float:
-        """What of the session's speed is left from files to rows."""
+        """The share of the session's speed that is reached from files to rows."""
         return self.images_per_s / self.session_images_per_s
 
 
@@ -91,7 +91,7 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
 
     Args:
         model: the model file.
-        source: the images, gone through again and again.
+        source: the images, repeated for as long as it takes.
         setup: what to measure.
         seconds: without loading and warming up.
 
@@ -101,9 +101,9 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
     detector = _TimedDetector(model, setup.provider, setup.batch_size)
     session = detector.session
     canvases = _ready_canvases(detector, source)
-    before = run_for(session, canvases, seconds / 4)
-    whole = _predict_for(detector, source, setup.threads, seconds / 2)
-    after = run_for(session, canvases, seconds / 4)
+    before = time_session(session, canvases, seconds / 4)
+    whole = _time_pipeline(detector, source, setup.threads, seconds / 2)
+    after = time_session(session, canvases, seconds / 4)
     if whole.images == 0 or whole.seconds == 0:
         raise DatasetError(f"{source}: no image could be predicted in the time that counts")
     p50, p95 = np.percentile(before.latencies_s + after.latencies_s, (50, 95))
@@ -122,14 +122,14 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
 
 
 class _TimedDetector(MaskDetector):
-    """A detector that knows what its decoding cost.
+    """A detector that measures its decoding.
 
     Attributes:
         decode_seconds: processor time of `make_canvas` so far, of all threads together.
     """
 
     def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
-        super().__init__(model, provider, batch_size, runs=concurrent_runs())
+        super().__init__(model, provider, batch_size, streams=default_streams())
         self.decode_seconds = 0.0
         self._lock = threading.Lock()
 
@@ -143,13 +143,13 @@ class _TimedDetector(MaskDetector):
 
 
 @dataclass(frozen=True)
-class Bare:
-    """What the session alone did.
+class SessionTime:
+    """What the session alone took.
 
     Attributes:
         images: predicted.
-        seconds: in so long.
-        latencies_s: what each run took.
+        seconds: for all of them.
+        latencies_s: of each batch.
     """
 
     images: int
@@ -158,8 +158,8 @@ class Bare:
 
 
 @dataclass
-class _Whole:
-    """From files to rows, so far as it counts."""
+class _PipelineTime:
+    """What images took from files to rows, in the time measured."""
 
     images: int = 0
     seconds: float = 0.0
@@ -187,20 +187,20 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
     return np.resize(canvases, (detector.session.batch_size, *canvases[0].shape))
 
 
-def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
-    """Run a batch again and again, as many at the same time as the session is made for.
+def time_session(session: Session, canvases: Pixels, seconds: float) -> SessionTime:
+    """Compute one batch again and again, on all streams of the session.
 
     Args:
         session: the model.
-        canvases: a batch, (N, S, S, 3).
-        seconds: for how long; each thread runs `_LEAST_RUNS` at least.
+        canvases: the batch, (N, S, S, 3).
+        seconds: for how long; each stream computes `_LEAST_BATCHES` at least.
     """
     latencies_s: list[float] = []
 
-    def run() -> None:
-        # The first runs allocate, or meet what the pipeline had begun.
+    def stream() -> None:
+        # The first batches allocate memory, or meet what the pipeline had begun.
         try:
-            for _ in range(_WARM_UP_RUNS):
+            for _ in range(_WARM_UP_BATCHES):
                 session.run(canvases)
         except BaseException:
             ready.abort()
@@ -208,15 +208,15 @@ def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
         ready.wait()
         start = time.perf_counter()
         count = 0
-        while count < _LEAST_RUNS or time.perf_counter() - start < seconds:
+        while count < _LEAST_BATCHES or time.perf_counter() - start < seconds:
             began = time.perf_counter()
             session.run(canvases)
             latencies_s.append(time.perf_counter() - began)
             count += 1
 
-    ready = threading.Barrier(session.runs + 1)
-    with ThreadPoolExecutor(session.runs) as pool:
-        done = [pool.submit(run) for _ in range(session.runs)]
+    ready = threading.Barrier(session.streams + 1)
+    with ThreadPoolExecutor(session.streams) as pool:
+        done = [pool.submit(stream) for _ in range(session.streams)]
         with suppress(threading.BrokenBarrierError):
             ready.wait()
         start = time.perf_counter()
@@ -225,20 +225,21 @@ def run_for(session: Session, canvases: Pixels, seconds: float) -> Bare:
             if not isinstance(fault, threading.BrokenBarrierError):
                 raise fault
         taken = time.perf_counter() - start
-    return Bare(len(latencies_s) * len(canvases), taken, latencies_s)
+    return SessionTime(len(latencies_s) * len(canvases), taken, latencies_s)
 
 
-def _predict_for(detector: _TimedDetector, source: Source, threads: int, seconds: float) -> _Whole:
-    """Predict for a while, from the end of one batch to the end of another.
+def _time_pipeline(
+    detector: _TimedDetector, source: Source, threads: int, seconds: float
+) -> _PipelineTime:
+    """Predict for a while, measured from the end of one batch to the end of another.
 
-    So the pipeline is full all the time, as it is in a folder of any size: neither filling nor
-    emptying it counts.
+    So the pipeline is always full, as in a large folder: neither filling nor emptying it counts.
     """
-    whole = _Whole()
+    whole = _PipelineTime()
     batch_size = detector.session.batch_size
     rows = 0
     start = processor = decode = math.nan
-    results = predict_images(detector, source.image, _again_and_again(source), threads)
+    results = predict_images(detector, source.image, _repeated(source), threads)
     with closing(results):
         for done, result in enumerate(results, start=1):
             if isinstance(result, Row):
@@ -248,26 +249,28 @@ def _predict_for(detector: _TimedDetector, source: Source, threads: int, seconds
             if done % batch_size:
                 continue
             batches = done // batch_size
-            if batches == _WARM_UP_RUNS:
+            if batches == _WARM_UP_BATCHES:
                 start, processor = time.perf_counter(), time.process_time()
                 decode, rows = detector.decode_seconds, 0
-            elif batches >= _WARM_UP_RUNS + _LEAST_RUNS and time.perf_counter() - start >= seconds:
+                continue
+            taken = time.perf_counter() - start
+            if batches >= _WARM_UP_BATCHES + _LEAST_BATCHES and taken >= seconds:
                 whole.images = rows
-                whole.seconds = time.perf_counter() - start
+                whole.seconds = taken
                 whole.processor_seconds = time.process_time() - processor
                 whole.decode_seconds = detector.decode_seconds - decode
                 break
     return whole
 
 
-def _again_and_again(source: Source) -> Iterator[str | Failure]:
+def _repeated(source: Source) -> Iterator[str | Failure]:
     while True:
         yield from source
 
 
 def _peak_memory_mb() -> float | None:
     try:
-        # Not what getrusage says, which begins with what the parent process had.
+        # Not from getrusage, which starts at the parent process's peak.
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
             name, _, value = line.partition(":")
             if name == "VmHWM":

@@ -1,4 +1,4 @@
-"""What this machine has for a GPU provider: the driver, libraries, and room for engines."""
+"""What a GPU provider needs of this machine: driver, libraries, and a cache for engines."""
 
 import contextlib
 import ctypes
@@ -14,6 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from numpy.typing import NDArray
+
+from maskinfer.errors import UsageError
+
+from .model_file import INPUT_NAME, ModelMetadata
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 
@@ -31,7 +35,7 @@ _CUDNN_MAJOR = 9
 
 @dataclass(frozen=True)
 class Driver:
-    """What NVIDIA's driver says of itself.
+    """What NVIDIA's driver reports.
 
     Attributes:
         cuda_version: major and minor of the newest CUDA it runs.
@@ -44,11 +48,11 @@ class Driver:
 
 @dataclass(frozen=True)
 class NvidiaSmi:
-    """What `nvidia-smi` says.
+    """What `nvidia-smi` reports.
 
     Attributes:
         gpus: a line for each, with name, driver, memory and compute capability.
-        fault: why it says nothing; else empty.
+        fault: why it lists none; else empty.
     """
 
     gpus: tuple[str, ...]
@@ -62,7 +66,8 @@ class Library:
     Attributes:
         name: its file's name, with the major version that onnxruntime was linked against.
         tensorrt: whether TensorRT alone needs it; else CUDA needs it.
-        path: what was loaded under that name, as far as the system tells; None: not found.
+        path: the file loaded under that name, or the bare name where the system does not tell;
+            None: not found.
     """
 
     name: str
@@ -89,12 +94,12 @@ def ask_driver() -> Driver | None:
             driver.cuDeviceGetCount(ctypes.byref(devices))
     except (OSError, AttributeError):
         return None
-    # 13020 is CUDA 13.2, says the driver API's manual.
+    # 13020 is CUDA 13.2, by the driver API's manual.
     return Driver((version.value // 1000, version.value % 1000 // 10), devices.value)
 
 
 def ask_nvidia_smi() -> NvidiaSmi:
-    """Ask `nvidia-smi` for the GPUs, and not for long: with a stuck driver it never answers."""
+    """Ask `nvidia-smi` for the GPUs, for a limited time: with a stuck driver it never answers."""
     try:
         done = subprocess.run(
             _NVIDIA_SMI,
@@ -114,12 +119,12 @@ def ask_nvidia_smi() -> NvidiaSmi:
     lines = tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
     if done.returncode == 0:
         return NvidiaSmi(lines, "" if lines else "lists no GPU")
-    said = (*lines, *done.stderr.strip().splitlines())
-    return NvidiaSmi((), said[0] if said else f"failed with exit code {done.returncode}")
+    output = (*lines, *done.stderr.strip().splitlines())
+    return NvidiaSmi((), output[0] if output else f"failed with exit code {done.returncode}")
 
 
 def count_nvidia_cards() -> int:
-    """NVIDIA's display and compute cards on Linux's PCI bus, which shows them without a driver."""
+    """Count NVIDIA's GPUs on Linux's PCI bus, which lists them without a driver."""
     count = 0
     for device in PCI_DEVICES.glob("*"):
         try:
@@ -132,7 +137,7 @@ def count_nvidia_cards() -> int:
 
 
 def find_libraries(ort: ModuleType, cuda_version: str, *, tensorrt: bool) -> tuple[Library, ...]:
-    """Load the libraries of the GPU providers as a session would, and say which are there.
+    """Load the libraries of the GPU providers as a session would.
 
     Args:
         ort: onnxruntime.
@@ -140,7 +145,7 @@ def find_libraries(ort: ModuleType, cuda_version: str, *, tensorrt: bool) -> tup
         tensorrt: whether to look for TensorRT's too.
 
     Returns:
-        each library, CUDA's first.
+        each library, found or not, CUDA's first.
     """
     preload_libraries(ort, tensorrt=tensorrt)
     major = int(cuda_version.partition(".")[0])
@@ -174,9 +179,9 @@ def preload_libraries(ort: ModuleType, *, tensorrt: bool) -> None:
 
 @contextlib.contextmanager
 def locked_pages(arrays: Sequence[NDArray[Any]], cuda_version: str) -> Iterator[None]:
-    """Pin arrays in memory while the context lasts, so that a GPU copies them without detour.
+    """Pin arrays in memory while the context lasts, so that a GPU copies them directly.
 
-    Where CUDA's library is not found, or refuses, they stay as they are, which is only slower.
+    Where CUDA's library is missing or refuses, they are copied as before, only more slowly.
 
     Args:
         arrays: whose memory stays in place.
@@ -197,6 +202,43 @@ def locked_pages(arrays: Sequence[NDArray[Any]], cuda_version: str) -> Iterator[
     finally:
         for address in pinned:
             cudart.cudaHostUnregister(address)
+
+
+def tensorrt_options(
+    path: Path, sha256: str, metadata: ModelMetadata, batch_size: int
+) -> dict[str, str]:
+    """What onnxruntime's TensorRT provider needs to know of a model file, by its option names.
+
+    Raises:
+        UsageError: TensorRT cannot build the file, or its engines cannot be kept.
+    """
+    if metadata.export.get("int8", {}).get("target") in ("cpu", "any-cpu"):
+        raise UsageError(
+            f"--provider tensorrt: {path} is a CPU's INT8, which TensorRT cannot build; "
+            "export it with --target tensorrt, or use --provider cuda"
+        )
+    side = metadata.geometry.canvas
+    # The provider's own cache key leaves out the weights, so each model file has its folder.
+    cache = _cache_folder() / "tensorrt" / f"{sha256[:16]}-batch{batch_size}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{cache}: cannot be made for TensorRT's engines, {error.strerror}. "
+            "Set XDG_CACHE_HOME, or use --provider cuda"
+        ) from error
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(cache.parent),
+        # TensorRT 10 computes in FP32 what the graph has in less, unless asked otherwise.
+        "trt_fp16_enable": str(metadata.precision == "fp16"),
+        "trt_int8_enable": str(metadata.precision == "int8"),
+    } | {
+        f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{side}x{side}x3"
+        for bound, count in (("min", 1), ("opt", batch_size), ("max", batch_size))
+    }
 
 
 def explain_no_start(ort: ModuleType, provider: str) -> str:
@@ -234,8 +276,8 @@ def _load(name: str) -> Path | None:
     return Path(name)
 
 
-def cache_folder() -> Path:
-    """Where engines are kept between runs: the platform's place for what can be made again."""
+def _cache_folder() -> Path:
+    """Where engines are kept for later: the platform's folder for what can be made again."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

@@ -1,8 +1,8 @@
-"""What a model file says about itself, and refusing a file that does not say it.
+"""The contract of a model file, and the refusal of a file that breaks it.
 
-Every exported model, whatever its network, is one function: canvases in, one box, probability and
-score an image out. The graph does the casting, normalising, decoding and choosing. What a caller
-must know besides stands in the file's metadata, one JSON value under the key `maskinfer`.
+Every exported model, whatever its network, is one function: canvases in; a box, a probability and a
+score for each image out. The graph does the casting, normalising, decoding and choosing. What a
+caller must know besides stands in the file's metadata, one JSON value under the key `maskinfer`.
 
 | tensor           | type, shape         | meaning                                             |
 | ---------------- | ------------------- | --------------------------------------------------- |
@@ -13,7 +13,9 @@ must know besides stands in the file's metadata, one JSON value under the key `m
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from maskinfer.data.geometry import Geometry
@@ -24,6 +26,8 @@ SCHEMA = 2  # 2 added `export` and `verification`
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
+
+REPAIR = "Run: maskinfer export"
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("network", "backbone", "precision", "maskinfer_version"), str),
@@ -82,7 +86,7 @@ class ModelMetadata:
         if text is None:
             raise ModelFileError(
                 f"{subject}: no maskinfer metadata, so not a model that maskinfer exported. "
-                "Run: maskinfer export"
+                f"{REPAIR}"
             )
         try:
             values = json.loads(text)
@@ -107,5 +111,46 @@ class ModelMetadata:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             what = error if isinstance(error, ValueError) else repr(error)
             raise ModelFileError(
-                f"{subject}: damaged maskinfer metadata ({what}). Run: maskinfer export"
+                f"{subject}: damaged maskinfer metadata ({what}). {REPAIR}"
             ) from error
+
+
+def check_contract(session: Any, path: Path) -> ModelMetadata:
+    """Hold a model file against the contract.
+
+    Args:
+        session: onnxruntime's `InferenceSession` of the file.
+        path: the file, for messages.
+
+    Raises:
+        ModelFileError: it breaks the contract; the message says where.
+    """
+    custom = session.get_modelmeta().custom_metadata_map
+    metadata = ModelMetadata.from_json(custom.get(METADATA_KEY), str(path))
+    side = metadata.geometry.canvas
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = {node.name: node for node in session.get_outputs()}
+    if list(inputs) != [INPUT_NAME]:
+        raise ModelFileError(f"{path}: inputs are {_names(inputs)}, expected 'images'. {REPAIR}")
+    shape, kind = inputs[INPUT_NAME].shape, inputs[INPUT_NAME].type
+    if len(shape) != 4 or isinstance(shape[0], int) or shape[1:] != [side, side, 3]:
+        dimensions = ", ".join(str(size) if isinstance(size, int) else "N" for size in shape)
+        raise ModelFileError(
+            f"{path}: input 'images' is ({dimensions}), expected (N, {side}, {side}, 3). {REPAIR}"
+        )
+    if kind != "tensor(uint8)":
+        raise ModelFileError(f"{path}: input 'images' is {kind}, expected tensor(uint8). {REPAIR}")
+    for name in OUTPUT_NAMES:
+        if name not in outputs:
+            raise ModelFileError(
+                f"{path}: outputs are {_names(outputs)}, expected '{name}' among them. {REPAIR}"
+            )
+        if outputs[name].type != "tensor(float)":
+            raise ModelFileError(
+                f"{path}: output '{name}' is {outputs[name].type}, expected tensor(float). {REPAIR}"
+            )
+    return metadata
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "none"

@@ -1,15 +1,16 @@
-"""What computes a model: the choices, and how many batches at a time suit this CPU."""
+"""What computes a model: the choices, and what suits this machine where nobody chose."""
 
 from enum import StrEnum
 
 from maskinfer.threads import usable_cores
 
+DEFAULT_BATCH_SIZE = 16
 # Each holds a batch's activations, 100 MB and more.
-_MOST_RUNS = 8
+_MOST_STREAMS = 8
 
 
 class Provider(StrEnum):
-    """What computes: a choice on the command line, and (but for `auto`) the answer."""
+    """What computes: a choice on the command line and, but for `auto`, what was chosen."""
 
     AUTO = "auto"
     TENSORRT = "tensorrt"
@@ -17,6 +18,6 @@ class Provider(StrEnum):
     CPU = "cpu"
 
 
-def concurrent_runs() -> int:
-    """Runs of a network at the same time that get the most out of this machine's CPU."""
-    return min(usable_cores(), _MOST_RUNS)
+def default_streams() -> int:
+    """Batches computed at the same time that get the most out of this machine's CPU."""
+    return min(usable_cores(), _MOST_STREAMS)

@@ -1,8 +1,8 @@
-"""One ONNX Runtime session, and the only room that imports onnxruntime.
+"""One ONNX Runtime session; the only module that imports onnxruntime.
 
 onnxruntime runs a model on the CPU when a GPU provider cannot start, and only logs a line. Here the
-provider that is really in use is asked for after creation (microsoft/onnxruntime 17801, 23372): a
-GPU that was asked for and is not used is an error, and one that `auto` could not use is said.
+provider in use is read after creation (microsoft/onnxruntime 17801, 23372): not using a GPU that
+was asked for is an error, and where `auto` could not use one, a note says why.
 
 `auto` is CUDA, then CPU. TensorRT builds an engine for minutes, so it runs only where named.
 """
@@ -10,6 +10,7 @@ GPU that was asked for and is not used is an error, and one that `auto` could no
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,14 +26,11 @@ from maskinfer.errors import MaskinferError, ModelFileError, ProviderError, Usag
 from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
-from .bound_run import BoundRun
 from .engine_file import ENGINE_SUFFIX
-from .model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
-from .providers import Provider
+from .model_file import INPUT_NAME, OUTPUT_NAMES, REPAIR, check_contract
+from .providers import DEFAULT_BATCH_SIZE, Provider
 
-_REPAIR = "Run: maskinfer export"
 _LOG_FATAL_ONLY = 4
-
 
 _ORT_NAME = {
     Provider.TENSORRT: "TensorrtExecutionProvider",
@@ -43,7 +41,7 @@ _ORT_NAME = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model says of N canvases.
+    """What a model computes for N canvases.
 
     Attributes:
         boxes_xywh: (N, 4) float32, in canvas pixels.
@@ -64,10 +62,9 @@ class Session:
         sha256: of the model file, in hexadecimal.
         metadata: what the file says about itself.
         provider: what computes, never `auto`.
-        note: why it is that provider, where `auto` would have liked another, and whether it suits
-            the file; else empty.
-        batch_size: most canvases that one run takes.
-        runs: how many may go on at the same time.
+        note: why `auto` did not take a GPU, and whether the CPU suits the file; else empty.
+        batch_size: most canvases in one batch.
+        streams: how many batches may be computed at the same time.
         inputs: of the graph, as onnxruntime's `NodeArg`: name, type, shape.
         outputs: likewise.
     """
@@ -76,22 +73,22 @@ class Session:
         self,
         model: str | os.PathLike[str],
         provider: str = Provider.AUTO,
-        batch_size: int = 16,
+        batch_size: int = DEFAULT_BATCH_SIZE,
         *,
         threads: int | None = None,
-        runs: int = 1,
+        streams: int = 1,
     ) -> None:
         """Load a model file.
 
         Args:
             model: the model file.
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
-            batch_size: most canvases that one run takes, at least 1. On a GPU every run has this
-                size, since a new shape means new tuning.
+            batch_size: most canvases in one batch, at least 1. On a GPU every batch is filled up
+                to this size, since a new shape means new tuning.
             threads: CPU threads of the network; None for one a core.
-            runs: how many `run`s will go on at the same time, from as many threads, which the CPU
-                threads are divided among. Small networks get through more images so than with all
-                cores in one operator after another. A GPU has one at a time.
+            streams: how many threads will call `run` at the same time; the CPU threads are divided
+                among them. Small networks get through more images so than with all cores in one
+                operator after another. A GPU has one stream.
 
         Raises:
             UsageError: no such file, or the provider asked for cannot run here.
@@ -102,34 +99,34 @@ class Session:
         self.path = Path(model)
         self.batch_size = batch_size
         self._threads = threads
-        self.runs = runs
-        self._bound: BoundRun | None = None
+        self.streams = streams
+        self._bound: BoundSession | None = None
         wanted = _parse_provider(provider)
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._ort = import_onnxruntime()
         self._session, self.note = self._open(data, wanted)
-        self.metadata = self._check(self._session)
+        self.metadata = check_contract(self._session, self.path)
         self.inputs: list[Any] = self._session.get_inputs()
         self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
         if self.provider is not Provider.CPU:
-            self.runs = 1
+            self.streams = 1
         if self.provider is Provider.CPU and self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
                 "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
             )
 
     def run(self, canvases: Pixels) -> Outputs:
-        """Run the model on one batch.
+        """Compute one batch.
 
         Args:
             canvases: (N, S, S, 3) uint8 RGB, N in 1..batch_size.
 
         Raises:
-            ModelFileError: the model gives something else than the contract says.
-            MaskinferError: the run failed, for example for want of memory.
+            ModelFileError: the outputs are not what the contract says.
+            MaskinferError: computing failed, for example for want of memory.
         """
         count = len(canvases)
         if not 1 <= count <= self.batch_size:
@@ -153,15 +150,15 @@ class Session:
             if output.shape != (len(canvases), *shape):
                 raise ModelFileError(
                     f"{self.path}: output '{name}' is {output.shape} for {len(canvases)} images, "
-                    f"expected {(len(canvases), *shape)}. {_REPAIR}"
+                    f"expected {(len(canvases), *shape)}. {REPAIR}"
                 )
         return Outputs(*(output[:count] for output in outputs))
 
     def locked_pages(self, buffers: Sequence[Pixels]) -> AbstractContextManager[None]:
-        """Have a GPU read buffers that are run again and again straight from memory, for a while.
+        """Let a GPU read buffers that are reused straight from memory, while the context lasts.
 
         Args:
-            buffers: of canvases, which `run` is given whole.
+            buffers: of canvases, each given to `run` as a whole.
         """
         if self.provider is Provider.CPU:
             return nullcontext()
@@ -174,11 +171,11 @@ class Session:
             )
             return outputs
         if self._bound is None:
-            self._bound = BoundRun(self._ort, self._session, canvases.shape)
-        return self._bound(canvases)
+            self._bound = BoundSession(self._ort, self._session, canvases.shape)
+        return self._bound.run(canvases)
 
     def _open(self, data: bytes, wanted: Provider) -> tuple[Any, str]:
-        """Create the session, and say why where `auto` ends on the CPU."""
+        """Create the session, with a note of why `auto` fell back to the CPU, if it did."""
         first = Provider.CUDA if wanted is Provider.AUTO else wanted
         obstacle = None if first is Provider.CPU else self._find_obstacle(first)
         session = None
@@ -194,19 +191,20 @@ class Session:
             obstacle = obstacle or gpu.explain_no_start(self._ort, first)
         if wanted is not Provider.AUTO:
             if session is not None:
-                self._check(session)  # or a file that is not ours would be blamed on the provider
+                # Or a file that is not ours would be blamed on the provider.
+                check_contract(session, self.path)
             raise ProviderError(first, obstacle)
         session = session or self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
 
     def _saturates(self) -> bool:
-        """Whether it is INT8 made on another CPU, whose range this one's arithmetic cannot hold."""
-        told = self.metadata.export.get("int8", {})
-        is_full_range = told.get("target") == "cpu" and told.get("weight_bits") == 8
+        """Whether it is INT8 for another CPU, of a range that this one's arithmetic cannot hold."""
+        int8 = self.metadata.export.get("int8", {})
+        is_full_range = int8.get("target") == "cpu" and int8.get("weight_bits") == 8
         return is_full_range and cpu.has_int8_dot_products() is False
 
     def _find_obstacle(self, provider: Provider) -> str | None:
-        """Why a GPU provider cannot start, as far as can be told before trying."""
+        """Why a GPU provider cannot start, where that is known before trying."""
         if _ORT_NAME[provider] not in self._ort.get_available_providers():
             return f"onnxruntime {self._ort.__version__} is built without it here"
         if not gpu.has_nvidia_driver():
@@ -214,7 +212,7 @@ class Session:
         return None
 
     def _providers(self, data: bytes, first: Provider) -> list[tuple[str, dict[str, str]]]:
-        """List a provider with its options, and those that take the operators it cannot run."""
+        """A provider with its options, and after it those for operators that it cannot run."""
         providers: list[tuple[str, dict[str, str]]] = [(_ORT_NAME[Provider.CPU], {})]
         if first is not Provider.CPU:
             gpu.preload_libraries(self._ort, tensorrt=first is Provider.TENSORRT)
@@ -222,48 +220,19 @@ class Session:
             options = {"cudnn_conv_algo_search": "HEURISTIC"}
             providers.insert(0, (_ORT_NAME[Provider.CUDA], options))
         if first is Provider.TENSORRT:
-            # The profile needs S and the precision, which the file itself says.
-            metadata = self._check(self._create(data, providers[-1:]))
-            providers.insert(0, (_ORT_NAME[first], self._tensorrt_options(metadata)))
+            # The profile needs S and the precision, which stand in the file's metadata.
+            metadata = check_contract(self._create(data, providers[-1:]), self.path)
+            options = gpu.tensorrt_options(self.path, self.sha256, metadata, self.batch_size)
+            providers.insert(0, (_ORT_NAME[first], options))
         return providers
-
-    def _tensorrt_options(self, metadata: ModelMetadata) -> dict[str, str]:
-        if metadata.export.get("int8", {}).get("target") in ("cpu", "any-cpu"):
-            raise UsageError(
-                f"--provider tensorrt: {self.path} is a CPU's INT8, which TensorRT cannot build; "
-                "export it with --target tensorrt, or use --provider cuda"
-            )
-        side = metadata.geometry.canvas
-        # The provider's own cache key leaves out the weights, so each model file has its folder.
-        cache = gpu.cache_folder() / "tensorrt" / f"{self.sha256[:16]}-batch{self.batch_size}"
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{cache}: cannot be made for TensorRT's engines, {error.strerror}. "
-                "Set XDG_CACHE_HOME, or use --provider cuda"
-            ) from error
-        counts = {"min": 1, "opt": self.batch_size, "max": self.batch_size}
-        return {
-            "trt_engine_cache_enable": "True",
-            "trt_engine_cache_path": str(cache),
-            "trt_timing_cache_enable": "True",
-            "trt_timing_cache_path": str(cache.parent),
-            # TensorRT 10 computes in FP32 what the graph has in less, unless it is told.
-            "trt_fp16_enable": str(metadata.precision == "fp16"),
-            "trt_int8_enable": str(metadata.precision == "int8"),
-        } | {
-            f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{side}x{side}x3"
-            for bound, count in counts.items()
-        }
 
     def _operator_threads(self) -> int:
         """Threads inside an operator: 0 lets onnxruntime take every physical core."""
         usable = usable_cores()
         # Where this process may use only some cores, onnxruntime would still take them all.
-        if self._threads is None and self.runs == 1 and usable == os.cpu_count():
+        if self._threads is None and self.streams == 1 and usable == os.cpu_count():
             return 0
-        return max(1, (self._threads or usable) // self.runs)
+        return max(1, (self._threads or usable) // self.streams)
 
     def _create(self, data: bytes, providers: list[tuple[str, dict[str, str]]]) -> Any:
         options = self._ort.SessionOptions()
@@ -281,7 +250,7 @@ class Session:
                 data, sess_options=options, providers=providers, enable_fallback=0
             )
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelFileError(f"{self.path}: {self._load_fault(error)}. {_REPAIR}") from error
+            raise ModelFileError(f"{self.path}: {self._load_fault(error)}. {REPAIR}") from error
 
     def _load_fault(self, error: Exception) -> str:
         if "external data" in str(error).lower():
@@ -290,38 +259,36 @@ class Session:
             return "damaged, or not an ONNX file"
         return f"onnxruntime {self._ort.__version__} cannot load it ({_reason(error)})"
 
-    def _check(self, session: Any) -> ModelMetadata:
-        """Hold the file against the contract of `maskinfer.runtime.model_file`."""
-        custom = session.get_modelmeta().custom_metadata_map
-        metadata = ModelMetadata.from_json(custom.get(METADATA_KEY), str(self.path))
-        side = metadata.geometry.canvas
-        inputs = session.get_inputs()
-        if [node.name for node in inputs] != [INPUT_NAME]:
-            names = ", ".join(repr(node.name) for node in inputs) or "none"
-            raise ModelFileError(f"{self.path}: inputs are {names}, expected 'images'. {_REPAIR}")
-        shape, kind = inputs[0].shape, inputs[0].type
-        if len(shape) != 4 or isinstance(shape[0], int) or shape[1:] != [side, side, 3]:
-            raise ModelFileError(
-                f"{self.path}: input 'images' is {_shape(shape)}, expected (N, {side}, {side}, 3). "
-                f"{_REPAIR}"
-            )
-        if kind != "tensor(uint8)":
-            raise ModelFileError(
-                f"{self.path}: input 'images' is {kind}, expected tensor(uint8). {_REPAIR}"
-            )
-        outputs = {node.name: node for node in session.get_outputs()}
+
+class BoundSession:
+    """An onnxruntime session for batches of one shape on a GPU, whose memory is set aside once."""
+
+    def __init__(
+        self, ort: ModuleType, session: Any, shape: tuple[int, int, int, int], device: str = "cuda"
+    ) -> None:
+        """Set memory aside.
+
+        Args:
+            ort: onnxruntime.
+            session: its `InferenceSession`.
+            shape: of every batch, (N, S, S, 3).
+            device: as onnxruntime names it.
+        """
+        self._session = session
+        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, device)
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
         for name in OUTPUT_NAMES:
-            if name not in outputs:
-                names = ", ".join(repr(output) for output in outputs) or "none"
-                raise ModelFileError(
-                    f"{self.path}: outputs are {names}, expected '{name}' among them. {_REPAIR}"
-                )
-            if outputs[name].type != "tensor(float)":
-                raise ModelFileError(
-                    f"{self.path}: output '{name}' is {outputs[name].type}, "
-                    f"expected tensor(float). {_REPAIR}"
-                )
-        return metadata
+            self._binding.bind_output(name)
+        self._lock = threading.Lock()  # all threads share the one input
+
+    def run(self, canvases: Pixels) -> list[NDArray[Any]]:
+        """Compute one batch of that shape; the outputs in the order of `OUTPUT_NAMES`."""
+        with self._lock:
+            self._input.update_inplace(np.ascontiguousarray(canvases))
+            self._session.run_with_iobinding(self._binding)
+            outputs: list[NDArray[Any]] = self._binding.copy_outputs_to_cpu()
+        return outputs
 
 
 def _parse_provider(name: str) -> Provider:
@@ -367,7 +334,3 @@ def _reason(error: BaseException | None) -> str:
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", text)
     text = re.sub(r"/onnxruntime_src/\S+ ", "", text)
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _shape(dimensions: list[int | str | None]) -> str:
-    return f"({', '.join(str(d) if isinstance(d, int) else 'N' for d in dimensions)})"

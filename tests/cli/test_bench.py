@@ -15,7 +15,7 @@ from support.tiny_model import draw_photo
 import maskinfer
 from maskinfer.inference.bench import BenchSettings
 from maskinfer.inference.pipeline import decode_threads
-from maskinfer.inference.speed import Setup, run_for
+from maskinfer.inference.speed import Setup, time_session
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
 
@@ -211,6 +211,6 @@ def test_ctrl_c_ends_a_bench_with_one_line(photos: Path) -> None:
 
 def test_a_network_that_fails_ends_the_measuring(tiny_model: Path) -> None:
     """And is not waited for."""
-    session = Session(tiny_model, "cpu", 4, runs=2)
+    session = Session(tiny_model, "cpu", 4, streams=2)
     with pytest.raises(ValueError, match="5 canvases"):
-        run_for(session, np.zeros((5, 32, 32, 3), np.uint8), seconds=1)
+        time_session(session, np.zeros((5, 32, 32, 3), np.uint8), seconds=1)
