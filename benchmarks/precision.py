@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side import eager, race
 
-from maskinfer.evaluation.evaluating import choose_data, evaluate_folder
+from maskinfer.data.dataset import Dataset
+from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.export.canvases import draw_evenly
 from maskinfer.export.exporting import export
 from maskinfer.export.settings import ExportSettings, Precision
@@ -60,12 +61,12 @@ def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, wor
             _CONSOLE.print(session.metadata.export["int8"])
         accuracy[precision] = []
         for folder in data:
-            found = evaluate_folder(MaskDetector(out, "cpu", batch_size), choose_data(folder))
-            metrics = found.metrics
+            detector = MaskDetector(out, "cpu", batch_size)
+            metrics = evaluate_folder(detector, _test_part(folder)).metrics
             accuracy[precision].append(f"{metrics.mean_iou:.4f} / {metrics.accuracy:.4f}")
 
     geometry = settings.geometry
-    canvases = draw_evenly([choose_data(data[0])], geometry, images)
+    canvases = draw_evenly([_test_part(data[0])], geometry, images)
     _, speeds = race(ways, np.resize(canvases, (images, *canvases.shape[1:])), batch_size)
     table = Table(title=f"{settings.model} {settings.backbone}, {geometry.canvas} px")
     table.add_column("")
@@ -80,6 +81,10 @@ def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, wor
             *accuracy.get(name, [""] * len(data)),
         )
     _CONSOLE.print(table)
+
+
+def _test_part(data: Path) -> Path:
+    return Dataset.open(data).test_part().path
 
 
 def _at_canvas(run: Path, canvas: int | None, work: Path) -> RunFolder:

@@ -39,3 +39,8 @@ def csv_line(cells: Iterable[str]) -> str:
 def quote_cell(cell: str) -> str:
     """A cell as it stands in a line of a CSV."""
     return '"' + cell.replace('"', '""') + '"' if set(cell) & set(',"\r\n') else cell
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """A number and what it counts: `1 image`, `3 images`, or `3 boxes` by its plural."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.evaluation.comparing import CompareSettings, Comparison, compare_models, p_words
-from maskinfer.evaluation.evaluating import choose_data
+from maskinfer.text import counted
 
 from . import options
 from .console import out as stdout
@@ -43,11 +44,19 @@ def compare(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
+    settings = CompareSettings(model_a, model_b, data, provider, batch_size, out, overwrite)
+    comparison = _compare(settings)
+    _say_left_out(comparison)
+    if comparison.failed:
+        raise typer.Exit(FAILED_SOME)
+
+
+def _compare(settings: CompareSettings) -> Comparison:
+    """Measure both models, print their figures, write the report."""
     from maskinfer.report.comparison_page import comparison_page
     from maskinfer.report.folder import ReportFolder
 
-    settings = CompareSettings(model_a, model_b, data, provider, batch_size, out, overwrite)
-    folder = choose_data(settings.data, "maskinfer compare A B --data DIR")
+    data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
     report = ReportFolder.choose(
         settings.out, "compare", datetime.now(), overwrite=settings.overwrite
     )
@@ -56,14 +65,12 @@ def compare(
         for model in (settings.model_a, settings.model_b)
     )
     with progress_bar("comparing") as show:
-        comparison = compare_models(detector_a, detector_b, folder, show)
+        comparison = compare_models(detector_a, detector_b, data.test_part().path, show)
     _print_comparison(comparison)
     with progress_bar("drawing the report") as show:
         report.write(comparison_page(comparison, detector_a, detector_b), show)
     say(f"report: {report.page}")
-    _say_left_out(comparison)
-    if comparison.failed:
-        raise typer.Exit(FAILED_SOME)
+    return comparison
 
 
 def _print_comparison(comparison: Comparison) -> None:
@@ -91,9 +98,7 @@ def _print_comparison(comparison: Comparison) -> None:
 def _say_left_out(comparison: Comparison) -> None:
     for name, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
         if alone:
-            count = "1 image" if len(alone) == 1 else f"{len(alone)} images"
-            verb = "was" if len(alone) == 1 else "were"
-            say(f"note: {count} that only {name} could measure {verb} left out of both")
+            say(f"note: left out {counted(len(alone), 'image')} that only {name} could measure")
     if comparison.failed:
-        count = "1 image" if comparison.failed == 1 else f"{comparison.failed} images"
-        say(f"warning: {count} could not be measured by A or by B; the report says why")
+        images = counted(comparison.failed, "image")
+        say(f"warning: A or B could not measure {images}; the report says why")

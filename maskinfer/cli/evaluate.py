@@ -9,16 +9,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.errors import UsageError
-from maskinfer.evaluation.evaluating import (
-    EvaluateSettings,
-    Evaluation,
-    choose_data,
-    evaluate_folder,
-)
+from maskinfer.evaluation.evaluating import EvaluateSettings, Evaluation, evaluate_folder
 from maskinfer.evaluation.metrics import Confusion
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.text import counted
 
 from . import options
 from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
@@ -73,14 +70,22 @@ def evaluate(
     some images failed.
     """
     settings = EvaluateSettings(data, model, provider, batch_size, json_file, report, overwrite)
+    evaluation = _evaluate(settings)
+    _say_left_out(evaluation, where="" if json_file or report else " To see each: --json FILE")
+    if evaluation.failed:
+        raise typer.Exit(FAILED_SOME)
+
+
+def _evaluate(settings: EvaluateSettings) -> Evaluation:
+    """Measure the model, write and print its figures."""
     to_stdout = settings.json == _STDOUT
     if settings.json is not None and not to_stdout:
         check_file(settings.json, overwrite=settings.overwrite)
-    folder = choose_data(settings.data)
-    report_folder = _choose_report(settings)
+    data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
+    report = _choose_report(settings)
     detector = open_detector(settings.model, settings.provider, settings.batch_size)
     with progress_bar("evaluating") as show:
-        evaluation = evaluate_folder(detector, folder, show)
+        evaluation = evaluate_folder(detector, data.test_part().path, show)
     if settings.json is not None:
         text = json.dumps(evaluation.to_dict(detector), indent=2) + "\n"
         if to_stdout:
@@ -88,11 +93,9 @@ def evaluate(
         else:
             write_text(settings.json, text)
     _print_evaluation(evaluation, detector, err if to_stdout else stdout)
-    if report_folder is not None:
-        _write_report(report_folder, evaluation, detector)
-    _say_decisions(evaluation, where_all_are=settings.json or settings.report)
-    if evaluation.failed:
-        raise typer.Exit(FAILED_SOME)
+    if report is not None:
+        _write_report(report, evaluation, detector)
+    return evaluation
 
 
 def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
@@ -146,37 +149,24 @@ def _confusion_table(confusion: Confusion) -> Table:
     table.add_column("label")
     for heading in ("called proper", "called improper", "right"):
         table.add_column(heading, justify="right")
-    for label, right, called, total in (
-        (
-            "proper",
-            confusion.proper_called_proper,
-            (confusion.proper_called_proper, confusion.proper_called_improper),
-            confusion.proper,
-        ),
-        (
-            "improper",
-            confusion.improper_called_improper,
-            (confusion.improper_called_proper, confusion.improper_called_improper),
-            confusion.improper,
-        ),
-    ):
-        share = percent(right / total if total else None)
+    rows = {
+        "proper": (confusion.proper_called_proper, confusion.proper_called_improper),
+        "improper": (confusion.improper_called_proper, confusion.improper_called_improper),
+    }
+    right = (confusion.proper_called_proper, confusion.improper_called_improper)
+    for (label, called), count in zip(rows.items(), right, strict=True):
+        share = percent(count / sum(called) if any(called) else None)
         table.add_row(label, *map(str, called), share)
     return table
 
 
-def _say_decisions(evaluation: Evaluation, where_all_are: Path | None) -> None:
+def _say_left_out(evaluation: Evaluation, where: str) -> None:
     repaired = sum(decision.action == "repaired" for decision in evaluation.decisions)
-    where = "" if where_all_are else " To see each: --json FILE"
     if repaired:
-        what = "1 impossible box was" if repaired == 1 else f"{repaired} impossible boxes were"
-        say(f"note: {what} repaired.{where}")
+        say(f"note: repaired {counted(repaired, 'impossible box', 'impossible boxes')}.{where}")
     if evaluation.unlabelled:
-        count = len(evaluation.unlabelled)
-        what = "1 image without a label was" if count == 1 else f"{count} without a label were"
-        say(f"note: {what} left out.{where}")
+        images = counted(len(evaluation.unlabelled), "image")
+        say(f"note: left out {images} without a label.{where}")
     if evaluation.failed:
-        what = (
-            "1 labelled image" if evaluation.failed == 1 else f"{evaluation.failed} labelled images"
-        )
-        say(f"warning: {what} could not be measured.{where}")
+        images = counted(evaluation.failed, "labelled image")
+        say(f"warning: could not measure {images}.{where}")

@@ -11,10 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from maskinfer.data.cleaning import Decision, clean
-from maskinfer.data.dataset import Sample, read_folder, splits_of
-from maskinfer.data.sources import FolderSource, survey
-from maskinfer.errors import DatasetError
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.files import write_text
@@ -118,43 +114,3 @@ def opinion_facts(prediction: LabelledPrediction) -> dict[str, Any]:
         "suspicion": suspicion(prediction),
         "suggestion": suggestion(prediction).value,
     }
-
-
-def labelled_samples(data: Path) -> tuple[list[Sample], list[Decision]]:
-    """Every labelled image of a data set, impossible boxes repaired.
-
-    Returns:
-        the samples, and a decision for each image that has no label, cannot be read or was
-        repaired; names are relative to the data set.
-
-    Raises:
-        UsageError: there is no such folder.
-        DatasetError: not one labelled image is in it.
-    """
-    samples: list[Sample] = []
-    decisions: list[Decision] = []
-    for folder in labelled_splits(data):
-        labelled = read_folder(folder)
-        kept, decided = clean(labelled.samples, "test", data)
-        samples += kept
-        decisions += decided
-        prefix = "" if folder == data else f"{folder.name}/"
-        decisions += [
-            Decision(printable_name(prefix + name), "dropped", why)
-            for name, why in labelled.unlabelled.items()
-        ]
-    return samples, decisions
-
-
-def labelled_splits(data: Path) -> list[Path]:
-    """The splits of a data set that hold a labelled image.
-
-    Raises:
-        UsageError: there is no such folder.
-        DatasetError: none does.
-    """
-    folders = list(splits_of(data).values())
-    found = [folder for folder in folders if survey(FolderSource(folder)).labelled]
-    if not found:
-        raise DatasetError(f"{data}: no labelled image in it")
-    return found

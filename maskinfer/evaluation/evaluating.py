@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from maskinfer.data.cleaning import Decision, clean
-from maskinfer.data.dataset import SAMPLE_IMAGES, read_folder, splits_of
+from maskinfer.data.cleaning import Decision
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
-from maskinfer.errors import DatasetError, UsageError
+from maskinfer.errors import DatasetError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
@@ -102,26 +102,6 @@ def model_facts(session: Session) -> dict[str, Any]:
     }
 
 
-def choose_data(data: Path | None, how_to_name: str = "maskinfer evaluate DATA") -> Path:
-    """Choose the folder to evaluate on: that of a data set's split `test/`, where it has one.
-
-    Args:
-        data: as the user named it; None for the sample images.
-        how_to_name: the command that names one.
-
-    Raises:
-        UsageError: there is no such folder, or none was named and there are no sample images.
-    """
-    if data is None:
-        if not SAMPLE_IMAGES.is_dir():
-            raise UsageError(
-                f"no data set named, and no {SAMPLE_IMAGES}/ in this folder. "
-                f"Name one: {how_to_name}"
-            )
-        data = SAMPLE_IMAGES
-    return splits_of(data).get("test", data)
-
-
 def evaluate_folder(
     detector: MaskDetector,
     folder: Path,
@@ -140,19 +120,19 @@ def evaluate_folder(
         DatasetError: not one labelled image can be measured.
         MaskinferError: the model fails.
     """
-    labelled = read_folder(folder)
-    samples, decisions = clean(labelled.samples, "test", folder)
+    samples, decisions, unlabelled = Dataset(folder, split_names=()).samples("test")
     start = time.perf_counter()
     predictions, failures = predict_samples(detector, folder, samples, on_progress)
     seconds = time.perf_counter() - start
+    reasons = [decision.reason for decision in unlabelled]
+    evaluation = Evaluation(folder, predictions, decisions, reasons, failures, seconds)
     if not predictions:
         reason = failures[0].error if failures else decisions[0].reason
         raise DatasetError(
-            f"{folder}: none of {len(labelled.samples)} labelled images could be measured; "
+            f"{folder}: none of {evaluation.failed} labelled images could be measured; "
             f"the first: {reason}"
         )
-    unlabelled = list(labelled.unlabelled.values())
-    return Evaluation(folder, predictions, decisions, unlabelled, failures, seconds)
+    return evaluation
 
 
 def measure_all(predictions: Sequence[LabelledPrediction]) -> Metrics:

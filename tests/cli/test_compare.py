@@ -51,16 +51,18 @@ def test_compare_a_model_with_itself(data: Path, run_cli: RunCli) -> None:
     assert done.stdout.splitlines()[-1].startswith("No difference in accuracy on these 10 images")
     facts = json.loads(Path("out/facts.json").read_text())
     assert facts["calls"]["mcnemar_p"] == 1
-    assert all(found["b_less_a"] == 0 for found in facts["differences"].values())
+    assert all(figure["b_less_a"] == 0 for figure in facts["differences"].values())
 
 
 def test_compare_repeats_to_the_letter(data: Path, run_cli: RunCli) -> None:
-    found = []
+    outputs = []
     for out in ("one", "two"):
         assert run_cli("compare", "a.onnx", "b.onnx", "--data", data, "--out", out).code == 0
         facts = json.loads(Path(out, "facts.json").read_text())
-        found.append({name: facts[name] for name in ("calls", "differences", "images", "verdict")})
-    assert found[0] == found[1]
+        outputs.append(
+            {name: facts[name] for name in ("calls", "differences", "images", "verdict")}
+        )
+    assert outputs[0] == outputs[1]
 
 
 def test_compare_some_images_fail(data: Path, run_cli: RunCli) -> None:
@@ -70,8 +72,8 @@ def test_compare_some_images_fail(data: Path, run_cli: RunCli) -> None:
     write_model(Path("coarse.onnx"), geometry=Geometry.letterbox(4))
     done = run_cli("compare", "a.onnx", "coarse.onnx", "--data", data, "--out", "out")
     assert done.code == 3
-    assert "note: 1 image that only A could measure was left out of both" in done.stderr
-    assert "warning: 2 images could not be measured" in done.stderr
+    assert "note: left out 1 image that only A could measure" in done.stderr
+    assert "warning: A or B could not measure 2 images" in done.stderr
     assert len(json.loads(Path("out/facts.json").read_text())["images"]) == 10
 
 

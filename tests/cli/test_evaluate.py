@@ -37,9 +37,9 @@ def test_evaluate_prints_figures_and_names_what_was_decided(
     cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
     assert ["proper", "2", "0", "100.0", "%"] in cells
     assert ["improper", "1", "1", "50.0", "%"] in cells
-    assert "note: 1 impossible box was repaired" in done.stderr
-    assert "note: 1 image without a label was left out" in done.stderr
-    assert "warning: 1 labelled image could not be measured" in done.stderr
+    assert "note: repaired 1 impossible box." in done.stderr
+    assert "note: left out 1 image without a label" in done.stderr
+    assert "warning: could not measure 1 labelled image." in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tiny_model))
 
 

@@ -16,10 +16,10 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make `maskinfer evaluate` raise something."""
 
     def fail(error: BaseException) -> None:
-        def choose_data(data: Path | None) -> Path:
+        def sample_images(command: str) -> Path:
             raise error
 
-        monkeypatch.setattr(evaluate, "choose_data", choose_data)
+        monkeypatch.setattr(evaluate, "sample_images", sample_images)
 
     return fail
 
