@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from maskinfer.data.dataset import Sample
+from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import (
     Batch,
@@ -27,9 +27,8 @@ from maskinfer.train.data.parts import Parts, read_parts
 from maskinfer.train.networks.build import build, load_initial_weights
 from maskinfer.train.networks.network import Losses
 from maskinfer.train.runs.curves import draw_curves
-from maskinfer.train.runs.files import EpochRow, RunConfig
+from maskinfer.train.runs.files import EpochRow, RunConfig, versions
 from maskinfer.train.runs.folder import RunFolder, State
-from maskinfer.train.runs.versions import versions
 
 from .calibration import Calibration, calibrate
 from .display import Display

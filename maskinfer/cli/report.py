@@ -46,10 +46,10 @@ def report(
     """
     from maskinfer.report.folder import ReportFolder
     from maskinfer.train.runs.comparison import compare_runs
-    from maskinfer.train.runs.files import newest_run
+    from maskinfer.train.runs.files import RunFiles
     from maskinfer.train.runs.page import runs_page
 
-    found = compare_runs(runs or [newest_run(_RUNS)])
+    found = compare_runs(runs or [RunFiles.newest(_RUNS).path])
     folder = ReportFolder.choose(out, "report", datetime.now(), overwrite=overwrite)
     folder.write(runs_page(found))
 

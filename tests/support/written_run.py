@@ -7,13 +7,7 @@ from typing import Any
 
 from maskinfer.data.cleaning import Decision
 from maskinfer.data.geometry import Geometry
-from maskinfer.train.runs.files import (
-    EpochRow,
-    RunConfig,
-    write_config,
-    write_decisions,
-    write_history,
-)
+from maskinfer.train.runs.files import EpochRow, RunConfig, RunFiles
 from maskinfer.train.settings import TrainSettings
 
 SETTINGS = TrainSettings(
@@ -74,8 +68,9 @@ def write_run(
         {"device": "cpu", "processes": 1, "mixed_precision": "no"},
         {"maskinfer": "0.1.0", "torch": "2.14.1"},
     )
-    write_config(path, config)
-    write_decisions(path, decisions)
+    files = RunFiles(path)
+    files.write_config(config)
+    files.write_decisions(decisions)
     if rows:
-        write_history(path, rows)
+        files.write_history(rows)
     return path

@@ -23,8 +23,8 @@ from maskinfer.train import loop
 from maskinfer.train.data.parts import read_samples
 from maskinfer.train.display import Silent
 from maskinfer.train.measuring import measure_samples
-from maskinfer.train.networks.build import build
 from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model, TrainSettings, check
 
@@ -287,9 +287,8 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path) -> None:
     assert done.stderr.count("Done:") == 1
 
     # What the two measured together is what the weights that were kept measure in one process.
-    settings = run.read_config().settings
-    network = build(settings)
-    row = run.best_row(run.read_best(network).epoch)
+    _, config, network, _, row = Checkpoint.load(run.path)
+    settings = config.settings
     samples, _ = read_samples(Dataset(drawn), "test", "test")
     figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
     assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)

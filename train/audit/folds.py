@@ -30,7 +30,7 @@ from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
 from maskinfer.train.data.parts import Parts, read_samples
 from maskinfer.train.display import Display
-from maskinfer.train.networks.build import build
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import TrainSettings
 
@@ -255,8 +255,7 @@ def _answers(
                 f"{path}: damaged ({error!r}); remove it to train that fold anew"
             ) from error
     run = _train(settings, place, parts, display, now)
-    network = build(settings)
-    run.read_best(network)
+    network = Checkpoint.load(run.path).network
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     found = answer_samples(network, parts.test, settings)
     write_text(path, json.dumps(found) + "\n")

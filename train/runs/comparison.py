@@ -9,7 +9,7 @@ from typing import Any
 
 from maskinfer.text import printable_name, strict_json
 
-from .files import EpochRow, RunConfig, best_row, count_decisions, read_config, read_history
+from .files import EpochRow, RunConfig, RunFiles, best_row
 
 # A test accuracy so far below that of training says that images were learned by heart. On a few
 # hundred test images, the usual number here, chance alone moves it by half as much.
@@ -17,7 +17,7 @@ _OVERFIT = 0.1
 
 
 @dataclass(frozen=True)
-class Run:
+class RunRecord:
     """One run.
 
     Attributes:
@@ -79,7 +79,7 @@ class RunComparison:
         runs: in the order they were named, each once.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[RunRecord]
 
     def differing(self) -> dict[str, list[str | None]]:
         """Settings that are not the same in all runs: each run's, None where it has no such."""
@@ -122,12 +122,12 @@ def compare_runs(paths: Iterable[Path]) -> RunComparison:
     folders: dict[Path, Path] = {}
     for path in paths:
         folders.setdefault(path.resolve(), path)
-    return RunComparison(
-        [
-            Run(name, path, read_config(path), read_history(path), count_decisions(path))
-            for name, path in zip(_names(list(folders)), folders.values(), strict=True)
-        ]
-    )
+    runs = []
+    for name, path in zip(_names(list(folders)), folders.values(), strict=True):
+        files = RunFiles(path)
+        config, history = files.read_config(), files.read_history()
+        runs.append(RunRecord(name, path, config, history, files.count_decisions()))
+    return RunComparison(runs)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -148,7 +148,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names
 
 
-def _warnings(run: Run) -> Iterable[str]:
+def _warnings(run: RunRecord) -> Iterable[str]:
     best, done, settings = run.best, run.epochs_done, run.config.settings
     if not run.history:
         yield f"{run.name}: no whole epoch yet, so it has no figures"
@@ -183,7 +183,7 @@ def _warnings(run: Run) -> Iterable[str]:
         yield f"{run.name}: the best epoch, {done}, is the last; training on may help{how}"
 
 
-def _is_stuck(run: Run) -> bool:
+def _is_stuck(run: RunRecord) -> bool:
     """Whether patience ran out."""
     best, patience = run.best, run.config.settings.patience
     if best is None or best.score is None or patience is None:
@@ -191,7 +191,7 @@ def _is_stuck(run: Run) -> bool:
     return run.epochs_done - best.epoch >= patience
 
 
-def _test_warnings(runs: Sequence[Run]) -> Iterable[str]:
+def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
     """Whether figures of the test part compare.
 
     The digest is of all parts. Equal, it says that the test parts are the same; another one may
@@ -199,7 +199,7 @@ def _test_warnings(runs: Sequence[Run]) -> Iterable[str]:
     """
     if len({run.config.data["digest"] for run in runs}) == 1:
         return
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RunRecord]] = {}
     for run in runs:
         groups.setdefault(_test_part(run), []).append(run)
     if len(groups) > 1:
@@ -217,16 +217,16 @@ def _test_warnings(runs: Sequence[Run]) -> Iterable[str]:
             )
 
 
-def _test_part(run: Run) -> str:
+def _test_part(run: RunRecord) -> str:
     data = run.config.data
     return f"{_words(data['counts'].get('test', {}))} of {_words(data['names'])}"
 
 
-def _listed(runs: Iterable[Run]) -> str:
+def _listed(runs: Iterable[RunRecord]) -> str:
     return ", ".join(run.name for run in runs)
 
 
-def _validation_warnings(runs: Sequence[Run]) -> Iterable[str]:
+def _validation_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
     without = [run for run in runs if run.history and run.history[-1].score is None]
     if without:
         yield (
@@ -235,7 +235,7 @@ def _validation_warnings(runs: Sequence[Run]) -> Iterable[str]:
         )
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: RunRecord) -> dict[str, Any]:
     decisions = None
     if run.decisions is not None:
         decisions = [

@@ -1,19 +1,21 @@
-"""The files of a run that tell of it, `config.json`, `history.csv` and `cleaning.csv`.
+"""The files that describe a run: `config.json`, `history.csv` and `cleaning.csv`.
 
-They are read and written here without torch, so that a run can be looked at where none is
-installed; weights and what resuming needs are `run_folder`'s.
+They are read and written here without torch, so that a run can be looked at where it is not
+installed; weights and what resuming needs are in `folder`.
 """
 
 import csv
 import json
+import platform
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from maskinfer.data.cleaning import Decision, reason_kind
 from maskinfer.errors import RunError
@@ -21,6 +23,7 @@ from maskinfer.files import replacing, write_text
 from maskinfer.train.settings import TrainSettings
 
 CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
+WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
 
@@ -62,6 +65,7 @@ class EpochRow:
 
 _DECISION = [field.name for field in fields(Decision)]
 _COLUMNS = [field.name for field in fields(EpochRow)]
+_FIGURES = _COLUMNS[1:]
 _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
 
 
@@ -86,6 +90,12 @@ class RunConfig:
     versions: dict[str, str]
 
 
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a run's numbers depend on."""
+    packages = ("maskinfer", "torch", "torchvision", "numpy", "pillow", "accelerate")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
 def best_row(history: Iterable[EpochRow]) -> EpochRow | None:
     """The epoch that a run keeps: of the highest score, the first of equals.
 
@@ -98,104 +108,110 @@ def best_row(history: Iterable[EpochRow]) -> EpochRow | None:
     return best
 
 
-def newest_run(runs: Path) -> Path:
-    """The run's folder under `runs` whose configuration or history was written last.
+class RunFiles:
+    """The files of a run's folder that torch is not needed for."""
 
-    Raises:
-        RunError: there is none.
-    """
-    found = [path.parent for path in runs.glob(f"*/{CONFIG}") if path.is_file()]
-    if not found:
-        raise RunError(f"{runs}: no run in it. To make one: maskinfer train")
-    return max(found, key=lambda run: (_written_ns(run), str(run)))
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def newest(cls, runs: Path, *, with_weights: bool = False) -> Self:
+        """The run under `runs` that was written to last, among all or those with weights.
+
+        Raises:
+            RunError: there is none.
+        """
+        name, adjective = (WEIGHTS, "finished ") if with_weights else (CONFIG, "")
+        folders = [path.parent for path in runs.glob(f"*/{name}") if path.is_file()]
+        if not folders:
+            raise RunError(f"{runs}: no {adjective}run in it. To make one: maskinfer train")
+        return cls(max(folders, key=lambda run: (_written_ns(run), str(run))))
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write `config.json`."""
+        values = {**asdict(config), "settings": config.settings.to_dict()}
+        write_text(self.path / CONFIG, json.dumps(values, indent=2) + "\n")
+
+    def read_config(self) -> RunConfig:
+        """Read `config.json`.
+
+        Raises:
+            RunError: the folder is no run, or the file is damaged.
+        """
+        path = self.path / CONFIG
+        with _damage_named(path):
+            try:
+                values = json.loads(path.read_text(encoding="utf-8"))
+            except (FileNotFoundError, NotADirectoryError) as error:
+                why = _why_no_run(self.path)
+                raise RunError(f"{self.path}: not a run folder, {why}") from error
+            settings = TrainSettings.from_dict(values["settings"])
+            config = RunConfig(**{**values, "settings": settings})
+            _check_kinds(vars(settings), get_type_hints(TrainSettings))
+            _check_kinds(vars(config), get_type_hints(RunConfig))
+            _check_kinds(config.data, _DATA)
+            asdict(config)  # no deeper than can be gone through
+            return config
+
+    def write_history(self, rows: Iterable[EpochRow]) -> None:
+        """Write `history.csv`, figures with six decimals."""
+        shown = (
+            {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(row).items()}
+            for row in rows
+        )
+        _write_rows(self.path / HISTORY, _COLUMNS, shown)
+
+    def read_history(self) -> list[EpochRow]:
+        """Rows written so far; none before the first epoch.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.path / HISTORY
+        if not path.exists():
+            return []
+        with _damage_named(path):
+            rows = [
+                EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _FIGURES))  # type: ignore[arg-type]
+                for cells in _read_rows(path, _COLUMNS)
+            ]
+            if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its epochs do not count from 1")
+            return rows
+
+    def write_decisions(self, decisions: Iterable[Decision]) -> None:
+        """Write `cleaning.csv`."""
+        _write_rows(self.path / CLEANING, _DECISION, map(asdict, decisions))
+
+    def count_decisions(self) -> dict[tuple[str, str], int] | None:
+        """How many samples were dropped or repaired, by action and kind of reason.
+
+        Returns:
+            None where the run has no such file.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.path / CLEANING
+        if not path.exists():
+            return None
+        with _damage_named(path):
+            return Counter(
+                (cells["action"], reason_kind(cells["reason"]))
+                for cells in _read_rows(path, _DECISION)
+            )
 
 
 def _written_ns(run: Path) -> int:
-    files = (run / name for name in (CONFIG, HISTORY))
+    files = (run / name for name in (CONFIG, HISTORY, WEIGHTS))
     return max(file.stat().st_mtime_ns for file in files if file.exists())
 
 
-def write_config(run: Path, config: RunConfig) -> None:
-    """Write `config.json`."""
-    values = {**asdict(config), "settings": config.settings.to_dict()}
-    write_text(run / CONFIG, json.dumps(values, indent=2) + "\n")
-
-
-def read_config(run: Path) -> RunConfig:
-    """Read `config.json`.
-
-    Raises:
-        RunError: the folder is no run, or the file is damaged.
-    """
-    path = run / CONFIG
-    with _damage_named(path):
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            why = "there is no such folder"
-            if run.exists():
-                why = f"there is no {CONFIG}" if run.is_dir() else "a file"
-            if any(run.glob(f"*/{CONFIG}")):
-                why += f"; it holds some, name those: {run}/*"
-            raise RunError(f"{run}: not a run folder, {why}") from error
-        settings = TrainSettings.from_dict(values["settings"])
-        config = RunConfig(**{**values, "settings": settings})
-        _check_kinds(vars(settings), get_type_hints(TrainSettings))
-        _check_kinds(vars(config), get_type_hints(RunConfig))
-        _check_kinds(config.data, _DATA)
-        asdict(config)  # no deeper than can be gone through
-        return config
-
-
-def write_history(run: Path, rows: Iterable[EpochRow]) -> None:
-    """Write `history.csv`, figures with six decimals."""
-    shown = (
-        {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(row).items()}
-        for row in rows
-    )
-    _write_rows(run / HISTORY, _COLUMNS, shown)
-
-
-def read_history(run: Path) -> list[EpochRow]:
-    """Rows written so far; none before the first epoch.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    path = run / HISTORY
-    if not path.exists():
-        return []
-    with _damage_named(path):
-        rows = [
-            EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _COLUMNS[1:]))  # type: ignore[arg-type]
-            for cells in _read_rows(path, _COLUMNS)
-        ]
-        if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
-            raise ValueError("its epochs do not count from 1")
-        return rows
-
-
-def write_decisions(run: Path, decisions: Iterable[Decision]) -> None:
-    """Write `cleaning.csv`."""
-    _write_rows(run / CLEANING, _DECISION, map(asdict, decisions))
-
-
-def count_decisions(run: Path) -> dict[tuple[str, str], int] | None:
-    """How many samples were dropped or repaired, by action and kind of reason.
-
-    Returns:
-        None where the run has no such file.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    path = run / CLEANING
-    if not path.exists():
-        return None
-    with _damage_named(path):
-        return Counter(
-            (cells["action"], reason_kind(cells["reason"])) for cells in _read_rows(path, _DECISION)
-        )
+def _why_no_run(path: Path) -> str:
+    why = "there is no such folder"
+    if path.exists():
+        why = f"there is no {CONFIG}" if path.is_dir() else "a file"
+    return f"{why}; it holds some, name those: {path}/*" if any(path.glob(f"*/{CONFIG}")) else why
 
 
 def _figure(name: str, cell: str) -> float | None:

@@ -16,11 +16,10 @@ safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,16 +27,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from maskinfer.data.cleaning import Decision
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.train.calibration import Calibration
 
-from . import files as run_files
-from .files import EpochRow, RunConfig
+from .files import WEIGHTS, RunFiles
 
-WEIGHTS = "best.safetensors"
-_EPOCH, _CALIBRATION = "epoch", "calibration"  # in that file's header, whose values are text
+EPOCH, CALIBRATION = "epoch", "calibration"  # in the header of WEIGHTS, whose values are text
 
 
 @dataclass(frozen=True)
@@ -57,23 +53,8 @@ class State:
     scaler: dict[str, Any] | None = None
 
 
-class Best(NamedTuple):
-    """What the file of the best weights says of them.
-
-    Attributes:
-        epoch: which they are of, for `best_row`; None in files of maskinfer 0.1.0's first days.
-        calibration: of their probabilities.
-    """
-
-    epoch: str | None
-    calibration: Calibration
-
-
-class RunFolder:
-    """One run's folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+class RunFolder(RunFiles):
+    """One run's folder, with the tensors in it."""
 
     @classmethod
     def create(cls, runs: Path, model: str, now: datetime) -> "RunFolder":
@@ -90,70 +71,10 @@ class RunFolder:
             return cls(path)
         raise RunError(f"{runs / name}: a hundred runs of that name exist")
 
-    @classmethod
-    def newest(cls, runs: Path) -> "RunFolder":
-        """The run under `runs` whose best weights were written last.
-
-        Raises:
-            RunError: there is none.
-        """
-        found = sorted(runs.glob(f"*/{WEIGHTS}"), key=lambda p: (p.stat().st_mtime, str(p)))
-        if not found:
-            raise RunError(f"{runs}: no finished run in it. Run: maskinfer train")
-        return cls(found[-1].parent)
-
-    def write_config(self, config: RunConfig) -> None:
-        run_files.write_config(self.path, config)
-
-    def read_config(self) -> RunConfig:
-        """Raises RunError where the folder is no run."""
-        return run_files.read_config(self.path)
-
-    def write_decisions(self, decisions: Iterable[Decision]) -> None:
-        run_files.write_decisions(self.path, decisions)
-
-    def write_history(self, rows: Sequence[EpochRow]) -> None:
-        run_files.write_history(self.path, rows)
-
-    def read_history(self) -> list[EpochRow]:
-        """Rows written so far; none before the first epoch."""
-        return run_files.read_history(self.path)
-
     def write_best(self, network: nn.Module, epoch: int, calibration: Calibration) -> None:
-        header = {_EPOCH: str(epoch), _CALIBRATION: calibration.to_json()}
+        """Write the weights that `Checkpoint.load` reads."""
+        header = {EPOCH: str(epoch), CALIBRATION: calibration.to_json()}
         _write_tensors(self.path / WEIGHTS, network.state_dict(), header)
-
-    def read_best(self, network: nn.Module) -> Best:
-        """Load the best epoch's weights into the network the config names.
-
-        Raises:
-            RunError: missing, damaged, or of another network.
-        """
-        path = self.path / WEIGHTS
-        header = _read_into(network, path)
-        stated = header.get(_CALIBRATION)
-        try:
-            calibration = Calibration() if stated is None else Calibration.from_json(stated)
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{path}: damaged, its calibration is {stated!r}") from error
-        return Best(header.get(_EPOCH), calibration)
-
-    def best_row(self, stated: str | None) -> EpochRow:
-        """The history's row of weights, also where the training has gone on since they were read.
-
-        Args:
-            stated: the epoch that `read_best` returned.
-
-        Raises:
-            RunError: there is none.
-        """
-        try:
-            epoch = self._best_epoch() if stated is None else int(stated)
-            return next(row for row in self.read_history() if row.epoch == epoch)
-        except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-            raise RunError(
-                f"{self.path}: damaged, it does not say which epoch {WEIGHTS} is of ({error!r})"
-            ) from error
 
     def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
         """Replace `last/` as a whole."""
@@ -177,11 +98,6 @@ class RunFolder:
         fresh.rename(last)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _best_epoch(self) -> int:
-        """What weights without a header are of, which maskinfer 0.1.0 wrote at first."""
-        state = json.loads((self._last() / "state.json").read_text(encoding="utf-8"))
-        return int(state["best_epoch"])
-
     def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
         """Load what resuming needs.
 
@@ -189,7 +105,7 @@ class RunFolder:
             RunError: missing or damaged.
         """
         last = self._last()
-        _read_into(network, last / "network.safetensors")
+        read_tensors(network, last / "network.safetensors")
         try:
             values = json.loads((last / "state.json").read_text(encoding="utf-8"))
             groups = values.pop("param_groups")
@@ -219,7 +135,7 @@ class RunFolder:
         return last
 
 
-def _read_into(network: nn.Module, path: Path) -> dict[str, str]:
+def read_tensors(network: nn.Module, path: Path) -> dict[str, str]:
     """Load tensors into a network; returns the file's header."""
     try:
         with safe_open(path, framework="pt") as file:

@@ -8,7 +8,7 @@ from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Ta
 from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.train.settings import TrainSettings
 
-from .comparison import Run, RunComparison
+from .comparison import RunComparison, RunRecord
 
 # What the course report's table holds stands first, where a reader need not scroll.
 _HEADINGS = (
@@ -79,7 +79,7 @@ _DECISIONS_INTRO = (
 )
 
 
-def _results(runs: Sequence[Run]) -> Table:
+def _results(runs: Sequence[RunRecord]) -> Table:
     rows = []
     for run in runs:
         settings, best = run.config.settings, run.best
@@ -106,7 +106,7 @@ def _optimizer(settings: TrainSettings) -> str:
     return settings.optimizer
 
 
-def _curves_intro(runs: Sequence[Run]) -> str:
+def _curves_intro(runs: Sequence[RunRecord]) -> str:
     return (
         ("" if len(runs) == 1 else "Each run has a colour. ")
         + "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
@@ -115,14 +115,14 @@ def _curves_intro(runs: Sequence[Run]) -> str:
     )
 
 
-def _curves(runs: Sequence[Run]) -> list[Block]:
+def _curves(runs: Sequence[RunRecord]) -> list[Block]:
     trained = [run for run in runs if run.history]
     if not trained:
         return [Notes(["No run has a whole epoch yet."])]
     return [_chart(figure, title, trained) for figure, title in _FIGURES.items()]
 
 
-def _chart(figure: str, title: str, runs: Sequence[Run]) -> Chart:
+def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
     """One figure of all runs and parts over the epochs."""
     names = _legend_names([run.name for run in runs])
     series: dict[str, tuple[list[int], list[float]]] = {}
@@ -158,12 +158,12 @@ def _chart(figure: str, title: str, runs: Sequence[Run]) -> Chart:
     )
 
 
-def _values(run: Run, part: str, figure: str) -> list[float]:
+def _values(run: RunRecord, part: str, figure: str) -> list[float]:
     values = (getattr(row, f"{part}_{figure}") for row in run.history)
     return [math.nan if value is None else value for value in values]
 
 
-def _alt(figure: str, title: str, runs: Sequence[Run]) -> str:
+def _alt(figure: str, title: str, runs: Sequence[RunRecord]) -> str:
     """What the curves show, in words: where each ends, and where it was best."""
     word, best_of = ("lowest", min) if figure == "loss" else ("highest", max)
     lines = []
@@ -209,7 +209,7 @@ def _settings(found: RunComparison) -> Iterable[Block]:
     yield Notes([f"The same in all: {'; '.join(f'{n} {words}' for n, words in same.items())}"])
 
 
-def _decisions(runs: Sequence[Run]) -> Block:
+def _decisions(runs: Sequence[RunRecord]) -> Block:
     rows: list[tuple[str, str, str | None, int | None]] = []
     for run in runs:
         if run.decisions is None:

@@ -9,15 +9,7 @@ from support.written_run import ROWS, SETTINGS, row, write_run
 from maskinfer.data.cleaning import Decision, find_fault, reason_kind
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError, RunError
-from maskinfer.train.runs.files import (
-    EpochRow,
-    best_row,
-    count_decisions,
-    newest_run,
-    read_config,
-    read_history,
-    write_history,
-)
+from maskinfer.train.runs.files import EpochRow, RunFiles, best_row
 
 NAN = float("nan")
 
@@ -48,14 +40,14 @@ def test_best_row_weighs_iou_and_balanced_accuracy_alike() -> None:
 
 def test_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [*ROWS, row(4, None, test_loss=1e300, train_loss=float("inf"))]
-    write_history(tmp_path, rows)
-    assert read_history(tmp_path) == rows
-    write_history(tmp_path, [])
-    assert read_history(tmp_path) == []
+    RunFiles(tmp_path).write_history(rows)
+    assert RunFiles(tmp_path).read_history() == rows
+    RunFiles(tmp_path).write_history([])
+    assert RunFiles(tmp_path).read_history() == []
 
 
 def _history(tmp_path: Path, **changes: str) -> list[list[str]]:
-    write_history(tmp_path, ROWS)
+    RunFiles(tmp_path).write_history(ROWS)
     with (tmp_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     rows[1] |= changes
@@ -76,7 +68,7 @@ def test_history_that_is_none_is_refused_in_a_line(
 ) -> None:
     (tmp_path / "history.csv").write_bytes(content)
     with pytest.raises(RunError, match=f"history.csv: damaged.*{complaint}"):
-        read_history(tmp_path)
+        RunFiles(tmp_path).read_history()
 
 
 @pytest.mark.parametrize(
@@ -93,14 +85,14 @@ def test_history_of_a_damaged_row_is_refused(
     lines = _history(tmp_path, **changes)
     (tmp_path / "history.csv").write_text("".join(",".join(cells) + "\n" for cells in lines))
     with pytest.raises(RunError, match=complaint):
-        read_history(tmp_path)
+        RunFiles(tmp_path).read_history()
 
 
 def test_history_of_a_torn_row_is_refused(tmp_path: Path) -> None:
     lines = _history(tmp_path)
     (tmp_path / "history.csv").write_text(f"{','.join(lines[0])}\n1,30.0,0.001\n")
     with pytest.raises(RunError, match="row 1: 3 cells, expected 14"):
-        read_history(tmp_path)
+        RunFiles(tmp_path).read_history()
 
 
 @pytest.mark.parametrize(
@@ -129,18 +121,18 @@ def test_config_of_other_values_than_are_read_later_is_refused(
     inner[keys[-1]] = value
     (run / "config.json").write_text(json.dumps(values))
     with pytest.raises(RunError, match=r"config\.json: damaged"):
-        read_config(run)
+        RunFiles(run).read_config()
 
 
 def test_config_is_read_as_it_was_written(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", clip_norm=None, workers=3, augment=("flip",))
-    config = read_config(run)
+    config = RunFiles(run).read_config()
     assert config.settings.workers == 3
     assert config.settings.data == SETTINGS.data
     assert config.initial_weights == "imagenet"
     (run / "config.json").write_text("[" * 100_000)
     with pytest.raises(RunError, match="damaged"):
-        read_config(run)
+        RunFiles(run).read_config()
 
 
 def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
@@ -149,9 +141,9 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
         for file in run.iterdir():
             os.utime(file, (1e9 - age, 1e9 - age))
     (tmp_path / "z").mkdir()
-    assert newest_run(tmp_path) == tmp_path / "b"
+    assert RunFiles.newest(tmp_path).path == tmp_path / "b"
     os.utime(tmp_path / "a" / "history.csv")  # an older run that was gone on with
-    assert newest_run(tmp_path) == tmp_path / "a"
+    assert RunFiles.newest(tmp_path).path == tmp_path / "a"
 
 
 @pytest.mark.parametrize("box", [(-1, 2, 3, 4), (1, 2, 0, 4), (1, 2, 90, 4)])
@@ -180,9 +172,9 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
     ]
     run = write_run(tmp_path / "run", decisions=decisions)
     counted = {("dropped", "unreadable image"): 2, ("repaired", "box has no area"): 1}
-    assert count_decisions(run) == counted
+    assert RunFiles(run).count_decisions() == counted
     (run / "cleaning.csv").unlink()
-    assert count_decisions(run) is None
+    assert RunFiles(run).count_decisions() is None
 
 
 def test_epoch_row_has_a_score_only_with_a_validation_part() -> None:
@@ -196,7 +188,7 @@ def test_config_of_a_number_that_no_run_writes_is_refused(tmp_path: Path, number
     text = (run / "config.json").read_text().replace("0.0125", number)
     (run / "config.json").write_text(text)
     with pytest.raises(RunError, match=r"config\.json: damaged"):
-        read_config(run)
+        RunFiles(run).read_config()
 
 
 def test_config_that_nests_too_deeply_is_refused(tmp_path: Path) -> None:
@@ -206,18 +198,18 @@ def test_config_that_nests_too_deeply_is_refused(tmp_path: Path) -> None:
     text = json.dumps(values).replace('"DEEP"', 900 * "[" + 900 * "]")
     (run / "config.json").write_text(text)
     with pytest.raises(RunError, match=r"config\.json: damaged"):
-        read_config(run)
+        RunFiles(run).read_config()
 
 
 def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path) -> None:
-    write_history(tmp_path, [row(1), row(3)])
+    RunFiles(tmp_path).write_history([row(1), row(3)])
     with pytest.raises(RunError, match="epochs do not count from 1"):
-        read_history(tmp_path)
+        RunFiles(tmp_path).read_history()
 
 
 def test_a_folder_of_runs_says_to_name_those(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "a")
     with pytest.raises(RunError, match=r"there is no config.json; it holds some, name those: "):
-        read_config(tmp_path / "runs")
+        RunFiles(tmp_path / "runs").read_config()
     with pytest.raises(RunError, match=r"config.json: not a run folder, a file"):
-        read_config(tmp_path / "runs" / "a" / "config.json")
+        RunFiles(tmp_path / "runs" / "a" / "config.json").read_config()
