@@ -23,7 +23,7 @@ from materials import report, write_photos
 from random_resnet import random_resnet50, write_file
 from rich.table import Table
 
-from maskinfer.data.dataset import list_images
+from maskinfer.data.folders import list_images
 from maskinfer.data.images import Pixels
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import decode_threads, predict_images

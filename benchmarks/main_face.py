@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.data.cleaning import clean
-from maskinfer.data.dataset import Sample, read_folder
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry, canvas_to_image
+from maskinfer.data.labels import Sample
 from maskinfer.export.settings import FACE_SCORE, Answer
 from maskinfer.export.suppression import choose_one_by_one
 from maskinfer.train.data.batches import Key, SampleCanvases, collate
@@ -53,7 +53,7 @@ def main(
     for sample in read_parts(settings.data, settings.validation, settings.seed).validation:
         sets[f"{sample.path.parent.parent.name}, validation"].append(sample)
     for folder in also or []:
-        sets["/".join(folder.parts[-2:])], _ = clean(read_folder(folder).samples, "test", folder)
+        sets["/".join(folder.parts[-2:])] = Dataset(folder).samples("test").samples
 
     answers = {face: Answer(face, score) for face in ("best", "left", "largest")}
     answers |= {f"main, {lean}": Answer("main", score, lean) for lean in lean or _LEANS}

@@ -22,7 +22,8 @@ from materials import report
 from PIL import Image
 from rich.table import Table
 
-from maskinfer.data.dataset import list_images, read_folder
+from maskinfer.data.dataset import Dataset
+from maskinfer.data.folders import list_images
 from maskinfer.data.geometry import Placement, place
 from maskinfer.data.images import ImageSource, Pixels, load_photo
 from maskinfer.data.labels import Label, format_name
@@ -111,7 +112,7 @@ def _draw(folder: Path, count: int) -> None:
 
 def _enlarge(data: Path, folder: Path, count: int) -> None:
     folder.mkdir()
-    for index, sample in enumerate(read_folder(data).samples[:count]):
+    for index, sample in enumerate(Dataset(data).samples("test").samples[:count]):
         photo = load_photo(sample.path).image
         factor = math.sqrt(_PIXELS / (photo.width * photo.height))
         size_wh = (round(photo.width * factor), round(photo.height * factor))

@@ -29,7 +29,7 @@ import typer
 from materials import in_a_process, report, write_photos
 from rich.table import Table
 
-from maskinfer.data.dataset import list_images
+from maskinfer.data.folders import list_images
 from maskinfer.data.geometry import Geometry, place
 from maskinfer.data.images import load_photo
 from maskinfer.data.sources import open_source, survey

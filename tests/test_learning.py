@@ -14,9 +14,9 @@ from support.cli import RunCli
 
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.data.dataset import Sample, read_folder
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import canvas_to_image
-from maskinfer.data.labels import Label, format_name
+from maskinfer.data.labels import Label, Sample, format_name
 from maskinfer.export import exporting as job
 from maskinfer.export.exporting import export
 from maskinfer.export.graph import checkpoint_answer
@@ -118,7 +118,7 @@ def _figures(file: Path, samples: list[Sample]) -> tuple[float, float]:
 
 
 def test_networks_do_far_better_than_a_constant_guess(learned: Learned) -> None:
-    train, test = (read_folder(learned.data / split).samples for split in ("train", "test"))
+    train, test = (Dataset(learned.data).samples("test", s).samples for s in ("train", "test"))
     iou, right = _figures(learned.file, test)
     proper = np.mean([sample.proper_mask for sample in test])
     assert iou > _guess_iou(train, test) + 0.1
@@ -133,7 +133,7 @@ def test_int8_keeps_what_was_learned(
     proposals = 1000 if learned.run.path.name.startswith("fasterrcnn") else None
     export(learned.run, ExportSettings(out=out, precision="int8", proposals=proposals), print)
     assert out.stat().st_size < 0.35 * learned.file.stat().st_size
-    samples = read_folder(learned.data / "test").samples
+    samples = Dataset(learned.data / "test").samples("test").samples
     iou, accuracy = _figures(learned.file, samples)
     int8_iou, int8_accuracy = _figures(out, samples)
     assert int8_iou > iou - 0.03

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maskinfer.data.boxes import Boxes, iou_xywh
-from maskinfer.data.dataset import Face, Sample
 from maskinfer.data.geometry import canvas_to_image
+from maskinfer.data.labels import Face, Sample
 from maskinfer.evaluation.metrics import measure
 from maskinfer.train.data.batches import Batch, SampleCanvases, Share, loader
 from maskinfer.train.networks.network import Losses, Network, Targets

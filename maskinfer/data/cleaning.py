@@ -10,13 +10,12 @@ Training on a wrong box teaches it; leaving a test image out would flatter the r
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from maskinfer.errors import ImageError
-from maskinfer.text import printable_name
 
 from .images import image_size
 from .labels import BoxXywh, Sample
@@ -30,8 +29,7 @@ class Decision:
     """What was done to one sample, and why.
 
     Attributes:
-        filename: of the sample, relative to the root that `clean` was given, with `/`, else without
-            folders; printable.
+        filename: of the sample, relative to its data set, with `/`; printable.
         action: `dropped` or `repaired`.
         reason: one line.
         box_xywh: the box after repair; None where dropped.
@@ -86,7 +84,7 @@ def _repair_side(start: int, length: int, limit: int) -> tuple[int, int]:
 
 
 def clean(
-    samples: Iterable[Sample], mode: Mode, root: Path | None = None
+    samples: Iterable[Sample], mode: Mode, name_of: Callable[[Path], str]
 ) -> tuple[list[Sample], list[Decision]]:
     """Apply the rules to samples.
 
@@ -95,8 +93,7 @@ def clean(
         mode: `train` drops what is impossible, `test` repairs it. In both, an image is dropped
             whose header cannot be read; pixels are not decoded, so that one damaged further on
             stays, unless the caller proves the images otherwise.
-        root: a folder that all samples lie in; decisions name each by its path from there. None
-            for the file's name alone.
+        name_of: what decisions call an image.
 
     Returns:
         the samples that stay, and a decision for each one that was dropped or repaired.
@@ -104,8 +101,7 @@ def clean(
     kept: list[Sample] = []
     decisions: list[Decision] = []
     for sample in samples:
-        path = sample.path.relative_to(root) if root is not None else Path(sample.path.name)
-        name = printable_name(path.as_posix())
+        name = name_of(sample.path)
         try:
             size_wh = image_size(sample.path)
         except ImageError as error:

@@ -102,7 +102,7 @@ class Dataset:
         for folder in folders:
             samples, unlabelled = self._read(folder)
             if samples:
-                kept, decisions = clean(samples, mode, self.path)
+                kept, decisions = clean(samples, mode, self.name_of)
                 result.samples.extend(kept)
                 result.decisions.extend(decisions)
                 result.unlabelled.extend(unlabelled)

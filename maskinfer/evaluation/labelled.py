@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.data.dataset import Sample
 from maskinfer.data.folders import Failure
-from maskinfer.data.labels import BoxXywh
+from maskinfer.data.labels import BoxXywh, Sample
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.text import printable_name

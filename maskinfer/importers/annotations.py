@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from maskinfer.data.dataset import list_images
-from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.data.folders import IMAGE_SUFFIXES, list_images
 from maskinfer.data.images import read_header
 from maskinfer.errors import AnnotationError, ImageError
 

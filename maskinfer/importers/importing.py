@@ -22,10 +22,9 @@ from typing import Literal
 
 from PIL import Image
 
-from maskinfer.data.dataset import Face
 from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.images import load_photo, smallest
-from maskinfer.data.labels import BoxXywh, Label, format_name
+from maskinfer.data.labels import BoxXywh, Face, Label, format_name
 from maskinfer.data.side_lists import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
 from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
 from maskinfer.text import csv_line

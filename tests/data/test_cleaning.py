@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskinfer.data.cleaning import Decision, clean, find_fault, repair
-from maskinfer.data.dataset import Sample, read_folder
-from maskinfer.data.labels import Label, format_name
+from maskinfer.data.cleaning import Decision, Mode, clean, find_fault, repair
+from maskinfer.data.dataset import Dataset
+from maskinfer.data.labels import Label, Sample, format_name
 
 NUMBERS = st.integers(-(10**9) + 1, 10**9 - 1) | st.integers(-50, 150)
 BOXES = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
@@ -74,7 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_training_drops_what_is_impossible(folder: Path) -> None:
-    kept, decisions = clean(read_folder(folder).samples, "train")
+    kept, decisions = Dataset(folder).samples("train")[:2]
 
     fine = [box for box, fault, _ in RULES.values() if fault is None]
     assert [sample.box_xywh for sample in kept] == fine
@@ -84,7 +84,7 @@ def test_training_drops_what_is_impossible(folder: Path) -> None:
 
 
 def test_testing_repairs_what_is_impossible(folder: Path) -> None:
-    kept, decisions = clean(read_folder(folder).samples, "test")
+    kept, decisions = Dataset(folder).samples("test")[:2]
 
     assert [sample.box_xywh for sample in kept] == [repaired for _, _, repaired in RULES.values()]
     *repairs, last = decisions
@@ -94,20 +94,21 @@ def test_testing_repairs_what_is_impossible(folder: Path) -> None:
 
 
 def test_every_sample_is_kept_or_dropped_with_a_reason(folder: Path) -> None:
-    samples = read_folder(folder).samples
-
-    for mode in ("train", "test"):
-        kept, decisions = clean(samples, mode)
+    modes: tuple[Mode, ...] = ("train", "test")
+    for mode in modes:
+        kept, decisions, _ = Dataset(folder).samples(mode)
         dropped = [d.filename for d in decisions if d.action == "dropped"]
         names = [sample.path.name for sample in kept] + dropped
-        assert sorted(names) == [sample.path.name for sample in samples]
+        assert sorted(names) == sorted(path.name for path in folder.iterdir())
         assert all(len(d.reason.splitlines()) == 1 for d in decisions)
 
 
 def test_a_decision_names_box_and_image(tmp_path: Path) -> None:
     name = write_sample(tmp_path, "1", (90, 20, 30, 40))
 
-    _, decisions = clean([Sample(tmp_path / name, (90, 20, 30, 40), True)], "train")
+    _, decisions = clean(
+        [Sample(tmp_path / name, (90, 20, 30, 40), True)], "train", Dataset(tmp_path).name_of
+    )
 
     assert decisions == [
         Decision(name, "dropped", "box [90, 20, 30, 40] reaches past the image, 100 x 80")
@@ -115,16 +116,14 @@ def test_a_decision_names_box_and_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_a_decision_gives_the_path_from_the_root(tmp_path: Path) -> None:
+def test_a_decision_gives_the_path_from_the_data_set(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     name = write_sample(folder, "1", (90, 20, 30, 40))
-    samples = read_folder(tmp_path).samples
 
-    for root, filename in ((None, name), (tmp_path, rf"caf\xe9/{name}"), (folder, name)):
-        for mode in ("train", "test"):
-            (decision,) = clean(samples, mode, root)[1]
-            assert decision.filename == filename
+    for root, filename in ((tmp_path, rf"caf\xe9/{name}"), (folder, name)):
+        (decision,) = Dataset(root).samples("train").decisions
+        assert decision.filename == filename
 
 
 def test_boxes_are_held_against_the_upright_image(tmp_path: Path) -> None:
@@ -133,11 +132,11 @@ def test_boxes_are_held_against_the_upright_image(tmp_path: Path) -> None:
     path = tmp_path / "1__[70, 0, 20, 90]__True.jpg"
     Image.new("RGB", (100, 80)).save(path, exif=exif)  # upright: 80 x 100
 
-    kept, decisions = clean(read_folder(tmp_path).samples, "test")
+    kept, decisions = Dataset(tmp_path).samples("test")[:2]
 
     assert kept[0].box_xywh == (70, 0, 10, 90)
     assert "80 x 100" in decisions[0].reason
 
 
 def test_no_samples_are_no_decisions() -> None:
-    assert clean([], "train") == ([], [])
+    assert clean([], "train", str) == ([], [])

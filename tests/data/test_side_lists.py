@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from maskinfer.data.dataset import Face
+from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import read_other_faces, read_sources
 from maskinfer.errors import DatasetError
 

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from maskinfer import MaskDetector
-from maskinfer.data.dataset import read_folder
+from maskinfer.data.dataset import Dataset
 from maskinfer.export import exporting as job
 from maskinfer.export.faster_rcnn import BatchedFasterRCNN
 from maskinfer.export.settings import ExportSettings
@@ -80,5 +80,5 @@ def traced_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None
 def canvases(drawn: Path, files: dict[str, Path]) -> np.ndarray:
     """The drawn test images, (11, 64, 64, 3)."""
     detector = MaskDetector(files["resnet"], "cpu")
-    samples = read_folder(drawn / "test").samples
+    samples = Dataset(drawn / "test").samples("test").samples
     return np.stack([detector.make_canvas(sample.path)[0] for sample in samples])

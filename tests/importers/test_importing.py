@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from support.cli import RunCli
 
-from maskinfer.data.cleaning import clean, find_fault
-from maskinfer.data.dataset import Face, read_folder
+from maskinfer.data.cleaning import find_fault
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.images import load_photo
-from maskinfer.data.labels import parse_name
+from maskinfer.data.labels import Face, parse_name
 from maskinfer.data.side_lists import read_other_faces
 from maskinfer.errors import AnnotationError, DatasetError, UsageError
 from maskinfer.importers.importing import ImportSettings, import_annotations
@@ -280,7 +280,7 @@ def test_an_imported_data_set_needs_no_cleaning(tmp_path: Path, face: str) -> No
     import_annotations(settings)
 
     for split in ("train", "test"):
-        assert clean(read_folder(settings.out / split).samples, "train")[1] == []
+        assert Dataset(settings.out).samples("train", split).decisions == []
 
 
 # EXIF orientation

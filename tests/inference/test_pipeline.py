@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from support.tiny_model import draw_photo
 
-from maskinfer.data.dataset import list_images
-from maskinfer.data.folders import Failure
+from maskinfer.data.folders import Failure, list_images
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.inference.results import Row

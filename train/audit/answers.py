@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from maskinfer.data.boxes import Boxes, iou_xywh
-from maskinfer.data.dataset import Sample
 from maskinfer.data.geometry import canvas_to_image, image_to_canvas
+from maskinfer.data.labels import Sample
 from maskinfer.train.data.batches import SampleCanvases, Share, loader
 from maskinfer.train.networks.network import Candidates, Network
 from maskinfer.train.settings import TrainSettings

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from maskinfer.data.boxes import Boxes
-from maskinfer.data.dataset import Sample
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, image_to_canvas, place
 from maskinfer.data.images import Photo, Pixels, load_photo
+from maskinfer.data.labels import Sample
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.threads import usable_cores
 from maskinfer.train.networks.network import Targets

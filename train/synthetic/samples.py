@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from maskinfer.data.dataset import Face, list_images
-from maskinfer.data.labels import BoxXywh, Label, format_name, is_labelled
+from maskinfer.data.folders import list_images
+from maskinfer.data.labels import BoxXywh, Face, Label, format_name, is_labelled
 from maskinfer.data.side_lists import OTHER_FACES, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.files import replacing

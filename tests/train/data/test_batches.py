@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskinfer.data.dataset import Face, Sample, read_folder
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
 from maskinfer.data.images import Photo
+from maskinfer.data.labels import Face, Sample
 from maskinfer.train.data.batches import (
     EpochOrder,
     Key,
@@ -143,7 +144,7 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) 
 
 
 def test_flip_mirrors_canvas_and_box(drawn: Path) -> None:
-    samples = read_folder(drawn / "train").samples
+    samples = Dataset(drawn / "train").samples("test").samples
     plain = SampleCanvases(samples, Geometry.letterbox(64))
     flipped = SampleCanvases(samples, Geometry.letterbox(64), ("flip",), seed=3)
     seen = set()
@@ -161,7 +162,7 @@ def test_flip_mirrors_canvas_and_box(drawn: Path) -> None:
 
 
 def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path) -> None:
-    samples = read_folder(drawn / "train").samples
+    samples = Dataset(drawn / "train").samples("test").samples
     make = lambda: SampleCanvases(samples, Geometry.letterbox(64), ("crop", "color"), seed=5)  # noqa: E731
     first, again = make()[Key(2, 3, 1)], make()[Key(2, 3, 1)]
     np.testing.assert_array_equal(first.canvas, again.canvas)

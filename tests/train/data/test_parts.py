@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from maskinfer.data.dataset import Face
+from maskinfer.data.labels import Face
 from maskinfer.train.data.parts import Parts, read_parts
 
 

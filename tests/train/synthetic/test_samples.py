@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from maskinfer.cli import make_app
 from maskinfer.data.boxes import iou_xywh, xyxy_to_xywh
-from maskinfer.data.dataset import Dataset, read_folder
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import list_images
 from maskinfer.data.images import image_size
 from maskinfer.errors import UsageError
@@ -50,9 +50,9 @@ def test_synth_image_does_not_depend_on_count(tmp_path: Path) -> None:
 
 def test_synth_names_carry_the_label(tmp_path: Path) -> None:
     written(tmp_path, 6, 3)
-    folder = read_folder(tmp_path)
-    assert folder.unlabelled == {}
-    for index, sample in enumerate(folder.samples):
+    samples, decisions, unlabelled = Dataset(tmp_path).samples("train")
+    assert decisions == unlabelled == []
+    for index, sample in enumerate(samples):
         image, box_xywh, proper_mask = draw_sample(3, index, 96)
         assert (sample.box_xywh, sample.proper_mask) == (box_xywh, proper_mask)
         assert image_size(sample.path) == image.size
@@ -143,7 +143,7 @@ def test_write_samples_overwrite_deletes_labelled_images_only(tmp_path: Path) ->
     (tmp_path / "notes.txt").write_text("mine")
     write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
     assert len(list_images(tmp_path)) == 3
-    assert len(read_folder(tmp_path).samples) == 2
+    assert len(Dataset(tmp_path).samples("test").samples) == 2
     assert (tmp_path / "holiday.jpg").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -216,7 +216,7 @@ def test_cli_synth_writes_into_a_new_folder_with_spaces(tmp_path: Path) -> None:
     result = CliRunner().invoke(make_app(), ["synth", str(folder), "--count", "3", "--size", "96"])
     assert result.exit_code == 0
     assert result.stderr.splitlines()[-1] == f"3 images written to {folder}"
-    assert len(read_folder(folder).samples) == 3
+    assert len(Dataset(folder).samples("test").samples) == 3
 
 
 def test_cli_synth_refuses_a_full_folder_without_overwrite(tmp_path: Path) -> None:
