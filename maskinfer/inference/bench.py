@@ -10,15 +10,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import PIL
 
+from maskinfer.data.dataset import sample_images
 from maskinfer.data.images import settle_pillow
-from maskinfer.data.sources import Source
-from maskinfer.errors import MaskinferError, ProviderError
+from maskinfer.data.sources import Source, open_source, survey
+from maskinfer.errors import DatasetError, MaskinferError, ProviderError
+from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime.default_model import resolve_model
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session, import_onnxruntime
 from maskinfer.text import printable_name
@@ -39,11 +42,11 @@ class BenchSettings:
     Attributes:
         images: a folder of images, or one image; None for the sample images.
         model: the model file; None for the newest export, else the one that ships.
-        batch_sizes: images a run.
+        batch_sizes: images per batch.
         threads: that decode; empty for one a core.
         providers: what computes.
-        seconds: that a line is measured for, without starting and warming up.
-        json: where everything is written; None for nowhere.
+        seconds: how long each line is measured, without starting and warming up.
+        json: where everything is written, `-` for standard output; None for nowhere.
         overwrite: whether an existing `json` is replaced.
     """
 
@@ -57,15 +60,16 @@ class BenchSettings:
     overwrite: bool = False
 
     @property
+    def to_stdout(self) -> bool:
+        """Whether the JSON goes to standard output."""
+        return self.json == Path("-")
+
+    @property
     def setups(self) -> list[Setup]:
         """The lines, in order, each once."""
         threads = self.threads or (decode_threads(),)
-        return [
-            Setup(provider, count, batch_size)
-            for provider, count, batch_size in dict.fromkeys(
-                product(self.providers, threads, self.batch_sizes)
-            )
-        ]
+        combinations = product(self.providers, threads, self.batch_sizes)
+        return [Setup(*combination) for combination in dict.fromkeys(combinations)]
 
 
 @dataclass(frozen=True)
@@ -73,27 +77,27 @@ class Line:
     """A line of the table: what was measured, or why nothing was."""
 
     setup: Setup
-    found: Speed | str
+    result: Speed | str
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON."""
+        """The line as JSON can hold it."""
         asked = {**asdict(self.setup), "provider": str(self.setup.provider)}
-        if isinstance(self.found, str):
-            return {**asked, "error": printable_name(self.found)}
-        values = asdict(self.found) | {"ratio": self.found.ratio}
+        if isinstance(self.result, str):
+            return {**asked, "error": printable_name(self.result)}
+        values = asdict(self.result) | {"ratio": self.result.ratio}
         provider = str(values.pop("provider"))
-        unreadable = [printable_name(failure.filename) for failure in self.found.unreadable]
+        unreadable = [printable_name(failure.filename) for failure in self.result.unreadable]
         return asked | {"error": None, "ran_on": provider} | values | {"unreadable": unreadable}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and with what was measured.
+    """The hardware and software that the measurements are from.
 
     Attributes:
-        cpu: what the processor calls itself; may be empty.
+        cpu: the processor's name; may be empty.
         cores: logical cores that this process may use.
-        gpus: what `nvidia-smi` says, a line for each.
+        gpus: a line of `nvidia-smi` for each.
         platform: the operating system.
         versions: of maskinfer and what it runs on.
     """
@@ -105,8 +109,58 @@ class Machine:
     versions: dict[str, str]
 
 
-def describe_machine() -> Machine:
-    """Look at this machine."""
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and where.
+
+    Attributes:
+        settings: as the user gave them.
+        machine: this one.
+        session: the model on the CPU, which names and describes its file.
+        source: the images.
+        images: how many there are, at least one.
+    """
+
+    settings: BenchSettings
+    machine: Machine
+    session: Session
+    source: Source
+    images: int
+
+    @classmethod
+    def open(cls, settings: BenchSettings) -> Self:
+        """Find the images and the model, before anything is measured.
+
+        Raises:
+            UsageError: there are no such images or no such model, or `json` cannot be written.
+            DatasetError: there is no image in the folder.
+            ModelFileError: the model file is damaged or not one of ours.
+        """
+        if settings.json is not None and not settings.to_stdout:
+            check_file(settings.json, overwrite=settings.overwrite)
+        images = settings.images or sample_images("maskinfer bench IMAGES")
+        source = open_source(images)
+        count = survey(source).images
+        if count == 0:
+            raise DatasetError(f"{images}: no image in it")
+        session = Session(resolve_model(settings.model), Provider.CPU)
+        return cls(settings, _describe_machine(), session, source, count)
+
+    def measure(self, on_line: Callable[[Setup, int], object]) -> list[Line]:
+        """Measure every line, one after the other.
+
+        Args:
+            on_line: called before each line with its setup, and the number of lines done.
+        """
+        lines: list[Line] = []
+        for setup in self.settings.setups:
+            on_line(setup, len(lines))
+            result = _in_a_process(self.session.path, self.source, setup, self.settings.seconds)
+            lines.append(Line(setup, result))
+        return lines
+
+
+def _describe_machine() -> Machine:
     return Machine(
         cpu.cpu_name(),
         usable_cores(),
@@ -122,27 +176,6 @@ def describe_machine() -> Machine:
     )
 
 
-def measure_lines(
-    session: Session,
-    source: Source,
-    settings: BenchSettings,
-    on_line: Callable[[Setup, int], object] = lambda setup, done: None,
-) -> list[Line]:
-    """Measure every line, one after the other.
-
-    Args:
-        session: of the model, which says which file it is.
-        source: the images, at least one.
-        settings: as the user gave them.
-        on_line: called before each line with what is measured, and the number of lines done.
-    """
-    lines: list[Line] = []
-    for setup in settings.setups:
-        on_line(setup, len(lines))
-        lines.append(Line(setup, _in_a_process(session.path, source, setup, settings.seconds)))
-    return lines
-
-
 def _in_a_process(model: Path, source: Source, setup: Setup, seconds: float) -> Speed | str:
     import multiprocessing  # here: the other commands start without it
 
@@ -150,8 +183,7 @@ def _in_a_process(model: Path, source: Source, setup: Setup, seconds: float) -> 
     receiver, sender = spawn.Pipe(duplex=False)
     arguments = (sender, model, source, setup, seconds)
     process = spawn.Process(target=_report, args=arguments, daemon=True)
-    # What a process ignores its children ignore from their first moment on: the parent alone
-    # answers to Ctrl-C.
+    # A child inherits what its parent ignores: the parent alone answers to Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.start()
@@ -159,21 +191,21 @@ def _in_a_process(model: Path, source: Source, setup: Setup, seconds: float) -> 
         signal.signal(signal.SIGINT, before)
     sender.close()
     try:
-        found: Speed | str = receiver.recv()
+        result: Speed | str = receiver.recv()
     except EOFError:
         process.join()
-        found = f"its process ended with code {process.exitcode}; not enough memory?"
+        result = f"its process ended with code {process.exitcode}; not enough memory?"
     finally:
         process.kill()
         process.join()
         receiver.close()
-    return found
+    return result
 
 
 def _report(
     sender: "Connection", model: Path, source: Source, setup: Setup, seconds: float
 ) -> None:
-    """Measure one line, in the process that is its own."""
+    """Measure one line, in its own process."""
     settle_pillow()
     try:
         sender.send(measure(model, source, setup, seconds))
@@ -181,5 +213,5 @@ def _report(
         sender.send(error.obstacle)
     except MaskinferError as error:
         sender.send(str(error))
-    except Exception as error:  # a provider may raise what it likes; the other lines go on
+    except Exception as error:  # a provider may raise anything; the other lines are still measured
         sender.send(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -126,8 +126,8 @@ def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: RunCli)
     done = run_cli("bench", *QUICK)
     assert done.code == 2
     assert done.stderr == (
-        "error: no images named, and no sample_images/ in this folder. "
-        "Name some: maskinfer bench IMAGES\n"
+        "error: no data set named, and no sample_images/ in this folder. "
+        "Name one: maskinfer bench IMAGES\n"
     )
     photos.rename("sample_images")
     done = run_cli("bench", *QUICK, "--batch-size", 1)
