@@ -18,12 +18,11 @@ from rich.table import Table
 from side_by_side import eager, onnx, race
 
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.export.canvases import draw_evenly
-from maskinfer.export.graph import contract_module, to_onnx, write_onnx
-from maskinfer.export.settings import Answer
+from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
+from maskinfer.export.settings import GraphOptions
+from maskinfer.export.verification import draw_evenly
 from maskinfer.runtime.model_file import ModelMetadata
-from maskinfer.train.networks.build import build
-from maskinfer.train.runs.folder import RunFolder
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.version import __version__
 
 _BATCH = 2  # at 1,000 proposals, 8 images take more than 24 GB
@@ -44,9 +43,7 @@ def main(
     ],
 ) -> None:
     """Export at each number of proposals, run, compare."""
-    config = RunFolder(run).read_config()
-    network = build(config.settings).eval()
-    RunFolder(run).read_best(network)
+    _, config, network, *_ = Checkpoint.load(run)
     geometry = config.settings.geometry
     canvases = draw_evenly(folders, geometry, _ALL)
     metadata = ModelMetadata(
@@ -62,7 +59,8 @@ def main(
     with tempfile.TemporaryDirectory() as work:
         for count in proposals:
             file = Path(work, f"{count}.onnx")
-            graph = to_onnx(contract_module(network, Answer(proposals=count)), geometry.canvas)
+            module = ContractModule(network, GraphOptions(proposals=count))
+            graph = to_onnx(module, geometry.canvas)
             write_onnx(graph, metadata, file)
             ways[str(count)] = onnx(file, _BATCH)
         outputs, speeds = race(ways, canvases, _BATCH)

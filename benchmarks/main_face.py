@@ -21,13 +21,12 @@ from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry, canvas_to_image
 from maskinfer.data.labels import Sample
-from maskinfer.export.settings import FACE_SCORE, Answer
+from maskinfer.export.settings import FACE_SCORE, GraphOptions
 from maskinfer.export.suppression import choose_one_by_one
 from maskinfer.train.data.batches import Key, SampleCanvases, collate
 from maskinfer.train.data.parts import read_parts
-from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Candidates, Network
-from maskinfer.train.runs.folder import RunFolder
+from maskinfer.train.runs.checkpoint import Checkpoint
 
 _LEANS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
 _BATCH = 8
@@ -41,11 +40,10 @@ def main(
     lean: Annotated[list[float] | None, typer.Option(help="Leans to try.")] = None,
 ) -> None:
     """Print mean IoU, a row for each way to choose, a column for each set of images."""
-    settings = RunFolder(run).read_config().settings
-    network = build(settings).eval()
+    _, config, network, *_ = Checkpoint.load(run)
+    settings = config.settings
     if not network.learns_all_faces:
         raise SystemExit(f"{run}: a {settings.model} sees one face only; give a lite or fasterrcnn")
-    RunFolder(run).read_best(network)
     geometry = settings.geometry if canvas is None else Geometry.letterbox(canvas)
     network.canvas = geometry.canvas
 
@@ -55,10 +53,10 @@ def main(
     for folder in also or []:
         sets["/".join(folder.parts[-2:])] = Dataset(folder).samples("test").samples
 
-    answers = {face: Answer(face, score) for face in ("best", "left", "largest")}
-    answers |= {f"main, {lean}": Answer("main", score, lean) for lean in lean or _LEANS}
+    answers = {face: GraphOptions(face, score) for face in ("best", "left", "largest")}
+    answers |= {f"main, {lean}": GraphOptions("main", score, lean) for lean in lean or _LEANS}
     # Nothing scores more than 1, and where none scores enough, the best-scored is taken.
-    answers["best"] = Answer("left", face_score=1.1)
+    answers["best"] = GraphOptions("left", face_score=1.1)
     overlaps = {
         name: _overlaps(network, samples, geometry, answers) for name, samples in sets.items()
     }
@@ -70,7 +68,7 @@ def main(
 
 @torch.inference_mode()
 def _overlaps(
-    network: Network, samples: list[Sample], geometry: Geometry, answers: dict[str, Answer]
+    network: Network, samples: list[Sample], geometry: Geometry, answers: dict[str, GraphOptions]
 ) -> dict[str, list[float]]:
     canvases = SampleCanvases(samples, geometry)
     found: dict[str, list[float]] = {name: [] for name in answers}

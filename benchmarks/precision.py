@@ -22,12 +22,12 @@ from side_by_side import eager, race
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.evaluation.evaluating import evaluate_folder
-from maskinfer.export.canvases import draw_evenly
 from maskinfer.export.exporting import export
 from maskinfer.export.settings import ExportSettings, Precision
+from maskinfer.export.verification import draw_evenly
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.session import Session
-from maskinfer.train.networks.build import build
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 
 _CONSOLE = Console(width=100)
@@ -47,9 +47,8 @@ def main(
 
 
 def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, work: Path) -> None:
-    settings = run.read_config().settings
-    network = build(settings).eval()
-    run.read_best(network)
+    _, config, network, *_ = Checkpoint.load(run.path)
+    settings = config.settings
     ways = {"torch eager": eager(network)}
     accuracy: dict[str, list[str]] = {}
     for precision in get_args(Precision):

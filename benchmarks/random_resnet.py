@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 
 from maskinfer.data.images import Pixels
-from maskinfer.export.graph import contract_module, to_onnx, write_onnx
+from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
 from maskinfer.export.int8 import quantise
-from maskinfer.export.settings import Answer
+from maskinfer.export.settings import GraphOptions
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.model_file import ModelMetadata
 from maskinfer.train.networks.build import build
@@ -62,7 +62,7 @@ def write_file(
         canvases: (N, 224, 224, 3), on which INT8 is calibrated.
         path: of the file.
     """
-    graph = to_onnx(contract_module(network, Answer()), CANVAS)
+    graph = to_onnx(ContractModule(network, GraphOptions()), CANVAS)
     if precision == "int8":
         full_range = has_int8_dot_products() is True
         graph = quantise(graph, canvases, "cpu", full_range=full_range, say=print).model

@@ -21,7 +21,7 @@ from throughput import resnet50_file, timed
 
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.export.exporting import export
-from maskinfer.export.settings import ExportSettings, Face, Precision
+from maskinfer.export.settings import ExportSettings, FaceRule, Precision
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.threads import usable_cores
 from maskinfer.train.networks.build import build
@@ -29,7 +29,11 @@ from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.runs.folder import RunFolder
 
 _BATCH = 8
-_FILES: tuple[tuple[Precision, Face], ...] = (("fp32", "best"), ("fp32", "left"), ("int8", "best"))
+_FILES: tuple[tuple[Precision, FaceRule], ...] = (
+    ("fp32", "best"),
+    ("fp32", "left"),
+    ("int8", "best"),
+)
 # The left-most face is often none of those that Faster R-CNN is surest of.
 _PROPOSALS_FOR_LEFT = 512
 _REFERENCE = "ResNet-50 classifier, FP32, 224 px"

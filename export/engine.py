@@ -4,8 +4,8 @@
 that package or a GPU is missing, `tensorrt-rtx` compiles ahead of time, with no GPU and for many:
 the machine that loads the engine finishes the work. Their Python APIs are the same.
 
-TensorRT 11 and TensorRT-RTX compute in the types that stand in the graph, and 10 is told to, so
-FP16 and INT8 are the ONNX file's matter and there is no precision to choose here.
+TensorRT 11 and TensorRT-RTX compute in the graph's own types, and 10 is configured to, so FP16 and
+INT8 are decided in the ONNX file, and there is no precision to choose here.
 """
 
 import contextlib
@@ -15,31 +15,35 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 
+from maskinfer.data.images import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.model_file import INPUT_NAME
+from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
+from maskinfer.runtime.session import Outputs
 
+from .parity import in_batches
 from .settings import BatchRange
 
 TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
 _MODULES = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt_rtx_bindings"}
 _AS_ONNX = "The model runs as ONNX: maskinfer export --format onnx"
 _AMPERE = 80
-# TensorRT-RTX looks for a GPU in passing, and logs that there is none.
+# TensorRT-RTX also looks for a GPU, and logs an error where there is none.
 _NO_DRIVER = "cudaError 35"
 
 
 @dataclass(frozen=True)
-class Engine:
+class BuiltEngine:
     """A built engine.
 
     Attributes:
         plan: as TensorRT serialised it; only the same TensorRT loads it.
         built_with: JSON-able; `builder` and its `version`, the `compute_capabilities` of the GPUs
-            it is for, whether it also runs on `later_gpus`, and its `batch` range.
+            it is for, whether it also works on `later_gpus`, and its `batch` range.
     """
 
     plan: bytes
@@ -72,17 +76,17 @@ class Toolkit:
         return f"{title} {self.trt.__version__}"
 
     def reason(self) -> str:
-        """What went wrong first, for that is the cause of the rest."""
+        """The first error, which is the cause of the rest."""
         return _reason(self._errors)
 
 
-def choose() -> Toolkit:
-    """The package that builds here; cheap, so ask before a long export.
+def find_toolkit() -> Toolkit:
+    """Import the package that builds on this machine; cheap, so done before a long export.
 
     Raises:
         ExportError: there is none.
     """
-    # torch says the same of AMD's GPUs, which have no NVIDIA driver.
+    # torch reports AMD's GPUs likewise, and those have no NVIDIA driver.
     has_gpu = gpu.has_nvidia_driver() and torch.cuda.is_available()
     if has_gpu:
         with contextlib.suppress(ImportError, OSError):
@@ -97,22 +101,22 @@ def choose() -> Toolkit:
         ) from error
 
 
-def build(model: bytes, canvas: int, batch: BatchRange) -> Engine:
+def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     """Build an engine with what this machine has.
 
     Args:
-        model: a serialized ONNX file that follows the contract.
+        model: a serialized ONNX file.
         canvas: S in pixels.
         batch: the batch sizes that the engine takes, and the one that it is tuned for.
 
     Raises:
         ExportError: there is no TensorRT, or it cannot build this model.
     """
-    toolkit = choose()
+    toolkit = find_toolkit()
     trt = toolkit.trt
     try:
         builder = trt.Builder(toolkit.logger)
-    except TypeError as error:  # how pybind11 says that there is no builder
+    except TypeError as error:  # pybind11's, when there is no builder
         raise ExportError(f"{toolkit} does not start: {toolkit.reason()}. {_AS_ONNX}") from error
     # 11 is always strongly typed and ignores the flag; a version that dropped it needs none.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
@@ -134,7 +138,61 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> Engine:
         **_gpus(toolkit),
         "batch": asdict(batch),
     }
-    return Engine(bytes(plan), built_with)
+    return BuiltEngine(bytes(plan), built_with)
+
+
+class EngineSession:
+    """An engine, loaded on the GPU. Never tried on a GPU: none was at hand when it was written."""
+
+    def __init__(self, engine: BuiltEngine) -> None:
+        """Load an engine with the package that built it.
+
+        Raises:
+            ExportError: there is no GPU, or not one that this engine is for.
+        """
+        self._toolkit = Toolkit(engine.built_with["builder"])
+        self._batch: dict[str, int] = engine.built_with["batch"]
+        self._runtime = self._toolkit.trt.Runtime(self._toolkit.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(engine.plan)
+        self._context = self._engine and self._engine.create_execution_context()
+        if self._context is None:
+            wanted = ", ".join(engine.built_with["compute_capabilities"])
+            raise ExportError(
+                f"{self._toolkit} cannot load the engine: {self._toolkit.reason()}. It needs an "
+                f"NVIDIA GPU of compute capability {wanted}"
+            )
+
+    def predict(self, canvases: Pixels, batch_size: int) -> Outputs:
+        """Predict canvases (N, S, S, 3), in batches of the nearest size that the engine takes.
+
+        Raises:
+            ExportError: TensorRT failed.
+        """
+        size = min(max(batch_size, self._batch["minimum"]), self._batch["maximum"])
+        count = len(canvases)
+        # The last batch is filled up: it may have fewer canvases than the engine takes.
+        filled = np.resize(canvases, (-(-count // size) * size, *canvases.shape[1:]))
+        outputs = in_batches(self._run, filled, size)
+        return Outputs(
+            outputs.boxes_xywh[:count], outputs.proper_mask[:count], outputs.score[:count]
+        )
+
+    def _run(self, canvases: Pixels) -> Outputs:
+        count = len(canvases)
+        images = torch.from_numpy(canvases).contiguous().cuda()
+        buffers = [torch.empty(count, *rest, device="cuda") for rest in ((4,), (), ())]
+        for name, tensor in zip((INPUT_NAME, *OUTPUT_NAMES), (images, *buffers), strict=True):
+            self._context.set_tensor_address(name, tensor.data_ptr())
+        stream = torch.cuda.current_stream()
+        if not (
+            self._context.set_input_shape(INPUT_NAME, tuple(images.shape))
+            and self._context.execute_async_v3(stream.cuda_stream)
+        ):
+            raise ExportError(
+                f"{self._toolkit} failed on {count} canvases: {self._toolkit.reason()}"
+            )
+        stream.synchronize()
+        return Outputs(*(buffer.cpu().numpy() for buffer in buffers))
 
 
 def _gpus(toolkit: Toolkit) -> dict[str, Any]:
@@ -145,9 +203,9 @@ def _gpus(toolkit: Toolkit) -> dict[str, Any]:
             "compute_capabilities": [f"{major}.{minor}"],
             "later_gpus": False,
         }
-    # Where the builder is told nothing, its manual promises 8.0, 8.6, 8.9, 12.0 and later. The
-    # header of such a plan, read from 1.7, has a bit for each capability from 8.0 that the package
-    # names, and one more; no list that is set gives that last one.
+    # By default, the builder's manual promises 8.0, 8.6, 8.9, 12.0 and later. The header of such a
+    # plan, read from 1.7, has a bit for each capability from 8.0 that the package names, and one
+    # more, which no explicit list sets.
     named = sorted(int(member) for member in toolkit.trt.ComputeCapability.__members__.values())
     return {
         "compute_capabilities": [f"{n // 10}.{n % 10}" for n in named if n >= _AMPERE],
@@ -175,7 +233,7 @@ def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
 
 
 def _build_fault(toolkit: Toolkit, model: bytes) -> ExportError:
-    """Name the operator where TensorRT names a layer, which is called after its node."""
+    """Name the operator where TensorRT names a layer, since a layer has its node's name."""
     reason = toolkit.reason()
     words = set(re.findall(r"[\w./:-]+", reason))
     words |= {re.sub(r"_\d+$", "", word) for word in words}

@@ -6,7 +6,7 @@ weights are computed here with neither loops, conditions, `NonZero`, nor operato
 ONNX, because only one box an image is wanted:
 
 - anchors are constants;
-- of each pyramid level the best proposals by objectness go on, a fixed number;
+- each pyramid level keeps a fixed number of proposals, the best by objectness;
 - their non-maximum suppression is a matrix product, repeated until it settles;
 - RoIAlign gathers the four corners of each sample point from one table of feature cells;
 - the last suppression is an `argmax`: the best box of all is never suppressed.
@@ -25,13 +25,13 @@ from maskinfer.train.networks.network import Candidates, Detections
 
 from .suppression import suppress
 
-# Proposals of one level that enter its suppression, best first, where fewer are wanted in the end.
-# torchvision takes 1,000, but one face has few rivals.
+# Least number of proposals of a level that enter its suppression, best first. torchvision takes
+# 1,000, but one face has few rivals.
 _LEAST_PER_LEVEL = 256
 _NMS_IOU = 0.7  # torchvision's default
 _BINS = 7  # RoIAlign's output is 7 x 7,
 _SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
-_MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's limit on how much a box may grow
+_MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's limit on a box's growth
 _BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box head; the proposals' are 1
 
 

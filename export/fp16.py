@@ -22,7 +22,7 @@ def to_half(model: ModelProto) -> tuple[str, ...]:
     graph = model.graph
     layers = find_layers(graph)
     weights = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
-    large = {t.name for t in graph.initializer if t.name in weights and is_beyond_fp16(t)}
+    large = {t.name for t in graph.initializer if t.name in weights and _is_beyond(t)}
     reading = {node.name for node in graph.node if not large.isdisjoint(node.input)}
     beyond = {layer.weight for layer in layers if not reading.isdisjoint(layer.nodes)}
     reduced = set(reduced_nodes(graph, [x for x in layers if x.weight not in beyond]))
@@ -51,7 +51,7 @@ def to_half(model: ModelProto) -> tuple[str, ...]:
     return tuple(layer.weight for layer in layers if layer.weight in beyond)
 
 
-def is_beyond_fp16(tensor: TensorProto) -> bool:
+def _is_beyond(tensor: TensorProto) -> bool:
     """Whether a constant holds a value larger than FP16 can."""
     return bool(np.abs(numpy_helper.to_array(tensor)).max(initial=0) > _LARGEST)
 

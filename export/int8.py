@@ -6,15 +6,15 @@ Two flavours of the same recipe (QDQ nodes, weights per channel, symmetric):
   8 by 8 bits, so weights take 7 bits; with `any-cpu` also where it has, for a file that travels.
 - `tensorrt`: signed, symmetric activations, and biases left in FP32.
 
-All layers are quantised first. Where that moves the answers too far, layers go back to float, those
-first whose quantisation alone moves the answers furthest.
+All layers are quantised first. Where that moves the outputs too far, layers return to float, first
+those whose quantisation alone moves the outputs furthest.
 """
 
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import ModelProto, NodeProto
@@ -37,14 +37,14 @@ from .layers import Layer, find_layers, reduced_nodes
 from .parity import in_batches
 from .settings import Target
 
-_MOST_GROUPS = 24  # sensitivity is measured on so many groups of neighbouring layers
-_MOST_IN_FLOAT = 0.5  # share of the groups; beyond it INT8 has no point
+_MOST_GROUPS = 24  # of neighbouring layers, whose sensitivity is measured
+_MOST_IN_FLOAT = 0.5  # share of the groups; beyond it INT8 is pointless
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far quantisation moved a graph's answers, as means over images.
+    """How far quantisation moved a graph's outputs, as means over images.
 
     Attributes:
         iou: of its boxes and the float graph's.
@@ -60,46 +60,24 @@ class Drift:
         return 1 - self.iou + self.probability
 
     def is_beyond(self, allowed: "Drift") -> bool:
-        """Whether either mean is worse than allowed, or no number."""
+        """Whether either mean is worse than allowed, or not a number."""
         return not (self.iou >= allowed.iou and self.probability <= allowed.probability)
 
 
 ALLOWED = Drift(iou=0.95, probability=0.03)
 
 
-@dataclass(frozen=True)
-class Quantised:
-    """An INT8 graph and how it came about.
+class Quantised(NamedTuple):
+    """An INT8 graph.
 
     Attributes:
         model: the graph.
-        target: whose INT8 it is.
-        weight_bits: 8, or 7 for CPUs without VNNI.
-        images: how many the ranges were measured on.
-        layers: how many the network has.
-        in_float: the weights of the layers that stayed in float.
-        drift: from the float graph, on images that the ranges were not measured on.
+        details: JSON-able; whose INT8 it is, the bits of its weights, the layers left in float, and
+            how far its outputs are from the float graph's, on images not calibrated on.
     """
 
     model: ModelProto
-    target: Target
-    weight_bits: int
-    images: int
-    layers: int
-    in_float: tuple[str, ...]
-    drift: Drift
-
-    def describe(self) -> dict[str, Any]:
-        """JSON-able values, for the file's metadata."""
-        return {
-            "target": self.target,
-            "weight_bits": self.weight_bits,
-            "calibration_images": self.images,
-            "layers": self.layers,
-            "layers_in_float": list(self.in_float),
-            "mean_iou_with_float": self.drift.iou,
-            "mean_probability_difference": self.drift.probability,
-        }
+    details: dict[str, Any]
 
 
 def quantise(
@@ -116,12 +94,12 @@ def quantise(
         model: in FP32; left as it is.
         canvases: (N, S, S, 3). Two thirds set the ranges, the others judge.
         target: `cpu`, `any-cpu` or `tensorrt`.
-        full_range: whether weights take 8 bits on a CPU; see the module's text.
-        say: told what takes long.
+        full_range: whether weights take 8 bits on a CPU; see above.
+        say: takes a line about a step that takes long.
 
     Raises:
         UsageError: fewer than two canvases.
-        ExportError: with half of the layers in float the answers still move too far.
+        ExportError: with half of the layers in float the outputs still move too far.
     """
     if len(canvases) < 2:
         raise UsageError(
@@ -140,7 +118,10 @@ def quantise(
     truth = _run(model, judges)
 
     def measure(lowered: ModelProto) -> Drift:
-        return _drift(_run(lowered, judges), truth)
+        outputs = _run(lowered, judges)
+        iou = iou_xywh(outputs.boxes_xywh, truth.boxes_xywh)
+        moved = np.abs(outputs.proper_mask - truth.proper_mask)
+        return Drift(float(iou.mean()), float(moved.mean()))
 
     lowered, in_float = lower(layers), set[str]()
     drift = measure(lowered)
@@ -161,8 +142,16 @@ def quantise(
                 f"{drift.probability:.3f}, expected {ALLOWED.probability}). Calibrate on more "
                 "images like yours with --calibrate DIR, or use --precision fp16"
             )
-    kept = tuple(layer.weight for layer in layers if layer.weight in in_float)
-    return Quantised(lowered, target, weight_bits, int((~judged).sum()), len(layers), kept, drift)
+    details = {
+        "target": target,
+        "weight_bits": weight_bits,
+        "calibration_images": int((~judged).sum()),
+        "layers": len(layers),
+        "layers_in_float": [layer.weight for layer in layers if layer.weight in in_float],
+        "mean_iou_with_float": drift.iou,
+        "mean_probability_difference": drift.probability,
+    }
+    return Quantised(lowered, details)
 
 
 def _group(layers: Sequence[Layer]) -> list[list[Layer]]:
@@ -190,10 +179,10 @@ def _calibrate(model: ModelProto, canvases: Pixels) -> TensorsData:
         path.write_bytes(model.SerializeToString())
         calibrator = create_calibrator(path, kinds, str(path.with_name("augmented.onnx")))
         calibrator.collect_data(_Reader(canvases))
-        found = calibrator.compute_data()
-    # It measures every node of these kinds, box arithmetic too, whose range may be endless.
+        ranges = calibrator.compute_data()
+    # It measures every node of these kinds, box arithmetic too, whose range may be infinite.
     names = {name for node in nodes for name in (*node.input, *node.output)}
-    return TensorsData(found.calibration_method, {n: found[n] for n in found if n in names})
+    return TensorsData(ranges.calibration_method, {n: ranges[n] for n in ranges if n in names})
 
 
 def _nodes(model: ModelProto, layers: Sequence[Layer]) -> list[NodeProto]:
@@ -211,8 +200,10 @@ def _quantise(
 ) -> ModelProto:
     nodes = _nodes(model, layers)
     signed = target == "tensorrt"
+    copied = ModelProto()
+    copied.CopyFrom(model)
     quantizer = QDQQuantizer(
-        _copy(model),
+        copied,
         per_channel=True,
         reduce_range=reduce_range,
         weight_qType=QuantType.QInt8,
@@ -231,12 +222,6 @@ def _quantise(
     return lowered
 
 
-def _copy(model: ModelProto) -> ModelProto:
-    copied = ModelProto()
-    copied.CopyFrom(model)
-    return copied
-
-
 def _run(model: ModelProto, canvases: Pixels) -> Outputs:
     options = SessionOptions()
     options.log_severity_level = 3  # errors only
@@ -248,8 +233,3 @@ def _run(model: ModelProto, canvases: Pixels) -> Outputs:
         return Outputs(*session.run(list(OUTPUT_NAMES), {INPUT_NAME: batch}))
 
     return in_batches(run, canvases, _BATCH)
-
-
-def _drift(found: Outputs, truth: Outputs) -> Drift:
-    iou = iou_xywh(found.boxes_xywh, truth.boxes_xywh)
-    return Drift(float(iou.mean()), float(np.abs(found.proper_mask - truth.proper_mask).mean()))

@@ -1,4 +1,4 @@
-"""What an export is told to do."""
+"""What an export is asked for."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,9 +8,8 @@ from maskinfer.errors import UsageError
 
 Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
-Storage = Literal["fp32", "fp16"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
-Face = Literal["best", "main", "left", "largest"]
+FaceRule = Literal["best", "main", "left", "largest"]
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
 DEFAULT_PROPOSALS = 128
@@ -43,12 +42,12 @@ class ExportSettings:
         data: the data set whose test images the file is verified on; None takes the run's own.
         format: `onnx`, a TensorRT `engine`, or a model repository for `triton`.
         precision: what the network computes with.
-        storage: how FP32's weights are stored; computing is FP32 either way.
         target: whose INT8 it is: that of CPUs like this machine's or of any (unsigned activations),
-            or TensorRT's (signed).
+            or TensorRT's (signed); None takes TensorRT's for engines, else `cpu`.
         calibrate: folder of images that INT8's ranges are measured on; None takes the run's
             training images.
-        batch: what an engine takes; its maximum is Triton's `max_batch_size` too.
+        batch: what an engine takes; its maximum is Triton's `max_batch_size` too. None takes the
+            default range.
         proposals: Faster R-CNN's proposals that go through its box head; None takes
             `DEFAULT_PROPOSALS`.
         face: which of the faces that a network sees it answers with: the best-scored, or of those
@@ -61,17 +60,21 @@ class ExportSettings:
     data: Path | None = None
     format: Format = "onnx"
     precision: Precision = "fp32"
-    storage: Storage = "fp32"
-    target: Target = "cpu"
+    target: Target | None = None
     calibrate: Path | None = None
-    batch: BatchRange = BatchRange()
+    batch: BatchRange | None = None
     proposals: int | None = None
-    face: Face = "best"
+    face: FaceRule = "best"
     canvas: int | None = None
+
+    @property
+    def int8_target(self) -> Target:
+        """The target, chosen by the format where none is named."""
+        return self.target or ("tensorrt" if self.format == "engine" else "cpu")
 
 
 @dataclass(frozen=True)
-class Answer:
+class GraphOptions:
     """What the exported graph makes of the network's outputs.
 
     Attributes:
@@ -82,56 +85,55 @@ class Answer:
         proposals: Faster R-CNN's, through its box head.
     """
 
-    face: Face = "best"
+    face: FaceRule = "best"
     face_score: float = FACE_SCORE
     lean: float = LEAN
     temperature: float = 1.0
     proposals: int = DEFAULT_PROPOSALS
 
     def describe(self, model: str) -> dict[str, Any]:
-        """What of it a model's file has to say, for `recall`."""
-        chosen = {"face_score": self.face_score} if self.face != "best" else {}
-        counted = {"proposals": self.proposals} if model == "fasterrcnn" else {}
-        if self.face == "main":
-            chosen["lean"] = self.lean
-        return {"face": self.face, **chosen, "temperature": self.temperature, **counted}
+        """JSON-able values for a model file's metadata, that `recall` reads."""
+        names = ["face", "temperature"]
+        names += ["face_score"] if self.face != "best" else []
+        names += ["lean"] if self.face == "main" else []
+        names += ["proposals"] if model == "fasterrcnn" else []
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def recall(cls, described: dict[str, Any]) -> "Answer":
-        """From what a file says; what it leaves out is the default."""
+    def recall(cls, described: dict[str, Any]) -> "GraphOptions":
+        """The options of a model file; those that it does not name have their defaults."""
         return cls(**{f.name: described[f.name] for f in fields(cls) if f.name in described})
 
 
 def check(settings: ExportSettings) -> None:
-    """Refuse settings that cannot mean anything.
+    """Refuse settings that contradict each other or make no sense.
 
     Raises:
         UsageError: with the option, its value and the rule.
     """
-    batch = settings.batch
+    batch = settings.batch or BatchRange()
+    is_int8 = settings.precision == "int8"
     rules = [
+        (
+            settings.batch is None or settings.format != "onnx",
+            "--batch: an ONNX file takes any batch; only for --format engine, triton",
+        ),
         (
             1 <= batch.minimum <= batch.optimum <= batch.maximum,
             f"--batch: got {batch.minimum} {batch.optimum} {batch.maximum}, "
             "expected 1 <= MIN <= OPT <= MAX",
         ),
         (
-            settings.storage == "fp32" or settings.precision == "fp32",
-            f"--storage {settings.storage}: only for --precision fp32, got {settings.precision}",
-        ),
-        (
-            settings.calibrate is None or settings.precision == "int8",
+            settings.calibrate is None or is_int8,
             f"--calibrate: only for --precision int8, got {settings.precision}",
         ),
         (
-            settings.target == "cpu" or settings.precision == "int8",
+            settings.target in (None, "cpu") or is_int8,
             f"--target {settings.target}: only for --precision int8, other precisions are the same "
             "everywhere",
         ),
         (
-            settings.format != "engine"
-            or settings.precision != "int8"
-            or settings.target == "tensorrt",
+            settings.format != "engine" or not is_int8 or settings.int8_target == "tensorrt",
             f"--target {settings.target}: TensorRT cannot build a CPU's INT8; leave it out for "
             "engines",
         ),

@@ -8,24 +8,24 @@ from torchvision.ops import nms
 
 from maskinfer.train.networks.network import Candidates, Detections
 
-from .settings import Answer
+from .settings import GraphOptions
 
-_RIVALS = 64  # candidates that are looked at, best first
+_RIVALS = 64  # candidates to choose among, best first
 _SAME_FACE_IOU = 0.5  # boxes that overlap by more are one face
-# Each round settles what hangs on one more chain of overlaps. On real photos six gave every box
-# that torchvision's greedy suppression of 1,000 gives: docs/results.md.
+# Each round settles the boxes that depend on one more chain of overlaps. On real photos six gave
+# every box that torchvision's greedy suppression of 1,000 gives: docs/results.md.
 _ROUNDS = 6
 _NEVER = 1e9  # farther than any canvas reaches
 
 
-def choose(candidates: Candidates, answer: Answer, canvas: int) -> Detections:
+def choose(candidates: Candidates, options: GraphOptions, canvas: int) -> Detections:
     """The face of each image that is asked for, among those that score enough.
 
     Of boxes that overlap, the best-scored counts. Where none scores enough, the best one is taken.
 
     Args:
         candidates: of B images, K each.
-        answer: which face is asked for, not `best`.
+        options: with a face other than `best`.
         canvas: side in pixels.
     """
     count = min(_RIVALS, candidates.score.shape[1])
@@ -34,8 +34,8 @@ def choose(candidates: Candidates, answer: Answer, canvas: int) -> Detections:
     proper = candidates.proper_mask.gather(1, index)
     distinct = suppress(boxes, torch.ones_like(score), _SAME_FACE_IOU)
     first = torch.arange(count, device=score.device) == 0
-    eligible = distinct * ((score >= answer.face_score) | first).to(score.dtype)
-    order = _order(boxes, score, answer, canvas) + (1 - eligible) * _NEVER
+    eligible = distinct * ((score >= options.face_score) | first).to(score.dtype)
+    order = _order(boxes, score, options, canvas) + (1 - eligible) * _NEVER
     winner = order.argmin(dim=1, keepdim=True)  # (B, 1)
     box = boxes.gather(1, winner[..., None].expand(-1, -1, 4))[:, 0]
     return Detections(
@@ -45,17 +45,19 @@ def choose(candidates: Candidates, answer: Answer, canvas: int) -> Detections:
     )
 
 
-def choose_one_by_one(images: Sequence[Candidates], answer: Answer, canvas: int) -> Detections:
+def choose_one_by_one(
+    images: Sequence[Candidates], options: GraphOptions, canvas: int
+) -> Detections:
     """What `choose` does, with torchvision's suppression and a loop: what files are verified by."""
-    found = []
+    chosen = []
     for boxes, proper, score in images:
         kept = nms(boxes, score, _SAME_FACE_IOU)  # best first
-        enough = kept[score[kept] >= answer.face_score]
+        enough = kept[score[kept] >= options.face_score]
         rivals = enough if len(enough) else kept[:1]
-        winner = rivals[_order(boxes[rivals], score[rivals], answer, canvas).argmin()]
+        winner = rivals[_order(boxes[rivals], score[rivals], options, canvas).argmin()]
         box = boxes[winner]
-        found.append((torch.cat([box[:2], box[2:] - box[:2]]), proper[winner], score[winner]))
-    return Detections(*(torch.stack(column) for column in zip(*found, strict=True)))
+        chosen.append((torch.cat([box[:2], box[2:] - box[:2]]), proper[winner], score[winner]))
+    return Detections(*(torch.stack(column) for column in zip(*chosen, strict=True)))
 
 
 def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float) -> Tensor:
@@ -87,10 +89,10 @@ def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float) -> Tensor:
     return keep
 
 
-def _order(boxes_xyxy: Tensor, score: Tensor, answer: Answer, canvas: int) -> Tensor:
+def _order(boxes_xyxy: Tensor, score: Tensor, options: GraphOptions, canvas: int) -> Tensor:
     """Boxes (..., 4) and scores (...) -> (...), least for the face that is wanted."""
-    if answer.face == "left":
+    if options.face == "left":
         return boxes_xyxy[..., 0]
-    if answer.face == "main":
-        return boxes_xyxy[..., 0] * (answer.lean / canvas) - score
+    if options.face == "main":
+        return boxes_xyxy[..., 0] * (options.lean / canvas) - score
     return -(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(dim=-1)

@@ -5,20 +5,18 @@ from typing import Annotated
 
 import typer
 
-from maskinfer.errors import UsageError
 from maskinfer.export.settings import (
     DEFAULT_PROPOSALS,
     BatchRange,
     ExportSettings,
-    Face,
+    FaceRule,
     Format,
     Precision,
-    Storage,
     Target,
 )
 
 _DEFAULTS = ExportSettings()
-_BATCH = _DEFAULTS.batch
+_BATCH = BatchRange()
 
 
 def export(
@@ -68,10 +66,6 @@ def export(
             show_default="the run's training images",
         ),
     ] = None,
-    storage: Annotated[
-        Storage,
-        typer.Option(help="How FP32 weights are stored; fp16 halves the file, at FP32's speed."),
-    ] = _DEFAULTS.storage,
     batch: Annotated[
         tuple[int, int, int] | None,
         typer.Option(
@@ -89,7 +83,7 @@ def export(
         ),
     ] = None,
     face: Annotated[
-        Face,
+        FaceRule,
         typer.Option(
             help="Which face of several the file answers with: the best-scored; main, the same "
             "unless one further left scores nearly as well; or of those that score enough the "
@@ -107,37 +101,29 @@ def export(
     runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
-    from maskinfer.export import exporting as job
+    from maskinfer.export.exporting import export as export_run
     from maskinfer.train.runs.folder import RunFolder
 
     from .console import err, say
     from .console import out as stdout
     from .verify import parity_table
 
-    if format_ == "onnx" and batch is not None:
-        raise UsageError("--batch: an ONNX file takes any batch; only for --format engine, triton")
     settings = ExportSettings(
         out=out,
         data=data,
         format=format_,
         precision=precision,
-        storage=storage,
-        target=target or _default_target(format_, precision),
+        target=target,
         calibrate=calibrate,
-        batch=_BATCH if batch is None else BatchRange(*batch),
+        batch=None if batch is None else BatchRange(*batch),
         proposals=proposals,
         face=face,
         canvas=canvas,
     )
-    folder = RunFolder(run) if run is not None else RunFolder.newest(runs)
+    folder = RunFolder(run) if run is not None else RunFolder.newest(runs, with_weights=True)
     with err.status(f"Exporting {folder.path}") as status:
-        done = job.export(folder, settings, status.update)
-    stdout.print(parity_table(done.parity))
-    size = sum(p.stat().st_size for p in (done.path, *done.path.rglob("*")) if p.is_file())
-    if done.note:
-        say(f"Note: {done.note}")
-    say(f"Done: {done.path} ({size / 1e6:.1f} MB)")
-
-
-def _default_target(format_: Format, precision: Precision) -> Target:
-    return "tensorrt" if format_ == "engine" and precision == "int8" else "cpu"
+        exported = export_run(folder, settings, status.update)
+    stdout.print(parity_table(exported.parity))
+    if exported.note:
+        say(f"Note: {exported.note}")
+    say(f"Done: {exported.path} ({exported.size_bytes / 1e6:.1f} MB)")

@@ -30,7 +30,7 @@ def verify(
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option(min=1, help="Compare on at most so many, evenly spaced over all.")
+        int, typer.Option(min=1, help="Images to compare on at most, evenly spaced over all.")
     ] = VERIFIED_ON,
 ) -> None:
     """Compare a model file with the checkpoint it came from, on real images.
@@ -39,7 +39,8 @@ def verify(
     """
     from maskinfer.errors import ExportError, UsageError
     from maskinfer.export.verification import verify_file
-    from maskinfer.train.runs.folder import WEIGHTS, RunFolder
+    from maskinfer.train.runs.files import WEIGHTS
+    from maskinfer.train.runs.folder import RunFolder
 
     from .console import err, out
 
@@ -54,20 +55,20 @@ def verify(
 
 
 def parity_table(parity: "Parity") -> Table:
-    """One row a comparison."""
+    """Make a table with a row per comparison."""
     table = Table(
         title=f"Agreement on {parity.images} images", title_justify="left", box=None, pad_edge=False
     )
     table.add_column("compared with", no_wrap=True)
     for name in ("batch", "labels", "mean IoU", "largest px", "largest p"):
         table.add_column(name, justify="right")
-    for found in parity.comparisons:
+    for agreement in parity.comparisons:
         table.add_row(
-            _AGAINST[found.against],
-            str(found.batch_size),
-            percent(found.label_agreement),
-            f"{found.mean_iou:.4f}",
-            f"{found.box_px:.2g}",
-            f"{found.probability:.1g}",
+            _AGAINST[agreement.against],
+            str(agreement.batch_size),
+            percent(agreement.label_agreement),
+            f"{agreement.mean_iou:.4f}",
+            f"{agreement.box_px:.2g}",
+            f"{agreement.probability:.1g}",
         )
     return table

@@ -19,7 +19,7 @@ from support.tiny_model import METADATA
 from maskinfer.errors import ExportError, ModelFileError, UsageError
 from maskinfer.export import engine, int8
 from maskinfer.export import exporting as job
-from maskinfer.export.engine_run import EngineSession
+from maskinfer.export.engine import EngineSession
 from maskinfer.export.fp16 import to_half
 from maskinfer.export.settings import BatchRange, ExportSettings
 from maskinfer.runtime import gpu
@@ -315,7 +315,7 @@ def test_engine_predicts_what_the_graph_predicts(
     files: dict[str, Path], canvases: np.ndarray, network: str
 ) -> None:
     session = Session(files[network], "cpu", len(canvases))
-    running = EngineSession(engine.build(files[network].read_bytes(), _CANVAS, _BATCH))
-    expected, found = session.run(canvases), running.run(canvases)
-    np.testing.assert_allclose(found.proper_mask, expected.proper_mask, atol=1e-2)
-    np.testing.assert_allclose(found.score, expected.score, atol=1e-2)
+    on_gpu = EngineSession(engine.build(files[network].read_bytes(), _CANVAS, _BATCH))
+    expected, actual = session.run(canvases), on_gpu.predict(canvases, len(canvases))
+    np.testing.assert_allclose(actual.proper_mask, expected.proper_mask, atol=1e-2)
+    np.testing.assert_allclose(actual.score, expected.score, atol=1e-2)

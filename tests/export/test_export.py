@@ -20,12 +20,12 @@ from maskinfer.export.fp16 import to_half
 from maskinfer.export.layers import find_layers
 from maskinfer.export.settings import ExportSettings
 from maskinfer.runtime.session import Session
-from maskinfer.train.networks.build import build
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
 _ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}  # as `files` has them
-# Operators whose output's shape hangs on the data, or that TensorRT cannot build.
+# Operators whose output's shape depends on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
 
 
@@ -34,18 +34,17 @@ def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
     canvases: np.ndarray, runs: dict[str, RunFolder], files: dict[str, Path], model: str
 ) -> None:
     """One file takes any batch, and an image's neighbours do not change its answer."""
-    network = build(runs[model].read_config().settings).eval()
-    runs[model].read_best(network)
+    network = Checkpoint.load(runs[model].path).network
     with torch.no_grad():
         own = [t.numpy() for t in network.detect(torch.from_numpy(canvases))]
     alone = _run(files[model], canvases, 1)
-    for found, expected, within in zip(alone, own, (0.02, 1e-3, 1e-3), strict=True):
-        np.testing.assert_allclose(found, expected, atol=within)
+    for actual, expected, within in zip(alone, own, (0.02, 1e-3, 1e-3), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=within)
     for size in (2, 7, 32):
         batch = np.resize(canvases, (max(size, len(canvases)), *canvases.shape[1:]))
         together = _run(files[model], batch, size)
-        for found, expected, within in zip(together, alone, (1e-3, 1e-4, 1e-4), strict=True):
-            np.testing.assert_allclose(found, np.resize(expected, found.shape), atol=within)
+        for actual, expected, within in zip(together, alone, (1e-3, 1e-4, 1e-4), strict=True):
+            np.testing.assert_allclose(actual, np.resize(expected, actual.shape), atol=within)
 
 
 def _run(file: Path, canvases: np.ndarray, batch_size: int) -> list[np.ndarray]:
@@ -73,19 +72,9 @@ def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str
     assert metadata.geometry.canvas == 64
     assert 0 <= metadata.metrics["test_iou"] <= 1
     assert metadata.training["data"]["counts"]["test"]
-    # Where the data lay and the source of the code are nobody's business.
+    # The file reveals neither where the data was nor the source code's paths.
     assert str(drawn).encode() not in files[model].read_bytes()
     assert not any(node.metadata_props or node.doc_string for node in proto.graph.node)
-
-
-@pytest.mark.usefixtures("traced_once")
-def test_file_stored_in_fp16_is_half_the_size_and_agrees(
-    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
-) -> None:
-    half = tmp_path / "half.onnx"
-    job.export(runs["resnet"], ExportSettings(out=half, storage="fp16"), print)
-    assert half.stat().st_size < 0.55 * files["resnet"].stat().st_size
-    assert Session(half, "cpu").metadata.precision == "fp32, weights stored as fp16"
 
 
 @pytest.mark.usefixtures("traced_once")
@@ -93,10 +82,10 @@ def test_each_way_to_export_has_its_own_place(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    ways = (ExportSettings(), ExportSettings(storage="fp16"), ExportSettings(precision="fp16"))
+    ways = (ExportSettings(), ExportSettings(precision="fp16"))
     made = [job.export(runs["resnet"], way, print).path.name for way in ways]
     name = runs["resnet"].path.name
-    assert made == [f"{name}.onnx", f"{name}-stored-fp16.onnx", f"{name}-fp16.onnx"]
+    assert made == [f"{name}.onnx", f"{name}-fp16.onnx"]
 
 
 @pytest.mark.parametrize("place", [1, 2], ids=["weight", "bias"])
@@ -108,35 +97,31 @@ def test_layer_that_fp16_cannot_hold_stays_in_fp32(files: dict[str, Path], place
     values = onnx.numpy_helper.to_array(tensor).copy()
     values.flat[0] = 1e5
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
-    halved, stored = onnx.ModelProto(), onnx.ModelProto()
-    halved.CopyFrom(proto)
-    stored.CopyFrom(proto)
+    next_layer = find_layers(proto.graph)[4]
 
-    assert to_half(halved) == (layer.weight,)
-    graph.store_fp16(stored)
-    for model in (halved, stored):
-        kept = {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
-        assert name in kept
-        assert find_layers(proto.graph)[4].weight not in kept
-        onnx.checker.check_model(model)
+    assert to_half(proto) == (layer.weight,)
+    kept = {t.name for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    assert name in kept
+    assert next_layer.weight not in kept
+    onnx.checker.check_model(proto)
 
 
 @pytest.mark.usefixtures("traced_once")
 def test_metrics_are_of_the_epoch_whose_weights_were_exported(
     runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Also where the training that wrote them has gone on meanwhile."""
+    """Also where the training that wrote them has continued meanwhile."""
     run = RunFolder(tmp_path / "run")
     shutil.copytree(runs["resnet"].path, run.path)
     rows = run.read_history()
 
-    def go_on(words: str) -> None:
+    def train_on(words: str) -> None:
         run.write_history([*rows, replace(rows[0], epoch=2, test_iou=0.999)])
         state = run.path / "last" / "state.json"
         state.write_text(state.read_text().replace('"best_epoch": 1', '"best_epoch": 2'))
 
     out = tmp_path / "model.onnx"
-    job.export(run, ExportSettings(out=out), go_on)
+    job.export(run, ExportSettings(out=out), train_on)
     metrics = Session(out, "cpu").metadata.metrics
     assert (metrics["epoch"], metrics["test_iou"]) == (1, pytest.approx(rows[0].test_iou, abs=1e-5))
 
@@ -244,11 +229,11 @@ def test_evaluate_measures_what_training_measured(
     for model, file in files.items():
         done = run_cli("evaluate", drawn, "--model", file, "--provider", "cpu", "--json", "-")
         assert done.code == 0, done.stderr
-        found = json.loads(done.stdout)["metrics"]
+        measured = json.loads(done.stdout)["metrics"]
         stated = Session(file, "cpu").metadata.metrics
-        assert found["accuracy"] == pytest.approx(stated["test_accuracy"], abs=1e-5), model
+        assert measured["accuracy"] == pytest.approx(stated["test_accuracy"], abs=1e-5), model
         # The CSV's boxes are whole pixels, training's are not.
-        assert found["mean_iou"] == pytest.approx(stated["test_iou"], abs=0.03), model
+        assert measured["mean_iou"] == pytest.approx(stated["test_iou"], abs=0.03), model
 
 
 def test_newest_run_is_exported_where_none_is_named(
@@ -258,7 +243,7 @@ def test_newest_run_is_exported_where_none_is_named(
     shutil.copytree(runs["resnet"].path, tmp_path / "runs" / "older")
     shutil.copytree(runs["resnet"].path, tmp_path / "runs" / "newer")
     (tmp_path / "runs" / "newer" / "best.safetensors").touch()
-    assert RunFolder.newest(Path("runs")).path.name == "newer"
+    assert RunFolder.newest(Path("runs"), with_weights=True).path.name == "newer"
 
 
 def _without_best(run: Path) -> None:
@@ -321,7 +306,7 @@ def test_destination_that_cannot_be_written_is_refused(
             job.export(runs["resnet"], ExportSettings(out=out), print)
 
 
-def test_data_that_has_gone_is_said(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+def test_missing_data_is_refused(runs: dict[str, RunFolder], tmp_path: Path) -> None:
     settings = ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone")
     with pytest.raises(DatasetError, match="name some with --data DIR"):
         job.export(runs["resnet"], settings, print)
@@ -360,7 +345,7 @@ def test_unknown_run_is_refused(
     assert "not a run folder" in done.stderr
     done = run_cli("export")
     assert done.code == 1
-    assert "Run: maskinfer train" in done.stderr
+    assert "To make one: maskinfer train" in done.stderr
 
 
 def _names(folder: Path) -> set[str]:
@@ -384,7 +369,6 @@ def test_settings_that_contradict_each_other_are_refused(
     for options, complaint in (
         (("--calibrate", tmp_path), "--calibrate: only for --precision int8"),
         (("--target", "tensorrt"), "--target tensorrt: only for --precision int8"),
-        (("--precision", "fp16", "--storage", "fp16"), "--storage fp16: only for"),
         (("--batch", 1, 2, 4), "--batch: an ONNX file takes any batch"),
         (
             ("--format", "engine", "--precision", "int8", "--target", "cpu"),
@@ -399,57 +383,3 @@ def test_settings_that_contradict_each_other_are_refused(
         assert complaint in done.stderr
         assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
-
-
-def test_verify_tells_its_own_run_from_another(
-    drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, run_cli: RunCli
-) -> None:
-    own = runs["resnet"].path
-    done = run_cli("verify", files["resnet"], "--against", own, "--data", drawn)
-    assert done.code == 0, done.stderr
-    assert "Agreement on 11 images" in done.stdout
-    assert done.stdout.count("100.0 %") == 4
-
-    other = tmp_path / "other"
-    shutil.copytree(own, other)
-    state = load_file(other / "best.safetensors")
-    name = next(name for name in state if name.startswith("resnet.layer4") and "conv" in name)
-    save_file({**state, name: state[name] * 3}, other / "best.safetensors")
-    done = run_cli("verify", files["resnet"], "--against", other / "best.safetensors")
-    assert done.code == 1
-    assert "does not predict what" in done.stderr
-
-    done = run_cli("verify", files["resnet"], "--against", other / "history.csv")
-    assert done.code == 2
-    assert "expected a run folder or its best.safetensors" in done.stderr
-
-    _other_backbone(other)
-    done = run_cli("verify", files["resnet"], "--against", other)
-    assert done.code == 2
-    assert "resnet18 (letterbox, 64 px)" in done.stderr
-    assert "resnet34" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("kind", ["truncated", "not-ours", "missing", "newer", "input"])
-def test_verify_refuses_what_is_no_model_of_ours(
-    files: dict[str, Path], runs: dict[str, RunFolder], tmp_path: Path, kind: str, run_cli: RunCli
-) -> None:
-    file = tmp_path / "model.onnx"
-    if kind == "truncated":
-        file.write_bytes(files["resnet"].read_bytes()[:-1000])
-    elif kind != "missing":
-        model = onnx.load(files["resnet"])
-        text = model.metadata_props[0].value
-        del model.metadata_props[:]
-        if kind == "newer":
-            newer = text.replace('"schema": 2', '"schema": 99')
-            onnx.helper.set_model_props(model, {"maskinfer": newer})
-        if kind == "input":
-            onnx.helper.set_model_props(model, {"maskinfer": text})
-            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-        onnx.save(model, file)
-    done = run_cli("verify", file, "--against", runs["resnet"].path)
-    assert done.code in (1, 2)
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1

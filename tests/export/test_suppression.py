@@ -12,7 +12,7 @@ from support.cli import RunCli
 from maskinfer.errors import UsageError
 from maskinfer.export import exporting as job
 from maskinfer.export.graph import calibrated
-from maskinfer.export.settings import FACE_SCORE, Answer, ExportSettings, Face
+from maskinfer.export.settings import FACE_SCORE, ExportSettings, FaceRule, GraphOptions
 from maskinfer.export.suppression import choose, choose_one_by_one
 from maskinfer.runtime.model_file import METADATA_KEY, ModelMetadata
 from maskinfer.train.networks.network import Candidates, Detections
@@ -34,12 +34,12 @@ CROWD = _candidates(
 )
 
 
-def _choose(candidates: Candidates, face: Face, least: float = 0.4) -> Detections:
-    return choose(candidates, Answer(face, face_score=least, lean=1.0), 100)
+def _choose(candidates: Candidates, face: FaceRule, least: float = 0.4) -> Detections:
+    return choose(candidates, GraphOptions(face, face_score=least, lean=1.0), 100)
 
 
 @pytest.mark.parametrize(("face", "box"), [("left", [10, 0, 10, 10]), ("largest", [20, 0, 40, 40])])
-def test_choice_is_made_among_those_that_score_enough(face: Face, box: list[float]) -> None:
+def test_choice_is_made_among_those_that_score_enough(face: FaceRule, box: list[float]) -> None:
     assert _choose(CROWD, face).boxes_xywh.tolist() == [box]
 
 
@@ -61,40 +61,40 @@ def test_choice_is_the_best_where_none_scores_enough() -> None:
 
 def test_of_boxes_that_overlap_the_best_scored_counts() -> None:
     shifted = _candidates((50.0, 0.0, 60.0, 10.0, 0.9, 0.8), (49.0, 0.0, 59.0, 10.0, 0.1, 0.7))
-    found = _choose(shifted, "left")
-    assert found.boxes_xywh.tolist() == [[50, 0, 10, 10]]
-    assert found.proper_mask.item() == pytest.approx(0.9)
+    detections = _choose(shifted, "left")
+    assert detections.boxes_xywh.tolist() == [[50, 0, 10, 10]]
+    assert detections.proper_mask.item() == pytest.approx(0.9)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 90), st.sampled_from(["main", "left", "largest"]))
-def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: Face) -> None:
+def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: FaceRule) -> None:
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(2, count, 2, generator=generator) * 80
     size = torch.rand(2, count, 2, generator=generator) * 40 + 1
     proper, score = torch.rand(2, 2, count, generator=generator)
     every = Candidates(torch.cat([corner, corner + size], dim=2), proper, score)
     least = 1 - 20 / max(20, count)  # no more than the graph looks at are eligible
-    answer = Answer(face, face_score=least)
-    found = choose(every, answer, 100)
+    options = GraphOptions(face, face_score=least)
+    together = choose(every, options, 100)
     images = [Candidates(*image) for image in zip(*every, strict=True)]
-    for ours, theirs in zip(found, choose_one_by_one(images, answer, 100), strict=True):
+    for ours, theirs in zip(together, choose_one_by_one(images, options, 100), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_temperature_keeps_the_order_and_a_half() -> None:
     probability = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])
-    found = Detections(torch.zeros(5, 4), probability, torch.ones(5))
-    cooler = calibrated(found, 2.0).proper_mask
+    detections = Detections(torch.zeros(5, 4), probability, torch.ones(5))
+    cooler = calibrated(detections, 2.0).proper_mask
     assert (cooler.diff() > 0).all()
     assert cooler[2].item() == pytest.approx(0.5)
     assert cooler[3].item() == pytest.approx(2 / 3)  # log-odds of 4, halved, are those of 2
-    assert calibrated(found, 1.0) is found
+    assert calibrated(detections, 1.0) is detections
 
 
 @pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
 @pytest.mark.parametrize("face", ["main", "left", "largest"])
 def test_file_answers_with_the_face_asked_for(
-    runs: dict[str, RunFolder], tmp_path: Path, model: str, face: Face, run_cli: RunCli
+    runs: dict[str, RunFolder], tmp_path: Path, model: str, face: FaceRule, run_cli: RunCli
 ) -> None:
     """The export compares it with torchvision's suppression and a loop, and refuses to differ."""
     out = tmp_path / "file.onnx"
@@ -104,7 +104,7 @@ def test_file_answers_with_the_face_asked_for(
     metadata = _metadata(out)
     assert metadata.export["face"] == face
     assert metadata.export["face_score"] == FACE_SCORE
-    assert Answer.recall(metadata.export).face == face
+    assert GraphOptions.recall(metadata.export).face == face
     assert ("lean" in metadata.export) == (face == "main")
     verified = run_cli("verify", out, "--against", runs[model].path)
     assert verified.code == 0, verified.stderr
