@@ -7,6 +7,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import find_fault, repair
-from maskinfer.data.dataset import splits_of
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
 from maskinfer.data.images import Pixels, load_photo
@@ -26,6 +27,7 @@ from maskinfer.errors import DatasetError, ImageError, LabelError
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.runtime.providers import Provider
 from maskinfer.threads import map_ahead, usable_cores
 
 from .duplicates import Hashes, find_copies, perceptual_hash
@@ -34,6 +36,27 @@ from .opinions import by_label, contradicts
 
 _VALUES = np.arange(256, dtype=np.float64)
 _COLORS = Geometry.letterbox(224)  # colours are measured no finer than networks see them
+
+
+@dataclass(frozen=True)
+class ExploreSettings:
+    """The options of `maskinfer explore`.
+
+    Attributes:
+        data: a data set, or a folder of images; None for the sample images.
+        out: the report's folder; None for `reports/explore-TIME`.
+        model: a model file; None for the default one.
+        ask_model: whether a model is asked about each label.
+        provider: what computes it.
+        overwrite: whether an existing report may be replaced.
+    """
+
+    data: Path | None = None
+    out: Path | None = None
+    model: Path | None = None
+    ask_model: bool = True
+    provider: Provider = Provider.AUTO
+    overwrite: bool = False
 
 
 class _PhotoFacts(NamedTuple):
@@ -53,19 +76,19 @@ def explore(
     detector: MaskDetector | None = None,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Exploration:
-    """Look at every image of a data set once.
+    """Decode every image of a data set once, and measure it.
 
     Args:
-        data: a folder with `train/` and `test/`, or with one of them, or of images.
-        detector: asked what it thinks of each label; None for no model.
+        data: a folder with `train/` and `test/` or one of them, or a folder of images.
+        detector: predicts each labelled image, to find labels it contradicts; None for none.
         on_progress: called with the number of images done so far, and of all.
 
     Raises:
         UsageError: there is no such folder.
-        DatasetError: not one image in it can be read, or it cannot be listed.
+        DatasetError: no image in it can be read, or it cannot be listed.
         MaskinferError: the model fails.
     """
-    folders = splits_of(data)
+    folders = Dataset.open(data).splits
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
     splits: dict[str, Split] = {}
     hashes: list[Hashes] = []
@@ -122,7 +145,7 @@ class _Collector:
                 else:
                     self._take(photo)
                 yield
-        self._ask()
+        self._predict()
 
     def _measure(self, name: str | Failure) -> _PhotoFacts | Failure:
         if isinstance(name, Failure):
@@ -170,10 +193,10 @@ class _Collector:
         if photo.shown is not None and self.detector is not None:
             self._waiting.append((photo.filename, label, *photo.shown))
             if len(self._waiting) == self.detector.session.batch_size:
-                self._ask()
+                self._predict()
 
-    def _ask(self) -> None:
-        """Ask the model about the images that wait for it."""
+    def _predict(self) -> None:
+        """Predict the labelled images that wait for it, one batch."""
         if not self._waiting or self.detector is None:
             return
         names, labels, canvases, placements = zip(*self._waiting, strict=True)

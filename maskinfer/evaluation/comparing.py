@@ -1,4 +1,4 @@
-"""Two models on the same images: where they part, and whether that is more than chance."""
+"""Two models on the same images: where they differ, and whether that is more than chance."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from maskinfer.errors import DatasetError
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
@@ -29,7 +29,7 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class CompareSettings:
-    """What `maskinfer compare` does.
+    """The options of `maskinfer compare`.
 
     Attributes:
         model_a: one model file.
@@ -38,14 +38,14 @@ class CompareSettings:
         provider: what computes.
         batch_size: images per batch.
         out: the report's folder; None for `reports/compare-TIME`.
-        overwrite: whether a report that is there is replaced.
+        overwrite: whether an existing report may be replaced.
     """
 
     model_a: Path
     model_b: Path
     data: Path | None = None
     provider: Provider = Provider.AUTO
-    batch_size: int = 16
+    batch_size: int = DEFAULT_BATCH_SIZE
     out: Path | None = None
     overwrite: bool = False
 
@@ -59,12 +59,12 @@ class Pair:
 
     @property
     def iou_difference(self) -> float:
-        """B's less A's."""
+        """B's minus A's."""
         return self.b.iou - self.a.iou
 
     @property
     def probability_difference(self) -> float:
-        """B's less A's."""
+        """B's minus A's."""
         return self.b.probability - self.a.probability
 
 
@@ -76,7 +76,7 @@ class Figure:
         name: as people read it.
         a: A's; None where there is none.
         b: B's, likewise.
-        interval: where the difference may well lie, with 95 %; None where it is not known.
+        interval: the 95 % interval of the difference; None where none is computed.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Figure:
 
     @property
     def difference(self) -> float | None:
-        """B's less A's."""
+        """B's minus A's."""
         return None if self.a is None or self.b is None else self.b - self.a
 
     def interval_words(self) -> str:
@@ -96,12 +96,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the images that both measured. Differences are B's figure less A's.
+    """Two models on the images that both measured. Differences are B's figure minus A's.
 
     Attributes:
         folder: where the images are.
-        a: the evaluation of one model, with the images that the other could not measure.
-        b: of the other.
+        a: the evaluation of one model, images that the other could not measure included.
+        b: that of the other, likewise.
         pairs: the images that both measured, at least one, in sorted order of their names.
         only_a: names of the images that only A measured, printable; left out of all figures.
         only_b: that only B measured.
@@ -136,27 +136,27 @@ class Comparison:
 
     @cached_property
     def a_right(self) -> list[Pair]:
-        """Images that only A calls rightly, the furthest apart in probability first."""
+        """Images that only A calls correctly, the furthest apart in probability first."""
         return self._apart(a=True, b=False)
 
     @cached_property
     def b_right(self) -> list[Pair]:
-        """Images that only B calls rightly, the furthest apart in probability first."""
+        """Images that only B calls correctly, the furthest apart in probability first."""
         return self._apart(a=False, b=True)
 
     @property
     def both_right(self) -> int:
-        """Images that both call rightly."""
+        """Images that both call correctly."""
         return sum(pair.a.correct and pair.b.correct for pair in self.pairs)
 
     @property
     def both_wrong(self) -> int:
-        """Images that neither calls rightly."""
+        """Images that neither calls correctly."""
         return len(self.pairs) - self.both_right - len(self.a_right) - len(self.b_right)
 
     @cached_property
     def p(self) -> float:
-        """Of McNemar's exact test on accuracy."""
+        """The p-value of McNemar's exact test on accuracy."""
         return mcnemar_p(len(self.a_right), len(self.b_right))
 
     @property
@@ -166,7 +166,7 @@ class Comparison:
         return len(names | {d.filename for d in self.a.decisions if d.action == "dropped"})
 
     def box_differences(self) -> list[Pair]:
-        """Images on which the IoUs differ, the most first."""
+        """Images on which the IoUs differ, the greatest difference first."""
         apart = [pair for pair in self.pairs if pair.iou_difference]
         return sorted(apart, key=lambda pair: -abs(pair.iou_difference))
 
@@ -184,7 +184,7 @@ class Comparison:
         return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
 
     def to_dict(self, detector_a: MaskDetector, detector_b: MaskDetector) -> dict[str, Any]:
-        """Everything, fit for JSON."""
+        """All of it and the models, fit for JSON."""
         sides = (
             ("a", self.a, self.metrics_a, detector_a, self.only_a),
             ("b", self.b, self.metrics_b, detector_b, self.only_b),
@@ -238,7 +238,7 @@ def compare_models(
 
     Args:
         detector_a: one model.
-        detector_b: the other; may be the same.
+        detector_b: the other, or the same.
         folder: of labelled images.
         on_progress: called with the number of images done so far, and of all; each counts twice.
 
@@ -269,7 +269,7 @@ def compare_models(
 
 
 def p_words(p: float) -> str:
-    """A probability as people write it."""
+    """A p-value as people write it."""
     return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""A model against a labelled folder: the figures, and everything that was decided on the way."""
+"""A model against labelled images: its figures, and what was repaired or left out."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.errors import DatasetError
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name, strict_json
 from maskinfer.version import __version__
@@ -23,22 +23,22 @@ from .metrics import Metrics, measure
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What `maskinfer evaluate` does.
+    """The options of `maskinfer evaluate`.
 
     Attributes:
         data: a data set, or a folder of labelled images; None for the sample images.
-        model: the model file; None for the newest export, else the one that ships.
+        model: the model file; None for the default one.
         provider: what computes.
         batch_size: images per batch.
-        json: where all figures are written; None for nowhere.
+        json: the file that all figures are written to; None for none.
         report: the folder of a page that shows the mistakes; None for no page.
-        overwrite: whether an existing `json` and `report` are replaced.
+        overwrite: whether an existing `json` and `report` may be replaced.
     """
 
     data: Path | None = None
     model: Path | None = None
     provider: Provider = Provider.AUTO
-    batch_size: int = 16
+    batch_size: int = DEFAULT_BATCH_SIZE
     json: Path | None = None
     report: Path | None = None
     overwrite: bool = False
@@ -76,7 +76,7 @@ class Evaluation:
         return len(self.failures) + sum(d.action == "dropped" for d in self.decisions)
 
     def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
-        """Everything, with the model it is about, fit for JSON."""
+        """All of it and the model, fit for JSON."""
         return {
             "data": printable_name(str(self.folder)),
             **model_facts(detector.session),
@@ -90,7 +90,7 @@ class Evaluation:
 
 
 def model_facts(session: Session) -> dict[str, Any]:
-    """Which model this is and how it runs, fit for JSON: numbers that are none become None."""
+    """Which model this is and what computes it, fit for JSON; NaN and infinity become None."""
     return {
         "model": {
             "path": printable_name(str(session.path)),

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FOUND_IOU = 0.5  # a box that overlaps the true one by so much has found it
+FOUND_IOU = 0.5  # from this overlap on, a predicted box counts as the labelled face
 CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many images of each class were called what; the label's word comes first."""
+    """Images by label, which is named first, and by call."""
 
     proper_called_proper: int
     proper_called_improper: int
@@ -43,8 +43,8 @@ class Metrics:
         accuracy: share of right calls, 0..1; None without images.
         balanced_accuracy: mean of the shares of right calls in each class, over the classes that
             are present, so with one class it is that class's share; None without images.
-        ap50: average precision where a box counts as found at an IoU of 0.5, the mean over the
-            classes that are present, 0..1; None without images or scores.
+        ap50: average precision at an IoU of 0.5, the mean over the classes that are present, 0..1;
+            None without images or scores.
         calibration_error: expected calibration error of the probabilities, 0..1; None without.
         confusion: counts behind the accuracies.
     """
@@ -58,7 +58,7 @@ class Metrics:
     confusion: Confusion
 
     def figures(self) -> dict[str, float | None]:
-        """The figures by the names that people read."""
+        """The figures by their names in tables."""
         return {
             "mean IoU": self.mean_iou,
             "accuracy": self.accuracy,
@@ -193,14 +193,14 @@ def precision_recall(
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """What came of the images whose probabilities are close to each other.
+    """Images of similar probability, and how many of them are labelled proper.
 
     Attributes:
         low: least probability of the bin.
         high: the next bin's least; of the last one the greatest.
         images: how many there are.
         probability: their mean probability of a proper mask; None without images.
-        proper: which share of them is labelled proper; None without images.
+        proper: the share of them that is labelled proper; None without images.
     """
 
     low: float
@@ -213,7 +213,7 @@ class ReliabilityBin:
 def reliability_bins(
     probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> list[ReliabilityBin]:
-    """Hold probabilities against what they promise, in the bins of the calibration error.
+    """Compare probabilities with the shares of proper labels, in the bins of the calibration error.
 
     Args:
         probabilities: (N,) in 0..1 of a properly worn mask.
@@ -223,11 +223,11 @@ def reliability_bins(
     probability = np.asarray(probabilities, dtype=np.float64)
     label = np.asarray(is_proper, dtype=bool)
     place = _bin_of(probability, bins)
-    found = []
+    groups = []
     for index in range(bins):
         inside = place == index
         some = bool(inside.any())
-        found.append(
+        groups.append(
             ReliabilityBin(
                 low=index / bins,
                 high=(index + 1) / bins,
@@ -236,7 +236,7 @@ def reliability_bins(
                 proper=float(label[inside].mean()) if some else None,
             )
         )
-    return found
+    return groups
 
 
 def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
@@ -246,10 +246,10 @@ def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
 def expected_calibration_error(
     probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> float:
-    """How far probabilities are from the frequencies they promise.
+    """How far probabilities are from the shares of images that are labelled proper.
 
     Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
-    probability of one class, a properly worn mask, where they take that of whichever was called.
+    probability of one class, a properly worn mask, where they take that of the called class.
 
     Args:
         probabilities: (N,) in 0..1 of a properly worn mask, N at least 1.
@@ -257,7 +257,7 @@ def expected_calibration_error(
         bins: of equal width.
 
     Returns:
-        the mean over the images of |mean probability - share of properly worn| in their bin, 0..1.
+        |mean probability - share labelled proper| of each bin, averaged over the images, 0..1.
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     gap = probability - np.asarray(is_proper, dtype=np.float64)

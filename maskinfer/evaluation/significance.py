@@ -1,4 +1,4 @@
-"""Whether what tells two models apart on the same images can be more than chance."""
+"""Whether the difference of two models on the same images is more than chance."""
 
 import math
 from typing import NamedTuple
@@ -10,26 +10,26 @@ RESAMPLES = 10_000
 SEED = 0
 _COVERAGE = 0.95
 _BISECTIONS = 50
-_DRAWN_AT_ONCE = 1 << 20  # images, 8 MB of indices
+_MOST_INDICES = 1 << 20  # drawn at a time, 8 MB
 
 
 class Interval(NamedTuple):
-    """Where a mean difference may well lie."""
+    """Two limits of a mean difference."""
 
     low: float
     high: float
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
-    """How probable so uneven a split of the disagreements is where both are right equally often.
+    """The p-value of McNemar's exact test: how probable disagreements this uneven are by chance.
 
-    Only images that one of two models calls rightly say which is better; of equal models each wins
-    such an image with probability a half (McNemar 1947, Note on the sampling error of the
+    Only images that one of two models calls correctly tell which is better; equal models each win
+    such an image with probability one half (McNemar 1947, Note on the sampling error of the
     difference between correlated proportions or percentages). The two-sided binomial test on them
     is exact: whole numbers, divided once.
 
     Args:
-        only_a: images that only the first model calls rightly, at least 0.
+        only_a: images that only the first model calls correctly, at least 0.
         only_b: images that only the second does, at least 0.
 
     Returns:
@@ -44,19 +44,19 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
 
 
 def accuracy_interval(only_a: int, only_b: int, images: int) -> Interval | None:
-    """The 95 % interval of the difference in accuracy, the second model's less the first's.
+    """The 95 % interval of the difference in accuracy, the second model's minus the first's.
 
-    Of the disagreements, the share that the second wins lies in Clopper and Pearson's interval
-    (1934, The use of confidence or fiducial limits), from the same binomial test as `mcnemar_p`: it
-    holds 0 where, and only where, that p is at least 0.05.
+    It follows from Clopper and Pearson's interval (1934, The use of confidence or fiducial limits)
+    of the share of the disagreements that the second model wins. That inverts the binomial test of
+    `mcnemar_p`, so the interval holds 0 exactly where that p is at least 0.05.
 
     Args:
-        only_a: images that only the first model calls rightly, at least 0.
+        only_a: images that only the first model calls correctly, at least 0.
         only_b: images that only the second does, at least 0.
         images: all that were compared, at least 1.
 
     Returns:
-        None without a disagreement, which says nothing of how many there might be.
+        None without a disagreement.
     """
     total = only_a + only_b
     if not total:
@@ -66,7 +66,7 @@ def accuracy_interval(only_a: int, only_b: int, images: int) -> Interval | None:
 
 
 def _share_limit(won: int, total: int) -> float:
-    """The least share of which `won` or more of `total` is no rare result."""
+    """The least share at which winning `won` or more of `total` is not improbable."""
     if not won:
         return 0.0
     counts = np.arange(won, total + 1, dtype=np.float64)
@@ -87,24 +87,24 @@ def _share_limit(won: int, total: int) -> float:
 def bootstrap_interval(
     differences: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Interval | None:
-    """The 95 % interval of a mean difference over images, by drawing the images again.
+    """The 95 % interval of a mean difference over images, by resampling the images.
 
     Percentile method of the paired bootstrap (Efron and Tibshirani 1993, An introduction to the
-    bootstrap, chapter 13): an image brings both models' figures, so only differences are drawn.
+    bootstrap, chapter 13): each image has a figure of either model, so differences are drawn.
 
     Args:
-        differences: (N,) the second model's figure less the first's, N at least 1.
+        differences: (N,) the second model's figure minus the first's, N at least 1.
         resamples: how often N images are drawn, with replacement.
         seed: of the draws; the same images give the same interval.
 
     Returns:
-        None where all differences are the same, of which no draw can differ.
+        None where all differences are equal.
     """
     values = np.asarray(differences, dtype=np.float64)
     if np.ptp(values) == 0:
         return None
     generator = np.random.default_rng(seed)
-    rows = max(1, _DRAWN_AT_ONCE // len(values))
+    rows = max(1, _MOST_INDICES // len(values))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)
