@@ -4,8 +4,9 @@
 
 Each round predicts the same folder anew, some unreadable images in it, with `--resume`; sends
 SIGKILL at a random moment between the start of the process and a little past its usual end; starts
-again, and kills again with even odds, until a run comes to its end. Then both CSVs are compared
-with those of a run that was left alone, byte for byte, and nothing else may be left beside them.
+it again, and kills it again with even odds, until one comes to its end. Then both CSVs are compared
+with those of a command that was left alone, byte for byte, and nothing else may be left beside
+them.
 """
 
 import random
@@ -27,16 +28,20 @@ from maskinfer.runtime.default_model import shipped_model
 
 _SIZE_WH = (160, 120)
 _UNREADABLE_EVERY = 20
-_FAILED_SOME = 3  # the exit code of a run that came to its end, with failures
+_FAILED_SOME = 3  # the exit code of a command that came to its end, with failures
 _PAST_END = 1.15  # of the usual duration
-_AGAIN = 0.5  # how likely a resumed run is killed too
+_AGAIN = 0.5  # how likely a resumed command is killed too
 _MOST_STARTS = 20  # of one round
+# The moments of a kill.
+_BEFORE = "before its first result"
+_WHILE = "while results were written"
+_AFTER = "after its last result"
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="Runs that are killed.")] = 200,
-    images: Annotated[int, typer.Option(help="In the folder.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    rounds: Annotated[int, typer.Option(help="Predictions that are killed.")] = 200,
+    images: Annotated[int, typer.Option(help="Images in the folder.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 0,
     model: Annotated[Path | None, typer.Option(help="By default the one that ships.")] = None,
 ) -> None:
     """Predict, kill, resume, compare."""
@@ -64,14 +69,14 @@ def main(
     kills = sum(moments.values())
     table = Table(
         show_header=False,
-        title=f"{rounds} rounds over {images} images and {-(-images // _UNREADABLE_EVERY)} that "
-        f"are none; left alone, {usual_s:.2f} s",
+        title=f"{rounds} rounds over {images} images and {-(-images // _UNREADABLE_EVERY)} "
+        f"unreadable files; left alone, {usual_s:.2f} s",
     )
     table.add_column("")
     table.add_column("", justify="right")
     table.add_row("rounds that ended as the one left alone", f"{rounds - len(differing)}")
     table.add_row("kills", f"{kills}")
-    for moment in ("before its first row", "while rows were written", "after its last row"):
+    for moment in (_BEFORE, _WHILE, _AFTER):
         table.add_row(f"  {moment}", f"{moments[moment]}")
     for fault in differing[:10]:
         table.add_row(fault, "")
@@ -92,7 +97,7 @@ def _output(folder: Path) -> list[str]:
 
 
 def _duration(command: list[str]) -> float:
-    """Seconds that the command takes when it is left alone; the second of two runs counts."""
+    """Seconds that the command takes when it is left alone; the second of two counts."""
     run_quietly(command, (_FAILED_SOME,))
     start = time.perf_counter()
     run_quietly([*command, "--overwrite"], (_FAILED_SOME,))
@@ -102,9 +107,9 @@ def _duration(command: list[str]) -> float:
 def _round(
     command: list[str], out: Path, usual_s: float, rng: random.Random, moments: Counter[str]
 ) -> str:
-    """Kill and resume until a run comes to its end; returns what went wrong, else nothing."""
+    """Kill and resume until one comes to its end; returns what went wrong, else nothing."""
     for start in range(_MOST_STARTS):
-        rows = _rows(out)
+        results = _results(out)
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -113,26 +118,28 @@ def _round(
                 process.wait(rng.uniform(0, _PAST_END * usual_s))
             except subprocess.TimeoutExpired:
                 process.kill()
-        _, said = process.communicate()
+        _, stderr = process.communicate()
         if process.returncode >= 0:
-            # A round that was killed when all was done is resumed to say so, with 0.
-            ended = process.returncode in (0, _FAILED_SOME)
-            return "" if ended else f"ended with {process.returncode}: {said.strip()}"
-        moments[_moment(out, rows)] += 1
+            return (
+                ""
+                if process.returncode == _FAILED_SOME
+                else f"ended with {process.returncode}: {stderr.strip()}"
+            )
+        moments[_moment(out, results)] += 1
     return f"did not end in {_MOST_STARTS} starts"
 
 
-def _moment(out: Path, rows_before: int) -> str:
-    """What a killed process was at, which began with so many rows."""
-    if (out / "preds.csv").exists():
-        return "after its last row"
-    return "while rows were written" if _rows(out) > rows_before else "before its first row"
+def _moment(out: Path, results_before: int) -> str:
+    """When a process was killed that began with so many results."""
+    if (out / "preds.csv").exists() or any(out.glob("*.finishing.partial")):
+        return _AFTER
+    return _WHILE if _results(out) > results_before else _BEFORE
 
 
-def _rows(out: Path) -> int:
-    """Whole rows that are on disk, of a run that has not come to its end."""
-    partial = out / "preds.csv.partial"
-    lines = partial.read_bytes().count(b"\n") if partial.exists() else 0
+def _results(out: Path) -> int:
+    """Whole results on disk, of a prediction that has not come to its end."""
+    journal = out / "preds.csv.partial"
+    lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
     return max(0, lines - 1)  # without the header
 
 
