@@ -10,10 +10,8 @@ from maskinfer.errors import DatasetError, LabelError, UsageError
 from maskinfer.text import printable_name
 
 from .cleaning import Decision, Mode, clean
-from .folders import list_images as list_images
-from .labels import Face as Face
-from .labels import Sample as Sample
-from .labels import parse_name
+from .folders import list_images
+from .labels import Face, Sample, parse_name
 from .side_lists import read_other_faces, read_sources
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
@@ -171,39 +169,6 @@ def sample_images(command: str) -> Path:
             f"no data set named, and no {SAMPLE_IMAGES}/ in this folder. Name one: {command}"
         )
     return SAMPLE_IMAGES
-
-
-# Until their callers use `Dataset`.
-@dataclass(frozen=True)
-class LabelledFolder:
-    """What a folder of a data set holds."""
-
-    samples: list[Sample]
-    unlabelled: dict[str, str]
-
-
-def read_folder(folder: Path) -> LabelledFolder:
-    """Read every labelled image of a folder and of the folders in it."""
-    samples: list[Sample] = []
-    unlabelled: dict[str, str] = {}
-    for relative in list_images(folder):
-        path = folder / relative
-        try:
-            label = parse_name(path.name)
-        except LabelError as error:
-            unlabelled[relative] = str(error)
-        else:
-            samples.append(Sample(path, label.box_xywh, label.proper_mask))
-    if not samples:
-        first = next(iter(unlabelled.values()), None)
-        hint = f"; the first of {len(unlabelled)} images says: {first}" if first else ""
-        raise DatasetError(f"{folder}: no labelled image{hint}")
-    return LabelledFolder(samples, unlabelled)
-
-
-def split_folder(data: Path, split: str) -> Path:
-    """The folder of one split, `train` or `test`, of a data set."""
-    return Dataset(data).split(split)
 
 
 def splits_of(data: Path) -> dict[str, Path]:

@@ -1,143 +1,144 @@
-import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from PIL import Image
 
-from maskinfer.data.dataset import Sample, list_images, read_folder, split_folder
-from maskinfer.errors import DatasetError
+from maskinfer.data.cleaning import Mode
+from maskinfer.data.dataset import Dataset, sample_images
+from maskinfer.data.labels import Face, Sample
+from maskinfer.errors import DatasetError, UsageError
 
-LABELLED = "000190__[70, 83, 100, 102]__True.jpg"
+LABELLED = "000190__[70, 83, 10, 12]__True.jpg"
+FACE = "1,2,3,4,True"
 
 
-def touch(folder: Path, *names: str) -> None:
-    """Listing goes by names, so that empty files will do."""
+def write_images(folder: Path, *names: str) -> None:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        Image.new("RGB", (100, 100)).save(path)
 
 
-def test_images_are_listed_sorted_with_slashes(tmp_path: Path) -> None:
-    touch(tmp_path, "b.jpg", "a/z.PNG", "a/b/c.webp", "B.jpeg", "10.jpg", "9.jpg")
-
-    assert list_images(tmp_path) == ["10.jpg", "9.jpg", "B.jpeg", "a/b/c.webp", "a/z.PNG", "b.jpg"]
-
-
-def test_folders_inside_are_left_out_on_request(tmp_path: Path) -> None:
-    touch(tmp_path, "b.jpg", "a/c.jpg", "folder.jpg/d.jpg")
-
-    assert list_images(tmp_path, recursive=False) == ["b.jpg"]
-    assert list_images(tmp_path) == ["a/c.jpg", "b.jpg", "folder.jpg/d.jpg"]
+def write_faces(folder: Path, *names: str) -> None:
+    rows = "".join(f'"{name}",{FACE}\n' for name in names)
+    (folder / "other_faces.csv").write_text(f"filename,x,y,w,h,proper_mask\n{rows}")
 
 
-def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path, "a.txt", "b.jpg.part", "c", "jpg", ".d.jpg", ".hidden/e.jpg", "g.csv", "h.jpg")
-
-    assert list_images(tmp_path) == ["h.jpg"]
-
-
-def test_images_that_cannot_be_decoded_here_are_listed_all_the_same(tmp_path: Path) -> None:
-    touch(tmp_path, "phone.HEIC")
-
-    assert list_images(tmp_path) == ["phone.HEIC"]
+def write_sources(folder: Path, **sources: str) -> None:
+    rows = "".join(f"{name},{source}\n" for name, source in sources.items())
+    (folder / "sources.csv").write_text(f"filename,source\n{rows}")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [" .jpg", "a b.jpg", "ü口罩😷.jpg", "%s{}.jpg", "-rf.jpg", "[1, 2].jpg", "a'b.jpg"],
-)
-def test_odd_names_are_listed(tmp_path: Path, name: str) -> None:
-    touch(tmp_path, name)
-
-    assert list_images(tmp_path) == [name]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-@pytest.mark.parametrize("name", [b"\xff\xfe.jpg", b"a\nb.jpg"])
-def test_names_that_are_no_text_are_listed(tmp_path: Path, name: bytes) -> None:
-    (tmp_path / os.fsdecode(name)).touch()
-
-    assert [os.fsencode(found) for found in list_images(tmp_path)] == [name]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    touch(tmp_path, "a/b.jpg")
-    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "link.jpg").symlink_to(tmp_path / "a" / "b.jpg")
-    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone.jpg")
-
-    assert list_images(tmp_path) == ["a/b.jpg", "dangling.jpg", "link.jpg"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes among its files")
-def test_links_and_pipes_with_an_image_s_name_are_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "a/b.jpg")
-    os.mkfifo(tmp_path / "pipe.jpg")
-    for name, target in {
-        "circle.jpg": "circle.jpg",
-        "dangling.jpg": "gone.jpg",
-        "file.jpg": "a/b.jpg",
-        "folder.jpg": "a",
-        "to pipe.jpg": "pipe.jpg",
-        "null.jpg": os.devnull,
-    }.items():
-        (tmp_path / name).symlink_to(target)
-
-    # Whether it can be read is for the reader to find out.
-    links = ["circle.jpg", "dangling.jpg", "file.jpg", "folder.jpg", "null.jpg", "to pipe.jpg"]
-    assert list_images(tmp_path) == sorted(["a/b.jpg", "pipe.jpg", *links])
-
-
-def test_an_empty_folder_holds_no_images(tmp_path: Path) -> None:
-    assert list_images(tmp_path) == []
-
-
-@pytest.mark.parametrize("read", [list_images, read_folder])
-def test_what_is_no_folder_is_refused(tmp_path: Path, read: Any) -> None:
-    touch(tmp_path, "file.jpg")
-
+def test_splits_are_the_folders_that_there_are(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    assert Dataset.open(data).splits == {"data": data}
+    (data / "test").mkdir()
+    dataset = Dataset.open(data)
+    assert dataset.splits == {"test": data / "test"}
+    assert dataset.split("test") == data / "test"
+    with pytest.raises(DatasetError, match="no folder train/"):
+        dataset.split("train")
     with pytest.raises(DatasetError, match="no such folder"):
-        read(tmp_path / "gone")
-    with pytest.raises(DatasetError, match="not a folder"):
-        read(tmp_path / "file.jpg")
+        Dataset(data / "gone").split("train")
+
+
+def test_what_is_no_folder_is_no_data_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="gone: no such folder"):
+        Dataset.open(tmp_path / "gone")
+    with pytest.raises(UsageError, match="file: not a folder, expected a data set"):
+        Dataset.open(tmp_path / "file")
+
+
+def test_sample_images_stand_in_for_data_that_is_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"no data set named, .* Name one: maskinfer bench IMAGES"):
+        sample_images("maskinfer bench IMAGES")
+    Path("sample_images").mkdir()
+    assert sample_images("maskinfer bench IMAGES") == Path("sample_images")
 
 
 def test_labels_are_read_from_the_names(tmp_path: Path) -> None:
-    touch(tmp_path, LABELLED, "more/1__[-1, 2, 3, 4]__False.png")
+    write_images(tmp_path, LABELLED, "more/1__[1, 2, 3, 4]__False.png")
 
-    assert read_folder(tmp_path).samples == [
-        Sample(tmp_path / LABELLED, (70, 83, 100, 102), True),
-        Sample(tmp_path / "more/1__[-1, 2, 3, 4]__False.png", (-1, 2, 3, 4), False),
-    ]
+    assert Dataset(tmp_path).samples("train") == (
+        [
+            Sample(tmp_path / LABELLED, (70, 83, 10, 12), True),
+            Sample(tmp_path / "more/1__[1, 2, 3, 4]__False.png", (1, 2, 3, 4), False),
+        ],
+        [],
+        [],
+    )
 
 
 def test_unlabelled_images_are_listed_with_the_reason(tmp_path: Path) -> None:
-    touch(tmp_path, LABELLED, "photo.jpg", "2__[1, 2, 3]__True.jpg")
+    write_images(tmp_path / "test", LABELLED, "photo.jpg", "2__[1, 2, 3]__True.jpg")
 
-    folder = read_folder(tmp_path)
+    samples, decisions, unlabelled = Dataset(tmp_path).samples("test")
 
-    assert len(folder.samples) == 1
-    assert list(folder.unlabelled) == ["2__[1, 2, 3]__True.jpg", "photo.jpg"]
-    assert "four whole numbers" in folder.unlabelled["2__[1, 2, 3]__True.jpg"]
-    assert "no label in the file name" in folder.unlabelled["photo.jpg"]
+    assert len(samples) == 1
+    assert decisions == []
+    assert [d.filename for d in unlabelled] == ["test/2__[1, 2, 3]__True.jpg", "test/photo.jpg"]
+    assert "four whole numbers" in unlabelled[0].reason
+    assert "no label in the file name" in unlabelled[1].reason
 
 
-def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["train", "test"])
+def test_a_split_without_labels_is_passed_over_unless_asked_for(tmp_path: Path, mode: Mode) -> None:
+    write_images(tmp_path, f"train/{LABELLED}", "test/photo.jpg")
+    dataset = Dataset(tmp_path)
+
+    samples, _, unlabelled = dataset.samples(mode)
+
+    assert [dataset.name_of(sample.path) for sample in samples] == [f"train/{LABELLED}"]
+    assert unlabelled == []
+    assert dataset.samples(mode, "train").samples == samples
+    with pytest.raises(DatasetError, match=r"test: no labelled image; .* 'photo\.jpg'"):
+        dataset.samples(mode, "test")
+
+
+def test_a_data_set_without_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no labelled image$"):
-        read_folder(tmp_path)
-    touch(tmp_path, "photo.jpg")
+        Dataset(tmp_path).samples("test")
+    write_images(tmp_path, "photo.jpg")
     with pytest.raises(DatasetError, match=r"the first of 1 images says: 'photo\.jpg'"):
-        read_folder(tmp_path)
+        Dataset(tmp_path).samples("test")
 
 
-def test_splits_are_folders(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
+def test_the_test_part_is_a_data_set_of_its_own(tmp_path: Path) -> None:
+    write_images(tmp_path, f"train/{LABELLED}", f"more/{LABELLED}")
+    part = Dataset(tmp_path).test_part()
+    names = [part.name_of(sample.path) for sample in part.samples("test").samples]
+    assert names == [f"more/{LABELLED}", f"train/{LABELLED}"]
+    write_images(tmp_path, f"test/{LABELLED}")
+    part = Dataset(tmp_path).test_part()
+    assert part.path == tmp_path / "test"
+    assert [part.name_of(s.path) for s in part.samples("test").samples] == [LABELLED]
 
-    assert split_folder(tmp_path, "train") == tmp_path / "train"
-    with pytest.raises(DatasetError, match="no folder test/"):
-        split_folder(tmp_path, "test")
-    with pytest.raises(DatasetError, match="no such folder"):
-        split_folder(tmp_path / "gone", "train")
+
+def test_lists_among_the_images_prevail(tmp_path: Path) -> None:
+    write_images(tmp_path, "train/a.jpg", "test/b.jpg")
+    write_faces(tmp_path, "train/a.jpg", "train/a.jpg", "train/c.jpg")
+    write_faces(tmp_path / "train", "a.jpg")
+    write_sources(tmp_path, **{"train/a.jpg": "1.png", "test/b.jpg": "2.png"})
+    write_sources(tmp_path / "test", **{"b.jpg": "3.png"})
+    dataset = Dataset(tmp_path)
+
+    face = Face((1, 2, 3, 4), True)
+    assert dataset.other_faces == {"train/a.jpg": (face,), "train/c.jpg": (face,)}
+    assert dataset.sources == {"train/a.jpg": "1.png", "test/b.jpg": "3.png"}
+
+
+def test_a_split_alone_uses_the_lists_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, "train/a.jpg", "test/b.jpg")
+    write_sources(tmp_path, **{"train/a.jpg": "1.png", "test/b.jpg": "2.png"})
+    assert Dataset(tmp_path / "train").sources == {"a.jpg": "1.png"}
+    write_faces(tmp_path / "test", "b.jpg")
+    monkeypatch.chdir(tmp_path / "test")
+    assert list(Dataset(Path()).other_faces) == ["b.jpg"]
+    assert Dataset(Path()).sources == {"b.jpg": "2.png"}
