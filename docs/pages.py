@@ -2,10 +2,9 @@
 
     python docs/pages.py RUN [RUN ...] --other MODEL --audit DIR
 
-RUN are training runs, for `docs/report.png`; MODEL is compared with the one that ships, for
+RUN are training runs, for `docs/report.png`; MODEL is compared with the default model, for
 `docs/compare.png`; DIR is where `benchmarks/audit_noise.py --work DIR` left its audit, for
-`docs/audit.png`. `docs/explore.png` and `docs/evaluate.png` are of images drawn here. Needs
-Chromium.
+`docs/audit.png`. `docs/explore.png` and `docs/evaluate.png` show images drawn here. Needs Chromium.
 """
 
 import shutil
@@ -30,7 +29,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 def main(
     runs: Annotated[list[Path], typer.Argument(help="Training runs.")],
     other: Annotated[Path, typer.Option(help="A model file.")],
-    audit: Annotated[Path, typer.Option(help="Left by benchmarks/audit_noise.py --work.")],
+    audit: Annotated[
+        Path, typer.Option(help="The folder given to benchmarks/audit_noise.py --work.")
+    ],
 ) -> None:
     """Make the pages and photograph them."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -57,7 +58,7 @@ def main(
 
 
 def _draw_faulty_data(data: Path) -> None:
-    """A drawn data set with a few of the faults that real ones have."""
+    """Draw a data set with a few of the faults that real ones have."""
     write_samples(data / "train", SynthSettings(300, SEED, 224))
     write_samples(data / "test", SynthSettings(100, SEED + 1, 224))
     for name in sorted(path.name for path in (data / "train").glob("*.jpg"))[:60:10]:

@@ -2,8 +2,8 @@
 
     python docs/picture.py
 
-`docs/predictions.png` shows sample images that it never saw; `docs/failures.png` shows what it gets
-wrong among 400 others, drawn from a seed that nothing was trained or measured on.
+`docs/predictions.png` shows sample images that it was not trained on; `docs/failures.png` shows
+what it gets wrong among 400 others, drawn from a seed that nothing was trained or measured on.
 """
 
 import tempfile
@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.labels import parse_name
+from maskinfer.evaluation.labelled import label_word
 from maskinfer.inference.detector import Prediction
 from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
@@ -26,10 +27,10 @@ MISSED_IOU = 0.5
 
 
 class Tile(NamedTuple):
-    """One photo, what was found in it, and the lines beneath it."""
+    """One photo, what is predicted for it, and the lines beneath it."""
 
     path: Path
-    found: Prediction
+    prediction: Prediction
     words: tuple[str, ...]
     shows_label: bool
 
@@ -40,28 +41,28 @@ def main() -> None:
     detector = MaskDetector(docs.parent / "maskinfer" / "default.onnx", "cpu")
     paths = sorted((docs.parent / "sample_images" / "test").glob("*.jpg"))[: COLUMNS * ROWS]
     tiles = [
-        Tile(path, found, (_words(found),), shows_label=False)
-        for path, found in zip(paths, detector(paths), strict=True)
+        Tile(path, prediction, (_words(prediction),), shows_label=False)
+        for path, prediction in zip(paths, detector(paths), strict=True)
     ]
     _draw(tiles, docs / "predictions.png")
     with tempfile.TemporaryDirectory() as folder:
         write_samples(Path(folder), SynthSettings(FAILURES_AMONG, FAILURES_SEED, 224))
         failures = list(_failures(detector, sorted(Path(folder).glob("*.jpg"))))
-        print(f"{len(failures)} of {FAILURES_AMONG} drawn images are answered wrongly")
+        print(f"{len(failures)} of {FAILURES_AMONG} drawn images are predicted wrongly")
         _draw(failures[: COLUMNS * ROWS], docs / "failures.png")
 
 
 def _failures(detector: MaskDetector, paths: list[Path]) -> Iterable[Tile]:
-    for path, found in zip(paths, detector(paths), strict=True):
+    for path, prediction in zip(paths, detector(paths), strict=True):
         label = parse_name(path.name)
-        overlap = float(iou_xywh(found.box_xywh, label.box_xywh))
-        if overlap < MISSED_IOU or found.proper_mask != label.proper_mask:
-            truth = f"is {'proper' if label.proper_mask else 'improper'}, IoU {overlap:.2f}"
-            yield Tile(path, found, (_words(found), truth), shows_label=True)
+        overlap = float(iou_xywh(prediction.box_xywh, label.box_xywh))
+        if overlap < MISSED_IOU or prediction.proper_mask != label.proper_mask:
+            truth = f"is {label_word(label.proper_mask)}, IoU {overlap:.2f}"
+            yield Tile(path, prediction, (_words(prediction), truth), shows_label=True)
 
 
-def _words(found: Prediction) -> str:
-    return f"{'proper' if found.proper_mask else 'improper'} {found.probability:.2f}"
+def _words(prediction: Prediction) -> str:
+    return f"{label_word(prediction.proper_mask)} {prediction.probability:.2f}"
 
 
 def _draw(tiles: list[Tile], out: Path) -> None:
@@ -78,10 +79,10 @@ def _draw(tiles: list[Tile], out: Path) -> None:
         ratio = TILE / max(photo.size)
         photo = photo.resize((round(photo.width * ratio), round(photo.height * ratio)))
         label = parse_name(tile.path.name)
-        color = RIGHT if tile.found.proper_mask == label.proper_mask else WRONG
+        color = RIGHT if tile.prediction.proper_mask == label.proper_mask else WRONG
         if tile.shows_label:
             _outline(photo, label.box_xywh, ratio, LABEL)
-        _outline(photo, tile.found.box_xywh, ratio, color)
+        _outline(photo, tile.prediction.box_xywh, ratio, color)
         sheet.paste(photo, (left, top))
         for line, words in enumerate(tile.words):
             draw.text((left, top + TILE + 2 + line * LINE), words, fill=color, font=font)
