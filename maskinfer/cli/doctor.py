@@ -1,4 +1,4 @@
-"""`maskinfer doctor`: what of this machine decides where models run, and how to mend it."""
+"""`maskinfer doctor`: what on this machine decides where models run, and how to repair it."""
 
 import sysconfig
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rich.text import Text
 from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
 from maskinfer.runtime.gpu import Library
 from maskinfer.runtime.providers import Provider
-from maskinfer.runtime.remedies import Mend, conclude, find_mends
+from maskinfer.runtime.remedies import Remedy, conclude, find_remedies
 from maskinfer.text import printable_name
 
 from .console import err, out, print_heading, print_section
@@ -20,26 +20,26 @@ from .console import err, out, print_heading, print_section
 def doctor() -> None:
     """Show versions, libraries, and which providers really run a model.
 
-    Each problem comes with the command that mends it. Where TensorRT is
+    Each problem comes with the command that repairs it. Where TensorRT is
     installed, it builds an engine the first time, which can take a minute.
 
     Exit code 0: models run here, if only on the CPU; 1: they do not.
     """
     with err.status("Examining this machine"):
-        found = examine()
-    print_section("Versions", found.versions)
-    print_section("ONNX Runtime", dict(_onnxruntime_rows(found.onnxruntime)))
-    print_section("CPU", dict(_cpu_rows(found.cpu)))
-    print_section("GPU", dict(_gpu_rows(found.gpu)))
-    print_section("CUDA's and TensorRT's libraries", dict(map(_library_row, found.libraries)))
-    print_section("Providers, running the shipped model", dict(_provider_rows(found)))
-    if found.torch is not None:
-        print_section("Training", {"torch": _torch_words(found.torch)})
+        findings = examine()
+    print_section("Versions", findings.versions)
+    print_section("ONNX Runtime", dict(_onnxruntime_rows(findings.onnxruntime)))
+    print_section("CPU", dict(_cpu_rows(findings.cpu)))
+    print_section("GPU", dict(_gpu_rows(findings.gpu)))
+    print_section("CUDA's and TensorRT's libraries", dict(map(_library_row, findings.libraries)))
+    print_section("Providers, running the shipped model", dict(_provider_rows(findings)))
+    if findings.torch is not None:
+        print_section("Training", {"torch": _torch_words(findings.torch)})
     print_heading("In short")
-    _print_line(conclude(found))
-    for mend in find_mends(found):
-        _print_mend(mend)
-    if found.auto is None:
+    _print_line(conclude(findings))
+    for remedy in find_remedies(findings):
+        _print_remedy(remedy)
+    if findings.auto is None:
         raise typer.Exit(1)
 
 
@@ -73,8 +73,8 @@ def _gpu_rows(gpu: Gpu) -> Iterator[tuple[str, object]]:
     if gpu.driver is None:
         yield "driver", "not found"
     else:
-        version = ".".join(map(str, gpu.driver.cuda_version))
-        yield "driver", f"runs CUDA up to {version}; GPUs it shows: {gpu.driver.devices}"
+        shown = gpu.driver.devices
+        yield "driver", f"runs CUDA up to {gpu.driver.newest_cuda}; GPUs it shows: {shown}"
     if gpu.cards:
         yield "NVIDIA cards", gpu.cards
     if gpu.nvidia_smi.fault:
@@ -94,17 +94,17 @@ def _library_row(library: Library) -> tuple[str, str]:
     return library.name, str(library.path.parent) if library.path.parent.name else "found"
 
 
-def _provider_rows(found: Findings) -> Iterator[tuple[str, str]]:
-    for provider, obstacle in found.obstacles.items():
+def _provider_rows(findings: Findings) -> Iterator[tuple[str, str]]:
+    for provider, obstacle in findings.obstacles.items():
         if not obstacle:
             yield provider, "runs"
-        elif found.onnxruntime.has(provider):
+        elif findings.onnxruntime.has(provider):
             yield provider, f"built in, does not run: {obstacle}"
         else:
             yield provider, f"not built in: {obstacle}"
-    if found.auto is not None:
-        note = f" ({found.auto_note})" if found.auto_note else ""
-        yield Provider.AUTO, f"takes {found.auto}{note}"
+    if findings.auto is not None:
+        note = f" ({findings.auto_note})" if findings.auto_note else ""
+        yield Provider.AUTO, f"takes {findings.auto}{note}"
 
 
 def _torch_words(torch: Torch) -> str:
@@ -115,11 +115,11 @@ def _torch_words(torch: Torch) -> str:
     return f"{torch.version}, {built}, {where}"
 
 
-def _print_mend(mend: Mend) -> None:
+def _print_remedy(remedy: Remedy) -> None:
     out.print()
-    _print_line(f"Problem: {mend.problem}", style="yellow")
+    _print_line(f"Problem: {remedy.problem}", style="yellow")
     # Unwrapped, to be copied.
-    out.print(Text(f"    {mend.command}", style="bold"), soft_wrap=True)
+    out.print(Text(f"    {remedy.command}", style="bold"), soft_wrap=True)
 
 
 def _print_line(words: str, style: str = "") -> None:

@@ -1,4 +1,4 @@
-"""`maskinfer info`: what a model file is."""
+"""`maskinfer info`: what a model file contains."""
 
 import json
 from collections.abc import Iterator
@@ -30,41 +30,42 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a model file is: metadata, inputs, outputs, operators, size."""
-    found = examine_model(resolve_model(model))
+    """Show what a model file contains: metadata, inputs, outputs, operators, size."""
+    model_info = examine_model(resolve_model(model))
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        typer.echo(json.dumps(model_info.to_dict(), indent=2))
         return
-    _print_info(found)
-    if found.graph is None and found.engine is None:
+    _print_info(model_info)
+    if model_info.graph is None and model_info.engine is None:
         say("note: listing operators, weights and opset needs onnx. Run: pip install onnx")
 
 
-def _print_info(found: ModelInfo) -> None:
-    print_section("File", dict(_file_rows(found)))
-    values = {field.name: getattr(found.metadata, field.name) for field in fields(found.metadata)}
+def _print_info(model_info: ModelInfo) -> None:
+    print_section("File", dict(_file_rows(model_info)))
+    metadata = model_info.metadata
+    values = {field.name: getattr(metadata, field.name) for field in fields(metadata)}
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     print_section("Model", dict(_model_rows(values)))
     for name, value in sections.items():
-        print_section(_words(name), dict(_flatten(value)))
-    print_section("Engine", dict(_flatten(found.engine or {})))
-    print_section("Inputs", {tensor.name: _tensor_words(tensor) for tensor in found.inputs})
-    print_section("Outputs", {tensor.name: _tensor_words(tensor) for tensor in found.outputs})
-    if found.graph is not None:
-        print_heading(f"Operators ({sum(found.graph.operators.values())})")
-        counts = (Text(f"{count:>4} {name}") for name, count in found.graph.operators.items())
+        print_section(_title(name), dict(_flatten(value)))
+    print_section("Engine", dict(_flatten(model_info.engine or {})))
+    print_section("Inputs", {tensor.name: _tensor_text(tensor) for tensor in model_info.inputs})
+    print_section("Outputs", {tensor.name: _tensor_text(tensor) for tensor in model_info.outputs})
+    if model_info.graph is not None:
+        print_heading(f"Operators ({sum(model_info.graph.operators.values())})")
+        counts = (Text(f"{count:>4} {name}") for name, count in model_info.graph.operators.items())
         columns = Columns(counts, equal=True, padding=(0, 2), column_first=True)
         out.print(Padding(columns, (0, 0, 0, 2)))
 
 
-def _file_rows(found: ModelInfo) -> Iterator[tuple[str, object]]:
-    yield "path", found.path
-    yield "size", f"{found.size_bytes / 1e6:.1f} MB ({found.size_bytes:,} bytes)"
-    yield "SHA-256", found.sha256
-    if found.graph is not None:
-        yield "producer", found.graph.producer or "not named"
-        yield "opset", found.graph.opset
-        weights = (f"{count:,} {kind}" for kind, count in found.graph.weights.items())
+def _file_rows(model_info: ModelInfo) -> Iterator[tuple[str, object]]:
+    yield "path", model_info.path
+    yield "size", f"{model_info.size_bytes / 1e6:.1f} MB ({model_info.size_bytes:,} bytes)"
+    yield "SHA-256", model_info.sha256
+    if model_info.graph is not None:
+        yield "producer", model_info.graph.producer or "not named"
+        yield "opset", model_info.graph.opset
+        weights = (f"{count:,} {kind}" for kind, count in model_info.graph.weights.items())
         yield "weights", ", ".join(weights) or "none"
 
 
@@ -72,18 +73,18 @@ def _model_rows(values: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, Geometry):
             yield "canvas", f"{value.canvas} x {value.canvas} px"
-            yield "geometry", _geometry_words(value)
+            yield "geometry", _geometry_text(value)
         elif not isinstance(value, dict) and value != "":
-            yield name.replace("_", " "), _value_words(value)
+            yield name.replace("_", " "), _value_text(value)
 
 
-def _geometry_words(geometry: Geometry) -> str:
+def _geometry_text(geometry: Geometry) -> str:
     if geometry.kind == "letterbox":
         return "letterbox: the whole photo, its aspect kept"
     return f"center_crop: the middle of the photo stretched to {geometry.resize} px"
 
 
-def _tensor_words(tensor: Tensor) -> str:
+def _tensor_text(tensor: Tensor) -> str:
     return f"{tensor.type} ({', '.join(map(str, tensor.shape))})"
 
 
@@ -94,10 +95,10 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, list) and not _is_plain(value):
             value = {str(number): item for number, item in enumerate(value, start=1)}
         if not isinstance(value, dict):
-            yield name, _value_words(value)
+            yield name, _value_text(value)
         elif all(map(_is_plain, value.values())):
             # No space inside a pair, so that lines break between pairs.
-            pairs = (f"{k}={_value_words(v).replace(', ', ',')}" for k, v in value.items())
+            pairs = (f"{k}={_value_text(v).replace(', ', ',')}" for k, v in value.items())
             yield name, "  ".join(pairs) or "none"
         else:
             yield from _flatten(value, f"{name}.")
@@ -109,13 +110,13 @@ def _is_plain(value: object) -> bool:
     return not isinstance(value, dict)
 
 
-def _value_words(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(_value_words(item) for item in value) or "none"
+        return ", ".join(_value_text(item) for item in value) or "none"
     return "none" if value is None else str(value)
 
 
-def _words(name: str) -> str:
+def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Photos with the box and the word of a prediction drawn on them, to look at."""
+"""Photos with their predictions drawn on them: the box, and the label in words."""
 
 import errno
 import math
@@ -14,7 +14,7 @@ from maskinfer.files import replacing
 
 from .results import Row
 
-# Told apart by people who do not see red and green, too, and said in words besides.
+# Distinct to colour-blind eyes too; the label repeats it in words.
 _PROPER, _IMPROPER = "#0077bb", "#cc3311"
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _JPEG_QUALITY = 90
@@ -23,11 +23,11 @@ _TEXT_SHARE = 1 / 25
 
 
 def check_annotated(folder: Path, *, new: bool) -> None:
-    """Refuse a folder for drawn photos before any work is done for it.
+    """Refuse a folder for drawn photos before any work is done.
 
     Args:
         folder: made when the first photo is drawn.
-        new: whether it must be empty, or not there yet.
+        new: whether it must be empty or missing.
 
     Raises:
         UsageError: it cannot be used.
@@ -45,9 +45,9 @@ def annotate(
 
     Args:
         image: what to decode for a file name.
-        out: the folder to save in, by the same names; `.jpg` follows where they end otherwise.
-        max_pixels: photos of more are not decoded.
-        result: a failure is handed through.
+        out: the folder to save in, under the same names; `.jpg` is added to other suffixes.
+        max_pixels: photos of more pixels are not decoded.
+        result: a failure is returned as it is.
 
     Returns:
         the result; a failure where the photo has become unreadable since it was predicted.
@@ -71,7 +71,7 @@ def annotate(
         with replacing(path) as beside:
             photo.save(beside, "JPEG", quality=_JPEG_QUALITY)
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # with the `.jpg` that it gets
+        if error.errno == errno.ENAMETOOLONG:  # with the `.jpg` that was added
             return Failure(result.filename, f"cannot be drawn on, {error.strerror}")
         raise MaskinferError(f"{path}: cannot be written, {error.strerror or error}") from error
     return result
@@ -91,7 +91,7 @@ def _draw(photo: Image.Image, row: Row) -> None:
         size = max(6, size * photo.width // (right - left + 2 * line))
         left, top, right, bottom = _text_box(draw, words, size)
     width, height = right - left + 2 * line, bottom - top + 2 * line
-    # Above the box, where there is room; else below its upper edge; never past the right border.
+    # Above the box where there is room, else below its upper edge; never past the right border.
     place_x = max(0, min(x, photo.width - width))
     place_y = y - height if y >= height else min(y + line, max(photo.height - height, 0))
     draw.rectangle((place_x, place_y, place_x + width, place_y + height), fill=color)
@@ -100,13 +100,13 @@ def _draw(photo: Image.Image, row: Row) -> None:
 
 
 def _text_box(draw: ImageDraw.ImageDraw, words: str, size: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the words where they begin at the origin."""
+    """Left, top, right and bottom of the words when drawn at the origin."""
     left, top, right, bottom = draw.textbbox((0, 0), words, font=ImageFont.load_default(size))
     return math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
 
 
 def _inside(filename: str) -> PurePosixPath:
-    """Where in the output a photo goes; names that a list may hold never lead out of it."""
+    """Where a photo goes in the output folder, whatever its name, even one with `..`."""
     path = PurePosixPath(filename)
     parts = ["__" if part == ".." else part for part in path.parts if part != path.root]
     name = parts[-1]

@@ -1,1 +1,1 @@
-"""Model files and what runs them on this machine."""
+"""Model files, and what runs them on this machine."""

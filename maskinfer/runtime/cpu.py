@@ -1,4 +1,4 @@
-"""What this machine's processor can do, as far as the speed of a network hangs on it."""
+"""What this machine's processor can do that the speed of a network depends on."""
 
 import platform
 import sys
@@ -11,17 +11,17 @@ _INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"
 
 
 def cpu_name() -> str:
-    """What the processor calls itself; empty where it cannot be told."""
+    """The name of the processor; empty where it is not known."""
     return _cpuinfo_value("model name") or platform.processor()
 
 
 def cpu_flags() -> frozenset[str]:
-    """Instruction sets as Linux names them, such as `avx2`; empty where they cannot be told."""
+    """Instruction sets as Linux names them, such as `avx2`; empty where they are not known."""
     return frozenset((_cpuinfo_value("flags") or _cpuinfo_value("Features")).split())
 
 
 def has_int8_dot_products() -> bool | None:
-    """Whether the processor multiplies and sums INT8 in one instruction; None: cannot be told.
+    """Whether the processor multiplies and sums INT8 in one instruction; None: not known.
 
     With it (VNNI, AMX, ARM's dot product) sums are 32 bits wide. Without it, on x86-64, pairs of
     products are summed in 16 bits, which is slower and saturates unless weights keep to 7 bits.
@@ -33,7 +33,7 @@ def has_int8_dot_products() -> bool | None:
 
 
 def _cpuinfo_value(key: str) -> str:
-    """The first value of a key; all cores of a machine say the same."""
+    """The first value of a key, which is the same for all cores."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which model file to use where none is named: newest export first, then the one that ships."""
+"""Which model file is used where none is named: the newest export, else the one that ships."""
 
 import importlib.resources
 from pathlib import Path
@@ -14,11 +14,11 @@ def resolve_model(named: Path | None = None) -> Path:
     """Choose the model file.
 
     Args:
-        named: what the caller asked for; it wins, and is not looked at here.
+        named: the file that the caller asked for; taken as it is.
 
     Returns:
-        `named`, else the newest `*.onnx` under `models/` of the current folder, Triton's and hidden
-        folders left out, else the model that ships in the package.
+        `named`, else the newest `*.onnx` under `models/` of the current folder, without Triton's
+        and hidden folders, else the model that ships in the package.
 
     Raises:
         ModelFileError: there is none.
@@ -44,5 +44,5 @@ def _is_export(path: Path) -> bool:
 
 
 def shipped_model() -> Path:
-    """Where the model that ships in the package lies, or would."""
+    """Path of the model that ships in the package, whether it is there or not."""
     return Path(str(importlib.resources.files("maskinfer") / SHIPPED))

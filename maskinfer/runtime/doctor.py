@@ -1,8 +1,7 @@
-"""What of this machine decides where models run: findings as data, and no word on what to do.
+"""What on this machine decides where models run, as data; `remedies` draws the conclusions.
 
 onnxruntime runs on the CPU when a GPU provider cannot start, and hardly says so. Here each provider
-runs the shipped model for real, so that what is reported is what `predict` will meet.
-`maskinfer.runtime.remedies` draws the conclusions.
+really runs the shipped model, so that what is reported is what `predict` will meet.
 """
 
 import importlib.metadata
@@ -44,9 +43,9 @@ class OnnxRuntime:
 
     Attributes:
         suited: the package that maskinfer depends on for this platform.
-        packages: those installed that bring a module `onnxruntime`, with their versions; where
-            there are several, the last has overwritten files of the others.
-        cuda_version: which CUDA it is built for; empty where for none.
+        packages: the installed ones that contain a module `onnxruntime`, with their versions;
+            where there are several, the last has overwritten files of the others.
+        cuda_version: the CUDA it is built for; empty where for none.
         built_in: the names of its providers, in its own order.
         fault: why it cannot be imported; else empty.
     """
@@ -58,7 +57,7 @@ class OnnxRuntime:
     fault: str = ""
 
     def has(self, provider: Provider) -> bool:
-        """Whether a provider is built in, which does not say that it starts."""
+        """Whether a provider is built in; it may still fail to start."""
         return any(name.lower() == f"{provider}executionprovider" for name in self.built_in)
 
 
@@ -67,9 +66,9 @@ class Cpu:
     """The processor.
 
     Attributes:
-        name: what it calls itself; may be empty.
+        name: of the model; may be empty.
         cores: logical cores that this process may use.
-        has_avx2: None where that cannot be told.
+        has_avx2: None where that is not known.
         has_int8_dot_products: as `maskinfer.runtime.cpu` has it.
     """
 
@@ -81,14 +80,14 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Gpu:
-    """What there is to see of NVIDIA GPUs.
+    """What can be seen of NVIDIA GPUs.
 
     Attributes:
         driver: None where it cannot be loaded.
-        nvidia_smi: what that command says.
-        cards: NVIDIA's cards on the PCI bus, with a driver or without.
+        nvidia_smi: what that command reports.
+        cards: NVIDIA's GPUs on the PCI bus, with a driver or without.
         hidden_by: the value of CUDA_VISIBLE_DEVICES; None where it is not set.
-        in_container: whether this is a container, which is given a GPU from outside.
+        in_container: whether this is a container, which gets a GPU from its host.
     """
 
     driver: Driver | None
@@ -109,7 +108,7 @@ class Torch:
 
     Attributes:
         version: of the package.
-        cuda_version: which CUDA it is built for; empty where for none.
+        cuda_version: the CUDA it is built for; empty where for none.
         sees_gpu: whether it can use one.
         fault: why it cannot be imported; else empty.
     """
@@ -130,8 +129,8 @@ class Findings:
         cpu: the processor.
         gpu: NVIDIA GPUs.
         libraries: those that the built-in GPU providers load.
-        obstacles: for each provider why it does not run the shipped model; empty where it does.
-        auto: the provider that `auto` takes; None where not even the CPU starts.
+        obstacles: why each provider does not run the shipped model; empty where it does.
+        auto: the provider that `auto` chooses; None where not even the CPU starts.
         auto_note: why it is not CUDA; else empty.
         torch: PyTorch; None where it is not installed.
     """
@@ -148,7 +147,7 @@ class Findings:
 
 
 def examine() -> Findings:
-    """Look at this machine; whatever fails is a finding, not an error."""
+    """Examine this machine; whatever fails is a finding, not an error."""
     runtime, module = _examine_onnxruntime()
     libraries: tuple[Library, ...] = ()
     if module is not None and runtime.has(Provider.CUDA) and runtime.cuda_version:
@@ -159,23 +158,35 @@ def examine() -> Findings:
         provider: runtime.fault or _find_obstacle(provider)
         for provider in (Provider.CPU, Provider.CUDA, Provider.TENSORRT)
     }
+    flags = cpu.cpu_flags()
     auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
     return Findings(
         versions=_versions(),
         onnxruntime=runtime,
-        cpu=_examine_cpu(),
-        gpu=_examine_gpu(),
+        cpu=Cpu(
+            cpu.cpu_name(),
+            usable_cores(),
+            "avx2" in flags if flags else None,
+            cpu.has_int8_dot_products(),
+        ),
+        gpu=Gpu(
+            gpu.ask_driver(),
+            gpu.ask_nvidia_smi(),
+            gpu.count_nvidia_cards(),
+            os.environ.get("CUDA_VISIBLE_DEVICES"),
+            any(Path(mark).exists() for mark in _CONTAINER_MARKS),
+        ),
         libraries=libraries,
         obstacles=obstacles,
         auto=auto,
         auto_note=note,
-        # Last: it loads CUDA's libraries, which onnxruntime must find without its help.
+        # Last: torch loads CUDA's libraries, which onnxruntime must find without that help.
         torch=_examine_torch(),
     )
 
 
-def version_of(package: str) -> str | None:
-    """The version of an installed package, without importing it; None where it is not there."""
+def _version_of(package: str) -> str | None:
+    """The version of an installed package, without importing it; None where it is missing."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -187,17 +198,17 @@ def _versions() -> dict[str, str]:
         "maskinfer": __version__,
         "Python": f"{platform.python_version()}, {sys.executable}",
         "platform": platform.platform(),
-    } | {package: version_of(package) or "not installed" for package in _PACKAGES}
+    } | {package: _version_of(package) or "not installed" for package in _PACKAGES}
 
 
 def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
     suited = "onnxruntime-gpu" if _is_for_cuda() else "onnxruntime"
     names = importlib.metadata.packages_distributions().get("onnxruntime", [])
-    packages = {name: version_of(name) or "" for name in sorted(set(names))}
+    packages = {name: _version_of(name) or "" for name in sorted(set(names))}
     try:
         module = import_onnxruntime()
         built_in = tuple(module.get_available_providers())
-    except Exception as error:  # after a half-done uninstall the module is there and empty
+    except Exception as error:  # an incomplete uninstall leaves an empty module
         fault = f"onnxruntime cannot be imported ({error})"
         return OnnxRuntime(suited, packages, fault=fault), None
     cuda_version = getattr(module, "cuda_version", None) or ""
@@ -205,43 +216,23 @@ def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
 
 
 def _is_for_cuda() -> bool:
-    """Whether onnxruntime-gpu is published for this platform; pyproject.toml says the same."""
+    """Whether onnxruntime-gpu is published for this platform, as in pyproject.toml."""
     platforms = {("Linux", "x86_64"), ("Windows", "AMD64")}
     return (platform.system(), platform.machine()) in platforms
 
 
-def _examine_cpu() -> Cpu:
-    flags = cpu.cpu_flags()
-    return Cpu(
-        cpu.cpu_name(),
-        usable_cores(),
-        "avx2" in flags if flags else None,
-        cpu.has_int8_dot_products(),
-    )
-
-
-def _examine_gpu() -> Gpu:
-    return Gpu(
-        gpu.ask_driver(),
-        gpu.ask_nvidia_smi(),
-        gpu.count_nvidia_cards(),
-        os.environ.get("CUDA_VISIBLE_DEVICES"),
-        any(Path(mark).exists() for mark in _CONTAINER_MARKS),
-    )
-
-
 def _find_obstacle(provider: Provider) -> str:
-    """Run one image on a provider; say what stands in its way, or nothing."""
+    """Run one image on a provider; why that fails, or an empty text."""
     try:
         session = Session(shipped_model(), provider, batch_size=1)
         side = session.metadata.geometry.canvas
-        # cuDNN is loaded only when something is computed.
+        # cuDNN is only loaded when something is computed.
         session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
     except ProviderError as error:
         return error.obstacle
     except MaskinferError as error:
         return str(error)
-    except Exception as error:  # whatever it is, finding it is what this command is for
+    except Exception as error:  # of any kind: finding it is this command's purpose
         return f"{type(error).__name__}: {error}"
     return ""
 
@@ -255,14 +246,14 @@ def _open_auto() -> tuple[Provider | None, str]:
 
 
 def _examine_torch() -> Torch | None:
-    version = version_of("torch")
+    version = _version_of("torch")
     if version is None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a driver that is too old; reported anyway
+            warnings.simplefilter("ignore")  # such as of an old driver, which is reported anyway
             import torch
 
             return Torch(version, torch.version.cuda or "", torch.cuda.is_available())
-    except Exception as error:  # a damaged installation raises what it likes
+    except Exception as error:  # a damaged installation may raise anything
         return Torch(version, fault=" ".join(str(error).split()))

@@ -1,8 +1,8 @@
-"""A TensorRT engine on disk: the plan, and beside it a sidecar that says what the plan cannot.
+"""A TensorRT engine on disk: the plan, and beside it a sidecar with what the plan cannot hold.
 
 `model.engine` is the plan as TensorRT wrote it. `model.engine.json` holds two values: under
-`maskinfer` the same metadata that an ONNX model file carries, under `engine` what the plan was
-built with and for, its size and its SHA-256, by which the two files know each other.
+`maskinfer` the same metadata as an ONNX model file, under `engine` what the plan was built with and
+for, its size, and its SHA-256, which ties the two files together.
 """
 
 import hashlib
@@ -32,27 +32,27 @@ def write_engine(
 ) -> None:
     """Write an engine and its sidecar, both beside their places before either is renamed.
 
-    The sidecar is renamed first. Should the plan's rename fail after it, the older engine stands
-    beside a sidecar that is not its own, which `read_sidecar` refuses.
+    The sidecar is renamed first. If renaming the plan then fails, the older engine lies beside a
+    sidecar that is not its own, which `read_sidecar` refuses.
 
     Args:
         plan: as TensorRT serialised it.
-        metadata: what an ONNX file of this model would say about itself.
+        metadata: as an ONNX file of this model would have it.
         built_with: JSON-able; what the plan was built with, and for which GPUs.
         path: the engine's file; it and its sidecar are overwritten.
 
     Raises:
         OSError: a file cannot be written.
     """
-    about = {"sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan)}
-    sidecar = {METADATA_KEY: asdict(metadata), _ENGINE_KEY: built_with | about}
+    identity = {"sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan)}
+    sidecar = {METADATA_KEY: asdict(metadata), _ENGINE_KEY: built_with | identity}
     with replacing(path) as plan_beside, replacing(sidecar_path(path)) as sidecar_beside:
         plan_beside.write_bytes(plan)
         sidecar_beside.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> tuple[ModelMetadata, dict[str, Any]]:
-    """Read what an engine's sidecar says, and hold the engine against it.
+    """Read an engine's sidecar, and check that it belongs to the engine.
 
     Args:
         path: the engine's file, not the sidecar's.
@@ -70,10 +70,10 @@ def read_sidecar(path: Path) -> tuple[ModelMetadata, dict[str, Any]]:
     try:
         values = json.loads(sidecar.read_text(encoding="utf-8"))
         engine = values[_ENGINE_KEY]
-        stated = engine["sha256"]
+        expected = engine["sha256"]
         metadata = json.dumps(values[METADATA_KEY])
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise ModelFileError(
             f"{path}: {sidecar.name}, which describes it, is missing. Copy it too. {_REPAIR}"
@@ -84,9 +84,9 @@ def read_sidecar(path: Path) -> tuple[ModelMetadata, dict[str, Any]]:
         raise ModelFileError(
             f"{sidecar}: damaged, or not an engine's sidecar. {_REPAIR}"
         ) from error
-    if found != stated:
+    if actual != expected:
         raise ModelFileError(
-            f"{path}: not the engine that {sidecar.name} describes (SHA-256 {found[:12]}…, "
-            f"expected {str(stated)[:12]}…). {_REPAIR}"
+            f"{path}: not the engine that {sidecar.name} describes (SHA-256 {actual[:12]}…, "
+            f"expected {str(expected)[:12]}…). {_REPAIR}"
         )
     return ModelMetadata.from_json(metadata, str(sidecar)), engine

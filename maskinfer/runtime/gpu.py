@@ -45,6 +45,11 @@ class Driver:
     cuda_version: tuple[int, int]
     devices: int
 
+    @property
+    def newest_cuda(self) -> str:
+        """That CUDA as text, such as `13.0`."""
+        return ".".join(map(str, self.cuda_version))
+
 
 @dataclass(frozen=True)
 class NvidiaSmi:

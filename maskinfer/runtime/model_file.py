@@ -45,8 +45,7 @@ class ModelMetadata:
         geometry: how photos become the canvases this model reads.
         threshold: least probability that counts as a properly worn mask.
         normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
-        precision: what its layers compute with: `fp32`, `fp32, weights stored as fp16`, `fp16` or
-            `int8`.
+        precision: what its layers compute with: `fp32`, `fp16` or `int8`.
         training: the data and the recipe the model comes from.
         metrics: figures measured when it was trained, by split.
         export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.

@@ -1,4 +1,4 @@
-"""What can be told about a model file without running it on an image."""
+"""What a model file contains, read without predicting an image."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of a model; a dimension that is free is a name."""
+    """An input or output of a model; a free dimension is a name."""
 
     name: str
     type: str
@@ -26,13 +26,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Graph:
-    """What the graph of an ONNX file holds.
+    """The graph of an ONNX file.
 
     Attributes:
         producer: what wrote the file, with its version.
         opset: version of ONNX's operators, and after it those of other domains.
         operators: how often each operator occurs, the most frequent first.
-        weights: how many numbers of each type the file holds, the most frequent first.
+        weights: how many numbers of each type there are, the most frequent first.
     """
 
     producer: str
@@ -49,8 +49,8 @@ class ModelInfo:
         path: the file.
         size_bytes: of the file.
         sha256: of the file, in hexadecimal.
-        metadata: what the file says about itself.
-        inputs: of the graph; an engine's as the contract has them.
+        metadata: of the file.
+        inputs: of the graph; for an engine, those of the contract.
         outputs: likewise.
         graph: of an ONNX file; None where the onnx package is not installed.
         engine: how a TensorRT engine was built; None for an ONNX file.
@@ -66,7 +66,7 @@ class ModelInfo:
     engine: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """Everything, as JSON can hold it."""
         return asdict(self) | {"path": str(self.path)}
 
 
@@ -146,12 +146,12 @@ def _read_graph(path: Path) -> Graph | None:
 
 
 def _type_name(kind: str) -> str:
-    """Name a type as numpy does; ONNX leaves out the bits of its first two."""
+    """Name a type as numpy does; ONNX omits the bits of its first two."""
     return {"float": "float32", "double": "float64"}.get(kind, kind)
 
 
 def _operator_name(node: "onnx.NodeProto") -> str:
-    """Name an operator, those of other domains than ONNX's own with their domain."""
+    """Name an operator, with its domain where that is not ONNX's own."""
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 

@@ -1,6 +1,6 @@
-"""From what `maskinfer doctor` found to the command that mends it.
+"""From what `maskinfer doctor` found to the command that repairs it.
 
-A machine without a GPU is a whole machine: what only a GPU needs is named where there is one.
+A machine without a GPU is complete: what only a GPU needs is named only where there is one.
 """
 
 from collections.abc import Iterator
@@ -23,31 +23,31 @@ _TORCH = (
 
 
 @dataclass(frozen=True)
-class Mend:
-    """What is wrong, in a sentence, and the command that mends it."""
+class Remedy:
+    """What is wrong, in a sentence, and the command that repairs it."""
 
     problem: str
     command: str
 
 
-def find_mends(found: Findings) -> tuple[Mend, ...]:
-    """List what is wrong, each with its command; what must be mended first comes first."""
-    of_runtime = tuple(_mends_of_onnxruntime(found))
-    if not found.gpu.is_there:
-        return of_runtime + tuple(_mends_of_torch(found, gpu_works=False))
-    of_driver = tuple(_mends_of_driver(found)) if found.obstacles[Provider.CUDA] else ()
+def find_remedies(findings: Findings) -> tuple[Remedy, ...]:
+    """List what is wrong, in the order in which it must be repaired."""
+    for_runtime = tuple(_for_onnxruntime(findings))
+    if not findings.gpu.is_there:
+        return for_runtime + tuple(_for_torch(findings, gpu_works=False))
+    for_driver = tuple(_for_driver(findings)) if findings.obstacles[Provider.CUDA] else ()
     # With another driver or onnxruntime, other libraries may be missing.
-    of_libraries = () if of_runtime or of_driver else tuple(_mends_of_libraries(found))
-    return (*of_runtime, *of_driver, *of_libraries, *_mends_of_torch(found, not of_driver))
+    for_libraries = () if for_runtime or for_driver else tuple(_for_libraries(findings))
+    return (*for_runtime, *for_driver, *for_libraries, *_for_torch(findings, not for_driver))
 
 
-def conclude(found: Findings) -> str:
-    """Say in a sentence what models run on here, and whether that is well."""
-    if found.auto is None:
+def conclude(findings: Findings) -> str:
+    """Say in a sentence what models run on here."""
+    if findings.auto is None:
         return "No model can run here: not even the CPU provider starts."
-    if found.auto is not Provider.CPU:
-        return f"Models run on the GPU, with the provider {found.auto}."
-    if found.gpu.is_there:
+    if findings.auto is not Provider.CPU:
+        return f"Models run on the GPU, with the provider {findings.auto}."
+    if findings.gpu.is_there:
         return "This machine has a GPU, and models run on the CPU."
     return (
         "No NVIDIA GPU was found; models run on the CPU, which is all they need. If there is one "
@@ -55,86 +55,82 @@ def conclude(found: Findings) -> str:
     )
 
 
-def _mends_of_onnxruntime(found: Findings) -> Iterator[Mend]:
-    runtime = found.onnxruntime
+def _for_onnxruntime(findings: Findings) -> Iterator[Remedy]:
+    runtime = findings.onnxruntime
     names, suited = list(runtime.packages), runtime.suited
     if len(names) > 1:
-        yield Mend(
+        yield Remedy(
             f"{' and '.join(names)} are both installed, and overwrite each other's files",
             f"pip uninstall -y {' '.join(names)} && pip install {suited}",
         )
     elif runtime.fault:
-        yield Mend(runtime.fault, f"pip install --force-reinstall {suited}")
-    elif found.obstacles[Provider.CPU]:
-        yield Mend(f"cpu: {found.obstacles[Provider.CPU]}", _REINSTALL)
-    elif names and names[0] != suited and found.gpu.is_there and not runtime.has(Provider.CUDA):
-        yield Mend(
+        yield Remedy(runtime.fault, f"pip install --force-reinstall {suited}")
+    elif findings.obstacles[Provider.CPU]:
+        yield Remedy(f"cpu: {findings.obstacles[Provider.CPU]}", _REINSTALL)
+    elif names and names[0] != suited and findings.gpu.is_there and not runtime.has(Provider.CUDA):
+        yield Remedy(
             f"{names[0]} is built without CUDA",
             f"pip uninstall -y {names[0]} && pip install {suited}",
         )
 
 
-def _mends_of_driver(found: Findings) -> Iterator[Mend]:
-    driver, wanted = found.gpu.driver, found.onnxruntime.cuda_version
+def _for_driver(findings: Findings) -> Iterator[Remedy]:
+    driver, wanted = findings.gpu.driver, findings.onnxruntime.cuda_version
     if driver is None:
-        command = _START_CONTAINER if found.gpu.in_container else _INSTALL_DRIVER
-        yield Mend("there is an NVIDIA card, and no driver for it", command)
+        command = _START_CONTAINER if findings.gpu.in_container else _INSTALL_DRIVER
+        yield Remedy("there is an NVIDIA card, and no driver for it", command)
     elif not driver.devices:
-        if found.gpu.hidden_by is not None:
-            yield Mend(
-                f"CUDA_VISIBLE_DEVICES is {found.gpu.hidden_by!r}, which hides the GPU",
+        if findings.gpu.hidden_by is not None:
+            yield Remedy(
+                f"CUDA_VISIBLE_DEVICES is {findings.gpu.hidden_by!r}, which hides the GPU",
                 "unset CUDA_VISIBLE_DEVICES",
             )
         else:
-            command = _START_CONTAINER if found.gpu.in_container else "sudo reboot"
-            yield Mend("the driver is there and shows no GPU", command)
+            command = _START_CONTAINER if findings.gpu.in_container else "sudo reboot"
+            yield Remedy("the driver is there and shows no GPU", command)
     elif wanted and driver.cuda_version[0] < int(wanted.partition(".")[0]):
-        yield Mend(
-            f"the driver runs CUDA {_dotted(driver.cuda_version)} at most, and onnxruntime is "
-            f"built for CUDA {wanted}",
+        yield Remedy(
+            f"the driver runs CUDA {driver.newest_cuda} at most, and onnxruntime is built for CUDA "
+            f"{wanted}",
             _INSTALL_DRIVER,
         )
 
 
-def _mends_of_libraries(found: Findings) -> Iterator[Mend]:
-    if not found.onnxruntime.has(Provider.CUDA):
+def _for_libraries(findings: Findings) -> Iterator[Remedy]:
+    if not findings.onnxruntime.has(Provider.CUDA):
         return
-    obstacle = found.obstacles[Provider.CUDA]
+    obstacle = findings.obstacles[Provider.CUDA]
     missing = {
         tensorrt: ", ".join(
             library.name
-            for library in found.libraries
+            for library in findings.libraries
             if library.path is None and library.tensorrt is tensorrt
         )
         for tensorrt in (False, True)
     }
     if obstacle and missing[False]:
-        yield Mend(f"missing: {missing[False]}", _CUDA_LIBRARIES)
+        yield Remedy(f"missing: {missing[False]}", _CUDA_LIBRARIES)
     elif obstacle:
-        # All there, and not fitting: the set that onnxruntime names for itself.
-        yield Mend(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
+        # All present, in versions that do not fit: the set that onnxruntime itself names.
+        yield Remedy(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
     if missing[True]:
-        yield Mend(f"missing, for --provider tensorrt alone: {missing[True]}", _TENSORRT)
-    elif not obstacle and found.obstacles[Provider.TENSORRT]:
-        yield Mend(
-            f"tensorrt: {found.obstacles[Provider.TENSORRT]}",
+        yield Remedy(f"missing, for --provider tensorrt alone: {missing[True]}", _TENSORRT)
+    elif not obstacle and findings.obstacles[Provider.TENSORRT]:
+        yield Remedy(
+            f"tensorrt: {findings.obstacles[Provider.TENSORRT]}",
             f"{_TENSORRT} --upgrade --force-reinstall",
         )
 
 
-def _mends_of_torch(found: Findings, gpu_works: bool) -> Iterator[Mend]:
-    torch = found.torch
+def _for_torch(findings: Findings, gpu_works: bool) -> Iterator[Remedy]:
+    torch = findings.torch
     if torch is None:
         return
     if torch.fault:
-        yield Mend(
+        yield Remedy(
             f"torch {torch.version} cannot be imported ({torch.fault})",
             "pip install --force-reinstall torch torchvision",
         )
     elif gpu_works and not torch.sees_gpu:
         built = f"built for CUDA {torch.cuda_version}" if torch.cuda_version else "without CUDA"
-        yield Mend(f"torch {torch.version}, {built}, sees no GPU: training is slow", _TORCH)
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
+        yield Remedy(f"torch {torch.version}, {built}, sees no GPU: training is slow", _TORCH)

@@ -12,7 +12,7 @@ from support.cli import RunCli
 from maskinfer.runtime import default_model, gpu
 from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
 from maskinfer.runtime.providers import Provider
-from maskinfer.runtime.remedies import find_mends
+from maskinfer.runtime.remedies import find_remedies
 
 HAS_CUDA_BUILD = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 ALL_BUILT_IN = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -86,7 +86,7 @@ def test_doctor_finds_two_onnxruntimes(
     reason="needs a C compiler, and onnxruntime-gpu on Linux",
 )
 def test_doctor_notices_a_driver_that_is_too_old(tmp_path: Path, run_process: RunCli) -> None:
-    """With a library that answers as such a driver does, in the place of NVIDIA's."""
+    """With a library in the place of NVIDIA's that answers as such a driver does."""
     (tmp_path / "driver.c").write_text(
         "int cuDriverGetVersion(int *version) { *version = 12040; return 0; }\n"
         "int cuInit(unsigned flags) { return 0; }\n"
@@ -187,7 +187,7 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
 
 
 @pytest.mark.parametrize(
-    ("found", "commands"),
+    ("findings", "commands"),
     [
         (HEALTHY, []),
         (replace(FALLEN_BACK, gpu=NO_GPU, libraries=MISSING, torch=None), []),
@@ -216,7 +216,7 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
                 gpu=replace(HEALTHY.gpu, driver=gpu.Driver((12, 8), 1)),
                 libraries=MISSING,
             ),
-            ["sudo ubuntu-drivers"],  # first; what is missing then shows then
+            ["sudo ubuntu-drivers"],  # first; what is still missing shows afterwards
         ),
         (
             replace(FALLEN_BACK, libraries=MISSING),
@@ -272,8 +272,8 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
         "no onnxruntime",
     ],
 )
-def test_each_problem_has_its_command(found: Findings, commands: list[str]) -> None:
-    mends = find_mends(found)
-    assert len(mends) == len(commands), mends
-    for mend, command in zip(mends, commands, strict=True):
-        assert mend.command.startswith(command)
+def test_each_problem_has_its_command(findings: Findings, commands: list[str]) -> None:
+    remedies = find_remedies(findings)
+    assert len(remedies) == len(commands), remedies
+    for remedy, command in zip(remedies, commands, strict=True):
+        assert remedy.command.startswith(command)

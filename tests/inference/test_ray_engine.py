@@ -158,7 +158,7 @@ def test_ray_engine_gives_up_on_images_that_kill_every_process(
 
 
 @pytest.mark.slow
-def test_ray_engine_goes_on_where_it_was_interrupted(
+def test_ray_engine_resumes_where_it_was_interrupted(
     cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: RunCli
 ) -> None:
     out = tmp_path / "x.csv"
@@ -184,7 +184,7 @@ def test_ray_engine_goes_on_where_it_was_interrupted(
 
 
 def wait_for_rows(out: Path) -> None:
-    """Wait until an unfinished run has written some."""
+    """Wait until an unfinished prediction has written some."""
     partial = out.with_name(f"{out.name}.partial")
     deadline = time.monotonic() + 60
     while not (partial.exists() and len(partial.read_bytes().splitlines()) > 1):
