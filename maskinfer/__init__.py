@@ -1,19 +1,40 @@
-"""Find the one face in a photo and say whether its mask is worn properly."""
+"""Find the face in a photo and say whether its mask is worn properly."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .data.geometry import Geometry, canvas_to_image, place
+    from .data.images import load_photo
     from .inference.detector import MaskDetector, Prediction
+    from .runtime.model_file import ModelMetadata
 
-__all__ = ["MaskDetector", "Prediction", "__version__"]
+__all__ = [
+    "Geometry",
+    "MaskDetector",
+    "ModelMetadata",
+    "Prediction",
+    "__version__",
+    "canvas_to_image",
+    "load_photo",
+    "place",
+]
+
+_MODULES = {
+    "Geometry": ".data.geometry",
+    "MaskDetector": ".inference.detector",
+    "ModelMetadata": ".runtime.model_file",
+    "Prediction": ".inference.detector",
+    "canvas_to_image": ".data.geometry",
+    "load_photo": ".data.images",
+    "place": ".data.geometry",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Load the detector when it is first asked for: `import maskinfer` alone stays light."""
-    if name in ("MaskDetector", "Prediction"):
-        from .inference import detector
-
-        return getattr(detector, name)
-    raise AttributeError(f"module 'maskinfer' has no attribute {name!r}")
+    """Load a name's module when it is first asked for: `import maskinfer` alone stays light."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'maskinfer' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name], __name__), name)
