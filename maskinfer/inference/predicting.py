@@ -13,7 +13,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.images import MAX_PIXELS
 from maskinfer.data.sources import ListSource, Source, Survey
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
@@ -57,7 +57,7 @@ class PredictSettings:
     out: Path = Path(STDOUT)
     model: Path | None = None
     provider: Provider = Provider.AUTO
-    batch_size: int = 16
+    batch_size: int = DEFAULT_BATCH_SIZE
     threads: int | None = None
     recursive: bool = True
     max_pixels: int = MAX_PIXELS
