@@ -69,13 +69,13 @@ def main(
     for name in ("proposals", "labels", "mean IoU", "boxes within 0.1 px", "images/s", "speed"):
         table.add_column(name, justify="right")
     own = outputs["torchvision"]
-    for name, found in outputs.items():
-        labels = (found.proper_mask >= 0.5) == (own.proper_mask >= 0.5)
-        apart = np.abs(found.boxes_xywh - own.boxes_xywh).max(axis=1)
+    for name, output in outputs.items():
+        labels = (output.proper_mask >= 0.5) == (own.proper_mask >= 0.5)
+        apart = np.abs(output.boxes_xywh - own.boxes_xywh).max(axis=1)
         table.add_row(
             name,
             f"{labels.mean():.1%}",
-            f"{iou_xywh(found.boxes_xywh, own.boxes_xywh).mean():.4f}",
+            f"{iou_xywh(output.boxes_xywh, own.boxes_xywh).mean():.4f}",
             f"{(apart <= 0.1).mean():.1%}",
             f"{speeds[name]:.1f}",
             f"{speeds[name] / speeds['torchvision']:.2f} x",

@@ -47,7 +47,7 @@ def main(
     predictions = [_prediction(values) for values in facts["opinions"]]
 
     table = Table("planted", "images", "found among as many", "among half as many more", "aim")
-    found = {}
+    figures = {}
     for what, planted, ranked, aim in (
         ("turned labels", turned, by_label(predictions), f">= {_AIM}"),
         ("shifted boxes", shifted, by_box(predictions), ""),
@@ -57,9 +57,9 @@ def main(
             len(planted & set(names[:count])) / len(planted)
             for count in (len(planted), round(1.5 * len(planted)))
         )
-        found[what] = {"planted": len(planted), "recall": at, "recall_at_1.5": more}
+        figures[what] = {"planted": len(planted), "recall": at, "recall_at_1.5": more}
         table.add_row(what, str(len(planted)), f"{at:.3f}", f"{more:.3f}", aim)
-    report(table, images=images, seed=seed, minutes=round(minutes, 1), **found)
+    report(table, images=images, seed=seed, minutes=round(minutes, 1), **figures)
 
 
 def _plant(data: Path, rng: np.random.Generator) -> tuple[set[str], set[str]]:

@@ -2,8 +2,8 @@
 
     python benchmarks/exploring.py [--images 20000]
 
-Each run is a process of its own. The images are drawn, 200 distinct ones of 320 x 240 pixels; the
-others are the same with other pixels in a corner and names of their own, so that files differ.
+Each command is a process of its own. 200 distinct images of 320 x 240 pixels are drawn; the others
+are the same with other pixels in a corner and names of their own, so that files differ.
 """
 
 import sys
@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Draw, explore, compare."""
     table = Table("images", "model", "images/s", "peak MB", "aim")
-    found = {}
+    figures = {}
     with tempfile.TemporaryDirectory() as work:
         for count in (1000, images):
             data = Path(work, str(count))
@@ -42,11 +42,11 @@ def main(
                 out = Path(work, f"{count}{model}")
                 peak = peak_mb("explore", data, model, "--out", out)
                 rate = count / (time.perf_counter() - began)
-                found[f"{count} {model}"] = {"images_per_s": rate, "peak_mb": peak}
+                figures[f"{count} {model}"] = {"images_per_s": rate, "peak_mb": peak}
                 aim = f"< {_AIM_MB}" if count == images else ""
                 asked = "yes" if model == "--ask-model" else "no"
                 table.add_row(f"{count}", asked, f"{rate:.0f}", f"{peak:.0f}", aim)
-    report(table, **found)
+    report(table, **figures)
 
 
 def _write_data(data: Path, count: int) -> None:

@@ -62,7 +62,7 @@ def main(
     }
     table = Table("face", *(f"{name} ({len(samples)})" for name, samples in sets.items()))
     for answer in answers:
-        table.add_row(answer, *(f"{np.mean(found[answer]):.3f}" for found in overlaps.values()))
+        table.add_row(answer, *(f"{np.mean(ious[answer]):.3f}" for ious in overlaps.values()))
     Console(width=120).print(table)
 
 
@@ -71,7 +71,7 @@ def _overlaps(
     network: Network, samples: list[Sample], geometry: Geometry, answers: dict[str, GraphOptions]
 ) -> dict[str, list[float]]:
     canvases = SampleCanvases(samples, geometry)
-    found: dict[str, list[float]] = {name: [] for name in answers}
+    ious: dict[str, list[float]] = {name: [] for name in answers}
     for start in range(0, len(samples), _BATCH):
         end = min(start + _BATCH, len(samples))
         batch = collate([canvases[Key(0, index, index)] for index in range(start, end)])
@@ -79,8 +79,8 @@ def _overlaps(
         truth = [sample.box_xywh for sample in batch.samples]
         for name, answer in answers.items():
             boxes = choose_one_by_one(candidates, answer, geometry.canvas).boxes_xywh.numpy()
-            found[name] += iou_xywh(canvas_to_image(boxes, batch.placements), truth).tolist()
-    return found
+            ious[name] += iou_xywh(canvas_to_image(boxes, batch.placements), truth).tolist()
+    return ious
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     data: Annotated[list[Path], typer.Option(help="Data sets whose test images are measured on.")],
     canvas: Annotated[int | None, typer.Option(help="In place of the run's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a run.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 8,
     images: Annotated[int, typer.Option(help="Timed on so many.")] = 64,
 ) -> None:
     """Export, evaluate and time each run."""

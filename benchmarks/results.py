@@ -70,8 +70,8 @@ def main(
         speeds = timed([reference, *(file for file, _ in files)], _BATCH)
         lines = [_line(file, minutes, data or [], speeds[file]) for file, minutes in files]
     print(_table(lines, data or [], speeds[reference]))
-    found = {_REFERENCE: speeds[reference], "cores": usable_cores(), "batch_size": _BATCH}
-    print(json.dumps({**found, "lines": [asdict(line) for line in lines]}))
+    basis = {_REFERENCE: speeds[reference], "cores": usable_cores(), "batch_size": _BATCH}
+    print(json.dumps({**basis, "lines": [asdict(line) for line in lines]}))
 
 
 def _exported(run: RunFolder, canvas: int | None, work: Path) -> Iterator[tuple[Path, float]]:
@@ -124,8 +124,8 @@ def _table(lines: list[Line], data: list[Path], reference: float) -> str:
     rows = [heads, ["---"] * len(heads)]
     for line in lines:
         figures = (
-            " / ".join(f"{value:.3f}" for value in found.values())
-            for found in line.figures.values()
+            " / ".join(f"{value:.3f}" for value in of_folder.values())
+            for of_folder in line.figures.values()
         )
         rows.append(
             [

@@ -1,8 +1,8 @@
-"""A corrected copy of a data set, by a list of what is to be done about each label.
+"""A corrected copy of a data set, made from a list of actions on its labels.
 
-The list is a CSV with the columns `filename` and `action` (see `auditing.Action`), and `found_x`,
-`found_y`, `found_w`, `found_h` where the action takes the found box: what `maskinfer audit` writes,
-or saves from its page. The data set itself is only read.
+The list is a CSV with the columns `filename` and `action` (see `opinions.Action`) and, where the
+action replaces the box, `found_x`, `found_y`, `found_w`, `found_h`: `maskinfer audit` writes it, or
+its page saves it. The data set itself is only read.
 """
 
 import csv
@@ -11,13 +11,15 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
+from typing import TextIO
 
 from maskinfer.data.cleaning import find_fault
-from maskinfer.data.folders import Failure, scan_folder
+from maskinfer.data.folders import list_images
 from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, format_name, parse_name
 from maskinfer.data.side_lists import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
@@ -27,17 +29,18 @@ from maskinfer.text import csv_line, printable_name, quote_cell
 from .opinions import FOUND_COLUMNS, Action
 
 _CORRECTIONS_COLUMNS = ("filename", "action", "new_filename")
-_NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})  # lists whose first column is a name
+# Lists whose first column is an image's name.
+_NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What is done about one label.
+    """What to do about one label.
 
     Attributes:
         filename: relative to the data set, printable.
         action: not `keep`.
-        found_xywh: the box that replaces the label's, where the action says so.
+        found_xywh: the box that replaces the label's; None where the action does not replace it.
     """
 
     filename: str
@@ -47,12 +50,12 @@ class Correction:
 
 @dataclass
 class Corrected:
-    """What came of applying a list.
+    """What was copied and corrected.
 
     Attributes:
-        counts: labels by what was done.
+        counts: how many labels each action was applied to.
         files: how many were copied.
-        passed_over: what is no regular file, and links to folders.
+        passed_over: what was not: links to folders, and what is not a regular file.
     """
 
     counts: Counter[Action] = field(default_factory=Counter)
@@ -65,12 +68,10 @@ def read_corrections(path: Path) -> list[Correction]:
 
     Raises:
         UsageError: there is no such file.
-        DatasetError: it is no such list; the message names the line.
+        DatasetError: it is not such a list; the message names the line.
     """
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with _open_list(path, encoding="utf-8-sig") as file:
             return list(_corrections(path, csv.DictReader(file, strict=True)))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
@@ -78,13 +79,21 @@ def read_corrections(path: Path) -> list[Correction]:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
 
 
+@contextmanager
+def _open_list(path: Path, encoding: str, errors: str = "strict") -> Iterator[TextIO]:
+    if path.stat().st_size > MAX_LIST_BYTES:
+        raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
+    with path.open(newline="", encoding=encoding, errors=errors) as file:
+        yield file
+
+
 def has_actions(path: Path) -> bool:
-    """Whether somebody has filled a list's column `action`."""
+    """Whether the column `action` of a list was filled in."""
     try:
         return bool(read_corrections(path))
     except UsageError:
         return False
-    except DatasetError:  # what is no list of ours is somebody's own
+    except DatasetError:  # not one of our lists, so a user's own
         return True
 
 
@@ -109,7 +118,7 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
             continue
         name = row["filename"] or ""
         if name in seen:
-            raise DatasetError(f"{where}: {name} stands in line {seen[name]} already")
+            raise DatasetError(f"{where}: {name} is in line {seen[name]} already")
         seen[name] = reader.line_num
         box = _found_box(where, row) if action in (Action.box, Action.both) else None
         yield Correction(name, action, box)
@@ -129,14 +138,14 @@ def _found_box(where: str, row: dict[str, str]) -> BoxXywh:
 def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> Corrected:
     """Copy a data set, with labels corrected.
 
-    Everything that lies in it is copied, lists with the new names; what was done is listed in
-    `corrections.csv`, in a further round in `corrections-2.csv`. The copy is made beside its place
-    and moved there when it is complete.
+    Everything in it is copied, side lists with the new names; what was done is listed in
+    `corrections.csv`, in a second round in `corrections-2.csv`. The copy is made beside its place
+    and moved there once it is complete.
 
     Args:
-        data: the data set, which stays as it is.
-        corrections: what is to be done.
-        out: a folder that is not there yet.
+        data: the data set, which is not changed.
+        corrections: what to do.
+        out: a folder that does not exist yet.
 
     Raises:
         UsageError: `out` is taken or lies in the data set.
@@ -181,15 +190,13 @@ def _check_out(data: Path, out: Path) -> None:
 
 
 def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | None]:
-    """The new name of each image that gets one, by its printable old one; None to leave it out.
+    """The new name of each corrected image, by its printable old one; None to leave it out.
 
     Raises:
         DatasetError: a name is not in the data set, or two images would have one name.
     """
     names: dict[str, str] = {}
-    for name in scan_folder(data):
-        if isinstance(name, Failure):
-            raise DatasetError(f"{data / name.filename}: {name.error}")
+    for name in list_images(data):
         if names.setdefault(printable_name(name), name) != name:
             raise DatasetError(
                 f"{data}: two images are printed as {printable_name(name)}, and a list cannot tell "
@@ -198,7 +205,7 @@ def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | Non
     changed: dict[str, str | None] = {}
     for correction in corrections:
         if correction.filename not in names:
-            raise DatasetError(f"{correction.filename}: not in {data}; is it the data set audited?")
+            raise DatasetError(f"{correction.filename}: not in {data}; was another one audited?")
         changed[correction.filename] = _new_name(data, names[correction.filename], correction)
     final = Counter(changed.get(printable, name) for printable, name in names.items())
     for printable, new in changed.items():
@@ -232,7 +239,7 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
 
 
 def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
-    """Every regular file, links to one too, by its path from the data set."""
+    """Every regular file, or link to one, by its path from the data set."""
 
     def fail(error: OSError) -> None:
         raise error
@@ -271,13 +278,11 @@ def _copy(
 
 
 def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:
-    """Copy a list, with the images' new names and without those left out."""
+    """Copy a list with the images' new names and without dropped images."""
     folder = PurePosixPath(relative).parent
     path = data / relative
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with _open_list(path, "utf-8", "surrogateescape") as file:
             rows = list(csv.reader(file))
     except csv.Error as error:
         raise DatasetError(f"{path}: damaged ({error})") from error
@@ -295,6 +300,6 @@ def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str
 
 
 def _free_name(folder: Path) -> Path:
-    """Where the corrections are listed: those of an earlier round keep their own list."""
+    """Where to list the corrections: the list of an earlier round stays."""
     names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
     return next(folder / name for name in names if not (folder / name).exists())

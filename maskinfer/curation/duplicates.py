@@ -1,9 +1,9 @@
-"""Copies of one photo among many, exact and near: by perceptual hashes of 64 and 256 bits.
+"""Duplicate photos, exact and near, by perceptual hashes of 64 and 256 bits.
 
-The hash is of a photo's coarse structure (Zauner 2010, Implementation and benchmarking of
-perceptual image hash functions, section 3.2): the signs of its lowest frequencies about their
-median. A photo that is saved again, resized, stretched or recoloured keeps it; one that is cut by
-more than about a thirtieth, mirrored or turned does not, and is not found.
+The hash describes a photo's coarse structure (Zauner 2010, Implementation and benchmarking of
+perceptual image hash functions, section 3.2): whether each of its lowest frequencies is above their
+median. A copy that was saved again, resized, stretched or recoloured keeps it; one that was cropped
+by more than about a thirtieth, mirrored or turned does not, and is missed.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_SIDE = 32  # pixels that a photo is reduced to
-_COARSE, _FINE = 8, 16  # frequencies a direction
+_SIDE = 32  # pixels, of the reduced photo
+_COARSE, _FINE = 8, 16  # frequencies per direction
 _COARSE_BITS = 64
-# Bits in which copies may differ. Measured on 743 photos and 1,461 crops: of copies at JPEG quality
-# 20, half the size, stretched, 40 % darker or 30 % lighter 95 in 100 and more differ by less, and
-# no two different photos of the 1,461 do.
+# Bits in which copies may differ. Measured on 743 photos and 1,461 crops: at least 95 % of copies
+# (JPEG quality 20, half the size, stretched, 40 % darker or 30 % lighter) differ by less, and no
+# two different photos of the 1,461 do.
 _COARSE_APART, _FINE_APART = 8, 40
-# Each differing bit spoils one band, so that copies share one at least.
+# Each differing bit spoils one band only, so that copies share at least one.
 _BANDS = _COARSE_APART + 1
-_BLOCK = 1024  # rows and columns that are compared at a time
-_PLAIN = 2  # grey levels; what differs by no more has no structure
+_BLOCK = 1024  # rows and columns compared at a time
+_PLAIN = 2  # grey levels; an image with no greater range has no structure
 
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.intp]
@@ -36,7 +36,7 @@ def perceptual_hash(image: Image.Image) -> Hashes:
     """Hash a photo: (5,) uint64, the first the coarse one, the others the fine one."""
     grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX))
     if np.ptp(grey) <= _PLAIN:
-        # No structure to hash: plain images are copies where they have one colour.
+        # No structure to hash: plain images are copies if they have the same colour.
         color = image.resize((1, 1), Image.Resampling.BOX).tobytes()
         return np.frombuffer(hashlib.blake2b(color, digest_size=40).digest(), dtype=np.uint64)
     spectrum = _COSINES @ grey.astype(np.float64) @ _COSINES.T  # (16, 16)
@@ -56,10 +56,10 @@ _COSINES = _cosines()  # (16, 32), rows of the discrete cosine transform
 
 @dataclass(frozen=True)
 class Copies:
-    """Images that show the same photo.
+    """Images of the same photo.
 
     Attributes:
-        kind: `exact` where all files are the same bytes, else `near`.
+        kind: `exact` where all files have the same bytes, else `near`.
         members: at least two, by their index, ascending.
     """
 
@@ -68,28 +68,28 @@ class Copies:
 
 
 def find_copies(hashes: Hashes, digest: Callable[[int], bytes | None]) -> list[Copies]:
-    """Group images that are copies of each other, or of a copy.
+    """Group images that are copies of each other, or of another's copy.
 
     Args:
-        hashes: (N, 5), as `perceptual_hash` made them.
-        digest: of an image's file, by its index, asked only about those with the same hash; None
-            where it cannot be read any more.
+        hashes: (N, 5), made by `perceptual_hash`.
+        digest: of an image's file, by its index, called only for images with the same hash; None
+            where the file can no longer be read.
 
     Returns:
         the groups, in the order of their first members.
     """
-    # Each hash once, so that a folder of one image a million times is no work.
+    # Each hash once, so that a folder with one image a million times is little work.
     distinct, place = np.unique(hashes, axis=0, return_inverse=True)
     leader = _leaders(distinct)[place.ravel()]
     groups: dict[int, list[int]] = {}
-    for index, its in enumerate(leader.tolist()):
-        groups.setdefault(its, []).append(index)
-    found = [
+    for index, group in enumerate(leader.tolist()):
+        groups.setdefault(group, []).append(index)
+    copies = [
         Copies(_kind(members, place.ravel(), digest), tuple(members))
         for members in groups.values()
         if len(members) > 1
     ]
-    return sorted(found, key=lambda copies: copies.members)
+    return sorted(copies, key=lambda group: group.members)
 
 
 def _kind(
@@ -103,7 +103,7 @@ def _kind(
 
 
 def _leaders(hashes: Hashes) -> Indices:
-    """(N,) for each of N distinct hashes the least one that it is joined with, over any chain."""
+    """(N,) the least index that each of N distinct hashes is joined with, over any chain."""
     leader = np.arange(len(hashes))
     coarse = hashes[:, 0]
     edges = np.linspace(0, _COARSE_BITS, _BANDS + 1).round().astype(np.uint64)
@@ -119,7 +119,7 @@ def _leaders(hashes: Hashes) -> Indices:
 
 
 def _join_close(hashes: Hashes, leader: Indices, rows: Indices, others: Indices) -> None:
-    """Join the groups of those of two blocks that differ by few bits; `leader` is changed."""
+    """Join the groups of hashes of two blocks that differ by few bits, by changing `leader`."""
     ours, theirs = leader[rows], leader[others]
     if min(ours.min(), theirs.min()) == max(ours.max(), theirs.max()):
         return

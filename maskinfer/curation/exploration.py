@@ -13,7 +13,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
 from maskinfer.evaluation.labelled import LabelledPrediction
-from maskinfer.text import printable_name, strict_json
+from maskinfer.text import counted, printable_name, strict_json
 from maskinfer.version import __version__
 
 from .opinions import opinion_facts
@@ -31,7 +31,7 @@ _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 class Colors(NamedTuple):
     """Channel figures of a split's photos, as networks see them; red, green, blue.
 
-    Each photo counts the same, at no more than 224 pixels a side.
+    Each photo has the same weight, at no more than 224 pixels a side.
 
     Attributes:
         mean: (3,) in 0..255.
@@ -46,13 +46,13 @@ class Colors(NamedTuple):
 
 @dataclass(frozen=True)
 class ImpossibleBox:
-    """A label whose box cannot be.
+    """A label whose box is impossible.
 
     Attributes:
         filename: relative to the data set.
         reason: one line.
-        in_training: what training does with the image.
-        in_testing: what testing does with it.
+        in_training: what is done with the image when training.
+        in_testing: what is done when testing.
     """
 
     filename: str
@@ -63,13 +63,13 @@ class ImpossibleBox:
 
 @dataclass(frozen=True)
 class CopiedPhoto:
-    """Images that show the same photo.
+    """Images of the same photo.
 
     Attributes:
-        kind: `exact` where the files are the same bytes, else `near`.
+        kind: `exact` where the files have the same bytes, else `near`.
         filenames: at least two, relative to the data set.
         across: whether they are in more than one split.
-        contradiction: in what their labels differ; None where they agree.
+        contradiction: what their labels disagree about; None where they agree.
     """
 
     kind: str
@@ -80,7 +80,7 @@ class CopiedPhoto:
 
 @dataclass(frozen=True)
 class Split:
-    """What one part of a data set holds.
+    """The images of one part of a data set.
 
     Attributes:
         name: `train`, `test`, or the folder's own.
@@ -88,8 +88,8 @@ class Split:
         filenames: of its N readable images, relative to the data set, in sorted order.
         sizes_wh: (N, 2) width and height of the upright images in pixels.
         labelled: (N,) whether the name carries a label.
-        boxes_xywh: (N, 4) as the labels say, possibly impossible; zeros where there is none.
-        proper_mask: (N,) what the labels say; False where there is none.
+        boxes_xywh: (N, 4) the labelled boxes, possibly impossible; zeros where there is none.
+        proper_mask: (N,) the labels; False where there is none.
         colors: None without a readable image.
         unreadable: each file that cannot be read, and each folder.
         impossible: each impossible box.
@@ -114,22 +114,22 @@ class Split:
 
     @property
     def unlabelled_count(self) -> int:
-        """How many those are, without going through their names."""
+        """How many those are, without parsing their names."""
         return int((~self.labelled).sum())
 
     def count(self, proper: bool) -> int:
-        """Readable images of one label."""
+        """How many readable images have this label."""
         return int((self.labelled & (self.proper_mask == proper)).sum())
 
     def possible(self) -> NDArray[np.bool_]:
-        """(N,) whether an image has a label whose box lies in it and has an area."""
+        """(N,) whether an image is labelled with a box that lies inside it and is not empty."""
         boxes, sizes = self.boxes_xywh, self.sizes_wh
         inside = (boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
         inside &= (boxes[:, :2] + boxes[:, 2:] <= sizes).all(axis=1)
         return self.labelled & inside
 
     def relative_boxes(self) -> Boxes:
-        """(M, 4) the possible boxes, in shares of their image's width and height."""
+        """(M, 4) the possible boxes, as shares of their image's width and height."""
         kept = self.possible()
         return self.boxes_xywh[kept] / np.tile(self.sizes_wh[kept], 2)
 
@@ -146,15 +146,15 @@ class Split:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What came of exploring a data set.
+    """What exploring a data set has shown.
 
     Attributes:
         data: the folder.
         splits: its parts, by name.
-        copies: photos that are there more than once.
+        copies: duplicate photos.
         doubted: labels that the model contradicts, the surest contradiction first.
-        model: the file of the one that was asked; None for none.
-        outside: images beside `train/` and `test/`, which belong to neither.
+        model: the file of that model; None where none was asked.
+        outside: how many images lie outside of `train/` and `test/`.
     """
 
     data: Path
@@ -165,7 +165,7 @@ class Exploration:
     outside: int = 0
 
     def warnings(self) -> list[str]:
-        """What the owner should know, a line each, the worst first."""
+        """What the owner should know, one line each, the worst first."""
         return list(self._warnings())
 
     def _warnings(self) -> Iterator[str]:
@@ -175,37 +175,33 @@ class Exploration:
             tested = {name for name in tested if name.startswith("test/")}
             yield (
                 f"{_count(len(across), 'photo')} in more than one split: {len(tested)} of test/ "
-                "are known from train/, so test figures flatter"
+                "are known from train/, which makes test figures look better than they are"
             )
         contradictory = [copied for copied in self.copies if copied.contradiction]
         if contradictory:
-            yield (
-                f"{_count(len(contradictory), 'photo')} there more than once with labels that "
-                "contradict each other"
-            )
+            photos = counted(len(contradictory), "photo")
+            yield f"labels contradict each other on copies of {photos}"
         within = len(self.copies) - len(across)
         if within:
-            yield f"{_count(within, 'photo')} there more than once within a split"
+            yield f"{_count(within, 'photo')} duplicated within a split"
         if self.doubted:
             yield (
                 f"{_count(len(self.doubted), 'label')} contradicted by the model, which may be "
-                "wrong itself; to search thoroughly: maskinfer audit"
+                "wrong itself; for a thorough search: maskinfer audit"
             )
         for split in self.splits.values():
             yield from _warnings_of(split)
         if {"train", "test"} <= set(self.splits):
             yield from _color_warnings(self.splits["train"], self.splits["test"])
         elif "train" in self.splits:
-            yield "there is no test/: nothing to measure on that was not trained on"
+            yield "there is no test/: no images to measure on that were not trained on"
         elif "test" in self.splits:
-            yield "there is no train/: nothing to train on"
+            yield "there is no train/: no images to train on"
         if self.outside:
-            yield (
-                f"{_count(self.outside, 'image')} outside of train/ and test/, and not looked at"
-            )
+            yield f"{_count(self.outside, 'image')} outside of train/ and test/, and left out"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, fit for JSON."""
+        """All of it, fit for JSON."""
         return {
             "data": printable_name(str(self.data)),
             "model": None if self.model is None else printable_name(self.model),
@@ -238,8 +234,8 @@ def quantiles(values: ArrayLike) -> dict[str, float] | None:
     return dict(zip(names, np.percentile(numbers, _QUANTILES).round(4).tolist(), strict=True))
 
 
-def _count(count: int, noun: str) -> str:
-    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+def _count(count: int, noun: str, plural: str | None = None) -> str:
+    return f"{counted(count, noun, plural)} {'is' if count == 1 else 'are'}"
 
 
 def _warnings_of(split: Split) -> Iterator[str]:
@@ -247,14 +243,13 @@ def _warnings_of(split: Split) -> Iterator[str]:
     if split.unreadable:
         yield f"{_count(len(split.unreadable), 'file')} unreadable {place}"
     if split.impossible:
-        boxes = "1 box is" if len(split.impossible) == 1 else f"{len(split.impossible)} boxes are"
         action = "repaired" if split.name == "test" else "dropped when training"
-        yield f"{boxes} impossible {place}; {action}"
+        yield f"{_count(len(split.impossible), 'box', 'boxes')} impossible {place}; {action}"
     if split.unlabelled_count:
         yield f"{_count(split.unlabelled_count, 'image')} without a label that can be read {place}"
     proper, improper = split.count(True), split.count(False)
     if not proper + improper:
-        yield f"not one image {place} has a label that can be read"
+        yield f"no image {place} has a label that can be read"
     rarer = min(proper, improper)
     if proper + improper and rarer < _RARE * (proper + improper):
         word = "properly" if proper < improper else "improperly"

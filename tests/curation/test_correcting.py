@@ -116,7 +116,7 @@ def test_what_cannot_be_copied_is_named(data: Path, tmp_path: Path) -> None:
         pytest.param(f'filename,action\n"{A}",turn\n', "line 2: action is 'turn'", id="action"),
         pytest.param(f'filename,action\n"{A}",box\n', "line 2: the box is", id="no box"),
         pytest.param(
-            f'filename,action\n"{A}",flip\n"{A}",drop\n', "line 3: .* stands in line 2", id="twice"
+            f'filename,action\n"{A}",flip\n"{A}",drop\n', "line 3: .* is in line 2", id="twice"
         ),
         pytest.param(
             f'filename,action,found_x,found_y,found_w,found_h\n"{A}",box,1,2,1_0,4\n',
