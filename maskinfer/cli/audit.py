@@ -198,7 +198,7 @@ def _audit_by_folds(plan: "AuditPlan", folder: "ReportFolder") -> None:
 
 
 def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "ReportFolder") -> None:
-    from maskinfer.data.cleaning import UNREADABLE, Decision
+    from maskinfer.data.cleaning import Decision
     from maskinfer.data.dataset import Dataset
     from maskinfer.evaluation.labelled import predict_samples
 
@@ -207,7 +207,7 @@ def _audit_by_model(data: Path, model: Path, provider: Provider, folder: "Report
     with progress_bar("auditing") as show:
         opinions, failures = predict_samples(detector, data, samples, show)
     decisions += unlabelled
-    decisions += [Decision(f.filename, "dropped", f"{UNREADABLE}: {f.error}") for f in failures]
+    decisions += [Decision.unreadable(f.filename, f.error) for f in failures]
     say(f"warning: {_IN_SAMPLE}")
     how = f"Each was asked of {detector.session.path}."
     facts = {"model": printable_name(str(model)), "sha256": detector.session.sha256}
@@ -228,7 +228,7 @@ def _finish(
         self_confidence,
         write_suspects,
     )
-    from maskinfer.data.cleaning import UNREADABLE, reason_kind
+    from maskinfer.data.cleaning import FaultKind
     from maskinfer.errors import DatasetError
     from maskinfer.evaluation.labelled import label_word
     from maskinfer.report.audit_page import audit_page
@@ -248,7 +248,7 @@ def _finish(
     stdout.print(table)
     say(f"report: {folder.page}")
     say(f"to judge: {suspects}")
-    if any(reason_kind(decision.reason) == UNREADABLE for decision in decisions):
+    if any(decision.kind is FaultKind.UNREADABLE for decision in decisions):
         raise typer.Exit(FAILED_SOME)
 
 

@@ -233,7 +233,7 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
         except ImageError as error:
             raise DatasetError(f"{correction.filename}: cannot be read, {error}") from error
         if fault is not None:
-            raise DatasetError(f"{correction.filename}: {fault}, expected one inside of it")
+            raise DatasetError(f"{correction.filename}: {fault.reason}, expected one inside it")
         label = replace(label, box_xywh=correction.found_xywh)
     return path.with_name(format_name(label, path.suffix)).as_posix()
 

@@ -188,7 +188,7 @@ class _Collector:
             box = ", ".join(map(str, repair(label.box_xywh, photo.size_wh)))
             how = "grown" if 0 in label.box_xywh[2:] else "clipped"
             self.impossible.append(
-                ImpossibleBox(photo.filename, fault, "dropped", f"{how} to [{box}]")
+                ImpossibleBox(photo.filename, fault.reason, "dropped", f"{how} to [{box}]")
             )
         if photo.shown is not None and self.detector is not None:
             self._waiting.append((photo.filename, label, *photo.shown))

@@ -9,19 +9,35 @@
 Training on a wrong box teaches it; leaving a test image out would flatter the result.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 from maskinfer.errors import ImageError
 
 from .images import image_size
 from .labels import BoxXywh, Sample
 
-UNREADABLE = "unreadable image"  # how such a decision's reason begins
 Mode = Literal["train", "test"]
+
+
+class FaultKind(StrEnum):
+    """What is wrong with a labelled image, as reports count it."""
+
+    UNREADABLE = "unreadable image"
+    NO_LABEL = "no label in the file name"
+    NEGATIVE = "negative value in box"
+    NO_AREA = "box has no area"
+    OUTSIDE = "box reaches past the image"
+
+
+class Fault(NamedTuple):
+    """What is wrong with one image, and one line with its own numbers."""
+
+    kind: FaultKind
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -31,34 +47,36 @@ class Decision:
     Attributes:
         filename: of the sample, relative to its data set, with `/`; printable.
         action: `dropped` or `repaired`.
+        kind: of the fault.
         reason: one line.
         box_xywh: the box after repair; None where dropped.
     """
 
     filename: str
     action: Literal["dropped", "repaired"]
+    kind: FaultKind
     reason: str
     box_xywh: BoxXywh | None = None
 
+    @classmethod
+    def unreadable(cls, filename: str, error: object) -> Self:
+        """The decision for an image that cannot be decoded."""
+        kind = FaultKind.UNREADABLE
+        return cls(filename, "dropped", kind, f"{kind}: {error}")
 
-def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> str | None:
+
+def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> Fault | None:
     """Why a box is impossible in an image of that size, or None where it is fine."""
     x, y, w, h = box_xywh
+    box = f"box [{x}, {y}, {w}, {h}]"
     if min(box_xywh) < 0:
-        return f"negative value in box [{x}, {y}, {w}, {h}]"
+        return Fault(FaultKind.NEGATIVE, f"negative value in {box}")
     if w == 0 or h == 0:
-        return f"box [{x}, {y}, {w}, {h}] has no area"
+        return Fault(FaultKind.NO_AREA, f"{box} has no area")
     if x + w > size_wh[0] or y + h > size_wh[1]:
-        return f"box [{x}, {y}, {w}, {h}] reaches past the image, {size_wh[0]} x {size_wh[1]}"
+        past = f"{box} reaches past the image, {size_wh[0]} x {size_wh[1]}"
+        return Fault(FaultKind.OUTSIDE, past)
     return None
-
-
-def reason_kind(reason: str) -> str:
-    """The kind of a decision's reason: what it says, without the sample's own box, name or size."""
-    if reason.startswith(("'", '"')):  # of a name that carries no label
-        return "no label in the file name"
-    kind, *_ = re.split(r"[:,]", re.sub(r" \[.*?\]", "", reason))
-    return kind
 
 
 def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:
@@ -105,15 +123,15 @@ def clean(
         try:
             size_wh = image_size(sample.path)
         except ImageError as error:
-            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {error}"))
+            decisions.append(Decision.unreadable(name, error))
             continue
         fault = find_fault(sample.box_xywh, size_wh)
         if fault is None:
             kept.append(sample)
         elif mode == "train":
-            decisions.append(Decision(name, "dropped", fault))
+            decisions.append(Decision(name, "dropped", *fault))
         else:
             box = repair(sample.box_xywh, size_wh)
             kept.append(replace(sample, box_xywh=box))
-            decisions.append(Decision(name, "repaired", fault, box))
+            decisions.append(Decision(name, "repaired", *fault, box))
     return kept, decisions

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self, TypeVar
 from maskinfer.errors import DatasetError, LabelError, UsageError
 from maskinfer.text import printable_name
 
-from .cleaning import Decision, Mode, clean
+from .cleaning import Decision, FaultKind, Mode, clean
 from .folders import list_images
 from .labels import Face, Sample, parse_name
 from .side_lists import read_other_faces, read_sources
@@ -119,7 +119,8 @@ class Dataset:
             try:
                 label = parse_name(path.name)
             except LabelError as error:
-                unlabelled.append(Decision(self.name_of(path), "dropped", str(error)))
+                name, why = self.name_of(path), str(error)
+                unlabelled.append(Decision(name, "dropped", FaultKind.NO_LABEL, why))
             else:
                 samples.append(Sample(path, label.box_xywh, label.proper_mask))
         return samples, unlabelled

@@ -26,11 +26,12 @@ def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh |
     x, y, w, h = box_xywh
     edges = round(x), round(y), round(x + w), round(y + h)
     fault = find_fault((edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1]), size_wh)
+    reason = fault.reason if fault is not None else None
     left, right = (min(max(edge, 0), size_wh[0]) for edge in (edges[0], edges[2]))
     top, bottom = (min(max(edge, 0), size_wh[1]) for edge in (edges[1], edges[3]))
     if right <= left or bottom <= top:
-        return None, fault
-    return (left, top, right - left, bottom - top), fault
+        return None, reason
+    return (left, top, right - left, bottom - top), reason
 
 
 def choose_face(boxes_xywh: Sequence[BoxXywh], face: Literal["left", "largest"]) -> int:

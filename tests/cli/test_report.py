@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 from support.cli import RunCli
+from support.reported import Reported
 from support.written_run import DATA, ROWS, row, write_run
 
-from maskinfer.data.cleaning import Decision
+from maskinfer.data.cleaning import Decision, FaultKind
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.recipes import recipe_settings
@@ -28,47 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-class Reported:
-    """A report as a reader meets it."""
-
-    def __init__(self, path: Path) -> None:
-        self.page = (path / "report.html").read_text(encoding="utf-8")
-        text = (path / "facts.json").read_text(encoding="utf-8")
-        self.facts: dict[str, Any] = json.loads(text, parse_constant=pytest.fail)
-
-    def table(self, caption: str) -> list[list[str]]:
-        """The cells of a table, its headings first."""
-        tables = re.findall(r"<table>.*?</table>", self.page, re.DOTALL)
-        (found,) = (one for one in tables if f"<caption>{caption}</caption>" in one)
-        return [
-            [_text(cell) for cell in re.findall(r"<t[dh][ >].*?</t[dh]>", line, re.DOTALL)]
-            for line in re.findall(r"<tr>.*?</tr>", found, re.DOTALL)
-        ]
-
-    def row(self, run: str) -> dict[str, str]:
-        """A run's line in the table of results."""
-        headings, *rows = self.table("Runs at their best epoch")
-        (found,) = (cells for cells in rows if cells[0] == run)
-        return dict(zip(headings, found, strict=True))
-
-    @property
-    def warnings(self) -> list[str]:
-        """The lines in the frame of warnings."""
-        frames = re.findall(r'<ul class="notes warning">(.*?)</ul>', self.page, re.DOTALL)
-        lines = [line for frame in frames for line in re.findall(r"<li>(.*?)</li>", frame)]
-        assert [html.unescape(line) for line in lines] == self.facts["warnings"]
-        return self.facts["warnings"]
-
-    @property
-    def alts(self) -> list[str]:
-        """What the charts are said to show."""
-        return [html.unescape(a) for a in re.findall(r'role="img" aria-label="(.*?)"', self.page)]
-
-
-def _text(cell: str) -> str:
-    return html.unescape(re.sub(r"<.*?>", "", cell, flags=re.DOTALL)).strip()
-
-
 def test_report_of_one_run_holds_its_figures_and_all_its_settings(
     folder: Path, run_cli: RunCli
 ) -> None:
@@ -79,8 +39,8 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
     line = next(text for text in done.stdout.splitlines() if text.startswith("resnet-1"))
     assert " ".join(line.split()) == "resnet-1 resnet 3/3 2 0.750 0.700 0.850 0.800 0.790 1.5"
 
-    found = Reported(Path("r"))
-    assert found.row("resnet-1") == {
+    report = Reported(Path("r"))
+    assert report.row("resnet-1") == {
         "run": "resnet-1",
         "network": "resnet",
         "backbone": "resnet50",
@@ -99,8 +59,8 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
         "validation accuracy": "0.800",
         "minutes": "1.500",
     }
-    assert found.warnings == []
-    settings = dict(cells for cells in found.table("Settings")[1:])
+    assert report.warnings == []
+    settings = dict(cells for cells in report.table("Settings")[1:])
     assert settings["learning rate"] == "0.0125"
     assert settings["patience"] == "none"
     assert settings["balance"] == "yes"
@@ -110,7 +70,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
     assert settings["train images"] == "60 proper, 40 improper"
     assert settings["mixed precision"] == "auto"
     assert settings["mixed precision used"] == "no"
-    assert found.alts == [
+    assert report.alts == [
         "Loss over the epochs. resnet-1, 3 epochs: test ends at 1.750, lowest 1.750 in epoch 1; "
         "train ends at 1.500, lowest 1.500 in epoch 1; validation ends at 1.600, lowest 1.600 in "
         "epoch 1.",
@@ -121,20 +81,20 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
         "train ends at 0.750, highest 0.750 in epoch 1; validation ends at 0.700, highest 0.800 in "
         "epoch 2.",
     ]
-    assert "small copies" not in found.page
+    assert "small copies" not in report.page
 
 
 def test_report_facts_are_complete(folder: Path, run_cli: RunCli) -> None:
-    run = write_run(folder / "a", decisions=[Decision("x", "dropped", "unreadable image: cut")])
+    run = write_run(folder / "a", decisions=[Decision.unreadable("x", "cut")])
     assert run_cli("report", run, "--out", "r").code == 0
     facts = Reported(Path("r")).facts
-    (found,) = facts["runs"]
-    assert found["config"] == json.loads((run / "config.json").read_text())
-    assert [one["epoch"] for one in found["history"]] == [1, 2, 3]
-    assert found["history"][1] == found["best"]
-    assert found["best"]["validation_iou"] == 0.8
-    assert (found["name"], found["epochs_done"], found["minutes"]) == ("a", 3, 1.5)
-    assert found["dropped_or_repaired"] == [
+    (run_facts,) = facts["runs"]
+    assert run_facts["config"] == json.loads((run / "config.json").read_text())
+    assert [one["epoch"] for one in run_facts["history"]] == [1, 2, 3]
+    assert run_facts["history"][1] == run_facts["best"]
+    assert run_facts["best"]["validation_iou"] == 0.8
+    assert (run_facts["name"], run_facts["epochs_done"], run_facts["minutes"]) == ("a", 3, 1.5)
+    assert run_facts["dropped_or_repaired"] == [
         {"action": "dropped", "kind": "unreadable image", "images": 1}
     ]
     assert set(facts) == {"runs", "differing", "same", "warnings"}
@@ -146,26 +106,26 @@ def test_report_tells_settings_that_differ_from_those_that_do_not(
     write_run(folder / "a")
     write_run(folder / "b", seed=4, clip_norm=None, weights="none")
     assert run_cli("report", "a", "b", "--out", "r").code == 0
-    found = Reported(Path("r"))
-    assert found.table("Settings that differ") == [
+    report = Reported(Path("r"))
+    assert report.table("Settings that differ") == [
         ["setting", "a", "b"],
         ["clip norm", "2", "none"],
         ["seed", "0", "4"],
         ["initial weights", "imagenet", "none"],
     ]
-    assert "The same in all: model resnet; data data/faces;" in found.page
-    assert found.facts["differing"]["seed"] == ["0", "4"]
-    assert "seed" not in found.facts["same"]
-    assert found.warnings == []
+    assert "The same in all: model resnet; data data/faces;" in report.page
+    assert report.facts["differing"]["seed"] == ["0", "4"]
+    assert "seed" not in report.facts["same"]
+    assert report.warnings == []
 
 
 def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) -> None:
     for name in ("a", "b"):
         write_run(folder / name)
     assert run_cli("report", "a", "b", "--out", "r").code == 0
-    found = Reported(Path("r"))
-    assert "settings are the same" in found.page
-    assert "Settings that differ" not in found.page
+    report = Reported(Path("r"))
+    assert "settings are the same" in report.page
+    assert "Settings that differ" not in report.page
 
 
 @pytest.mark.parametrize(
@@ -277,27 +237,25 @@ def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(
     write_run(folder / "b", ())
     done = run_cli("report", "a", "b", "--out", "r")
     assert done.code == 0
-    found = Reported(Path("r"))
-    row = found.row("b")
+    report = Reported(Path("r"))
+    row = report.row("b")
     assert row["epochs"] == "0 of 3"
     assert [name for name, cell in row.items() if cell == "–"] == [
         *("train IoU", "test IoU", "train accuracy", "test accuracy", "test balanced accuracy"),
         *("best epoch", "validation IoU", "validation accuracy", "minutes"),
     ]
-    assert found.facts["runs"][1]["best"] is None
-    assert "a, 3 epochs" in found.alts[0]
-    assert "b" not in re.findall(r"\w+", found.alts[0])
+    assert report.facts["runs"][1]["best"] is None
+    assert "a, 3 epochs" in report.alts[0]
+    assert "b" not in re.findall(r"\w+", report.alts[0])
     assert run_cli("report", "b", "--out", "s").code == 0
     assert "No run has a whole epoch yet." in Reported(Path("s")).page
 
 
 def test_report_counts_what_was_dropped_or_repaired_by_kind(folder: Path, run_cli: RunCli) -> None:
     decisions = [
-        Decision("1", "dropped", "negative value in box [-1, 2, 3, 4]"),
-        Decision("2", "dropped", "negative value in box [-9, 2, 3, 4]"),
-        Decision(
-            "3", "repaired", "box [1, 2, 99, 4] reaches past the image, 64 x 64", (1, 2, 3, 4)
-        ),
+        Decision("1", "dropped", FaultKind.NEGATIVE, "negative value in box [-1, 2, 3, 4]"),
+        Decision("2", "dropped", FaultKind.NEGATIVE, "negative value in box [-9, 2, 3, 4]"),
+        Decision("3", "repaired", FaultKind.OUTSIDE, "past the image, 64 x 64", (1, 2, 3, 4)),
     ]
     write_run(folder / "a", decisions=decisions)
     (write_run(folder / "b") / "cleaning.csv").unlink()
@@ -318,11 +276,11 @@ def test_report_takes_each_run_once_and_tells_equal_names_apart(
     (folder / "link").symlink_to(folder / "one")
     done = run_cli("report", "x/k/same", "y/k/same", "one", "one/", "link", "--out", "r")
     assert done.code == 0
-    found = Reported(Path("r"))
+    report = Reported(Path("r"))
     names = ["x/k/same", "y/k/same", "one"]
-    assert [cells[0] for cells in found.table("Runs at their best epoch")[1:]] == names
-    assert [run["name"] for run in found.facts["runs"]] == names
-    assert 'href="../x/k/same"' in found.page
+    assert [cells[0] for cells in report.table("Runs at their best epoch")[1:]] == names
+    assert [run["name"] for run in report.facts["runs"]] == names
+    assert 'href="../x/k/same"' in report.page
 
 
 def test_report_takes_the_newest_run_by_default(folder: Path, run_cli: RunCli) -> None:
@@ -397,12 +355,14 @@ def test_report_of_names_that_mean_something_elsewhere(folder: Path, run_cli: Ru
         write_run(folder / "runs" / name)
     done = run_cli("report", *(f"runs/{name}" for name in HOSTILE), "--out", "r")
     assert (done.code, "Traceback" in done.stderr) == (0, False)
-    found = Reported(Path("r"))
-    assert "<script>alert" not in found.page
-    assert "<img" not in found.page
+    report = Reported(Path("r"))
+    assert "<script>alert" not in report.page
+    assert "<img" not in report.page
     shown = [name.replace("\udce9", "\\xe9") for name in HOSTILE]
-    assert [run["name"] for run in found.facts["runs"]] == shown
-    legend = [html.unescape(text) for text in re.findall(r"<text [^>]*>([^<]*)</text>", found.page)]
+    assert [run["name"] for run in report.facts["runs"]] == shown
+    legend = [
+        html.unescape(text) for text in re.findall(r"<text [^>]*>([^<]*)</text>", report.page)
+    ]
     for name in ("<script>alert(1)<script>", "$x_$", "_leading", "back\\slash", "caf\\xe9"):
         assert any(name in text for text in legend), name
     assert "caf\\xe9" in done.stdout
@@ -417,11 +377,11 @@ def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli
     )
     write_run(folder / "a", rows)
     assert run_cli("report", "a", "--out", "r").code == 0
-    found = Reported(Path("r"))
-    losses = [one["test_loss"] for one in found.facts["runs"][0]["history"]]
+    report = Reported(Path("r"))
+    losses = [one["test_loss"] for one in report.facts["runs"][0]["history"]]
     assert losses == [1e308, 2e9, 0.0]
-    assert found.facts["runs"][0]["history"][0]["train_loss"] is None
-    assert "test ends at 0.000, lowest 0.000 in epoch 3" in found.alts[0]
+    assert report.facts["runs"][0]["history"][0]["train_loss"] is None
+    assert "test ends at 0.000, lowest 0.000 in epoch 3" in report.alts[0]
 
 
 def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -> None:
@@ -435,11 +395,11 @@ def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -
     shutil.rmtree(run.path / "last")
     (run.path / "best.safetensors").unlink()
     assert run_cli("report", "--out", "r").code == 0
-    found = Reported(Path("r"))
-    line = found.row("resnet-20260102-030405")
+    report = Reported(Path("r"))
+    line = report.row("resnet-20260102-030405")
     assert (line["epochs"], line["best epoch"], line["canvas, px"]) == ("2 of 2", best, "64")
-    assert found.facts["runs"][0]["best"]["epoch"] == int(best)
-    assert len(found.alts) == 3
+    assert report.facts["runs"][0]["best"]["epoch"] == int(best)
+    assert len(report.alts) == 3
 
 
 def _stated_epoch(run: Path) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from maskinfer.data.cleaning import Decision, Mode, clean, find_fault, repair
+from maskinfer.data.cleaning import Decision, FaultKind, Mode, clean, find_fault, repair
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.labels import Label, Sample, format_name
 
@@ -35,11 +35,11 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize(("box", "fault", "repaired"), RULES.values(), ids=RULES)
-def test_the_rules(box: Any, fault: Any, repaired: Any) -> None:
-    found = find_fault(box, (100, 80))
+@pytest.mark.parametrize(("box", "word", "repaired"), RULES.values(), ids=RULES)
+def test_the_rules(box: Any, word: Any, repaired: Any) -> None:
+    fault = find_fault(box, (100, 80))
 
-    assert (found is None) if fault is None else (fault in found)
+    assert (fault is None) if word is None else (fault is not None and word in fault.reason)
     assert repair(box, (100, 80)) == repaired
 
 
@@ -110,9 +110,8 @@ def test_a_decision_names_box_and_image(tmp_path: Path) -> None:
         [Sample(tmp_path / name, (90, 20, 30, 40), True)], "train", Dataset(tmp_path).name_of
     )
 
-    assert decisions == [
-        Decision(name, "dropped", "box [90, 20, 30, 40] reaches past the image, 100 x 80")
-    ]
+    reason = "box [90, 20, 30, 40] reaches past the image, 100 x 80"
+    assert decisions == [Decision(name, "dropped", FaultKind.OUTSIDE, reason)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from maskinfer.data.cleaning import UNREADABLE, Decision, Mode
+from maskinfer.data.cleaning import Decision, Mode
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import Sample
@@ -132,7 +132,7 @@ def read_samples(
         if fault is None:
             kept.append(replace(sample, others=data.other_faces.get(name, ())))
         else:
-            decisions.append(Decision(name, "dropped", f"{UNREADABLE}: {fault}"))
+            decisions.append(Decision.unreadable(name, fault))
     return kept, decisions
 
 

@@ -7,6 +7,7 @@ installed; weights and what resuming needs are in `folder`.
 import csv
 import json
 import platform
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from maskinfer.data.cleaning import Decision, reason_kind
+from maskinfer.data.cleaning import Decision, FaultKind
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.train.settings import TrainSettings
@@ -63,7 +64,7 @@ class EpochRow:
         return (self.validation_iou + self.validation_balanced_accuracy) / 2
 
 
-_DECISION = [field.name for field in fields(Decision)]
+_DECISION = ["filename", "action", "reason", "box_xywh", "kind"]  # older runs: without the last
 _COLUMNS = [field.name for field in fields(EpochRow)]
 _FIGURES = _COLUMNS[1:]
 _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
@@ -197,9 +198,15 @@ class RunFiles:
             return None
         with _damage_named(path):
             return Counter(
-                (cells["action"], reason_kind(cells["reason"]))
-                for cells in _read_rows(path, _DECISION)
+                (cells["action"], cells.get("kind") or _kind_of(cells["reason"]))
+                for cells in _read_rows(path, _DECISION, _DECISION[:-1])
             )
+
+
+def _kind_of(reason: str) -> str:
+    """The kind of a decision in an older run, which holds the reason alone."""
+    words = re.sub(r" \[.*?\]", "", reason)
+    return next((kind for kind in FaultKind if words.startswith(kind)), FaultKind.NO_LABEL)
 
 
 def _written_ns(run: Path) -> int:
@@ -230,16 +237,17 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         writer.writerows(rows)
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def _read_rows(path: Path, *columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows below a header that is one of these."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, [])
-        if header != columns:
+        if header not in columns:
             raise ValueError(f"columns are {reprlib.repr(','.join(header))}")
         for number, cells in enumerate(reader, start=1):
-            if len(cells) != len(columns):
-                raise ValueError(f"row {number}: {len(cells)} cells, expected {len(columns)}")
-            yield dict(zip(columns, cells, strict=True))
+            if len(cells) != len(header):
+                raise ValueError(f"row {number}: {len(cells)} cells, expected {len(header)}")
+            yield dict(zip(header, cells, strict=True))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.written_run import ROWS, SETTINGS, row, write_run
 
-from maskinfer.data.cleaning import Decision, find_fault, reason_kind
+from maskinfer.data.cleaning import Decision, FaultKind, find_fault
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError, RunError
 from maskinfer.train.runs.files import EpochRow, RunFiles, best_row
@@ -146,32 +146,41 @@ def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
     assert RunFiles.newest(tmp_path).path == tmp_path / "a"
 
 
-@pytest.mark.parametrize("box", [(-1, 2, 3, 4), (1, 2, 0, 4), (1, 2, 90, 4)])
-def test_reason_kind_leaves_out_what_is_the_sample_s_own(box: tuple[int, int, int, int]) -> None:
-    reason = find_fault(box, (64, 48))
-    assert reason is not None
-    kind = reason_kind(reason)
-    assert not any(character in "0123456789[]:," for character in kind)
-    moved = find_fault((box[0] * 2, box[1], box[2] * 2, box[3]), (64, 48))
-    assert moved is not None
-    assert reason_kind(moved) == kind
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "x__[1, 2]__True.jpg", "'__[1, 2, 3, 4]__Maybe.jpg"])
-def test_reason_kind_of_a_name_without_a_label(name: str) -> None:
-    with pytest.raises(LabelError) as raised:
+def why_unlabelled(name: str) -> str:
+    with pytest.raises(LabelError) as refused:
         parse_name(name)
-    assert reason_kind(str(raised.value)) == "no label in the file name"
+    return str(refused.value)
 
 
 def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
-    decisions = [
-        Decision("a", "dropped", "unreadable image: truncated (3 bytes)"),
-        Decision("b", "dropped", "unreadable image: truncated (9 bytes)"),
-        Decision("c", "repaired", "box [1, 2, 0, 4] has no area", (1, 2, 1, 4)),
-    ]
-    run = write_run(tmp_path / "run", decisions=decisions)
-    counted = {("dropped", "unreadable image"): 2, ("repaired", "box has no area"): 1}
+    boxes = [(-1, 2, 3, 4), (-2, 2, 3, 4), (1, 2, 0, 4), (1, 2, 90, 4)]
+    faults = [find_fault(box, (64, 48)) for box in boxes]
+    names = ["a.jpg", "x__[1, 2]__True.jpg", "'__[1, 2, 3, 4]__Maybe.jpg"]
+    run = write_run(
+        tmp_path / "run",
+        decisions=[
+            Decision.unreadable("a", "truncated (3 bytes)"),
+            Decision.unreadable("b", "truncated (9 bytes)"),
+            *(Decision("c", "repaired", *fault, (1, 2, 1, 4)) for fault in faults if fault),
+            *(
+                Decision(name, "dropped", FaultKind.NO_LABEL, why_unlabelled(name))
+                for name in names
+            ),
+        ],
+    )
+    counted = {
+        ("dropped", "unreadable image"): 2,
+        ("repaired", "negative value in box"): 2,
+        ("repaired", "box has no area"): 1,
+        ("repaired", "box reaches past the image"): 1,
+        ("dropped", "no label in the file name"): 3,
+    }
+    assert RunFiles(run).count_decisions() == counted
+    # Older versions wrote no column for the kind.
+    with (run / "cleaning.csv").open(newline="") as file:
+        rows = [row[:-1] for row in csv.reader(file)]
+    with (run / "cleaning.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
     assert RunFiles(run).count_decisions() == counted
     (run / "cleaning.csv").unlink()
     assert RunFiles(run).count_decisions() is None
