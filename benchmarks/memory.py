@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--few 1000] [--many 20000]
 
-Each run is a process of its own. The images are hard links to a few small JPEGs.
+Each folder has a process of its own. The images are hard links to a few small JPEGs.
 """
 
 import tempfile
@@ -26,17 +26,17 @@ def main(
     model: Annotated[Path | None, typer.Option(help="By default the one that ships.")] = None,
 ) -> None:
     """Link, predict, compare."""
-    found = {}
+    peaks_mb = {}
     with tempfile.TemporaryDirectory() as work:
         for count in (few, many):
             folder = Path(work, str(count))
             write_photos(folder, count, _SIZE_WH, distinct=_DISTINCT)
-            found[count] = _peak_mb(folder, model or shipped_model())
-    ratio = found[many] / found[few]
+            peaks_mb[count] = _peak_mb(folder, model or shipped_model())
+    ratio = peaks_mb[many] / peaks_mb[few]
     table = Table("images", "peak MB", "ratio", "aim")
-    table.add_row(str(few), f"{found[few]:.1f}", "", "")
-    table.add_row(str(many), f"{found[many]:.1f}", f"{ratio:.3f}", f"<= {_AIM}")
-    report(table, peak_mb={str(count): mb for count, mb in found.items()}, ratio=ratio)
+    table.add_row(str(few), f"{peaks_mb[few]:.1f}", "", "")
+    table.add_row(str(many), f"{peaks_mb[many]:.1f}", f"{ratio:.3f}", f"<= {_AIM}")
+    report(table, peak_mb={str(count): mb for count, mb in peaks_mb.items()}, ratio=ratio)
 
 
 def _peak_mb(folder: Path, model: Path) -> float:

@@ -1,11 +1,11 @@
-"""What decoding large JPEGs reduced gains in speed, and costs in accuracy.
+"""What decoding large JPEGs at a reduced size gains in speed and costs in accuracy.
 
     python benchmarks/reduced_decoding.py --data DIR [--photos 48] [--rounds 2] [--count 96]
 
 Speed: `predict_images` over drawn 12-megapixel JPEGs with a camera's noise, as it is and with
 every photo decoded in full, in turn; each round is one pass of each. Accuracy: DIR is a folder of
-labelled images, each of which is enlarged to 12 megapixels (LANCZOS, quality 90), its label with
-it. Both by the model that ships, in batches of its default size.
+labelled images, each of which is enlarged to 12 megapixels (LANCZOS, quality 90) with its label.
+Both with the model that ships, in batches of the default size.
 """
 
 import math
@@ -78,7 +78,7 @@ def main(
     pairs = zip(speeds["reduced"], speeds["full"], strict=True)
     gain = median(reduced / full for reduced, full in pairs)
     iou, accuracy = (
-        {way: getattr(found, name) for way, found in metrics.items()}
+        {way: getattr(of_way, name) for way, of_way in metrics.items()}
         for name in ("mean_iou", "accuracy")
     )
     table = Table(title=f"{photos} JPEGs of 12 MP; {metrics['full'].images} labelled images")

@@ -4,15 +4,15 @@
 
 - The loop of a homework: a Dataset that opens with Pillow, Resize, ToTensor, Normalize, a
   DataLoader of batches of 32 and two workers, ResNet-50 with two heads in eager torch, boxes into a
-  CSV. Beside it `maskinfer predict` with the same weights (random ones: what they answer is of no
+  CSV. Beside it `maskinfer predict` with the same weights (random ones: what they predict does not
   matter), exported in FP32 and in INT8.
 - ultralytics' `YOLO(FILE).predict(folder, imgsz=224, stream=True)`, at a batch of 1 or 16,
-  whichever is faster. Beside it `maskinfer predict` with the model that ships. Speed alone: YOLO11n
-  finds other things. Left out without `--yolo`, which is a file as
+  whichever is faster. Beside it `maskinfer predict` with the model that ships. Only speed is
+  compared: YOLO11n detects other things. Left out without `--yolo`, a file as
   `YOLO("yolo11n.pt").export(format="onnx", imgsz=224, dynamic=True)` writes it.
 
-Every contestant runs in a process of its own, warms up on a few images and is timed from the folder
-to the last row on disk; each round is one such process of each, in turn. Figures are medians.
+Every contestant has a process of its own, warms up on a few images and is timed from the folder to
+the last row on disk; each round is one such process of each, in turn. Figures are medians.
 """
 
 import os
@@ -58,7 +58,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="Processes of each contestant.")] = 2,
     yolo: Annotated[Path | None, typer.Option(help="YOLO11n as an ONNX file.")] = None,
 ) -> None:
-    """Draw, export, let each run, print."""
+    """Draw, export, time each contestant, print."""
     speeds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as work:
         folder, few = Path(work, "photos"), Path(work, "few")
@@ -66,7 +66,7 @@ def main(
         write_photos(few, _WARM_UP, _SIZE_WH)
         weights, fp32, int8 = (Path(work, name) for name in ("weights", "fp32.onnx", "int8.onnx"))
         in_a_process(_write_networks, folder, weights, fp32, int8)
-        runs: dict[str, Callable[[], float]] = {
+        contestants: dict[str, Callable[[], float]] = {
             _HOMEWORK: partial(in_a_process, _homework, weights, few, folder),
             **{
                 name: partial(in_a_process, _maskinfer, model, few, folder)
@@ -75,22 +75,22 @@ def main(
         }
         if yolo is not None:
             for batch in _YOLO_BATCHES:
-                runs[f"{_YOLO}, batch {batch}"] = partial(
+                contestants[f"{_YOLO}, batch {batch}"] = partial(
                     in_a_process, _ultralytics, yolo.absolute(), batch, few, folder
                 )
         for _ in range(rounds):
-            for name, run in runs.items():
-                speeds.setdefault(name, []).append(images / run())
-    found = {name: median(values) for name, values in speeds.items()}
+            for name, timed in contestants.items():
+                speeds.setdefault(name, []).append(images / timed())
+    medians = {name: median(values) for name, values in speeds.items()}
     best = {
-        _HOMEWORK: found[_HOMEWORK],
-        **({_YOLO: max(s for n, s in found.items() if n.startswith(_YOLO))} if yolo else {}),
+        _HOMEWORK: medians[_HOMEWORK],
+        **({_YOLO: max(s for n, s in medians.items() if n.startswith(_YOLO))} if yolo else {}),
     }
-    ratios = {ours: found[ours] / best[rival] for ours, rival in _OURS.items() if rival in best}
+    ratios = {ours: medians[ours] / best[rival] for ours, rival in _OURS.items() if rival in best}
     table = Table(title=f"{images} JPEGs of {_SIZE_WH[0]} x {_SIZE_WH[1]}, folder to CSV")
     for name in ("", "images/s", "against"):
         table.add_column(name, justify="left" if name != "images/s" else "right")
-    for name, speed in found.items():
+    for name, speed in medians.items():
         against = f"{ratios[name]:.2f} x {_OURS[name]}" if name in ratios else ""
         table.add_row(name, f"{speed:.1f}", against)
     report(table, images=images, images_per_s=speeds, ratios=ratios)
@@ -109,11 +109,11 @@ def _write_networks(folder: Path, weights: Path, fp32: Path, int8: Path) -> None
     write_file(network, "int8", canvases, int8)
 
 
-def _timed(run: Callable[[Path], None], few: Path, folder: Path) -> float:
+def _timed(predict: Callable[[Path], None], few: Path, folder: Path) -> float:
     """Seconds that a contestant takes for the folder, after a few images."""
-    run(few)
+    predict(few)
     start = time.perf_counter()
-    run(folder)
+    predict(folder)
     return time.perf_counter() - start
 
 
@@ -121,14 +121,14 @@ def _maskinfer(model: Path, few: Path, folder: Path) -> float:
     """All that `maskinfer predict` does once it has loaded the model."""
     detector = MaskDetector(model, Provider.CPU, streams=default_streams())
 
-    def run(images: Path) -> None:
+    def predict(images: Path) -> None:
         out = images.with_suffix(".csv")
         settings = PredictSettings(images=images, out=out, provider=Provider.CPU, overwrite=True)
         source = open_source(images)
         engine = local_engine(detector, source, settings)
         predict_source(engine, detector, source, survey(source), settings)
 
-    return _timed(run, few, folder)
+    return _timed(predict, few, folder)
 
 
 def _homework(weights: Path, few: Path, folder: Path) -> float:
@@ -167,7 +167,7 @@ def _homework(weights: Path, few: Path, folder: Path) -> float:
             path = self.paths[index]
             return path.name, transform(Image.open(path).convert("RGB"))
 
-    def run(images: Path) -> None:
+    def predict(images: Path) -> None:
         loader = DataLoader(
             Photos(images),
             batch_size=_HOMEWORK_BATCH,
@@ -178,13 +178,13 @@ def _homework(weights: Path, few: Path, folder: Path) -> float:
             writer = csv.writer(stream)
             writer.writerow(["filename", "x", "y", "w", "h", "proper_mask"])
             for names, batch in loader:
-                found = model.detect(batch)
+                faces = model.detect(batch)
                 for name, box, probability in zip(
-                    names, found.boxes_xywh.tolist(), found.proper_mask.tolist(), strict=True
+                    names, faces.boxes_xywh.tolist(), faces.proper_mask.tolist(), strict=True
                 ):
                     writer.writerow([name, *map(round, box), probability >= 0.5])
 
-    return _timed(run, few, folder)
+    return _timed(predict, few, folder)
 
 
 def _ultralytics(model: Path, batch: int, few: Path, folder: Path) -> float:
@@ -195,14 +195,14 @@ def _ultralytics(model: Path, batch: int, few: Path, folder: Path) -> float:
 
     network = YOLO(model, task="detect")
 
-    def run(images: Path) -> None:
+    def predict(images: Path) -> None:
         with images.with_suffix(".csv").open("w") as stream:
             for result in network.predict(
                 images, imgsz=_CANVAS, stream=True, batch=batch, device="cpu", verbose=False
             ):
                 stream.write(f"{Path(result.path).name},{result.boxes.xywh.tolist()}\n")
 
-    return _timed(run, few, folder)
+    return _timed(predict, few, folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Timing several ways of computing the same, batch by batch in turn, so that drift hits all."""
+"""Timing several ways of computing the same, batch by batch in turn, so that drift affects all."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ Way = Callable[[Pixels], Outputs]
 def eager(network: Network) -> Way:
     """A torch network's own evaluation."""
 
-    def run(canvases: Pixels) -> Outputs:
+    def compute(canvases: Pixels) -> Outputs:
         with torch.inference_mode():
             return Outputs(*(t.numpy() for t in network.detect(torch.from_numpy(canvases))))
 
-    return run
+    return compute
 
 
 def onnx(file: Path, batch_size: int) -> Way:
@@ -33,18 +33,18 @@ def onnx(file: Path, batch_size: int) -> Way:
 def race(
     ways: Mapping[str, Way], canvases: Pixels, batch_size: int
 ) -> tuple[dict[str, Outputs], dict[str, float]]:
-    """Run every way on every batch.
+    """Time every way on every batch.
 
     Args:
         ways: by name.
         canvases: (N, S, S, 3).
-        batch_size: images a run.
+        batch_size: images per batch.
 
     Returns:
         by way, its outputs, and its median speed in images/s.
     """
     for way in ways.values():
-        way(canvases[:batch_size])  # the first run of each allocates
+        way(canvases[:batch_size])  # the first batch of each allocates
     parts: dict[str, list[Outputs]] = {name: [] for name in ways}
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for start in range(0, len(canvases), batch_size):
@@ -54,6 +54,6 @@ def race(
             parts[name].append(way(batch))
             speeds[name].append(len(batch) / (time.perf_counter() - began))
     return (
-        {name: joined(found) for name, found in parts.items()},
-        {name: float(np.median(found)) for name, found in speeds.items()},
+        {name: joined(batches) for name, batches in parts.items()},
+        {name: float(np.median(images_per_s)) for name, images_per_s in speeds.items()},
     )

@@ -1,11 +1,11 @@
 """How long `maskinfer predict one.jpg --out -` takes, from the start of its process to its end.
 
-    python benchmarks/startup.py [--runs 20]
+    python benchmarks/startup.py [--starts 20]
 
 Byte code is cached, as it is after an installation. With torch installed and without, in turn.
-Without: a meta path finder stands in front of all others and refuses torch, so that an import of it
-fails as where it is not installed, and the same environment does for both. Where the median is past
-the aim, the slowest imports are listed, as `python -X importtime` has them.
+Without: a meta path finder before all others refuses torch, so that importing it fails as where it
+is not installed, and one environment serves for both. Where the median misses the aim, the slowest
+imports are listed, as by `python -X importtime`.
 """
 
 import os
@@ -45,7 +45,7 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|( +)(\S+)")
 
 
 def main(
-    runs: Annotated[int, typer.Option(help="Starts of each.")] = 20,
+    starts: Annotated[int, typer.Option(help="Of each.")] = 20,
     model: Annotated[Path | None, typer.Option(help="By default the one that ships.")] = None,
 ) -> None:
     """Start, time, print."""
@@ -60,7 +60,7 @@ def main(
         arguments = ["predict", photo, "--out", "-", "--model", model or shipped_model()]
         for script in scripts.values():  # byte code is written, files are cached
             run_quietly(_command(script, arguments))
-        for _ in range(runs):
+        for _ in range(starts):
             for name, script in scripts.items():
                 start = time.perf_counter()
                 run_quietly(_command(script, arguments))
@@ -72,7 +72,7 @@ def main(
         for module, whole, own in imports:
             table.add_row(module, f"{whole:.0f}", f"{own:.0f}")
         Console(width=100).print(table)
-    table = Table("", "median s", "worst s", "aim", title=f"{runs} starts of each")
+    table = Table("", "median s", "worst s", "aim", title=f"{starts} starts of each")
     for name, taken in seconds.items():
         table.add_row(name, f"{median(taken):.2f}", f"{max(taken):.2f}", f"<= {_AIM_S}")
     report(
@@ -97,11 +97,11 @@ def _slowest_imports(arguments: list[object]) -> list[tuple[str, float, float]]:
         text=True,
         check=True,
     )
-    found = [
+    imports = [
         (module, int(whole) / 1e3, int(own) / 1e3)
         for own, whole, _, module in _IMPORT.findall(done.stderr)
     ]
-    return sorted(found, key=lambda line: line[1], reverse=True)[:_SLOWEST]
+    return sorted(imports, key=lambda line: line[1], reverse=True)[:_SLOWEST]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""How fast model files run beside ResNet-50, and beside any other ONNX file.
+"""How fast model files compute beside ResNet-50, and beside any other ONNX file.
 
     python benchmarks/throughput.py MODEL [MODEL ...] [--other yolo11n.onnx]
 
 Each file has a session of its own, opened alone, since one session's waiting threads slow the
 next; each figure is the mean of two rounds over all of them. ResNet-50 is torchvision's
-classifier in FP32 at 224 px; an other file takes float canvases at 224 px, such as
-`YOLO("yolo11n.yaml").export(format="onnx", imgsz=224, dynamic=True)` of ultralytics writes. Random
-canvases and weights do for speed. Decoding photos is not part of it.
+classifier in FP32 at 224 px; another file takes float canvases at 224 px, such as
+`YOLO("yolo11n.yaml").export(format="onnx", imgsz=224, dynamic=True)` of ultralytics writes.
+Canvases and weights are random, which does not change the speed. Decoding is not measured.
 """
 
 import json
@@ -28,14 +28,14 @@ from torchvision.models import resnet50
 from maskinfer.threads import usable_cores
 
 _ROUNDS = 2
-_RUNS = 15
+_BATCHES = 15
 _WARM_UP = 3
 
 
 def main(
     models: Annotated[list[Path], typer.Argument(help="Model files of maskinfer.")],
     other: Annotated[list[Path] | None, typer.Option(help="Other ONNX files.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a run.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 8,
 ) -> None:
     """Print images/s of each file and its ratio to ResNet-50."""
     with tempfile.TemporaryDirectory() as work:
@@ -48,33 +48,33 @@ def main(
             size = path.stat().st_size / 1e6
             table.add_row(name, f"{speeds[path]:.0f}", f"{ratio:.2f}", f"{size:.1f}")
     Console(width=100).print(table)
-    found = {name: speeds[path] for name, path in files.items()}
-    print(json.dumps({"batch_size": batch_size, "cores": usable_cores(), "images_per_s": found}))
+    by_name = {name: speeds[path] for name, path in files.items()}
+    print(json.dumps({"batch_size": batch_size, "cores": usable_cores(), "images_per_s": by_name}))
 
 
 def timed(files: Sequence[Path], batch_size: int) -> dict[Path, float]:
     """Images/s of each file, the mean of two rounds over all of them."""
     speeds: dict[Path, list[float]] = {file: [] for file in files}
     for _ in range(_ROUNDS):
-        for file, found in speeds.items():
-            found.append(_images_per_second(file, batch_size))
-    return {file: statistics.mean(found) for file, found in speeds.items()}
+        for file, rounds in speeds.items():
+            rounds.append(_images_per_second(file, batch_size))
+    return {file: statistics.mean(rounds) for file, rounds in speeds.items()}
 
 
 def _images_per_second(path: Path, batch_size: int) -> float:
     options = ort.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    taken = session.get_inputs()[0]
+    images = session.get_inputs()[0]
     rng = np.random.default_rng(0)
-    if taken.type == "tensor(uint8)":
-        batch = rng.integers(0, 256, (batch_size, *taken.shape[1:]), dtype=np.uint8)
+    if images.type == "tensor(uint8)":
+        batch = rng.integers(0, 256, (batch_size, *images.shape[1:]), dtype=np.uint8)
     else:
         batch = rng.random((batch_size, 3, 224, 224), dtype=np.float32)
     seconds = []
-    for _ in range(_WARM_UP + _RUNS):
+    for _ in range(_WARM_UP + _BATCHES):
         began = time.perf_counter()
-        session.run(None, {taken.name: batch})
+        session.run(None, {images.name: batch})
         seconds.append(time.perf_counter() - began)
     return batch_size / statistics.median(seconds[_WARM_UP:])
 
