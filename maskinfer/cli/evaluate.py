@@ -116,7 +116,7 @@ def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: Mask
     from maskinfer.report.evaluation_page import evaluation_page
 
     with progress_bar("looking at the photos") as show:
-        analysis = analyse(evaluation, detector.session.metadata.threshold, show)
+        analysis = analyse(evaluation, show)
     with progress_bar("drawing the report") as show:
         folder.write(evaluation_page(evaluation, analysis, detector), show)
     say(f"report: {folder.page}")
@@ -128,11 +128,10 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "images": metrics.images,
-        "mean IoU": f"{metrics.mean_iou:.3f}",
-        "accuracy": percent(metrics.accuracy),
-        "balanced accuracy": percent(metrics.balanced_accuracy),
-        "AP50": f"{metrics.ap50:.3f}",
-        "calibration error": f"{metrics.calibration_error:.3f}",
+        **{
+            name: percent(value) if "accuracy" in name else f"{value:.3f}"
+            for name, value in metrics.figures().items()
+        },
         "images/s": images_per_second(metrics.images, evaluation.seconds),
         "model": f"{session.path} [{model_words(session)}]",
         "provider": session.provider,

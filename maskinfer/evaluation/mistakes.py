@@ -1,4 +1,4 @@
-"""What a model gets wrong, and on what kind of photos."""
+"""What a model gets wrong, and in which photos."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -52,11 +52,14 @@ class ErrorAnalysis:
 
     Attributes:
         predictions: at least one, with brightness and box share where the photo could be read.
-        threshold: least probability that the model calls proper.
     """
 
     predictions: list[LabelledPrediction]
-    threshold: float
+
+    @property
+    def threshold(self) -> float:
+        """The least probability that the model calls proper."""
+        return self.predictions[0].threshold
 
     def false_positives(self) -> list[LabelledPrediction]:
         """Called proper, labelled improper; the surest first."""
@@ -194,14 +197,12 @@ def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
 
 def analyse(
     evaluation: Evaluation,
-    threshold: float,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> ErrorAnalysis:
     """Decode the photos of an evaluation again, to measure what may explain its mistakes.
 
     Args:
         evaluation: what was measured.
-        threshold: least probability that the model calls proper.
         on_progress: called with the number of images done so far, and of all.
     """
     threads = decode_threads()
@@ -212,7 +213,7 @@ def analyse(
         for prediction in measured:
             predictions.append(prediction)
             on_progress(len(predictions), len(evaluation.predictions))
-    return ErrorAnalysis(predictions, threshold)
+    return ErrorAnalysis(predictions)
 
 
 def _measure_photo(folder: Path, prediction: LabelledPrediction) -> LabelledPrediction:

@@ -38,12 +38,12 @@ def no_digest(index: int) -> bytes | None:
     ],
 )
 def test_copies_are_found_whatever_was_done_to_them(change: Any) -> None:
-    found = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]), no_digest)
-    pairs = {copies.members for copies in found}
+    groups = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]), no_digest)
+    pairs = {copies.members for copies in groups}
     expected = {(index, index + len(PHOTOS)) for index in range(len(PHOTOS))}
     assert pairs <= expected
     assert len(pairs) >= len(PHOTOS) - 1
-    assert {copies.kind for copies in found} == {"near"}
+    assert {copies.kind for copies in groups} == {"near"}
 
 
 def test_different_photos_are_no_copies() -> None:
@@ -80,8 +80,8 @@ def test_hashes_that_differ_by_few_bits_are_always_grouped(data: st.DataObject) 
     close = hashes[7].copy()
     for bit in bits:
         close[0] ^= np.uint64(1 << bit)
-    found = find_copies(np.vstack([hashes, close]), no_digest)
-    assert [copies.members for copies in found] == [(7, 40)]
+    groups = find_copies(np.vstack([hashes, close]), no_digest)
+    assert [copies.members for copies in groups] == [(7, 40)]
 
 
 def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:

@@ -21,9 +21,9 @@ def photo(green: int = 255, box_xywh: tuple[int, int, int, int] = (16, 8, 24, 32
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    found = tmp_path / "photos"
-    found.mkdir()
-    return found
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    return photos
 
 
 @pytest.fixture
@@ -50,18 +50,18 @@ def test_calls_are_counted_and_the_better_model_named(folder: Path, compared: An
     put(folder, 160, False, 12, "b right")
     put(folder, 255, True, 2, "both right")
     put(folder, 255, False, 1, "both wrong")
-    found = compared()
-    assert (found.both_right, len(found.a_right), len(found.b_right)) == (2, 3, 12)
-    assert found.both_wrong == 1
-    assert found.p == 0.03515625
-    assert found.verdict() == "B is right more often: 12 images against 3, p = 0.035."
-    accuracy = next(figure for figure in found.figures if figure.name == "accuracy")
+    comparison = compared()
+    assert (comparison.both_right, len(comparison.a_right), len(comparison.b_right)) == (2, 3, 12)
+    assert comparison.both_wrong == 1
+    assert comparison.p == 0.03515625
+    assert comparison.verdict() == "B is right more often: 12 images against 3, p = 0.035."
+    accuracy = next(figure for figure in comparison.figures if figure.name == "accuracy")
     assert accuracy.difference == pytest.approx((14 - 5) / 18)
     assert accuracy.interval is not None
     assert 0 < accuracy.interval.low < accuracy.difference < accuracy.interval.high < 1
-    iou = next(figure for figure in found.figures if figure.name == "mean IoU")
+    iou = next(figure for figure in comparison.figures if figure.name == "mean IoU")
     assert (iou.difference, iou.interval) == (0.0, None)
-    assert found.box_differences() == []
+    assert comparison.box_differences() == []
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_a_coarser_model_differs_in_boxes(folder: Path, compared: Any) -> None:
     photo(box_xywh=(18, 10, 20, 20)).save(folder / "1__[18, 10, 20, 20]__True.png")
     photo().save(folder / "2__[16, 8, 24, 32]__True.png")
     photo(box_xywh=(30, 30, 8, 8)).save(folder / "3__[30, 30, 8, 8]__True.png")
-    found = compared(geometry=Geometry.letterbox(16), threshold=0.5)
-    names = [pair.a.filename[0] for pair in found.box_differences()]
+    comparison = compared(geometry=Geometry.letterbox(16), threshold=0.5)
+    names = [pair.a.filename[0] for pair in comparison.box_differences()]
     assert names == ["3", "1"]
-    assert found.box_differences()[0].iou_difference < 0
-    iou = next(figure for figure in found.figures if figure.name == "mean IoU")
+    assert comparison.box_differences()[0].iou_difference < 0
+    iou = next(figure for figure in comparison.figures if figure.name == "mean IoU")
     assert iou.interval is not None
     assert -0.6 < iou.interval.low < iou.difference < iou.interval.high <= 0
 
@@ -102,12 +102,12 @@ def test_images_that_one_model_cannot_measure_are_left_out_of_both(
     narrow = draw_photo((64, 64), (16, 8, 2, 2))
     narrow.save(folder / "narrow__[16, 8, 2, 2]__True.png")
     (folder / "broken__[1, 1, 2, 2]__True.png").write_text("not an image")
-    found = compared(geometry=Geometry.letterbox(4), threshold=0.5)
-    assert len(found.pairs) == 2
-    assert found.only_a == ["narrow__[16, 8, 2, 2]__True.png"]
-    assert found.only_b == []
-    assert found.metrics_a.images == found.metrics_b.images == 2
-    assert found.failed == 2
+    comparison = compared(geometry=Geometry.letterbox(4), threshold=0.5)
+    assert len(comparison.pairs) == 2
+    assert comparison.only_a == ["narrow__[16, 8, 2, 2]__True.png"]
+    assert comparison.only_b == []
+    assert comparison.metrics_a.images == comparison.metrics_b.images == 2
+    assert comparison.failed == 2
 
 
 def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
@@ -123,8 +123,8 @@ def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
 def test_a_model_and_itself_are_equal(folder: Path, compared: Any) -> None:
     put(folder, 160, True, 3, "a")
     put(folder, 30, True, 2, "b")
-    found = compared(threshold=0.5)
-    assert found.p == 1
-    assert all(figure.difference == 0 for figure in found.figures)
-    assert all(figure.interval is None for figure in found.figures)
-    assert found.a_right == found.b_right == found.box_differences() == []
+    comparison = compared(threshold=0.5)
+    assert comparison.p == 1
+    assert all(figure.difference == 0 for figure in comparison.figures)
+    assert all(figure.interval is None for figure in comparison.figures)
+    assert comparison.a_right == comparison.b_right == comparison.box_differences() == []

@@ -74,8 +74,8 @@ def test_average_precision_is_the_area_under_the_curve(
     ious: Any, true: Any, probabilities: Any, scores: Any, expected: float | int | None
 ) -> None:
     called = [probability >= 0.5 for probability in probabilities]
-    found = measure(ious, true, called, probabilities, scores).ap50
-    assert found == (None if expected is None else pytest.approx(expected))
+    ap50 = measure(ious, true, called, probabilities, scores).ap50
+    assert ap50 == (None if expected is None else pytest.approx(expected))
 
 
 def test_measure_without_probabilities_has_no_figures_of_them() -> None:
@@ -161,8 +161,8 @@ def test_reliability_bins_are_those_of_the_calibration_error(images: Any) -> Non
     probabilities, labels = zip(*images, strict=True)
     bins = reliability_bins(probabilities, labels)
     assert len(bins) == 10
-    assert sum(found.images for found in bins) == len(images)
-    gaps = [f.images * abs(f.probability - f.proper) for f in bins if f.images]
+    assert sum(group.images for group in bins) == len(images)
+    gaps = [b.images * abs(b.probability - b.proper) for b in bins if b.images]
     error = expected_calibration_error(probabilities, labels)
     assert sum(gaps) / len(images) == pytest.approx(error)
-    assert all(f.low - 1e-9 <= f.probability <= f.high + 1e-9 for f in bins if f.images)
+    assert all(b.low - 1e-9 <= b.probability <= b.high + 1e-9 for b in bins if b.images)

@@ -22,14 +22,14 @@ def photo(green: int, size_wh: tuple[int, int] = (64, 64)) -> Image.Image:
 
 
 def analysed(folder: Path, model: Path):
-    return analyse(evaluate_folder(MaskDetector(model, "cpu"), folder), 0.5)
+    return analyse(evaluate_folder(MaskDetector(model, "cpu"), folder))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two of each kind of call, of different probabilities, and a box beside the face."""
-    found = tmp_path / "photos"
-    found.mkdir()
+    photos = tmp_path / "photos"
+    photos.mkdir()
     for name, green, label in (
         ("fp sure", 250, False),
         ("fp", 140, False),
@@ -39,23 +39,23 @@ def folder(tmp_path: Path) -> Path:
         ("right", 130, True),
         ("right too", 100, False),
     ):
-        photo(green).save(found / f"{name}__[16, 8, 24, 32]__{label}.png")
-    photo(0).save(found / "missed__[48, 40, 8, 8]__False.png")
-    return found
+        photo(green).save(photos / f"{name}__[16, 8, 24, 32]__{label}.png")
+    photo(0).save(photos / "missed__[48, 40, 8, 8]__False.png")
+    return photos
 
 
 def test_cases_are_ranked_worst_first(folder: Path, tiny_model: Path) -> None:
-    found = analysed(folder, tiny_model)
+    analysis = analysed(folder, tiny_model)
 
     def names(cases) -> list[str]:
         return [case.filename.partition("__")[0] for case in cases]
 
-    assert names(found.false_positives()) == ["fp sure", "fp"]
-    assert names(found.false_negatives()) == ["fn sure", "fn"]
-    assert names(found.lowest_iou())[0] == "missed"
-    assert len(found.lowest_iou()) == 8
-    assert names(found.least_sure()) == ["right", "right too", "missed", "right sure"]
-    assert names(found.worst()) == ["fn sure", "fp sure", "fp", "fn", "missed"]
+    assert names(analysis.false_positives()) == ["fp sure", "fp"]
+    assert names(analysis.false_negatives()) == ["fn sure", "fn"]
+    assert names(analysis.lowest_iou())[0] == "missed"
+    assert len(analysis.lowest_iou()) == 8
+    assert names(analysis.least_sure()) == ["right", "right too", "missed", "right sure"]
+    assert names(analysis.worst()) == ["fn sure", "fp sure", "fp", "fn", "missed"]
 
 
 def test_box_share_and_brightness_are_those_of_the_labelled_face(
@@ -94,22 +94,22 @@ def test_a_photo_that_is_gone_has_no_brightness_and_is_in_no_bin(
 ) -> None:
     evaluation = evaluate_folder(MaskDetector(tiny_model, "cpu"), folder)
     (folder / "fn__[16, 8, 24, 32]__True.png").unlink()
-    found = analyse(evaluation, 0.5)
-    assert sum(case.brightness is None for case in found.predictions) == 1
-    assert sum(group.images for group in found.by_brightness()) == 7
-    assert sum(group.images for group in found.by_box_share()) == 7
+    analysis = analyse(evaluation)
+    assert sum(case.brightness is None for case in analysis.predictions) == 1
+    assert sum(group.images for group in analysis.by_brightness()) == 7
+    assert sum(group.images for group in analysis.by_box_share()) == 7
 
 
 def test_bins_say_how_good_the_model_is_in_each(tmp_path: Path, tiny_model: Path) -> None:
     for i in range(20):  # dark faces are called rightly, bright ones wrongly
         photo(i if i < 10 else 200 + i).save(tmp_path / f"{i:02}__[16, 8, 24, 32]__False.png")
-    found = analysed(tmp_path, tiny_model)
-    dark, bright = found.by_brightness()
+    analysis = analysed(tmp_path, tiny_model)
+    dark, bright = analysis.by_brightness()
     assert (dark.images, dark.accuracy, dark.mean_iou) == (10, 1.0, 1.0)
     assert (bright.images, bright.accuracy, bright.mean_iou) == (10, 0.0, 1.0)
-    (same,) = found.by_box_share()
+    (same,) = analysis.by_box_share()
     assert (same.images, same.accuracy) == (20, 0.5)
-    facts = found.to_dict()
+    facts = analysis.to_dict()
     assert facts["bins"]["brightness"][0]["images"] == 10
     assert facts["bins"]["iou"]["improper"][-1] == 20
     assert set(facts["bins"]["average_precision"]) == {"improper"}

@@ -50,11 +50,11 @@ differences = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 
 @given(differences)
 def test_interval_lies_among_the_differences_and_repeats(values: list[float]) -> None:
-    found = bootstrap_interval(values, resamples=200)
-    assert bootstrap_interval(values, resamples=200) == found
-    assert (found is None) == (len(set(values)) == 1)
-    if found is not None:
-        assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12
+    interval = bootstrap_interval(values, resamples=200)
+    assert bootstrap_interval(values, resamples=200) == interval
+    assert (interval is None) == (len(set(values)) == 1)
+    if interval is not None:
+        assert min(values) - 1e-12 <= interval.low <= interval.high <= max(values) + 1e-12
 
 
 @pytest.mark.parametrize("differences", [[0.0] * 50, [1.0], [0.25] * 3])
@@ -66,23 +66,23 @@ def test_no_interval_is_known_where_no_draw_can_differ(differences: list[float])
 def test_accuracy_interval_holds_zero_where_the_test_finds_no_difference(
     only_a: int, only_b: int, others: int
 ) -> None:
-    found = accuracy_interval(only_a, only_b, max(1, only_a + only_b + others))
+    interval = accuracy_interval(only_a, only_b, max(1, only_a + only_b + others))
     if only_a + only_b == 0:
-        assert found is None
+        assert interval is None
         return
-    assert found is not None
+    assert interval is not None
     images = only_a + only_b + others
-    assert -1 <= found.low <= (only_b - only_a) / images <= found.high <= 1
-    assert (found.low <= 0 <= found.high) == (mcnemar_p(only_a, only_b) >= 0.05)
+    assert -1 <= interval.low <= (only_b - only_a) / images <= interval.high <= 1
+    assert (interval.low <= 0 <= interval.high) == (mcnemar_p(only_a, only_b) >= 0.05)
     mirrored = accuracy_interval(only_b, only_a, images)
     assert mirrored is not None
-    assert (-mirrored.high, -mirrored.low) == pytest.approx(found)
+    assert (-mirrored.high, -mirrored.low) == pytest.approx(interval)
 
 
 def test_accuracy_interval_is_clopper_and_pearsons() -> None:
     # Of ten disagreements nine are won: the share lies in 0.554984 to 0.997471.
-    found = accuracy_interval(1, 9, 100)
-    assert found == pytest.approx(((2 * 0.554984 - 1) / 10, (2 * 0.997471 - 1) / 10), abs=1e-6)
+    interval = accuracy_interval(1, 9, 100)
+    assert interval == pytest.approx(((2 * 0.554984 - 1) / 10, (2 * 0.997471 - 1) / 10), abs=1e-6)
 
 
 def test_interval_is_about_two_standard_errors_wide() -> None:
