@@ -120,11 +120,8 @@ def _round(
                 process.kill()
         _, stderr = process.communicate()
         if process.returncode >= 0:
-            return (
-                ""
-                if process.returncode == _FAILED_SOME
-                else f"ended with {process.returncode}: {stderr.strip()}"
-            )
+            code = process.returncode
+            return "" if code == _FAILED_SOME else f"ended with {code}: {stderr.strip()}"
         moments[_moment(out, results)] += 1
     return f"did not end in {_MOST_STARTS} starts"
 

@@ -29,6 +29,7 @@ from maskinfer.inference.predicting import (
     predict_source,
 )
 from maskinfer.runtime.providers import Provider
+from maskinfer.text import counted
 
 from . import options
 from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
@@ -182,13 +183,11 @@ def _open_source(
 
 
 def _open_detector(settings: PredictSettings) -> MaskDetector:
-    if settings.engine == "local":
-        return open_detector(
-            settings.model, settings.provider, settings.batch_size, settings.max_pixels
-        )
-    # This machine need not have the devices that those of the cluster have.
+    provider, where = settings.provider, None
+    if settings.engine == "ray":  # this machine need not have the devices that the cluster has
+        provider, where = Provider.CPU, "Ray"
     return open_detector(
-        settings.model, Provider.CPU, settings.batch_size, settings.max_pixels, where="Ray"
+        settings.model, provider, settings.batch_size, settings.max_pixels, where=where
     )
 
 
@@ -254,18 +253,17 @@ def _print_outcome(
         say(f"{settings.out}: already complete")
     if summary.dropped:
         say(
-            f"note: discarded {summary.dropped} of the earlier results, since the images before "
-            "them have changed; the images that still exist were predicted again"
+            f"note: discarded {counted(summary.dropped, 'earlier result')}, since the images "
+            "before have changed; those that still exist were predicted again"
         )
     reasons = "" if settings.to_stdout else f". Why is in {OutputFiles.of(settings.out).errors}"
     if summary.failed == summary.images:
-        raise MaskinferError(
-            f"{source}: none of {summary.images} images could be predicted{reasons}"
-        )
+        images = counted(summary.images, "image")
+        raise MaskinferError(f"{source}: none of {images} could be predicted{reasons}")
     if not summary.already_complete:
         _print_summary(summary, detector, settings)
     if summary.failed:
-        say(f"warning: {summary.failed} of {summary.images} images failed{reasons}")
+        say(f"warning: {summary.failed} of {counted(summary.images, 'image')} failed{reasons}")
         raise typer.Exit(FAILED_SOME)
 
 

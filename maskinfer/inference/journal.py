@@ -116,11 +116,6 @@ class Journal:
     _stream: BinaryIO | None = field(default=None, init=False)
     _began: bool = field(default=False, init=False)
 
-    @property
-    def kept_in(self) -> Path:
-        """Where results are until the prediction is finished."""
-        return self.files.journal
-
     def __enter__(self) -> Self:
         return self
 

@@ -70,15 +70,7 @@ def write_failures(failures: Iterable[Failure], path: Path) -> None:
 
 
 class RowStream:
-    """Rows as they come, as a CSV on a stream; failures go to stderr. Nothing can be resumed.
-
-    Attributes:
-        kept_in: None, since nothing is kept.
-        dropped: 0, likewise.
-    """
-
-    kept_in = None
-    dropped = 0
+    """Rows as they come, as a CSV on a stream. Nothing can be resumed."""
 
     def __init__(
         self, stream: BinaryIO, on_failure: Callable[[Failure], object], *, labelled: bool

@@ -213,9 +213,9 @@ def predict_source(
         left: Iterator[str | Failure] = iter(source)
         if settings.resume and isinstance(sink, Journal):
             left = sink.resume(source, summary.add)
+            summary.kept, summary.dropped = summary.images, sink.dropped
         else:
             sink.begin()
-        summary.kept, summary.dropped = summary.images, sink.dropped
         on_progress(summary.kept)
         start = time.perf_counter()
         try:
@@ -226,11 +226,11 @@ def predict_source(
                     on_progress(summary.images)
             sink.finish()
         except KeyboardInterrupt as stop:
-            resumable = bool(summary.images and sink.kept_in)
-            raise Interrupted(_progress(summary, survey, sink), resumable=resumable) from stop
+            resumable = summary.images > 0 and not settings.to_stdout
+            raise Interrupted(_progress(summary, survey, settings), resumable=resumable) from stop
         except MaskinferError as error:
             # In place, since a class may be made of other arguments than a text.
-            error.args = (f"{error}; {_progress(summary, survey, sink)}",)
+            error.args = (f"{error}; {_progress(summary, survey, settings)}",)
             raise
         summary.seconds = time.perf_counter() - start
         return summary
@@ -273,8 +273,9 @@ def _open_journal(
     return Journal(OutputFiles.of(settings.out), identity, facts, labelled=survey.labelled)
 
 
-def _progress(summary: Summary, survey: Survey, sink: Journal | RowStream) -> str:
+def _progress(summary: Summary, survey: Survey, settings: PredictSettings) -> str:
     """How far a prediction that ends early has come, and where its results are."""
-    done = summary.images
-    where = f", kept in {sink.kept_in}" if done and sink.kept_in else ""
-    return f"{done} of {max(survey.images, done)} images are done{where}"
+    progress = f"{summary.images} of {max(survey.images, summary.images)} images are done"
+    if settings.to_stdout or not summary.images:
+        return progress
+    return f"{progress}, kept in {OutputFiles.of(settings.out).journal}"

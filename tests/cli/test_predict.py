@@ -248,7 +248,7 @@ def test_predict_says_what_is_predicted_again(
         assert run_cli("predict", folder, "--out", "preds.csv").code == 1
     draw_photo().save(folder / "b.png")
     done = run_cli("predict", folder, "--out", "preds.csv", "--resume")
-    assert "note: discarded 1 of the earlier results" in done.stderr
+    assert "note: discarded 1 earlier result," in done.stderr
     assert [row.filename for row in read_predictions(Path("preds.csv"))] == [
         "a.png",
         "b.png",

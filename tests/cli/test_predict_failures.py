@@ -64,7 +64,7 @@ def test_predict_with_nothing_readable_is_exit_1_with_the_reasons(
     (folder / "a.jpg").write_text("not an image")
     done = run_cli("predict", folder, "--out", "preds.csv")
     assert done.code == 1
-    assert "error: photos: none of 1 images could be predicted" in done.stderr
+    assert "error: photos: none of 1 image could be predicted" in done.stderr
     assert read_errors() == {"a.jpg": "not an image, or of an unknown format"}
     assert read_predictions(Path("preds.csv")) == []
 
