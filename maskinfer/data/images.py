@@ -11,8 +11,8 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,49 +24,36 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from maskinfer.errors import ImageError
 
-Pixels = NDArray[np.uint8]
+from .pixels import Pixels as Pixels
+from .pixels import read_orientation, turn_size, upright_pixels
 
-# More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, so a gigabyte at
-# this limit; an array of all pixels, where no `least_wh` allows a smaller one, takes 3 more. Pillow
-# has a limit of its own, Image.MAX_IMAGE_PIXELS: it warns past it and refuses twice as much. It is
-# for a program, not for a library, to change that: `settle_pillow`.
+# More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, a gigabyte at this
+# limit; an array of all pixels, where no `least_wh` allows a smaller one, takes 3 more. Pillow has
+# its own limit, Image.MAX_IMAGE_PIXELS, warns beyond it and refuses twice as much. A program may
+# change that, a library may not: `settle_pillow`.
 MAX_PIXELS = 250_000_000
-# Files are read whole.
-MAX_FILE_BYTES = 1_000_000_000
+MAX_FILE_BYTES = 1_000_000_000  # files are read whole
 _LARGE_BYTES = 100_000_000
-# Larger images are reduced where less will do; smaller ones never, so that a resize alone decides.
+# Larger images are reduced where less will do; smaller ones are not, but only resized later.
 _LARGE_PIXELS = 25_000_000
 _LARGEST_REDUCTION = 8  # as for JPEG
-# As many pixels are brought to RGB at a time: Pillow keeps 4 bytes for each, an array's copy 3.
-_STRIP_PIXELS = 4_000_000
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# What the endings of `scan.IMAGE_SUFFIXES` stand for, and no more, whatever a file is called:
-# Pillow knows forty other formats, and runs Ghostscript to read one of them. The first come with
-# Pillow's first import (phones' MPO counts as JPEG); for the others it imports all its plugins.
+# What the endings in `folders.IMAGE_SUFFIXES` stand for and nothing else, whatever a file's name:
+# Pillow knows forty other formats, and runs Ghostscript to read one of them. The first are always
+# loaded (phones' MPO counts as JPEG); for the others Pillow imports all its plugins.
 _FIRST_FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 _FURTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "HEIF", "DIB")
 
 # Held by the thread that reads a large file or decodes a large image: 32 threads that each hold 250
-# million pixels of 4 bytes would take 32 GB. A JPEG passes by where it is decoded reduced.
+# million pixels of 4 bytes would take 32 GB. A JPEG that is decoded reduced need not wait.
 _one_large_image = threading.RLock()
 
 
 def settle_pillow(max_pixels: int = MAX_PIXELS) -> None:
-    """Make Pillow silent and take photos up to our limit: for a process that is ours alone.
+    """Silence Pillow and let it read photos up to our limit, in a process that is ours alone.
 
-    Photos past the limit and damaged pixels are reported; of damaged EXIF blocks users need not
-    hear, as the pixels are fine.
+    Photos past the limit and damaged pixels are reported; damaged EXIF blocks are not, as the
+    pixels are fine.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -83,7 +70,7 @@ class Photo:
     """
 
     def __init__(self, pixels: Pixels | Image.Image, size_wh: tuple[int, int]) -> None:
-        """Take pixels in either form; the other is made when it is asked for, as copies cost."""
+        """Take pixels in either form; the other is made on demand, as copies cost."""
         self.size_wh = size_wh
         if isinstance(pixels, Image.Image):
             self.image = pixels
@@ -105,7 +92,7 @@ LeastWh = Callable[[tuple[int, int]], tuple[int, int]]
 
 
 def smallest(size_wh: tuple[int, int]) -> tuple[int, int]:
-    """As little as there is: for who only asks whether a file can be decoded."""
+    """As few pixels as possible, where the question is only whether a file can be decoded."""
     return 1, 1
 
 
@@ -119,8 +106,8 @@ def load_photo(
     Args:
         source: a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 array.
         least_wh: where given, a JPEG may be decoded reduced (by 2, 4 or 8), and any very large
-            image be reduced, so long as its sides keep at least as many pixels as this says. It is
-            asked about the stored sides, before they are turned upright.
+            image be reduced, as long as its sides keep at least as many pixels as this returns for
+            the stored sides, before they are turned upright.
         max_pixels: an image with more is refused, unless it is an array already. Pillow may refuse
             fewer, see `MAX_PIXELS`.
 
@@ -129,7 +116,7 @@ def load_photo(
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    try:
+    with _reading(max_pixels):
         if isinstance(source, Image.Image):
             _check_size(source.size, max_pixels)
             photo = _upright(source, source.size, least_wh)
@@ -138,15 +125,11 @@ def load_photo(
         if isinstance(source, bytes):
             return _load_bytes(source, least_wh, max_pixels)
         return _load_file(source, least_wh, max_pixels)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageError(_reason(error, max_pixels)) from error
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its image before any pixel is decoded.
+    """What is known of an image before any pixel is decoded.
 
     Attributes:
         size_wh: width and height of the upright image in pixels.
@@ -172,23 +155,33 @@ def read_header(path: Path) -> Header:
     Raises:
         ImageError: the file cannot be read as an image.
     """
+    with _reading(MAX_PIXELS), _open_file(path) as file, _open_image(file) as image:
+        _check_size(image.size, MAX_PIXELS)
+        orientation = read_orientation(image)
+        return Header(turn_size(image.size, orientation), orientation)
+
+
+@contextmanager
+def _reading(max_pixels: int) -> Iterator[None]:
+    """Turn whatever a damaged file makes a decoder raise into one line.
+
+    Raises:
+        ImageError: the block raised something.
+    """
     try:
-        with _open_file(path) as file, _open_image(file) as image:
-            _check_size(image.size, MAX_PIXELS)
-            orientation = _orientation(image)
-            return Header(_turned(image.size, orientation), orientation)
+        yield
     except ImageError:
         raise
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise ImageError(_reason(error, MAX_PIXELS)) from error
+    except Exception as error:
+        raise ImageError(_reason(error, max_pixels)) from error
 
 
 def _load_file(path: str | os.PathLike[str], least_wh: LeastWh | None, max_pixels: int) -> Photo:
     with _open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         with _alone(size > _LARGE_BYTES):
-            # Read whole: Pillow's lazy file handles otherwise stay open when a decoder raises. No
-            # more than it had when its size was checked.
+            # Read whole, as Pillow's lazy file handles stay open when a decoder raises; and no
+            # more than the size that was checked.
             return _load_bytes(file.read(size), least_wh, max_pixels)
 
 
@@ -262,73 +255,7 @@ def _upright(image: Image.Image, size_wh: tuple[int, int], least_wh: LeastWh | N
         least_w, least_h = least_wh(image.size)
         factor = min(image.width // least_w, image.height // least_h)
         factor = min(max(factor, 1), _LARGEST_REDUCTION)
-    orientation = _orientation(image)
-    pixels = _turn(_to_pixels(image, factor), orientation)
-    return Photo(pixels, _turned(size_wh, orientation))
-
-
-def _turn(pixels: Pixels | Image.Image, orientation: int) -> Pixels | Image.Image:
-    """Turn stored pixels upright."""
-    if orientation == 1:
-        return pixels
-    if isinstance(pixels, Image.Image):
-        return pixels.transpose(_TURNS[orientation])
-    # Pillow is faster, and would take 8 bytes a pixel more for an array, which are the large ones.
-    if orientation in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(pixels)
-
-
-def _turned(size_wh: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return size_wh[::-1] if orientation >= 5 else size_wh
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 5 to 8 swap the sides; 1 where EXIF is missing or damaged."""
-    if image.format == "TIFF":  # Pillow turns these by itself, and says the upright size
-        return 1
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # a damaged EXIF block is no reason to refuse the pixels
-        return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
-def _to_pixels(image: Image.Image, factor: int) -> Pixels | Image.Image:
-    """Bring an image to RGB, both sides divided by a factor and rounded up, strip by strip.
-
-    Returns:
-        (H, W, 3), or, of an image that is no more than one strip, Pillow's RGB image.
-    """
-    if image.mode == "F":
-        raise ImageError("floating-point pixels, whose range is not known; save it as 8-bit")
-    if image.mode == "I":  # 32 bits a pixel, holding 8 or 16
-        image = image.convert("I;16" if np.max(image.getextrema()) > 255 else "L")
-    if image.width * image.height <= _STRIP_PIXELS:
-        return _to_rgb(image)
-    width, height = (-(-side // factor) for side in image.size)
-    pixels = np.empty((height, width, 3), dtype=np.uint8)
-    rows = max(1, _STRIP_PIXELS // (image.width * factor))  # of `pixels`, a strip
-    for top in range(0, height, rows):
-        bottom = min((top + rows) * factor, image.height)
-        strip = _to_rgb(image.crop((0, top * factor, image.width, bottom)))
-        pixels[top : top + rows] = np.asarray(strip.reduce(factor) if factor > 1 else strip)
-    return pixels
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        rgb = Image.new("RGB", image.size, "white")
-        rgb.paste(rgba, mask=rgba.getchannel("A"))
-        return rgb
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return Photo(upright_pixels(image, factor), turn_size(size_wh, read_orientation(image)))
 
 
 def _from_array(array: NDArray[np.uint8]) -> Photo:
