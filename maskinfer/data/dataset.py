@@ -89,33 +89,15 @@ class Dataset:
 
         Args:
             mode: the rules of `maskinfer.data.cleaning` to clean by.
-            split: the one split to read; None for all that hold a labelled image.
+            split: the one split to read; None for all.
 
         Raises:
             DatasetError: there is no such split, or not one labelled image in what is read.
         """
-        folders = self.splits.values() if split is None else [self.split(split)]
-        result = LabelledSamples([], [], [])
-        passed_over: list[Decision] = []
-        for folder in folders:
-            samples, unlabelled = self._read(folder)
-            if samples:
-                kept, decisions = clean(samples, mode, self.name_of)
-                result.samples.extend(kept)
-                result.decisions.extend(decisions)
-                result.unlabelled.extend(unlabelled)
-            else:
-                passed_over += unlabelled
-        if not (result.samples or result.decisions):
-            count = len(passed_over)
-            hint = f"; the first of {count} images says: {passed_over[0].reason}" if count else ""
-            raise DatasetError(f"{self.path / (split or '')}: no labelled image{hint}")
-        return result
-
-    def _read(self, folder: Path) -> tuple[list[Sample], list[Decision]]:
         samples: list[Sample] = []
         unlabelled: list[Decision] = []
-        for path in (folder / name for name in list_images(folder)):
+        folders = self.splits.values() if split is None else [self.split(split)]
+        for path in (folder / name for folder in folders for name in list_images(folder)):
             try:
                 label = parse_name(path.name)
             except LabelError as error:
@@ -123,7 +105,11 @@ class Dataset:
                 unlabelled.append(Decision(name, "dropped", FaultKind.NO_LABEL, why))
             else:
                 samples.append(Sample(path, label.box_xywh, label.proper_mask))
-        return samples, unlabelled
+        if not samples:
+            count = len(unlabelled)
+            hint = f"; the first of {count} images says: {unlabelled[0].reason}" if count else ""
+            raise DatasetError(f"{self.path / (split or '')}: no labelled image{hint}")
+        return LabelledSamples(*clean(samples, mode, self.name_of), unlabelled)
 
     @cached_property
     def sources(self) -> dict[str, str]:

@@ -87,14 +87,14 @@ def test_unlabelled_images_are_listed_with_the_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["train", "test"])
-def test_a_split_without_labels_is_passed_over_unless_asked_for(tmp_path: Path, mode: Mode) -> None:
+def test_a_split_without_labels_is_refused_only_if_asked_for(tmp_path: Path, mode: Mode) -> None:
     write_images(tmp_path, f"train/{LABELLED}", "test/photo.jpg")
     dataset = Dataset(tmp_path)
 
     samples, _, unlabelled = dataset.samples(mode)
 
     assert [dataset.name_of(sample.path) for sample in samples] == [f"train/{LABELLED}"]
-    assert unlabelled == []
+    assert [decision.filename for decision in unlabelled] == ["test/photo.jpg"]
     assert dataset.samples(mode, "train").samples == samples
     with pytest.raises(DatasetError, match=r"test: no labelled image; .* 'photo\.jpg'"):
         dataset.samples(mode, "test")
