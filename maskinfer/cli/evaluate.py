@@ -148,14 +148,8 @@ def _confusion_table(confusion: Confusion) -> Table:
     table.add_column("label")
     for heading in ("called proper", "called improper", "right"):
         table.add_column(heading, justify="right")
-    rows = {
-        "proper": (confusion.proper_called_proper, confusion.proper_called_improper),
-        "improper": (confusion.improper_called_proper, confusion.improper_called_improper),
-    }
-    right = (confusion.proper_called_proper, confusion.improper_called_improper)
-    for (label, called), count in zip(rows.items(), right, strict=True):
-        share = percent(count / sum(called) if any(called) else None)
-        table.add_row(label, *map(str, called), share)
+    for label, proper, improper, share in confusion.rows():
+        table.add_row(label, str(proper), str(improper), percent(share))
     return table
 
 

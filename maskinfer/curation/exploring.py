@@ -123,9 +123,7 @@ class _Collector:
         self._geometry = detector.session.metadata.geometry if detector else _COLORS
         self.filenames: list[str] = []
         # Of each image in turn, as numbers without an object each.
-        self._sizes = array("q")  # 2
-        self._boxes = array("q")  # 4, zeros without a label
-        self._labels = array("b")  # 1; -1 without one
+        self._numbers = array("q")  # width, height, label (-1 without one), box (zeros without one)
         self._hashes = array("Q")  # 5
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
@@ -176,9 +174,8 @@ class _Collector:
     def _take(self, photo: _PhotoFacts) -> None:
         label = photo.label
         self.filenames.append(photo.filename)
-        self._sizes.extend(photo.size_wh)
-        self._boxes.extend(label.box_xywh if label else (0, 0, 0, 0))
-        self._labels.append(int(label.proper_mask) if label else -1)
+        labelled = (label.proper_mask, *label.box_xywh) if label else (-1, 0, 0, 0, 0)
+        self._numbers.extend((*photo.size_wh, *labelled))
         self._hashes.extend(photo.hashed.tolist())
         self._sums += [photo.mean, photo.square, photo.mean**2]
         if label is None:
@@ -222,18 +219,18 @@ class _Collector:
 
     def split(self) -> Split:
         """Everything that was taken in."""
-        labels = np.array(self._labels)
+        numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 7)
         return Split(
             self.name,
             self.folder,
             self.filenames,
-            np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
-            labels >= 0,
-            np.array(self._boxes, dtype=np.int64).reshape(-1, 4),
-            labels == 1,
-            self._colors(),
-            self.unreadable,
-            self.impossible,
+            sizes_wh=numbers[:, :2],
+            labelled=numbers[:, 2] >= 0,
+            boxes_xywh=numbers[:, 3:],
+            proper_mask=numbers[:, 2] == 1,
+            colors=self._colors(),
+            unreadable=self.unreadable,
+            impossible=self.impossible,
         )
 
     def hashes(self) -> Hashes:

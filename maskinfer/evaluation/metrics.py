@@ -22,15 +22,14 @@ class Confusion:
     improper_called_proper: int
     improper_called_improper: int
 
-    @property
-    def proper(self) -> int:
-        """Images labelled as properly masked."""
-        return self.proper_called_proper + self.proper_called_improper
-
-    @property
-    def improper(self) -> int:
-        """Images labelled as not properly masked."""
-        return self.improper_called_proper + self.improper_called_improper
+    def rows(self) -> list[tuple[str, int, int, float | None]]:
+        """Of each label: its word, images called proper and improper, share of correct calls."""
+        proper = (self.proper_called_proper, self.proper_called_improper)
+        improper = (self.improper_called_proper, self.improper_called_improper)
+        return [
+            ("proper", *proper, proper[0] / sum(proper) if any(proper) else None),
+            ("improper", *improper, improper[1] / sum(improper) if any(improper) else None),
+        ]
 
 
 @dataclass(frozen=True)

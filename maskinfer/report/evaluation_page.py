@@ -68,14 +68,8 @@ def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
 
 
 def _confusion(counts: Confusion) -> Table:
-    proper = (counts.proper_called_proper, counts.proper_called_improper)
-    improper = (counts.improper_called_proper, counts.improper_called_improper)
-    rows: Rows = [
-        ("proper", *proper, proper[0] / counts.proper if counts.proper else None),
-        ("improper", *improper, improper[1] / counts.improper if counts.improper else None),
-    ]
     headings = ("label", "called proper", "called improper", "share correct")
-    return Table("Confusion, images", headings, rows)
+    return Table("Confusion, images", headings, counts.rows())
 
 
 def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:

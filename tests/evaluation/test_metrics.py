@@ -50,7 +50,8 @@ def test_measure_gives_known_figures(ious: Any, true: Any, predicted: Any, expec
     ):
         assert got == (None if wanted is None else pytest.approx(wanted))
     assert metrics.confusion == Confusion(*counts)
-    assert metrics.confusion.proper + metrics.confusion.improper == len(ious)
+    _, proper, improper, _ = zip(*metrics.confusion.rows(), strict=True)
+    assert sum(proper) + sum(improper) == len(ious)
 
 
 @pytest.mark.parametrize(
