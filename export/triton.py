@@ -9,10 +9,10 @@ of its ONNX Runtime backend; the text is checked against Triton's own schema in 
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from maskinfer.errors import UsageError
+from maskinfer.files import replacing_folder
 from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
 _CONFIG = "config.pbtxt"
@@ -44,12 +44,9 @@ def write_repository(
 ) -> None:
     """Make a model file a model of a Triton model repository, or replace it there.
 
-    The new folder is written beside its place and renamed when it is whole; until then an older
-    one stays, and it comes back where the renaming fails.
-
     Args:
         model: a finished, verified `.onnx` file; it is copied, and stays where it is.
-        metadata: what that file says about itself; clients can read it from the server.
+        metadata: the file's; clients can read it from the server.
         max_batch: the most images that the server puts into one batch, from 1.
         folder: the model repository; made if need be. Other models in it are left alone.
         name: the model's name on the server, and its folder's.
@@ -61,30 +58,22 @@ def write_repository(
     """
     check_destination(folder, name)
     config = config_text(name, metadata, max_batch)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
-    try:
-        new = work / "new"
-        (new / _MODEL).parent.mkdir(parents=True)
-        (new / _CONFIG).write_text(config, encoding="utf-8", newline="\n")
-        # Not its permissions: the server may run as another user.
-        shutil.copyfile(model, new / _MODEL)
-        _swap(new, folder / name, work / "old")
-    finally:
-        # An old folder that could not be put back must not go with the rest.
-        if (folder / name).exists() or not (work / "old").exists():
-            shutil.rmtree(work, ignore_errors=True)
+    with replacing_folder(folder / name) as beside:
+        (beside / _MODEL).parent.mkdir()
+        (beside / _CONFIG).write_text(config, encoding="utf-8", newline="\n")
+        # Not its permissions: the server may belong to another user.
+        shutil.copyfile(model, beside / _MODEL)
 
 
 def check_destination(folder: Path, name: str) -> None:
-    """Refuse what `write_repository` would refuse; cheap, so ask before a long export.
+    """Refuse what `write_repository` would refuse; cheap, so done before a long export.
 
     Args:
         folder: the model repository, or where it will be.
         name: the model's name.
 
     Raises:
-        UsageError: the name does not suit Triton, or something stands there that no export wrote.
+        UsageError: Triton cannot take the name, or no export wrote what is there.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -159,7 +148,7 @@ def _escape(byte: int) -> str:
 
 
 def _strange(place: Path) -> str:
-    """What speaks against replacing a folder; empty where all of it comes from an export."""
+    """Why a folder must not be replaced; empty where all of it comes from an export."""
     if not place.is_dir():
         return "is no folder"
     try:
@@ -168,20 +157,6 @@ def _strange(place: Path) -> str:
         return f"has no {_CONFIG}, so is no Triton model"
     if _MARK not in config:
         return f"its {_CONFIG} was not written by maskinfer"
-    found = {path.relative_to(place).as_posix() for path in place.rglob("*")}
-    foreign = sorted(found - _WHAT_WE_WRITE)
+    names = {path.relative_to(place).as_posix() for path in place.rglob("*")}
+    foreign = sorted(names - _WHAT_WE_WRITE)
     return f"holds {foreign[0]}, which maskinfer did not write" if foreign else ""
-
-
-def _swap(new: Path, place: Path, old: Path) -> None:
-    """Put a folder in its place, and what stood there into `old`; all of it, or nothing."""
-    if not place.exists():
-        new.rename(place)
-        return
-    try:
-        place.rename(old)
-        new.rename(place)
-    except BaseException:
-        if old.exists() and not place.exists():
-            old.rename(place)
-        raise

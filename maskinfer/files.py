@@ -3,10 +3,12 @@
 import hashlib
 import os
 import shlex
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 from .errors import MaskinferError, UsageError
 
@@ -42,6 +44,41 @@ def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill: renamed to `path` when the block ends, removed where it fails.
+
+    A folder that is there already stays until then, and is put back where the renaming fails.
+
+    Args:
+        path: the folder to make or to replace; its parents are made if need be.
+
+    Yields:
+        an empty folder on the same file system.
+
+    Raises:
+        OSError: what the block raises, or a folder cannot be made or renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(mkdtemp(prefix=f".{path.name[:50]}.", dir=path.parent))
+    fresh, old = work / "new", work / "old"
+    try:
+        fresh.mkdir()
+        yield fresh
+        try:
+            if path.exists():
+                path.rename(old)
+            fresh.rename(path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
+    finally:
+        # An old folder that could not be put back must not be removed with the rest.
+        if path.exists() or not old.exists():
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def check_file(out: Path, *, overwrite: bool) -> None:

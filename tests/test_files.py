@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from maskinfer.files import replacing
+from maskinfer.files import replacing, replacing_folder
 
 
 def test_replacing_renames_what_was_written(tmp_path: Path) -> None:
@@ -62,4 +62,31 @@ def test_replacing_a_folder_raises_and_leaves_nothing_beside(tmp_path: Path) -> 
     with pytest.raises(OSError, match=r"a\.json"), replacing(path) as beside:
         beside.write_text("new")
 
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("stands", [False, True], ids=["none", "older"])
+def test_replacing_folder_puts_a_whole_folder_in_place(tmp_path: Path, stands: bool) -> None:
+    path = tmp_path / "parent" / "folder"
+    if stands:
+        path.mkdir(parents=True)
+        (path / "old").touch()
+
+    with replacing_folder(path) as beside:
+        (beside / "new").touch()
+
+    assert [child.name for child in path.iterdir()] == ["new"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replacing_folder_keeps_the_old_one_when_the_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+
+    with pytest.raises(OSError, match="disk full"), replacing_folder(path) as beside:
+        (beside / "new").touch()
+        raise OSError("disk full")
+
+    assert [child.name for child in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
