@@ -16,7 +16,7 @@ from maskinfer.errors import MaskinferError, UsageError
 from .console import say
 from .detector import INTERRUPTED
 
-# Extras by the packages that only they install.
+# Packages that only an extra installs.
 _TRAIN_ONLY = (
     "torch",
     "torchvision",
@@ -29,40 +29,26 @@ _TRAIN_ONLY = (
 
 
 class _Commands(TyperGroup):
-    """All commands; Ctrl-C ends each of them with one line and exit code 130."""
+    """All commands; Ctrl-C ends each with one line and exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            # A command that keeps what it has done says so in the exception.
+            # Commands that keep what they have done say so in the exception.
             say(f"stopped: {stop}" if str(stop) else "stopped")
             raise typer.Exit(INTERRUPTED) from None
 
 
-# Each command's function and its module, which is imported where the command is named: together
-# they take as long as everything else that `maskinfer predict` does before its first image.
-_COMMANDS = {
-    "predict": ("predict", "predict"),
-    "evaluate": ("evaluate", "evaluate"),
-    "compare": ("compare", "compare"),
-    "explore": ("explore", "explore"),
-    "audit": ("audit", "audit"),
-    "train": ("train", "train"),
-    "report": ("report", "report"),
-    "export": ("export", "export"),
-    "verify": ("verify", "verify"),
-    "info": ("info", "info"),
-    "doctor": ("doctor", "doctor"),
-    "bench": ("bench", "bench"),
-    "import": ("importing", "import_"),
-    "synth": ("synth", "synth"),
-}
+_COMMANDS = (
+    *("predict", "evaluate", "compare", "explore", "audit", "train", "report"),
+    *("export", "verify", "info", "doctor", "bench", "import", "synth"),
+)
 
 
 def make_app(*names: str) -> typer.Typer:
-    """The command line with these commands; with all where none is named."""
+    """The command line with these commands, or with all if none is named."""
     app = typer.Typer(
         name="maskinfer",
         cls=_Commands,
@@ -72,8 +58,10 @@ def make_app(*names: str) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
+    # Only what is named is imported: all commands together take as long to import as everything
+    # else that `maskinfer predict` does before its first image.
     for name in names or _COMMANDS:
-        module, function = _COMMANDS[name]
+        module, function = ("importing", "import_") if name == "import" else (name, name)
         app.command(name)(getattr(import_module(f".{module}", __package__), function))
     return app
 
@@ -106,17 +94,17 @@ def _take_debug() -> bool:
 
 
 def _check_arguments() -> None:
-    """Refuse an argument or a value that is empty, which as a path would be the current folder.
+    """Refuse an empty argument or value, which as a path would be the current folder.
 
     Raises:
         UsageError: there is one.
     """
     if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
-        raise UsageError("an empty argument, expected a value; is a variable of the shell not set?")
+        raise UsageError("an empty argument, expected a value; is a shell variable unset?")
 
 
 def main() -> None:
-    """Run the command line; turn what a user can mend into one line and an exit code."""
+    """Run the command line; turn errors that users can fix into one line and an exit code."""
     debug = _take_debug()
     settle_pillow()
     try:

@@ -1,4 +1,4 @@
-"""Printing: results to stdout, messages and progress to stderr; tables that commands share."""
+"""Printing: results to stdout, messages and progress to stderr; tables shared by commands."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ def images_per_second(images: int, seconds: float) -> str:
 
 class _SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Speed and time left, over the whole run: images come a batch at a time."""
+        """Speed and time left, averaged since the start, as images come a batch at a time."""
         if not task.completed or not task.elapsed or not task.total:
             return Text("")
         speed = images_per_second(int(task.completed), task.elapsed)
@@ -83,7 +83,7 @@ class _SpeedColumn(ProgressColumn):
 
 
 def print_section(title: str, rows: Mapping[str, object]) -> None:
-    """Print a heading and, indented below it, names and values; nothing where there are none."""
+    """Print a heading and, indented below it, names and values; nothing if there are none."""
     if not rows:
         return
     print_heading(title)

@@ -1,4 +1,4 @@
-"""What commands that run a model share: opening it, saying which it is, and the progress bar."""
+"""What commands that use a model share: opening it, and saying which it is."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def open_detector(
     """Load a model and name it on stderr, with where it runs: `where`, else its provider."""
     settle_pillow(max_pixels)
     if provider is Provider.TENSORRT:
-        say("tensorrt: the first run of a model builds an engine, which takes minutes")
+        say("tensorrt: the first use of a model builds an engine, which takes minutes")
     detector = MaskDetector(
         model, provider, batch_size, max_pixels=max_pixels, streams=default_streams()
     )

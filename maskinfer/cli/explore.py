@@ -2,22 +2,26 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from maskinfer.data.dataset import SAMPLE_IMAGES, splits_of
+from maskinfer.curation.exploring import ExploreSettings
+from maskinfer.curation.exploring import explore as explore_data
+from maskinfer.data.dataset import Dataset, sample_images
+from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
-from maskinfer.runtime.providers import Provider
 
 from . import options
 from .console import out as stdout
 from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
 
-_BATCH_SIZE = 16
+if TYPE_CHECKING:
+    from maskinfer.curation.exploration import Exploration
+    from maskinfer.report.folder import ReportFolder
 
 
 def explore(
@@ -29,18 +33,18 @@ def explore(
             "sample_images/.",
             show_default=False,
         ),
-    ] = None,
-    out: options.ReportOut = None,
-    model: options.Model = None,
+    ] = ExploreSettings.data,
+    out: options.ReportOut = ExploreSettings.out,
+    model: options.Model = ExploreSettings.model,
     ask_model: Annotated[
         bool,
         typer.Option(
             "--ask-model/--no-model",
             help="Whether a model is asked about each label, which takes most of the time.",
         ),
-    ] = True,
-    provider: options.ProviderChoice = Provider.AUTO,
-    overwrite: options.Overwrite = False,
+    ] = ExploreSettings.ask_model,
+    provider: options.ProviderChoice = ExploreSettings.provider,
+    overwrite: options.Overwrite = ExploreSettings.overwrite,
 ) -> None:
     """Show what a data set holds: counts, boxes, colours, copies, faults, samples.
 
@@ -49,36 +53,36 @@ def explore(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    from maskinfer.curation.exploring import explore as explore_data
-    from maskinfer.data.images import settle_pillow
     from maskinfer.report.exploration_page import exploration_page
     from maskinfer.report.folder import ReportFolder
 
-    if data is None:
-        if not SAMPLE_IMAGES.is_dir():
-            raise UsageError("no data set named: maskinfer explore DATA")
-        data = SAMPLE_IMAGES
+    settings = ExploreSettings(data, out, model, ask_model, provider, overwrite)
+    if not ask_model and (model, provider) != (ExploreSettings.model, ExploreSettings.provider):
+        raise UsageError("--no-model: no model is asked, so leave out --model and --provider")
     settle_pillow()
-    splits_of(data)
-    if not ask_model and (model is not None or provider is not Provider.AUTO):
-        raise UsageError("--no-model: asks none, so --model and --provider mean nothing beside it")
-    folder = ReportFolder.choose(out, "explore", datetime.now(), overwrite=overwrite)
-    detector = open_detector(model, provider, _BATCH_SIZE) if ask_model else None
+    dataset = Dataset.open(settings.data or sample_images("maskinfer explore DATA"))
+    folder = ReportFolder.choose(
+        settings.out, "explore", datetime.now(), overwrite=settings.overwrite
+    )
+    detector = open_detector(settings.model, settings.provider) if settings.ask_model else None
     with progress_bar("exploring") as show:
-        found = explore_data(data, detector, show)
+        exploration = explore_data(dataset.path, detector, show)
     with progress_bar("drawing the report") as show:
-        folder.write(exploration_page(found), show)
+        folder.write(exploration_page(exploration), show)
+    _print(exploration, folder)
 
+
+def _print(exploration: "Exploration", folder: "ReportFolder") -> None:
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
     for column in table.columns[1:]:
         column.justify = "right"
-    for split in found.splits.values():
+    for split in exploration.splits.values():
         counts = (len(split.filenames), split.count(True), split.count(False))
         faults = (split.unlabelled_count, len(split.impossible), len(split.unreadable))
         table.add_row(Text(split.name), *map(str, (*counts, *faults)))
     stdout.print(table)
-    for warning in found.warnings():
+    for warning in exploration.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
     say(f"report: {folder.page}")
-    if any(split.unreadable for split in found.splits.values()):
+    if any(split.unreadable for split in exploration.splits.values()):
         raise typer.Exit(FAILED_SOME)

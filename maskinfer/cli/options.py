@@ -22,11 +22,11 @@ ProviderChoice = Annotated[
         "--provider",
         metavar="NAME",
         help="auto, tensorrt, cuda or cpu. auto is CUDA where it works, else the CPU; "
-        "tensorrt builds an engine on a model's first run, which takes minutes.",
+        "tensorrt builds an engine when a model is first used, which takes minutes.",
     ),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", metavar="N", min=1, help="Images a run of the network.")
+    int, typer.Option("--batch-size", metavar="N", min=1, help="Images per batch.")
 ]
 Threads = Annotated[
     int | None,
@@ -34,13 +34,13 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         min=1,
-        help="Threads that decode. By default one for each core that may be used.",
+        help="Threads that decode images. By default one for each usable core.",
         show_default=False,
     ),
 ]
 MaxPixels = Annotated[
     int,
-    typer.Option("--max-pixels", metavar="N", min=1, help="Images of more pixels are not decoded."),
+    typer.Option("--max-pixels", metavar="N", min=1, help="Larger images are not decoded."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 ReportOut = Annotated[
@@ -55,7 +55,7 @@ ReportOut = Annotated[
 
 
 def given_options(context: typer.Context) -> dict[str, str]:
-    """The options and arguments that stand on the command line: what users call each, by name."""
+    """The options and arguments given on the command line: as users write each, by name."""
     return {
         parameter.name: parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.name
         for parameter in context.command.params

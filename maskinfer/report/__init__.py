@@ -1,5 +1,5 @@
 """Pages that show a data set, a training, mistakes: one HTML file each, without network access.
 
-What is found is plain data of the rooms outside; here it becomes sections of figures, tables and
-photos (`*_page`), and those one file (`page`). Needs the `report` extra: Jinja2, matplotlib.
+Each `*_page` module turns the findings of another package into a `Page` of figures, tables and
+photos, which `ReportFolder` writes. Needs the `report` extra: Jinja2, matplotlib.
 """

@@ -1,23 +1,22 @@
 """The page of `maskinfer audit`: labels and boxes that may be wrong, to be judged."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from maskinfer.curation.auditing import SUSPECTS, Audit
 from maskinfer.curation.opinions import (
     FOUND_COLUMNS,
     Action,
     by_box,
     by_label,
     contradicts,
-    opinion_facts,
     self_confidence,
     suggestion,
     suspicion,
+    write_suspects,
 )
 from maskinfer.data.cleaning import Decision
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
@@ -25,18 +24,8 @@ from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.text import printable_name
 
 from . import figures
-from .blocks import (
-    Block,
-    Card,
-    Choice,
-    Link,
-    Notes,
-    Page,
-    Section,
-    Table,
-    bounded_gallery,
-    bounded_table,
-)
+from .blocks import Block, Card, Choice, Gallery, Link, Notes, Page, Section, Table
+from .folder import ReportFolder
 from .predictions import prediction_card
 
 _MOST_CARDS = 60
@@ -50,24 +39,28 @@ _CHOICES = {
 }
 
 
-def audit_page(
-    predictions: Sequence[LabelledPrediction],
-    decisions: Sequence[Decision],
-    data: Path,
-    how: str,
-    warnings: Sequence[str],
-    facts: Mapping[str, Any],
-) -> Page:
-    """Make the page.
+def write_audit(
+    audit: Audit,
+    folder: ReportFolder,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+) -> None:
+    """Write the page, its facts, and the list to judge.
 
     Args:
-        predictions: of all images.
-        decisions: images that have none, and impossible boxes.
-        data: the data set.
-        how: one sentence, which networks were asked.
-        warnings: what a reader must know.
-        facts: about the audit as a whole.
+        audit: what to write.
+        folder: where to.
+        on_progress: called with the number of thumbnails done so far, and of all.
+
+    Raises:
+        MaskinferError: the disk is full, or otherwise refuses.
     """
+    folder.write(audit_page(audit), on_progress)
+    write_suspects(folder.path / SUSPECTS, audit.predictions)
+
+
+def audit_page(audit: Audit) -> Page:
+    """Make the page."""
+    data, predictions = audit.data, audit.predictions
 
     def card(prediction: LabelledPrediction) -> Card:
         cells = {
@@ -91,7 +84,7 @@ def audit_page(
     boxes = [p for p in by_box(predictions) if p.filename not in shown]
     return Page(
         f"Labels of {data.resolve().name}",
-        how,
+        audit.how,
         [
             Section(
                 "How to judge",
@@ -99,37 +92,31 @@ def audit_page(
                 "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
                 "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
                 "which lists every image.",
-                [Notes([_summary(predictions, how)]), Notes(warnings, "warning")],
+                [Notes([_summary(audit)]), Notes(audit.warnings, "warning")],
             ),
             Section(
                 "Masks",
                 "Lowest probability of the given label first.",
-                [bounded_gallery("Labels most likely wrong", labels, card, _MOST_CARDS)],
+                [Gallery.of("Labels most likely wrong", labels, card, _MOST_CARDS)],
             ),
             Section(
                 "Boxes",
                 "Smallest overlap of the two boxes first, without the photos shown above.",
-                [bounded_gallery("Boxes most likely wrong", boxes, card, _MOST_CARDS)],
+                [Gallery.of("Boxes most likely wrong", boxes, card, _MOST_CARDS)],
             ),
             Section("All labels", "", [*_charts(predictions), _table(predictions, data)]),
-            *_left_out(decisions),
+            *_left_out(audit.decisions),
         ],
-        {
-            "data": printable_name(str(data.resolve())),
-            **facts,
-            "warnings": list(warnings),
-            "decisions": [asdict(decision) for decision in decisions],
-            "opinions": [opinion_facts(prediction) for prediction in predictions],
-        },
+        audit.to_dict(),
     )
 
 
-def _summary(predictions: Sequence[LabelledPrediction], how: str) -> str:
-    suggestions = Counter(map(suggestion, predictions))
+def _summary(audit: Audit) -> str:
+    suggestions = Counter(map(suggestion, audit.predictions))
     masks = suggestions[Action.flip] + suggestions[Action.both]
     return (
-        f"{len(predictions)} labels were examined: {masks} masks and, besides, "
-        f"{suggestions[Action.box]} boxes are doubtful. {how}"
+        f"{len(audit.predictions)} labels were examined: {masks} masks and "
+        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
     )
 
 
@@ -160,7 +147,7 @@ def _charts(predictions: Sequence[LabelledPrediction]) -> Iterator[Block]:
 
 
 def _table(predictions: Sequence[LabelledPrediction], data: Path) -> Table:
-    return bounded_table(
+    return Table.of(
         "Most suspicious first; suspects.csv lists all",
         ("image", "label", "probability of it", "overlap of boxes", "score", "suggestion"),
         sorted(predictions, key=suspicion, reverse=True),
@@ -177,7 +164,7 @@ def _table(predictions: Sequence[LabelledPrediction], data: Path) -> Table:
 
 def _left_out(decisions: Sequence[Decision]) -> Iterator[Section]:
     if decisions:
-        table = bounded_table(
+        table = Table.of(
             "Files without a prediction, and impossible boxes",
             ("file", "what", "why"),
             decisions,

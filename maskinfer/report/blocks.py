@@ -1,6 +1,6 @@
 """What a page is made of. Texts are plain: whatever they hold is escaped when the page is made."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -27,6 +27,9 @@ class Link:
     text: str
 
 
+Row = Sequence[Cell | Link]
+
+
 @dataclass(frozen=True)
 class Notes:
     """Lines that a reader should not miss.
@@ -47,32 +50,26 @@ class Table:
     Attributes:
         caption: what the rows are.
         headings: of the columns.
-        rows: as many cells each; floats are shown with three decimals.
+        rows: with a cell a column; floats are shown with three decimals.
         left_out: how many further rows there are, in the JSON alone.
     """
 
     caption: str
     headings: Sequence[str]
-    rows: Sequence[Sequence[Cell | Link]]
+    rows: Sequence[Row]
     left_out: int = 0
 
-
-def bounded_table(
-    caption: str,
-    headings: Sequence[str],
-    items: Sequence[Item],
-    cells: Callable[[Item], Sequence[Cell | Link]],
-) -> Table:
-    """A table of the first 300 items; the others are in the JSON alone.
-
-    Args:
-        caption: what the rows are.
-        headings: of the columns.
-        items: one a row.
-        cells: of an item; called only for those that are shown.
-    """
-    rows = [cells(item) for item in items[:_MOST_ROWS]]
-    return Table(caption, headings, rows, len(items) - len(rows))
+    @classmethod
+    def of(
+        cls,
+        caption: str,
+        headings: Sequence[str],
+        items: Sequence[Item],
+        cells: Callable[[Item], Iterable[Cell | Link]],
+    ) -> "Table":
+        """A row for each of the first 300 items, the only ones that cells are made for."""
+        rows = [tuple(cells(item)) for item in items[:_MOST_ROWS]]
+        return cls(caption, headings, rows, len(items) - len(rows))
 
 
 @dataclass(frozen=True)
@@ -143,19 +140,16 @@ class Gallery:
     cards: Sequence[Card]
     total: int
 
-
-def bounded_gallery(
-    title: str, items: Sequence[Item], card: Callable[[Item], Card], most: int = _MOST_CARDS
-) -> Gallery:
-    """A gallery of the first items.
-
-    Args:
-        title: above the photos.
-        items: one a photo, in the order they should be looked at.
-        card: of an item; called only for those that are shown.
-        most: how many are shown.
-    """
-    return Gallery(title, [card(item) for item in items[:most]], len(items))
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        items: Sequence[Item],
+        card: Callable[[Item], Card],
+        most: int = _MOST_CARDS,
+    ) -> "Gallery":
+        """A photo for each of the first items, the only ones that cards are made for."""
+        return cls(title, [card(item) for item in items[:most]], len(items))
 
 
 Block = Notes | Table | Chart | Gallery

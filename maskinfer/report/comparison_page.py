@@ -4,9 +4,10 @@ from maskinfer.evaluation.comparing import Comparison, Pair, p_words
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.text import counted
 
-from .blocks import Card, Notes, Page, Section, Table, bounded_gallery, bounded_table
-from .predictions import Rows, label_card, model_cells, not_measured
+from .blocks import Card, Gallery, Notes, Page, Row, Section, Table
+from .predictions import models_table, not_measured, prediction_card
 
 
 def comparison_page(
@@ -19,11 +20,10 @@ def comparison_page(
         detector_a: one model.
         detector_b: the other.
     """
-    images = len(comparison.pairs)
     names = (detector.session.path.name for detector in (detector_a, detector_b))
     return Page(
         "Comparison of A, {}, and B, {}".format(*names),
-        f"{images} image{'s' if images != 1 else ''} of {comparison.folder}",
+        f"{counted(len(comparison.pairs), 'image')} of {comparison.folder}",
         [
             _verdict(comparison),
             _figures(comparison, detector_a, detector_b),
@@ -35,7 +35,7 @@ def comparison_page(
 
 
 def _verdict(comparison: Comparison) -> Section:
-    calls: Rows = [
+    calls: list[Row] = [
         ("both right", comparison.both_right),
         ("only A right", len(comparison.a_right)),
         ("only B right", len(comparison.b_right)),
@@ -43,8 +43,8 @@ def _verdict(comparison: Comparison) -> Section:
     ]
     return Section(
         "Which is better",
-        "By McNemar's exact test on the images that only one of the two calls correctly; from "
-        "p = 0.05, a difference may well be chance.",
+        "By McNemar's exact test on the images that only one of the two calls correctly; at "
+        "p = 0.05 and above, a difference may well be chance.",
         [
             Notes([comparison.verdict()]),
             Table(f"Images by who is right, {p_words(comparison.p)}", ("calls", "images"), calls),
@@ -53,15 +53,10 @@ def _verdict(comparison: Comparison) -> Section:
 
 
 def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskDetector) -> Section:
-    rows: Rows = [
-        [figure.name, figure.a, figure.b, figure.difference, figure.interval_words()]
+    rows: list[Row] = [
+        (figure.name, figure.a, figure.b, figure.difference, figure.interval_words())
         for figure in comparison.figures
     ]
-    models = zip(
-        model_cells(detector_a.session).items(),
-        model_cells(detector_b.session).values(),
-        strict=True,
-    )
     return Section(
         "Figures",
         "Over the images that both models measured. The interval of the IoU contains 95 % of "
@@ -69,26 +64,16 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
         "comes from the same test as the verdict. Where the models do not differ, there is none.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
-            Table(
-                "The models",
-                ("property", "A", "B"),
-                [[name, of_a, of_b] for (name, of_a), of_b in models],
-            ),
+            models_table("The models", {"A": detector_a.session, "B": detector_b.session}),
         ],
     )
 
 
 def _photos(comparison: Comparison) -> Section:
     def card(pair: Pair) -> Card:
-        a, b = pair.a, pair.b
-        return label_card(
-            comparison.folder,
-            a.filename,
-            a.label_xywh,
-            a.label_proper,
-            (f"A: {_words(a)}", f"B: {_words(b)}"),
-            {"A's": a.box_xywh, "B's": b.box_xywh},
-        )
+        lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
+        boxes = {"A's": pair.a.box_xywh, "B's": pair.b.box_xywh}
+        return prediction_card(comparison.folder, pair.a, lines, boxes)
 
     galleries = {
         "Only A is right: furthest apart first": comparison.a_right,
@@ -101,7 +86,7 @@ def _photos(comparison: Comparison) -> Section:
         "which hides A's where both are the same. Each model's call is followed by its "
         "probability of a proper mask. Where boxes are small, only their part of the photo is "
         "shown.",
-        [bounded_gallery(title, pairs, card) for title, pairs in galleries.items()],
+        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
     )
 
 
@@ -111,22 +96,18 @@ def _words(prediction: LabelledPrediction) -> str:
 
 
 def _not_measured(comparison: Comparison) -> Section:
-    decisions = comparison.a.decisions
-    left_out: Rows = [
-        *([d.filename, "both", d.reason] for d in decisions if d.action == "dropped"),
-        *([failure.filename, "A", failure.error] for failure in comparison.a.failures),
-        *([failure.filename, "B", failure.error] for failure in comparison.b.failures),
+    dropped = [d for d in comparison.a.decisions if d.action == "dropped"]
+    left_out: list[Row] = [
+        *((decision.filename, "both", decision.reason) for decision in dropped),
+        *((failure.filename, "A", failure.error) for failure in comparison.a.failures),
+        *((failure.filename, "B", failure.error) for failure in comparison.b.failures),
     ]
     alone = len(comparison.only_a) + len(comparison.only_b)
-    tables = not_measured(
-        decisions,
-        bounded_table("Labelled images left out", ("image", "by", "why"), left_out, tuple),
-        comparison.a.unlabelled,
-    )
+    table = Table.of("Labelled images left out", ("image", "by", "why"), left_out, tuple)
     intro = (
         f"Measured by A alone: {len(comparison.only_a)}; by B alone: {len(comparison.only_b)}. "
         "These images are left out of all figures."
         if alone
         else "Both models measured the same labelled images."
     )
-    return Section("Repaired and left out", intro, tables)
+    return Section("Repaired and left out", intro, not_measured(comparison.a, table))

@@ -14,28 +14,28 @@ _MOST_POINTS = 200  # of a curve, more than there are pixels to tell them apart
 
 
 def reliability_chart(analysis: ErrorAnalysis) -> Chart:
-    """What was promised against what came true."""
-    bins = [found for found in analysis.reliability() if found.images]
+    """Predicted probabilities against what came true."""
+    bins = [group for group in analysis.reliability() if group.images]
     words = (
-        f"{found.images} with {found.probability:.2f} on average, of which {found.proper:.2f} are"
-        for found in bins
+        f"{group.images} with {group.probability:.2f} on average, of which {group.proper:.2f} are"
+        for group in bins
     )
     return figures.reliability(
         "Probabilities against what came true",
-        np.array([found.probability for found in bins], dtype=np.float64),
-        np.array([found.proper for found in bins], dtype=np.float64),
-        [found.images for found in bins],
+        np.array([group.probability for group in bins], dtype=np.float64),
+        np.array([group.proper for group in bins], dtype=np.float64),
+        [group.images for group in bins],
         f"Images by probability of a proper mask: {'; '.join(words)}.",
     )
 
 
 def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
-    """A curve for each label that there is."""
+    """A curve for each label that occurs."""
     series, words = {}, []
     for word, curve in analysis.precision_recall().items():
         places = np.linspace(0, len(curve.recall) - 1, _MOST_POINTS).astype(int)
         places = np.unique(places)
-        # From the axis on, so that a single point is a line too.
+        # Starting at the axis, so that a single point is a line, too.
         recall = np.append(0.0, curve.recall[places])
         precision = np.append(curve.precision[0], curve.precision[places])
         series[f"{word}, AP {curve.average_precision:.3f}"] = (recall, precision)
@@ -56,12 +56,12 @@ def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
 
 
 def iou_chart(analysis: ErrorAnalysis) -> Chart:
-    """How often boxes overlap by how much."""
+    """How much boxes overlap."""
     values = analysis.ious()
     words = (
-        f"{word}: median {np.median(found):.2f}, "
-        f"{sum(iou < FOUND_IOU for iou in found)} of {len(found)} below {FOUND_IOU}"
-        for word, found in values.items()
+        f"{word}: median {np.median(ious):.2f}, "
+        f"{sum(iou < FOUND_IOU for iou in ious)} of {len(ious)} below {FOUND_IOU}"
+        for word, ious in values.items()
     )
     return figures.histogram(
         "Overlap of boxes, by label", values, IOU_EDGES, "IoU", f"IoU of {'; '.join(words)}."
@@ -76,17 +76,17 @@ def quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> list[Char
         bins: at least one.
         unit: written after their ends, with its space.
     """
-    names = [f"{found.low}–{found.high}{unit}" for found in bins]
-    counts = {name: found.images for name, found in zip(names, bins, strict=True)}
     charts = []
-    for figure in ("accuracy", "mean IoU"):
-        found = [b.accuracy if figure == "accuracy" else b.mean_iou for b in bins]
-        values = dict(zip(names, found, strict=True))
-        words = (
-            f"{name}: {'none' if value is None else f'{value:.2f}'} of {counts[name]}"
-            for name, value in values.items()
-        )
+    for figure, values in {
+        "accuracy": [group.accuracy for group in bins],
+        "mean IoU": [group.mean_iou for group in bins],
+    }.items():
+        bars, words = {}, []
+        for group, value in zip(bins, values, strict=True):
+            name = f"{group.low}–{group.high}{unit}"
+            bars[f"{name}\n{group.images}"] = value
+            words.append(f"{name}: {'none' if value is None else f'{value:.2f}'} of {group.images}")
         title = f"{figure[0].upper()}{figure[1:]} by {what}"
         alt = f"{title}, with the number of images: {'; '.join(words)}."
-        charts.append(figures.bars(title, values, figure, alt, counts=counts, ylim=(0, 1.1)))
+        charts.append(figures.bars(title, bars, figure, alt, ylim=(0, 1.1)))
     return charts

@@ -1,26 +1,15 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
-from collections.abc import Sequence
-
 from maskinfer.evaluation.evaluating import Evaluation
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
 from maskinfer.evaluation.mistakes import ErrorAnalysis
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.text import counted
 
-from .blocks import (
-    Card,
-    Cell,
-    Chart,
-    Link,
-    Page,
-    Section,
-    Table,
-    bounded_gallery,
-    bounded_table,
-)
+from .blocks import Card, Chart, Gallery, Link, Page, Row, Section, Table
 from .evaluation_charts import iou_chart, precision_recall_chart, quality_bars, reliability_chart
-from .predictions import Rows, model_cells, not_measured, prediction_card
+from .predictions import models_table, not_measured, prediction_card
 
 
 def evaluation_page(
@@ -33,15 +22,22 @@ def evaluation_page(
         analysis: the same, image by image.
         detector: the model.
     """
-    images = evaluation.metrics.images
     return Page(
         f"Evaluation of {detector.session.path.name}",
-        f"{images} image{'s' if images != 1 else ''} of {evaluation.folder}",
+        f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
         [
             _figures(evaluation, detector),
             _photos(evaluation, analysis),
             _worst(evaluation, analysis),
-            _probabilities(analysis),
+            Section(
+                "Probabilities and boxes",
+                "",
+                [
+                    reliability_chart(analysis),
+                    precision_recall_chart(analysis),
+                    iou_chart(analysis),
+                ],
+            ),
             _kinds(analysis),
             _not_measured(evaluation),
         ],
@@ -51,18 +47,14 @@ def evaluation_page(
 
 def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
     metrics = evaluation.metrics
-    rows: Rows = [["images", metrics.images], *map(list, metrics.figures().items())]
+    rows: list[Row] = [("images", metrics.images), *metrics.figures().items()]
     return Section(
         "Figures",
         "",
         [
             Table("Over all measured images", ("figure", "value"), rows),
             _confusion(metrics.confusion),
-            Table(
-                "The model",
-                ("property", "value"),
-                [*map(list, model_cells(detector.session).items())],
-            ),
+            models_table("The model", {"value": detector.session}),
         ],
     )
 
@@ -89,14 +81,14 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         "The solid blue box is the label's, the dashed orange one the model's. Under each photo "
         "is the probability of a proper mask; the model calls masks proper from "
         f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
-        [bounded_gallery(title, predictions, card) for title, predictions in galleries.items()],
+        [Gallery.of(title, predictions, card) for title, predictions in galleries.items()],
     )
 
 
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     worst = analysis.worst()
 
-    def cells(prediction: LabelledPrediction) -> Sequence[Cell | Link]:
+    def cells(prediction: LabelledPrediction) -> Row:
         measured = (prediction.box_share, prediction.brightness)
         return (
             Link(evaluation.folder / prediction.filename, prediction.filename),
@@ -113,20 +105,11 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         *("side of box, % of photo's", "brightness of face"),
     )
     caption = "Wrong calls, most confident first; then wrong boxes"
-    images = f"{len(worst)} image{'s' if len(worst) != 1 else ''}"
     return Section(
         "All mistakes",
-        f"{images} called wrongly, or with a box that overlaps the label's by less than "
-        f"{FOUND_IOU}. Select a heading to sort by its column.",
-        [bounded_table(caption, headings, worst, cells)],
-    )
-
-
-def _probabilities(analysis: ErrorAnalysis) -> Section:
-    return Section(
-        "Probabilities and boxes",
-        "",
-        [reliability_chart(analysis), precision_recall_chart(analysis), iou_chart(analysis)],
+        f"{counted(len(worst), 'image')} called wrongly, or with a box that overlaps the label's "
+        f"by less than {FOUND_IOU}. Select a heading to sort by its column.",
+        [Table.of(caption, headings, worst, cells)],
     )
 
 
@@ -149,15 +132,11 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
 
 
 def _not_measured(evaluation: Evaluation) -> Section:
-    dropped = [d for d in evaluation.decisions if d.action == "dropped"]
-    left_out: Rows = [
-        *((d.filename, d.reason) for d in dropped),
+    left_out: list[Row] = [
+        *((d.filename, d.reason) for d in evaluation.decisions if d.action == "dropped"),
         *((failure.filename, failure.error) for failure in evaluation.failures),
     ]
-    tables = not_measured(
-        evaluation.decisions,
-        bounded_table("Labelled images left out", ("image", "why"), left_out, tuple),
-        evaluation.unlabelled,
-    )
+    table = Table.of("Labelled images left out", ("image", "why"), left_out, tuple)
+    tables = not_measured(evaluation, table)
     nothing = "Every image has a possible label and was measured."
     return Section("Repaired and left out", "" if tables else nothing, tables)

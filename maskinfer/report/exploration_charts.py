@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from maskinfer.curation.exploration import Split, quantiles
 
 from . import figures
-from .blocks import Cell, Chart, Link, Table
+from .blocks import Chart, Row, Table
 
 _MOST_POINTS = 2000
 _ASPECTS = np.geomspace(1 / 3, 3, 31)
@@ -30,11 +30,7 @@ def box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
         _alt("Share of the image's side that a face takes", sides),
         shares=True,
     )
-    aspects = {
-        split.name: _aspect(split.boxes_xywh[split.possible()])
-        for split in splits
-        if split.name in boxes
-    }
+    aspects = {split.name: _aspects(split) for split in splits if split.name in boxes}
     yield figures.histogram(
         "Shape of faces",
         {name: np.clip(a, _ASPECTS[0], _ASPECTS[-1]) for name, a in aspects.items()},
@@ -46,8 +42,7 @@ def box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
     )
     for split in splits:
         if split.name in boxes:
-            centre = boxes[split.name][:, :2] + boxes[split.name][:, 2:] / 2
-            x, y = np.median(centre, axis=0)
+            x, y = np.median(boxes[split.name][:, :2] + boxes[split.name][:, 2:] / 2, axis=0)
             yield figures.heat_map(
                 f"Where faces are, {split.name}",
                 split.coverage(),
@@ -58,22 +53,24 @@ def box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
             )
 
 
-def _aspect(boxes_xywh: NDArray[np.int64]) -> NDArray[np.float64]:
-    aspect: NDArray[np.float64] = boxes_xywh[:, 2] / boxes_xywh[:, 3]
-    return aspect
+def _aspects(split: Split) -> NDArray[np.float64]:
+    """(M,) width over height of the possible boxes."""
+    boxes = split.boxes_xywh[split.possible()]
+    aspects: NDArray[np.float64] = boxes[:, 2] / boxes[:, 3]
+    return aspects
 
 
 def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
     spans = []
-    for name, found in values.items():
-        low, middle, high = np.percentile(found, (5, 50, 95))
+    for name, numbers in values.items():
+        low, middle, high = np.percentile(numbers, (5, 50, 95))
         spans.append(f"{name}: median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}")
     return f"{what}. {'; '.join(spans)}."
 
 
 def quantile_table(splits: Sequence[Split]) -> Table:
     """Sides of images and of faces, in pixels."""
-    rows: list[list[Cell | Link]] = []
+    rows: list[Row] = []
     headings: list[str] = []
     for split in splits:
         boxes = split.boxes_xywh[split.possible()]
@@ -82,14 +79,14 @@ def quantile_table(splits: Sequence[Split]) -> Table:
             "image height, px": split.sizes_wh[:, 1],
             "face width, px": boxes[:, 2],
             "face height, px": boxes[:, 3],
-            "face width / height": _aspect(boxes),
+            "face width / height": _aspects(split),
         }
         for what, values in measured.items():
             spread = quantiles(values)
             if spread is not None:
                 headings = list(spread)
                 rows.append([split.name, what, *spread.values()])
-    return Table("Sizes: least, percentiles, greatest", ["split", "of", *headings], rows)
+    return Table("Minimum, percentiles, maximum", ["split", "of", *headings], rows)
 
 
 def size_chart(splits: Sequence[Split]) -> Chart:
@@ -106,24 +103,17 @@ def size_chart(splits: Sequence[Split]) -> Chart:
         points,
         "width, px",
         "height, px",
-        _alt("Width and height of images in pixels; the root of width times height", widths),
+        _alt("Width and height of images in pixels; the root of their product", widths),
     )
 
 
 def color_table(splits: Sequence[Split]) -> Table:
     """Mean and deviation of each channel of each split."""
-    rows: list[list[Cell | Link]] = [
-        [
-            split.name,
-            channel,
-            float(split.colors.mean[i]),
-            float(split.colors.std[i]),
-            float(split.colors.mean[i] / 255),
-            float(split.colors.std[i] / 255),
-        ]
-        for split in splits
-        if split.colors is not None
-        for i, channel in enumerate(_CHANNELS)
-    ]
+    rows: list[Row] = []
+    for split in splits:
+        if split.colors is not None:
+            means, deviations = split.colors.mean.tolist(), split.colors.std.tolist()
+            for channel, mean, std in zip(_CHANNELS, means, deviations, strict=True):
+                rows.append([split.name, channel, mean, std, mean / 255, std / 255])
     headings = ("split", "channel", "mean", "deviation", "mean / 255", "deviation / 255")
     return Table("Mean and standard deviation of all pixels", headings, rows)

@@ -9,23 +9,12 @@ from maskinfer.curation.exploration import CopiedPhoto, Exploration, Split
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
-from maskinfer.evaluation.labelled import LabelledPrediction
+from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 
-from .blocks import (
-    Block,
-    Card,
-    Cell,
-    Gallery,
-    Link,
-    Notes,
-    Page,
-    Section,
-    Table,
-    bounded_gallery,
-    bounded_table,
-)
+from .blocks import Block, Card, Gallery, Link, Notes, Page, Row, Section, Table
 from .exploration_charts import box_charts, color_table, quantile_table, size_chart
-from .predictions import label_card, prediction_card
+from .predictions import prediction_card
+from .thumbnails import LABEL, Outline
 
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
@@ -91,22 +80,13 @@ def _sections(exploration: Exploration) -> Iterator[Section]:
 
 
 def _counts(exploration: Exploration) -> Table:
-    rows: list[list[Cell | Link]] = []
+    rows: list[Row] = []
     for split in exploration.splits.values():
         names = set(split.filenames)
         copied = sum(name in names for copies in exploration.copies for name in copies.filenames)
-        rows.append(
-            [
-                split.name,
-                len(split.filenames),
-                split.count(True),
-                split.count(False),
-                split.unlabelled_count,
-                len(split.impossible),
-                copied,
-                len(split.unreadable),
-            ]
-        )
+        labels = (split.count(True), split.count(False), split.unlabelled_count)
+        faults = (len(split.impossible), copied, len(split.unreadable))
+        rows.append((split.name, len(split.filenames), *labels, *faults))
     headings = (
         *("split", "images", "proper", "improper", "unlabelled"),
         *("impossible boxes", "copies", "unreadable"),
@@ -117,7 +97,7 @@ def _counts(exploration: Exploration) -> Table:
 def _impossible(splits: Sequence[Split], data: Path) -> Iterator[Block]:
     boxes = [box for split in splits for box in split.impossible]
     if boxes:
-        yield bounded_table(
+        yield Table.of(
             "Impossible boxes",
             ("image", "why", "when training", "when testing"),
             boxes,
@@ -139,7 +119,7 @@ def _copies(exploration: Exploration) -> Iterator[Block]:
     ]
     total = sum(len(copies.filenames) for copies in worst)
     yield Gallery("Copies, side by side", cards, total)
-    yield bounded_table(
+    yield Table.of(
         "Duplicate photos",
         ("photo", "copies", "kind", "across splits", "labels differ in", "first", "second"),
         list(enumerate(worst, start=1)),
@@ -147,13 +127,10 @@ def _copies(exploration: Exploration) -> Iterator[Block]:
     )
 
 
-def _copy_cells(copies: CopiedPhoto, data: Path) -> Iterator[Cell | Link]:
-    yield len(copies.filenames)
-    yield copies.kind
-    yield "yes" if copies.across else "no"
-    yield copies.contradiction
-    for name in _first_two(copies):
-        yield _link(data, name)
+def _copy_cells(copies: CopiedPhoto, data: Path) -> Row:
+    across = "yes" if copies.across else "no"
+    links = (_link(data, name) for name in _first_two(copies))
+    return (len(copies.filenames), copies.kind, across, copies.contradiction, *links)
 
 
 def _first_two(copies: CopiedPhoto) -> tuple[str, str]:
@@ -177,14 +154,14 @@ def _doubted(exploration: Exploration) -> Iterator[Gallery]:
 
     if exploration.doubted:
         title = "Contradicted labels, most confident contradiction first"
-        yield bounded_gallery(title, exploration.doubted, card)
+        yield Gallery.of(title, exploration.doubted, card)
 
 
 def _left_out(splits: Sequence[Split], data: Path) -> Iterator[Block]:
     for what in ("unreadable", "unlabelled"):
         failures: list[Failure] = [f for split in splits for f in getattr(split, what)]
         if failures:
-            yield bounded_table(
+            yield Table.of(
                 f"{what.capitalize()} files",
                 ("file", "why"),
                 failures,
@@ -213,7 +190,15 @@ def _card(data: Path, filename: str, lines: tuple[str, ...] = ()) -> Card:
         label = parse_name(filename.rpartition("/")[2])
     except LabelError:
         return Card(data / filename, filename, (), f"{filename}, no label", lines)
-    return label_card(data, filename, label.box_xywh, label.proper_mask, lines)
+    word = label_word(label.proper_mask)
+    return Card(
+        data / filename,
+        filename,
+        (Outline(label.box_xywh, LABEL),),
+        f"{filename}: label's box {list(label.box_xywh)}",
+        (f"label: {word}", *lines),
+        word,
+    )
 
 
 def _link(data: Path, filename: str) -> Link:

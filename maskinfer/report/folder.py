@@ -1,4 +1,4 @@
-"""A report on disk: a folder with the page, and the same facts as JSON."""
+"""A report on disk: a folder with the page and, as JSON, the same facts."""
 
 import json
 import os
@@ -39,12 +39,12 @@ class ReportFolder:
 
         Args:
             out: as the user named it; None for a new one, `reports/COMMAND-TIME`.
-            command: which one makes the report.
+            command: that makes the report.
             now: for the name.
-            overwrite: whether a report that is there may be replaced.
+            overwrite: whether an existing report may be replaced.
 
         Raises:
-            UsageError: it is no folder, cannot be made, or holds something already.
+            UsageError: it is not a folder, cannot be made, or is not empty.
             MaskinferError: this package's `report` extra is not installed.
         """
         _check_installed()
@@ -54,7 +54,7 @@ class ReportFolder:
                 f"{path}: not empty. Name another folder, or add --overwrite to replace its report"
             )
         if path.is_symlink() and not path.exists():
-            raise UsageError(f"{path}: a link to nowhere, expected a folder for the report")
+            raise UsageError(f"{path}: a broken link, expected a folder for the report")
         there = next(place for place in (path, *path.parents) if place.exists())
         if not there.is_dir():
             where = "" if there == path else f"{there} is "
@@ -107,7 +107,7 @@ class ReportFolder:
 
 
 def _new_folder(name: str) -> Path:
-    """A folder under `reports/` that is not there yet."""
+    """A folder under `reports/` that does not exist yet."""
     tried = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
     return next(path for path in tried if not path.exists())
 

@@ -11,7 +11,7 @@ from typing import Any
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .blocks import Block, Card, Cell, Chart, Gallery, Notes, Page, Section, Table
+from .blocks import Block, Cell, Chart, Gallery, Notes, Page, Table
 from .thumbnails import make_thumbnails
 
 _TEMPLATES = "templates"
@@ -47,7 +47,8 @@ def render_page(
     environment.filters["cell"] = cell_text
     environment.filters["address"] = address
     style, script = (_asset(name) for name in ("page.css", "page.js"))
-    cards = list(_cards(page.sections))
+    blocks = (block for section in page.sections for block in section.blocks)
+    cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
     html = environment.get_template("page.html").render(
         title=page.title,
         subtitle=page.subtitle,
@@ -82,19 +83,7 @@ def _asset(name: str) -> str:
     return (files(__package__) / _TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _cards(sections: Iterable[Section]) -> Iterable[Card]:
-    for section in sections:
-        for block in section.blocks:
-            if isinstance(block, Gallery):
-                yield from block.cards
-
-
-_KINDS: dict[type[Block], str] = {
-    Notes: "notes",
-    Table: "table",
-    Chart: "charts",
-    Gallery: "gallery",
-}
+_KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}
 
 
 def _rows(blocks: Iterable[Block]) -> list[dict[str, Any]]:

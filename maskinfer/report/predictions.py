@@ -1,95 +1,67 @@
 """What pages about predictions share: photos with boxes, the model, and what was not measured."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from maskinfer.data.cleaning import Decision
 from maskinfer.data.labels import BoxXywh
+from maskinfer.evaluation.evaluating import Evaluation
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.runtime.session import Session
 
-from .blocks import Card, Cell, Choice, Link, Table, bounded_table
+from .blocks import Card, Choice, Table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline
-
-Rows = Sequence[Sequence[Cell | Link]]
-
-
-def label_card(
-    data: Path,
-    filename: str,
-    label_xywh: BoxXywh,
-    label_proper: bool,
-    lines: Iterable[str] = (),
-    predicted: Mapping[str, BoxXywh] | None = None,
-    *,
-    correct: bool | None = None,
-    choice: Choice | None = None,
-) -> Card:
-    """A photo with its label: the label's box whole, at most two predicted boxes dashed.
-
-    Args:
-        data: the data set.
-        filename: relative to it.
-        label_xywh: the labelled box.
-        label_proper: whether the label says that the mask is worn properly.
-        lines: below the label's word.
-        predicted: boxes by whose they are.
-        correct: whether the model is right, to filter by.
-        choice: what may be decided about the photo.
-    """
-    boxes = {"label's": label_xywh, **(predicted or {})}
-    colors = (LABEL, PREDICTED, OTHER)
-    return Card(
-        data / filename,
-        filename,
-        tuple(
-            Outline(box, color, dashed=color != LABEL)
-            for box, color in zip(boxes.values(), colors, strict=False)
-        ),
-        f"{filename}: " + ", ".join(f"{whose} box {list(box)}" for whose, box in boxes.items()),
-        (f"label: {label_word(label_proper)}", *lines),
-        label_word(label_proper),
-        correct,
-        choice,
-    )
 
 
 def prediction_card(
     data: Path,
     prediction: LabelledPrediction,
     lines: Iterable[str],
+    predicted: Mapping[str, BoxXywh] | None = None,
     *,
     correct: bool | None = None,
     choice: Choice | None = None,
 ) -> Card:
-    """A photo with its label and what one model predicts; see `label_card`."""
-    return label_card(
-        data,
-        prediction.filename,
-        prediction.label_xywh,
-        prediction.label_proper,
-        lines,
-        {"model's": prediction.box_xywh},
-        correct=correct,
-        choice=choice,
+    """A photo with the label's box, whole, and what was predicted, dashed.
+
+    Args:
+        data: the data set.
+        prediction: with the label.
+        lines: below the label's word.
+        predicted: at most two boxes by whose they are; by default the one predicted.
+        correct: whether the model is right, to filter by.
+        choice: what may be decided about the photo.
+    """
+    name, label = prediction.filename, label_word(prediction.label_proper)
+    predicted = predicted or {"model's": prediction.box_xywh}
+    dashed = zip(predicted.values(), (PREDICTED, OTHER), strict=False)
+    boxes = {"label's": prediction.label_xywh, **predicted}
+    return Card(
+        data / name,
+        name,
+        (
+            Outline(prediction.label_xywh, LABEL),
+            *(Outline(box, color, dashed=True) for box, color in dashed),
+        ),
+        f"{name}: " + ", ".join(f"{whose} box {list(box)}" for whose, box in boxes.items()),
+        (f"label: {label}", *lines),
+        label,
+        correct,
+        choice,
     )
 
 
-def not_measured(
-    decisions: Iterable[Decision], left_out: Table, unlabelled: Sequence[str]
-) -> list[Table]:
+def not_measured(evaluation: Evaluation, left_out: Table) -> list[Table]:
     """What was repaired, left out or has no label: the tables that hold something.
 
     Args:
-        decisions: of which the repairs are listed here.
+        evaluation: with the repairs and the images without a label.
         left_out: labelled images that were not measured.
-        unlabelled: a line for each image without a label.
     """
     tables = (
-        bounded_table(
+        Table.of(
             "Repaired boxes",
             ("image", "why", "box after repair"),
-            [decision for decision in decisions if decision.action == "repaired"],
+            [decision for decision in evaluation.decisions if decision.action == "repaired"],
             lambda decision: (
                 decision.filename,
                 decision.reason,
@@ -97,13 +69,19 @@ def not_measured(
             ),
         ),
         left_out,
-        bounded_table("Images without a label", ("why",), unlabelled, lambda line: (line,)),
+        Table.of("Images without a label", ("why",), evaluation.unlabelled, lambda line: (line,)),
     )
     return [table for table in tables if table.rows]
 
 
-def model_cells(session: Session) -> dict[str, Cell]:
-    """A model file's properties, by name; the JSON holds all of them."""
+def models_table(caption: str, sessions: Mapping[str, Session]) -> Table:
+    """Properties of model files, a column each under its heading; the JSON holds all of them."""
+    models = [_properties(session) for session in sessions.values()]
+    rows = [(name, *(model[name] for model in models)) for name in models[0]]
+    return Table(caption, ("property", *sessions), rows)
+
+
+def _properties(session: Session) -> dict[str, str]:
     metadata = session.metadata
     return {
         "model file": str(session.path),

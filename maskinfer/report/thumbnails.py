@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from maskinfer.data.boxes import clip_xywh
@@ -19,7 +20,7 @@ from maskinfer.threads import map_ahead, usable_cores
 LABEL, PREDICTED, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side
 _QUALITY = 72
-# Boxes that take less of the photo's longer side than this are shown with their surroundings only.
+# Of boxes that take less of the photo's longer side, only the surroundings are shown.
 _LEAST_SHARE = 0.25
 _DASH = 5  # pixels
 
@@ -44,7 +45,7 @@ def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | No
 
     Args:
         source: the image.
-        outlines: drawn on it; where they are small, the thumbnail shows their part of the photo.
+        outlines: drawn on it; if they are small, the thumbnail shows only their part of the photo.
     """
     try:
         photo = load_photo(source, lambda size_wh: _decode_wh(size_wh, outlines))
@@ -64,8 +65,7 @@ def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | No
     draw = ImageDraw.Draw(part)
     for outline in outlines:
         x, y, w, h = outline.box_xywh
-        corners = ((x - left) * scale, (y - top) * scale, w * scale, h * scale)
-        _draw_box(draw, corners, outline)
+        _draw_box(draw, ((x - left) * scale, (y - top) * scale, w * scale, h * scale), outline)
     stream = io.BytesIO()
     part.save(stream, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
@@ -92,7 +92,7 @@ def make_thumbnails(
 
 
 def _decode_wh(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> tuple[int, int]:
-    """The least size to decode, of a photo of stored sides, at which what is shown stays sharp."""
+    """The least size to decode a photo of those stored sides at, so that what is shown is sharp."""
     # Stored sides may be swapped against the upright ones that boxes refer to: the smaller view of
     # both is sharp in either.
     views = (_view(size, outlines) for size in (size_wh, size_wh[::-1]))
@@ -104,7 +104,7 @@ def _decode_wh(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> tuple[i
 def _view(
     size_wh: tuple[int, int], outlines: Sequence[Outline]
 ) -> tuple[float, float, float, float]:
-    """Which part of a photo is shown: left, top, right, bottom, all of it where boxes are large."""
+    """The part of a photo that is shown: left, top, right, bottom; all of it if boxes are large."""
     width, height = size_wh
     boxes = [o.box_xywh for o in outlines if o.box_xywh[2] > 0 and o.box_xywh[3] > 0]
     if not boxes:
@@ -131,12 +131,7 @@ def _draw_box(
     x, y, w, h = box_xywh
     corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
     for start, stop in pairwise(corners):
-        length = math.dist(start, stop)
-        dashes = max(1, round(length / _DASH)) if outline.dashed else 1
-        for dash in range(0, dashes, 2):
-            first, last = dash / dashes, min((dash + 1) / dashes, 1.0)
-            line = [
-                (start[0] + (stop[0] - start[0]) * t, start[1] + (stop[1] - start[1]) * t)
-                for t in (first, last)
-            ]
-            draw.line(line, fill=outline.color, width=2)
+        dashes = max(1, round(math.dist(start, stop) / _DASH)) if outline.dashed else 1
+        ends = list(pairwise(np.linspace(start, stop, dashes + 1).tolist()))
+        for first, last in ends[::2]:
+            draw.line([*first, *last], fill=outline.color, width=2)

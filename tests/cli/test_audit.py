@@ -132,7 +132,7 @@ def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
         pytest.param(
             ["data", "--resume", "full"],
             2,
-            "data: means nothing beside --resume",
+            "data: has no meaning with --resume",
             id="resume and data",
         ),
         pytest.param(["data", "--apply", "no.csv", "--out", "o"], 2, "no such file", id="no list"),

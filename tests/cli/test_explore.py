@@ -54,7 +54,7 @@ def test_explore_asks_no_model_where_it_is_told_so(data: Path, run_cli: RunCli) 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        pytest.param([], 2, "no data set named: maskinfer explore DATA", id="nothing named"),
+        pytest.param([], 2, "no data set named, and no sample_images/", id="nothing named"),
         pytest.param(["nowhere"], 2, "nowhere: no such folder", id="no folder"),
         pytest.param(["file"], 2, "file: not a folder", id="a file"),
         pytest.param(["empty"], 1, "no image in it that can be read", id="empty"),

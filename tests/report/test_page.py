@@ -80,7 +80,7 @@ def test_filters_show_the_photos_that_carry_what_is_asked(gallery: Path, open_pa
     assert shown(page) == 3
     page.get_by_label("Model").select_option("wrong")
     assert shown(page) == 2
-    assert page.locator("output").inner_text() == "2 of 6 photos shown here"
+    assert page.locator("output").inner_text() == "2 of 6 photos shown"
     page.get_by_label("Label").select_option("")
     assert shown(page) == 3
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// Tables: a heading's button sorts by its column, numbers as numbers, and again the other way.
+// Tables: a heading's button sorts by its column, numbers as numbers; pressed again, in reverse.
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const heading = button.closest("th");
@@ -23,7 +23,7 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 
-// Photos: shown where they carry what every filter asks for.
+// Photos: shown if they match every filter.
 const filters = document.querySelector(".filters");
 if (filters) {
   const cards = [...document.querySelectorAll(".card")];
@@ -36,10 +36,10 @@ if (filters) {
       const inside = [...gallery.querySelectorAll(".card")];
       gallery.hidden = inside.length > 0 && inside.every((card) => card.hidden);
     }
-    // A photo may stand in several galleries.
+    // A photo may be in several galleries.
     const count = (some) => new Set(some.map((c) => c.querySelector(".photo").href)).size;
     const shown = count(cards.filter((card) => !card.hidden));
-    filters.querySelector("output").textContent = `${shown} of ${count(cards)} photos shown here`;
+    filters.querySelector("output").textContent = `${shown} of ${count(cards)} photos shown`;
   };
   filters.addEventListener("change", apply);
   filters.addEventListener("submit", (event) => event.preventDefault());
