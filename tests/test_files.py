@@ -84,9 +84,13 @@ def test_replacing_folder_keeps_the_old_one_when_the_writing_fails(tmp_path: Pat
     path.mkdir()
     (path / "old").touch()
 
-    with pytest.raises(OSError, match="disk full"), replacing_folder(path) as beside:
-        (beside / "new").touch()
-        raise OSError("disk full")
+    def write() -> None:
+        with replacing_folder(path) as beside:
+            (beside / "new").touch()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
 
     assert [child.name for child in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
