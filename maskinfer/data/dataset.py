@@ -120,6 +120,10 @@ class Dataset:
         """
         return self._listed(read_sources)
 
+    def photo_of(self, path: Path) -> str:
+        """The photo that an image was cut from, else the image itself."""
+        return self.sources.get(self.name_of(path), str(path))
+
     @cached_property
     def other_faces(self) -> dict[str, tuple[Face, ...]]:
         """The faces besides the one in each image's name, for those that a list names.

@@ -112,12 +112,8 @@ def read_pool(data: Path) -> Pool:
     dataset = Dataset.open(data.resolve())
     samples, decisions = read_samples(dataset, "test")
     repaired = {d.filename for d in decisions if d.action == "repaired"}
-    names = [dataset.name_of(sample.path) for sample in samples]
-    possible = [name not in repaired for name in names]
-    photos = [
-        dataset.sources.get(name, str(sample.path))
-        for name, sample in zip(names, samples, strict=True)
-    ]
+    possible = [dataset.name_of(sample.path) not in repaired for sample in samples]
+    photos = [dataset.photo_of(sample.path) for sample in samples]
     return Pool(samples, possible, _joined_copies(samples, photos), decisions)
 
 

@@ -1,10 +1,9 @@
-"""From samples to batches: decoding, augmentation, the order of an epoch, normalisation.
+"""From samples to batches: decoding, drawing on canvases, the order of an epoch, normalisation.
 
-Every random choice follows from the seed, the epoch and the place in the epoch, so a run that is
-resumed goes on exactly as it would have, whatever the number of worker processes.
+Every random choice follows from the seed, the epoch and the position in the epoch, so a resumed
+run continues exactly as it would have, whatever the number of worker processes.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -12,27 +11,28 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from maskinfer.data.boxes import Boxes
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, image_to_canvas, place
-from maskinfer.data.images import Photo, Pixels, load_photo
+from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Sample
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.threads import usable_cores
 from maskinfer.train.networks.network import Targets
 from maskinfer.train.settings import Augmentation
 
-# Decoded pixels per canvas pixel: crop and zoom enlarge parts of the photo.
+from .augmentation import random_color, random_crop, random_zoom
+
+# Decoded pixels per canvas pixel: augmentation enlarges parts of the photo.
 _OVERSAMPLING = 4.0
-_LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
-_LEAST_SEEN = 0.5  # of a face's area: what shows less is neither a face nor none
+_LEAST_SEEN = 0.5  # of a face's area: with less in view, neither face nor background is taught
 
 
 class Key(NamedTuple):
-    """Which sample to draw, and where in the run, which seeds its augmentation."""
+    """Which sample to draw, and when in the run, which seeds its augmentation."""
 
     epoch: int
     position: int
@@ -118,85 +118,6 @@ class SampleCanvases(Dataset[Item]):
         return Item(canvas, faces, extent, sample, placement)
 
 
-def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
-    """Cut away some of the photo around the face, four times in five.
-
-    The face stays whole, and if it was the left-most it still is: only what lies outside is lost.
-
-    Args:
-        photo: decoded, perhaps reduced.
-        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
-        rng: drawn from.
-
-    Returns:
-        the crop as a photo of its own, and the faces in it.
-    """
-    if rng.random() < 0.2:
-        return photo, faces
-    width, height = _decoded_wh(photo)
-    box = _scaled(photo, faces[0])
-    low = np.clip(np.floor(box[:2]), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(box[:2] + box[2:]), low + 1, [width, height])
-    left, top = np.floor(low * rng.random(2)).astype(int)
-    right, bottom = np.ceil(high + (np.array([width, height]) - high) * rng.random(2)).astype(int)
-    return _cut(photo, faces, (left, top, right, bottom))
-
-
-def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
-    """Cut a square about one of the faces, which fills a tenth to all but all of its side.
-
-    One photo in five stays whole. In half of the others the labelled face is the one, else any. The
-    square ends where the photo does.
-
-    Args:
-        photo: decoded, perhaps reduced.
-        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
-        rng: drawn from.
-
-    Returns:
-        the cut as a photo of its own, and the faces in it.
-    """
-    if rng.random() < 0.2:
-        return photo, faces
-    chosen = 0 if rng.random() < 0.5 else int(rng.integers(len(faces)))
-    box = _scaled(photo, faces[chosen])
-    face_side = max(box[2], box[3], 1.0)
-    side = max(face_side * math.exp(rng.uniform(math.log(1.2), math.log(10))), _LEAST_ZOOM)
-    # Where the square begins: anywhere that leaves the whole face in it.
-    corner = box[:2] + box[2:] - side + (side - box[2:]) * rng.random(2)
-    width, height = _decoded_wh(photo)
-    low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
-    return _cut(photo, faces, (low[0], low[1], high[0], high[1]))
-
-
-def _decoded_wh(photo: Photo) -> tuple[int, int]:
-    height, width = photo.pixels.shape[:2]
-    return width, height
-
-
-def _scaled(photo: Photo, boxes: Boxes) -> Boxes:
-    """Boxes (..., 4) of the upright original in pixels of the decoded photo."""
-    scale: Boxes = np.array(_decoded_wh(photo)) / photo.size_wh
-    scaled: Boxes = boxes * np.concatenate([scale, scale])
-    return scaled
-
-
-def _cut(photo: Photo, faces: Boxes, cut: tuple[int, int, int, int]) -> tuple[Photo, Boxes]:
-    left, top, right, bottom = cut
-    pixels = photo.pixels[top:bottom, left:right]
-    size_wh = (pixels.shape[1], pixels.shape[0])
-    return Photo(pixels, size_wh), _scaled(photo, faces) - [left, top, 0, 0]
-
-
-def random_color(canvas: Pixels, rng: np.random.Generator) -> Pixels:
-    """Change brightness, contrast and saturation by up to 40 %."""
-    image = Image.fromarray(canvas)
-    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = change(image).enhance(float(rng.uniform(0.6, 1.4)))
-    return np.array(image)
-
-
 def collate(items: list[Item]) -> Batch:
     """Items -> a batch."""
     return Batch(
@@ -235,7 +156,7 @@ class EpochOrder(Sampler[Key]):
     """The order of one epoch's training samples, and this process's share of it.
 
     Every process gets as many samples as any other. With `balance` both labels are drawn equally
-    often: each sample of the rarer label is repeated, and the epoch's length stays.
+    often: samples of the rarer label are repeated, and the epoch's length stays.
     """
 
     def __init__(
@@ -294,12 +215,12 @@ def loader(
     """Batches in the order given.
 
     Args:
-        canvases: what is drawn from.
+        canvases: the samples.
         order: which samples, in which order.
-        batch_size: canvases a batch in this process.
+        batch_size: canvases per batch in this process.
         workers: processes that decode; None takes half the cores, at most 8.
-        whole_batches: leave out a last batch that is not full, which batch normalisation would
-            feel, so long as one full batch remains.
+        whole_batches: leave out a last batch that is not full, which would disturb batch
+            normalisation, unless it is the only one.
     """
     count = len(order)  # type: ignore[arg-type]
     return DataLoader(
@@ -321,7 +242,7 @@ def measure_normalisation(
     Args:
         samples: the training samples.
         geometry: how they become canvases.
-        seed: which are looked at, where there are more than `most`.
+        seed: chooses canvases, where there are more than `most`.
         most: how many canvases are enough.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The data of a run: training, validation and test samples, cleaned, and what was cleaned away."""
+"""A run's data: training, validation and test samples, and what cleaning did to them."""
 
 import hashlib
 import os
@@ -16,8 +16,8 @@ from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, ImageError
 from maskinfer.threads import map_ahead, usable_cores
 
-# Held-out photos come in runs of consecutive names: neighbours are often shots of one scene, and a
-# validation part that shares it with training flatters the network.
+# Held-out photos come in blocks of consecutive names: neighbours are often shots of one scene, and
+# a validation part that shares it with training flatters the network.
 _BLOCKS = 10
 
 
@@ -40,14 +40,14 @@ class Parts:
     names: list[str]
 
     def train_sample(self, most: int) -> list[Sample]:
-        """At most so many training samples, evenly spaced, the same each time."""
+        """At most `most` training samples, evenly spaced, the same each time."""
         if len(self.train) <= most:
             return self.train
         places = np.linspace(0, len(self.train) - 1, most).round().astype(int)
         return [self.train[place] for place in places]
 
     def summary(self) -> dict[str, Any]:
-        """Counts by part and label, and a digest by which changed data is recognised."""
+        """Counts by part and label, and a digest that shows whether data has changed."""
         digest = hashlib.sha256()
         counts: dict[str, dict[str, int]] = {}
         for part in ("train", "validation", "test"):
@@ -85,11 +85,8 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
         tested, decided_in_test = read_samples(dataset, "test", "test")
         kept["test"] += tested
         decisions += [*decided, *decided_in_test]
-        photos = [
-            dataset.sources.get(dataset.name_of(sample.path), str(sample.path))
-            for sample in samples
-        ]
-        # Crops of one photo may lie in several data sets: where it goes was decided by the first.
+        photos = [dataset.photo_of(sample.path) for sample in samples]
+        # Crops of one photo may lie in several data sets: the first decides where it goes.
         fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
         held_photos |= _choose_held(fresh, validation, seed)
         for sample, photo in zip(samples, photos, strict=True):
@@ -108,8 +105,7 @@ def read_samples(
 ) -> tuple[list[Sample], list[Decision]]:
     """Labelled images of a data set, cleaned, with the other faces that side lists name.
 
-    Each image has been decoded once: one that turned out unreadable in the midst of training would
-    cost the epoch.
+    Each image is decoded once, as one that proved unreadable during training would cost the epoch.
 
     Args:
         data: the data set.
@@ -145,7 +141,7 @@ def _fault(sample: Sample) -> str | None:
 
 
 def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:
-    """Which photos are held out of training: about so many, never all."""
+    """Which photos are held out of training: about that share, never all."""
     if share == 0 or len(photos) < 2:
         return dict.fromkeys(photos, False)
     wanted = min(max(1, round(share * len(photos))), len(photos) - 1)

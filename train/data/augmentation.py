@@ -1,0 +1,91 @@
+"""Random changes to a training photo: crop, zoom and colour."""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from maskinfer.data.boxes import Boxes
+from maskinfer.data.images import Photo
+from maskinfer.data.pixels import Pixels
+
+_LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
+
+
+def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+    """Cut away some of the photo around the labelled face, four times in five.
+
+    That face stays whole, and a left-most one stays left-most, as only what lies outside it is cut.
+
+    Args:
+        photo: decoded, perhaps reduced.
+        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
+        rng: drawn from.
+
+    Returns:
+        the crop as a photo of its own, and the faces in it.
+    """
+    if rng.random() < 0.2:
+        return photo, faces
+    width, height = _decoded_wh(photo)
+    box = _scaled(photo, faces[0])
+    low = np.clip(np.floor(box[:2]), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(box[:2] + box[2:]), low + 1, [width, height])
+    left, top = np.floor(low * rng.random(2)).astype(int)
+    right, bottom = np.ceil(high + (np.array([width, height]) - high) * rng.random(2)).astype(int)
+    return _cut(photo, faces, (left, top, right, bottom))
+
+
+def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+    """Cut out a square with one of the faces, whose longer side is a tenth to 5/6 of the square's.
+
+    One photo in five stays whole. In half of the others it is the labelled face, else any. The
+    square ends where the photo does.
+
+    Args:
+        photo: decoded, perhaps reduced.
+        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
+        rng: drawn from.
+
+    Returns:
+        the cut as a photo of its own, and the faces in it.
+    """
+    if rng.random() < 0.2:
+        return photo, faces
+    chosen = 0 if rng.random() < 0.5 else int(rng.integers(len(faces)))
+    box = _scaled(photo, faces[chosen])
+    face_side = max(box[2], box[3], 1.0)
+    side = max(face_side * math.exp(rng.uniform(math.log(1.2), math.log(10))), _LEAST_ZOOM)
+    # Where the square begins: anywhere that leaves the whole face in it.
+    corner = box[:2] + box[2:] - side + (side - box[2:]) * rng.random(2)
+    width, height = _decoded_wh(photo)
+    low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
+    return _cut(photo, faces, (low[0], low[1], high[0], high[1]))
+
+
+def _decoded_wh(photo: Photo) -> tuple[int, int]:
+    height, width = photo.pixels.shape[:2]
+    return width, height
+
+
+def _scaled(photo: Photo, boxes: Boxes) -> Boxes:
+    """Boxes (..., 4) of the upright original in pixels of the decoded photo."""
+    scale: Boxes = np.array(_decoded_wh(photo)) / photo.size_wh
+    scaled: Boxes = boxes * np.concatenate([scale, scale])
+    return scaled
+
+
+def _cut(photo: Photo, faces: Boxes, cut: tuple[int, int, int, int]) -> tuple[Photo, Boxes]:
+    left, top, right, bottom = cut
+    pixels = photo.pixels[top:bottom, left:right]
+    size_wh = (pixels.shape[1], pixels.shape[0])
+    return Photo(pixels, size_wh), _scaled(photo, faces) - [left, top, 0, 0]
+
+
+def random_color(canvas: Pixels, rng: np.random.Generator) -> Pixels:
+    """Change brightness, contrast and saturation by up to 40 %."""
+    image = Image.fromarray(canvas)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = change(image).enhance(float(rng.uniform(0.6, 1.4)))
+    return np.array(image)
