@@ -1,7 +1,7 @@
 """`maskinfer bench`: how fast this machine predicts, over batch sizes, threads and providers."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,18 +21,15 @@ from . import options
 from .console import add_figure, err, figures_table, images_per_second, out, say
 from .detector import FAILED_SOME, model_words
 
-_COLUMNS = (
-    "provider",
-    "threads",
-    "batch",
-    "images/s",
-    "network",
-    "ratio",
-    "p50 ms",
-    "p95 ms",
-    "decode",
-    "MB",
-)
+_COLUMNS: dict[str, Callable[[Speed], str]] = {
+    "images/s": lambda speed: images_per_second(speed.images_per_s, 1),
+    "network": lambda speed: images_per_second(speed.session_images_per_s, 1),
+    "ratio": lambda speed: f"{speed.ratio:.2f}",
+    "p50 ms": lambda speed: f"{speed.latency_p50_ms:.1f}",
+    "p95 ms": lambda speed: f"{speed.latency_p95_ms:.1f}",
+    "decode": lambda speed: f"{100 * speed.decode_share:.0f} %",
+    "MB": lambda speed: "" if speed.peak_memory_mb is None else f"{speed.peak_memory_mb:.0f}",
+}
 
 
 def bench(
@@ -137,9 +134,9 @@ def _print_heading(console: Console, bench: Bench) -> None:
     table = figures_table()
     machine, session = bench.machine, bench.session
     lines: dict[str, object] = {
-        "machine": f"{machine.cpu or 'unknown processor'}, {machine.cores} cores",
-        "GPU": "; ".join(machine.gpus) or "none",
-        "versions": ", ".join(f"{name} {version}" for name, version in machine.versions.items()),
+        "machine": f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores",
+        "GPU": "; ".join(machine["gpus"]) or "none",
+        "versions": ", ".join(f"{name} {number}" for name, number in machine["versions"].items()),
         "model": f"{session.path} [{model_words(session)}]",
         "sha256": session.sha256,
         "images": f"{bench.images} in {bench.source}",
@@ -152,29 +149,16 @@ def _print_heading(console: Console, bench: Bench) -> None:
 
 def _table(lines: list[Line]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for number, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for name in ("provider", "threads", "batch", *_COLUMNS):
+        table.add_column(name, justify="left" if name == "provider" else "right", no_wrap=True)
     for line in lines:
-        table.add_row(*_cells(line))
+        setup, result = line.setup, line.result
+        asked = (str(setup.threads), str(setup.batch_size))
+        if isinstance(result, str):
+            table.add_row(setup.provider, *asked, "failed")
+        else:
+            table.add_row(result.provider, *asked, *(cell(result) for cell in _COLUMNS.values()))
     return table
-
-
-def _cells(line: Line) -> list[str]:
-    setup, result = line.setup, line.result
-    asked = [str(setup.threads), str(setup.batch_size)]
-    if isinstance(result, str):
-        return [setup.provider, *asked, "failed"]
-    return [
-        result.provider,
-        *asked,
-        images_per_second(result.images_per_s, 1),
-        images_per_second(result.session_images_per_s, 1),
-        f"{result.ratio:.2f}",
-        f"{result.latency_p50_ms:.1f}",
-        f"{result.latency_p95_ms:.1f}",
-        f"{100 * result.decode_share:.0f} %",
-        "" if result.peak_memory_mb is None else f"{result.peak_memory_mb:.0f}",
-    ]
 
 
 def _options(setup: Setup) -> str:
@@ -206,7 +190,7 @@ def _report_failures(lines: list[Line]) -> None:
 def _to_dict(bench: Bench, lines: list[Line]) -> dict[str, Any]:
     session = bench.session
     return {
-        "machine": asdict(bench.machine),
+        "machine": bench.machine,
         "model": {
             "path": printable_name(str(session.path)),
             "sha256": session.sha256,

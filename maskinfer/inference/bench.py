@@ -18,11 +18,11 @@ import PIL
 from maskinfer.data.dataset import sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
-from maskinfer.errors import DatasetError, MaskinferError, ProviderError
+from maskinfer.errors import DatasetError
 from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
-from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.providers import Provider, explain
 from maskinfer.runtime.session import Session, import_onnxruntime
 from maskinfer.text import printable_name
 from maskinfer.threads import usable_cores
@@ -91,38 +91,19 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """The hardware and software that the measurements are from.
-
-    Attributes:
-        cpu: the processor's name; may be empty.
-        cores: logical cores that this process may use.
-        gpus: a line of `nvidia-smi` for each.
-        platform: the operating system.
-        versions: of maskinfer and what it runs on.
-    """
-
-    cpu: str
-    cores: int
-    gpus: tuple[str, ...]
-    platform: str
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Bench:
     """What is measured, and where.
 
     Attributes:
         settings: as the user gave them.
-        machine: this one.
+        machine: this one, as JSON can hold it.
         session: the model on the CPU, which names and describes its file.
         source: the images.
         images: how many there are, at least one.
     """
 
     settings: BenchSettings
-    machine: Machine
+    machine: dict[str, Any]
     session: Session
     source: Source
     images: int
@@ -160,20 +141,20 @@ class Bench:
         return lines
 
 
-def _describe_machine() -> Machine:
-    return Machine(
-        cpu.cpu_name(),
-        usable_cores(),
-        gpu.ask_nvidia_smi().gpus,
-        platform.platform(),
-        {
+def _describe_machine() -> dict[str, Any]:
+    return {
+        "cpu": cpu.cpu_name(),
+        "cores": usable_cores(),
+        "gpus": gpu.ask_nvidia_smi().gpus,
+        "platform": platform.platform(),
+        "versions": {
             "maskinfer": __version__,
             "onnxruntime": import_onnxruntime().__version__,
             "numpy": np.__version__,
             "pillow": PIL.__version__,
             "python": platform.python_version(),
         },
-    )
+    }
 
 
 def _in_a_process(model: Path, source: Source, setup: Setup, seconds: float) -> Speed | str:
@@ -209,9 +190,5 @@ def _report(
     settle_pillow()
     try:
         sender.send(measure(model, source, setup, seconds))
-    except ProviderError as error:
-        sender.send(error.obstacle)
-    except MaskinferError as error:
-        sender.send(str(error))
-    except Exception as error:  # a provider may raise anything; the other lines are still measured
-        sender.send(" ".join(f"{type(error).__name__}: {error}".split()))
+    except Exception as error:  # the other lines are still measured
+        sender.send(explain(error))

@@ -65,12 +65,13 @@ def predict_images(
     Raises:
         MaskinferError: the model fails.
     """
-    streams = detector.session.streams
+    streams, batch_size = detector.session.streams, detector.session.batch_size
+    side = detector.session.metadata.geometry.canvas
+    shape = (batch_size, side, side, 3)
     try:
-        all_buffers = [_new_canvases(detector) for _ in range(streams + _BUFFERS_AHEAD)]
+        all_buffers = [np.zeros(shape, np.uint8) for _ in range(streams + _BUFFERS_AHEAD)]
     except (MemoryError, ValueError) as error:
-        size = detector.session.batch_size
-        raise UsageError(f"--batch-size {size}: no memory for so many canvases") from error
+        raise UsageError(f"--batch-size {batch_size}: no memory for so many canvases") from error
     # Waiting for a free one is what holds the stream's memory within bounds.
     buffers: SimpleQueue[Pixels] = SimpleQueue()
     for buffer in all_buffers:
@@ -78,7 +79,7 @@ def predict_images(
 
     def fill() -> Iterator[_Batch]:
         remaining = iter(names)
-        while chunk := list(islice(remaining, detector.session.batch_size)):
+        while chunk := list(islice(remaining, batch_size)):
             canvases = buffers.get()
             batch = _Batch(canvases, [], [])
             for name, canvas in zip(chunk, canvases, strict=False):
@@ -102,12 +103,6 @@ def predict_images(
                 yield from results
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _new_canvases(detector: MaskDetector) -> Pixels:
-    """Room for a batch: (batch size, S, S, 3) uint8."""
-    side = detector.session.metadata.geometry.canvas
-    return np.zeros((detector.session.batch_size, side, side, 3), dtype=np.uint8)
 
 
 def _draw(

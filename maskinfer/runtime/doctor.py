@@ -15,14 +15,13 @@ from types import ModuleType
 
 import numpy as np
 
-from maskinfer.errors import MaskinferError, ProviderError
 from maskinfer.threads import usable_cores
 from maskinfer.version import __version__
 
 from . import cpu, gpu
 from .default_model import shipped_model
 from .gpu import Driver, Library, NvidiaSmi
-from .providers import Provider
+from .providers import Provider, explain
 from .session import Session, import_onnxruntime
 
 _PACKAGES = (
@@ -228,20 +227,16 @@ def _find_obstacle(provider: Provider) -> str:
         side = session.metadata.geometry.canvas
         # cuDNN is only loaded when something is computed.
         session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
-    except ProviderError as error:
-        return error.obstacle
-    except MaskinferError as error:
-        return str(error)
-    except Exception as error:  # of any kind: finding it is this command's purpose
-        return f"{type(error).__name__}: {error}"
+    except Exception as error:
+        return explain(error)
     return ""
 
 
 def _open_auto() -> tuple[Provider | None, str]:
     try:
         session = Session(shipped_model(), Provider.AUTO, batch_size=1)
-    except Exception as error:  # as above
-        return None, str(error)
+    except Exception as error:
+        return None, explain(error)
     return session.provider, session.note
 
 

@@ -82,11 +82,7 @@ class Library:
 
 def has_nvidia_driver() -> bool:
     """Whether NVIDIA's driver can be loaded; without it no GPU provider starts."""
-    try:
-        ctypes.CDLL(_DRIVER)
-    except OSError:
-        return False
-    return True
+    return _load(_DRIVER) is not None
 
 
 def ask_driver() -> Driver | None:

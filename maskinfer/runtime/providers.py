@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from maskinfer.errors import MaskinferError, ProviderError
 from maskinfer.threads import usable_cores
 
 DEFAULT_BATCH_SIZE = 16
@@ -21,3 +22,12 @@ class Provider(StrEnum):
 def default_streams() -> int:
     """Batches computed at the same time that get the most out of this machine's CPU."""
     return min(usable_cores(), _MOST_STREAMS)
+
+
+def explain(error: Exception) -> str:
+    """Why a model does not run on a provider, in one line; providers may raise anything."""
+    if isinstance(error, ProviderError):
+        return error.obstacle
+    if isinstance(error, MaskinferError):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())
