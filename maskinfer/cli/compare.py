@@ -39,7 +39,7 @@ def compare(
 ) -> None:
     """Say which of two models is better, whether by chance, and on which photos.
 
-    Writes a folder with report.html and facts.json. Differences are B less A.
+    Writes a folder with report.html and facts.json. Differences are B minus A.
 
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.

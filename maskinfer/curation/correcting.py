@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
 from typing import TextIO
 
 from maskinfer.data.cleaning import find_fault
@@ -24,6 +23,7 @@ from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, format_name, parse_name
 from maskinfer.data.side_lists import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
 from maskinfer.errors import DatasetError, ImageError, LabelError, UsageError
+from maskinfer.files import replacing_folder
 from maskinfer.text import csv_line, printable_name, quote_cell
 
 from .opinions import FOUND_COLUMNS, Action
@@ -155,26 +155,21 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
     _check_out(data, out)
     new_names = _new_names(data, corrections)
     done = Corrected(Counter(correction.action for correction in corrections))
-    resolved = out.resolve()
-    resolved.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(mkdtemp(prefix=f".{resolved.name[:100]}.", dir=resolved.parent))
+    rows = (
+        (c.filename, c.action, printable_name(new_names[c.filename] or ""))
+        for c in sorted(corrections, key=lambda correction: correction.filename)
+    )
     try:
-        partial.chmod(data.stat().st_mode)
-        for relative in _files(data, done.passed_over):
-            _copy(data, relative, partial, new_names, done)
-        rows = (
-            (c.filename, c.action, printable_name(new_names[c.filename] or ""))
-            for c in sorted(corrections, key=lambda correction: correction.filename)
-        )
-        text = "".join(map(csv_line, [_CORRECTIONS_COLUMNS, *rows]))
-        _free_name(partial).write_text(text, encoding="utf-8")
-        partial.rename(resolved)
+        with replacing_folder(out.resolve()) as copy:
+            copy.chmod(data.stat().st_mode)
+            for relative in _files(data, done.passed_over):
+                _copy(data, relative, copy, new_names, done)
+            text = "".join(map(csv_line, [_CORRECTIONS_COLUMNS, *rows]))
+            _free_name(copy).write_text(text, encoding="utf-8")
     except OSError as error:
         file = os.fsdecode(error.filename or "")
         what = f"{file}: cannot be copied" if file else f"{out}: cannot be written"
         raise DatasetError(f"{what}, {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return done
 
 
@@ -263,12 +258,12 @@ def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
 
 
 def _copy(
-    data: Path, relative: str, partial: Path, new_names: dict[str, str | None], done: Corrected
+    data: Path, relative: str, copy: Path, new_names: dict[str, str | None], done: Corrected
 ) -> None:
     new = new_names.get(printable_name(relative), relative)
     if new is None:
         return
-    target = partial / new
+    target = copy / new
     target.parent.mkdir(parents=True, exist_ok=True)
     done.files += 1
     if target.name in _NAMING:
