@@ -8,7 +8,6 @@ its page saves it. The data set itself is only read.
 import csv
 import os
 import shutil
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -240,18 +239,10 @@ def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
         raise error
 
     for folder, folders, files in os.walk(data, onerror=fail):
-        place = Path(folder)
-        for name in sorted(folders):
-            if (place / name).is_symlink():
-                passed_over.append((place / name).relative_to(data).as_posix())
-        for name in sorted(files):
-            path = place / name
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for path in (Path(folder, name) for name in sorted([*links, *files])):
             relative = path.relative_to(data).as_posix()
-            try:
-                regular = stat.S_ISREG(path.stat().st_mode)
-            except OSError:
-                regular = False
-            if regular:
+            if os.path.isfile(path):  # noqa: PTH113  (False where it cannot be told)
                 yield relative
             else:
                 passed_over.append(relative)
