@@ -107,7 +107,7 @@ class Dataset:
                 samples.append(Sample(path, label.box_xywh, label.proper_mask))
         if not samples:
             count = len(unlabelled)
-            hint = f"; the first of {count} images says: {unlabelled[0].reason}" if count else ""
+            hint = f"; the first of {count} images: {unlabelled[0].reason}" if count else ""
             raise DatasetError(f"{self.path / (split or '')}: no labelled image{hint}")
         return LabelledSamples(*clean(samples, mode, self.name_of), unlabelled)
 

@@ -27,8 +27,8 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
     """Find the image files of a folder by their endings, in the order of their printable names.
 
     Hidden files and folders (names that start with a dot) are passed over; links to folders are
-    not followed. Whatever else has an image's ending is listed, pipes and links to nowhere too:
-    they are for the reader to report.
+    not followed. Anything else with an image's ending is listed, even pipes and broken links, for
+    the reader to report.
 
     Yields:
         paths relative to the folder, with `/`; for a folder in it that cannot be listed, a failure.
@@ -70,13 +70,13 @@ def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
 def walk(
     place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
 ) -> Iterator[str | Failure]:
-    """Go through folders of any kind, under the rules of `scan_folder`.
+    """Walk folders of any kind, under the rules of `scan_folder`.
 
     Args:
         place: the first folder, for messages.
         list_folder: of a folder, by its path from the first with a `/` behind, the names and
             whether each is a folder; raises a `DatasetError` that says why it cannot.
-        recursive: whether to look into folders in it.
+        recursive: whether folders in it are searched too.
 
     Yields:
         paths relative to the first folder, with `/`; for a folder in it that cannot be listed, a
@@ -88,7 +88,7 @@ def walk(
 
     def scan(prefix: str) -> Iterator[str | Failure]:
         try:
-            # All at once, so that nothing but the sorted names stays while they are gone through.
+            # All at once, so that only the sorted names are held while they are yielded.
             listed = sorted(filter(None, (_keyed(*entry) for entry in list_folder(prefix))))
         except DatasetError as error:
             if not prefix:
@@ -107,7 +107,7 @@ def walk(
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
-    except OSError:  # it has just vanished; reading it will say so
+    except OSError:  # it has just vanished; reading it will fail
         return False
 
 

@@ -1,7 +1,7 @@
 """Photo -> canvas, and boxes through the same map and exactly back.
 
-A network sees a square canvas of S x S pixels. Training and inference both make it here, so what
-the network learned on is what it is given.
+A network sees a square canvas of S x S pixels. Training and inference both make it here, so that a
+network is given what it learned on.
 
 - `letterbox`: the longest side becomes S, the rest is grey; nothing of the photo is lost.
 - `center_crop`: both sides become `resize` (the aspect is not kept), then the middle S x S is cut
@@ -20,7 +20,7 @@ from PIL import Image
 from .boxes import Boxes, clip_xywh
 from .images import Photo, Pixels
 
-# Grey, the least surprising thing next to a photo.
+# Grey, the least conspicuous border.
 _PADDING = 114
 
 _Kind = Literal["letterbox", "center_crop"]

@@ -25,7 +25,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]+")
 
 @dataclass(frozen=True)
 class Label:
-    """What a labelled file name says."""
+    """The label in a file name."""
 
     id: str
     box_xywh: BoxXywh
@@ -69,7 +69,7 @@ def parse_name(name: str) -> Label:
         name: the file's name without folders.
 
     Raises:
-        LabelError: the name does not follow the contract; the message says where it departs.
+        LabelError: the name does not follow the contract; the message says how.
     """
     match = _LABELLED.fullmatch(name)
     if match is None:

@@ -1,8 +1,8 @@
 """Images at an address such as `s3://bucket/photos`: listing them, and reading them.
 
-pyarrow reads S3, Google Cloud Storage, Azure, HDFS and `file://` by itself; for any other scheme
-fsspec is asked, and whatever package it has for it. Credentials are theirs to find: environment,
-configuration files, the machine's role.
+pyarrow reads S3, Google Cloud Storage, Azure, HDFS and `file://` by itself; other schemes go to
+fsspec and its packages. Both look for credentials themselves: environment, configuration files, the
+machine's role.
 """
 
 import errno
@@ -28,13 +28,13 @@ def is_address(text: str) -> bool:
 
 @dataclass(frozen=True)
 class RemoteSource:
-    """The images at an address, sorted, under the rules of `scan.scan_folder`.
+    """The images at an address, sorted, under the rules of `folders.scan_folder`.
 
-    Can be pickled: whoever unpickles it connects anew.
+    It can be pickled; the copy connects anew.
 
     Attributes:
         address: scheme, bucket or server, and folder.
-        recursive: whether to look into folders in the folder.
+        recursive: whether folders in the folder are searched too.
     """
 
     address: str
@@ -48,7 +48,7 @@ class RemoteSource:
         """Names relative to the address, with `/`; a failure for a folder that cannot be listed.
 
         Raises:
-            UsageError: nothing here knows the scheme.
+            UsageError: no installed package knows the scheme.
             DatasetError: the address cannot be listed.
         """
         return walk(self.address, self._list, recursive=self.recursive)
@@ -58,7 +58,7 @@ class RemoteSource:
 
         Raises:
             ImageError: it cannot be read; the message says why, without the name.
-            UsageError: nothing here knows the scheme.
+            UsageError: no installed package knows the scheme.
         """
         file_system, root = self._place
         try:
@@ -68,7 +68,7 @@ class RemoteSource:
                 data: bytes = file.read()
         except ImageError:
             raise
-        except Exception as error:  # fsspec's file systems raise whatever their services say
+        except Exception as error:  # fsspec's file systems raise whatever their services report
             raise ImageError(_reason(error)) from error
         return data
 
@@ -85,21 +85,20 @@ class RemoteSource:
         import pyarrow.fs
 
         try:
-            found = file_system.get_file_info(
-                pyarrow.fs.FileSelector(_join(root, prefix).rstrip("/"))
-            )
-        except Exception as error:  # fsspec's file systems raise whatever their services say
+            folder = pyarrow.fs.FileSelector(_join(root, prefix).rstrip("/"))
+            entries = file_system.get_file_info(folder)
+        except Exception as error:  # fsspec's file systems raise whatever their services report
             raise DatasetError(_reason(error)) from error
         is_folder = pyarrow.fs.FileType.Directory
-        return [(info.base_name, info.type == is_folder) for info in found]
+        return [(info.base_name, info.type == is_folder) for info in entries]
 
 
 def _connect(address: str) -> tuple[Any, str]:
-    """Find who reads an address.
+    """The file system of an address, and the path on it.
 
     Raises:
-        UsageError: nobody here does.
-        DatasetError: whoever does cannot reach it.
+        UsageError: no installed package knows the scheme.
+        DatasetError: the address cannot be reached.
     """
     try:
         import pyarrow
@@ -136,14 +135,14 @@ def _join(root: str, name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """One short line of what a file system says."""
+    """What a file system reports, in one short line."""
     if isinstance(error, FileNotFoundError):  # fsspec's have a path for text, and no number
         return os.strerror(errno.ENOENT)
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     text = " ".join(str(error).split()) or type(error).__name__
-    if told := re.search(r"AWS Error (\w+) .*?: (.*?)( \(Request ID|; Details|$)", text):
-        text = f"{told[2]} ({told[1]})"
-        if told[1] in ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH"):
+    if aws := re.search(r"AWS Error (\w+) .*?: (.*?)( \(Request ID|; Details|$)", text):
+        text = f"{aws[2]} ({aws[1]})"
+        if aws[1] in ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH"):
             text += ". Credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws"
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

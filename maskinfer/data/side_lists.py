@@ -1,12 +1,12 @@
-"""The lists that may lie beside images: what file names have no room for.
+"""Side lists: what the file names of images have no room for.
 
 - `sources.csv`, `filename,source`: which photo an image was cut from.
 - `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
 
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
 import` writes both beside `train/` and `test/`; `maskinfer synth` writes the second among the
-images it draws. Where both places have one, the list among the images holds for those it names. A
-data set without them is complete too.
+images it draws. Where both places have one, the list among the images prevails for those it names.
+A data set needs neither.
 """
 
 import csv
@@ -53,15 +53,15 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
         if proper not in ("True", "False"):
             raise _damaged(path, f"{proper!r} of {filename}, expected True or False")
         faces.setdefault(filename, []).append(Face((x, y, w, h), proper == "True"))
-    return {filename: tuple(found) for filename, found in faces.items()}
+    return {filename: tuple(listed) for filename, listed in faces.items()}
 
 
 def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
     """Write what `read_other_faces` reads.
 
     Args:
-        folder: where the list goes.
-        faces: with the image that each is in, as the list names it.
+        folder: that the list is written into.
+        faces: each with the name of its image.
     """
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
     lines = "".join(map(csv_line, [_OTHER_FACES_COLUMNS, *rows]))
@@ -94,5 +94,5 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def _damaged(path: Path, what: str) -> DatasetError:
-    """One line, whatever the list's own words hold."""
+    """One line, whatever the list contains."""
     return DatasetError(f"{path}: {' '.join(what.splitlines())}")

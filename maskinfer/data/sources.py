@@ -1,7 +1,7 @@
 """What to predict: the images of a folder, of a list, or one image, as a stream of names in order.
 
-A source can be gone through again and again and holds no more than the names of one folder at a
-time; a list that comes through a pipe is kept on disk.
+A source can be iterated again and again and holds no more than the names of one folder at a time;
+a list that comes through a pipe is kept on disk.
 """
 
 import os
@@ -19,23 +19,18 @@ from .images import ImageSource
 from .labels import is_labelled
 
 _CHUNK = 1 << 20  # bytes
-
-
-_BEFORE_BOX = "__["  # in every labelled name, and quickly looked for
+_BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
 
 
 class Source(Protocol):
-    """Images to predict.
-
-    Its text is what users call it.
-    """
+    """Images to predict; `str` gives the name that users know it by."""
 
     @property
     def sorted(self) -> bool:
         """Whether names come in the order of their characters."""
 
     def __iter__(self) -> Iterator[str | Failure]:
-        """Names, with `/`; a failure for a folder that cannot be listed."""
+        """Names, with `/`, and a failure for each folder that cannot be listed."""
 
     def image(self, name: str) -> ImageSource:
         """What to decode for a name.
@@ -50,7 +45,7 @@ class Survey:
     """What a source holds.
 
     Attributes:
-        images: how many names, folders that cannot be listed among them.
+        images: how many names, counting folders that cannot be listed.
         labelled: whether any name carries a label.
     """
 
@@ -68,18 +63,13 @@ class LocalSource:
     folder: Path
 
     def image(self, name: str) -> ImageSource:
-        """Where the file is."""
+        """The file's path."""
         return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
 
 
 @dataclass(frozen=True)
 class FolderSource(LocalSource):
-    """The images of a folder, sorted.
-
-    Attributes:
-        folder: the folder.
-        recursive: whether to look into folders in it.
-    """
+    """The images of a folder, sorted, and if `recursive` of the folders in it."""
 
     folder: Path
     recursive: bool = True
@@ -94,12 +84,7 @@ class FolderSource(LocalSource):
 
 @dataclass(frozen=True)
 class NamesSource(LocalSource):
-    """Names that are known, in their order.
-
-    Attributes:
-        folder: what they are relative to.
-        names: the names.
-    """
+    """Given names in their order, relative to a folder."""
 
     folder: Path
     names: tuple[str, ...]
@@ -121,10 +106,10 @@ class ListSource(LocalSource):
     sorted = False
 
     def __init__(self, folder: Path, stream: BinaryIO) -> None:
-        """Read a list to its end, into a file that goes with the process."""
+        """Read a list to its end, into a file that is deleted with this source."""
         self.folder = folder
         self._name = getattr(stream, "name", "the list")
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this is
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this source lives
         weakref.finalize(self, self._spool.close)
         self._separator = b"\n"
         while chunk := stream.read(_CHUNK):
@@ -133,7 +118,7 @@ class ListSource(LocalSource):
             self._spool.write(chunk)
 
     def __iter__(self) -> Iterator[str | Failure]:
-        # By position, so that two that go through it do not disturb each other.
+        # By position, so that two iterations do not disturb each other.
         position, rest = 0, b""
         while True:
             self._spool.seek(position)
@@ -154,13 +139,13 @@ class ListSource(LocalSource):
 def open_source(
     images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
 ) -> Source:
-    """Find what to predict.
+    """Open what is to be predicted.
 
     Args:
-        images: a folder, one image file, or as text an address; with a list, the folder that its
+        images: a folder, one image file, or an address as text; with a list, the folder that its
             names are relative to, None for the current one.
         files_from: a list of names.
-        recursive: whether to look into folders in the folder.
+        recursive: whether folders in the folder are searched too.
 
     Raises:
         UsageError: there is no such folder or file.
@@ -168,7 +153,7 @@ def open_source(
     if isinstance(images, str):
         if files_from is not None:
             raise UsageError(f"{images}: an address, which names of --files-from cannot start from")
-        from .remote import RemoteSource  # which knows the rules of this room
+        from .remote import RemoteSource
 
         return RemoteSource(images, recursive)
     if files_from is not None:
@@ -186,10 +171,10 @@ def open_source(
 
 
 def survey(source: Source) -> Survey:
-    """Go through a source once, to count."""
+    """Count a source's images."""
     images, labelled = 0, False
-    for found in source:
+    for name in source:
         images += 1
-        if not labelled and isinstance(found, str):
-            labelled = _BEFORE_BOX in found and is_labelled(PurePosixPath(found))
+        if not labelled and isinstance(name, str):
+            labelled = _BEFORE_BOX in name and is_labelled(PurePosixPath(name))
     return Survey(images, labelled)

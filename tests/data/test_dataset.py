@@ -104,7 +104,7 @@ def test_a_data_set_without_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no labelled image$"):
         Dataset(tmp_path).samples("test")
     write_images(tmp_path, "photo.jpg")
-    with pytest.raises(DatasetError, match=r"the first of 1 images says: 'photo\.jpg'"):
+    with pytest.raises(DatasetError, match=r"the first of 1 images: 'photo\.jpg'"):
         Dataset(tmp_path).samples("test")
 
 

@@ -61,7 +61,7 @@ def test_odd_names_are_listed(tmp_path: Path, name: str) -> None:
 def test_names_that_are_no_text_are_listed(tmp_path: Path, name: bytes) -> None:
     (tmp_path / os.fsdecode(name)).touch()
 
-    assert [os.fsencode(found) for found in list_images(tmp_path)] == [name]
+    assert [os.fsencode(listed) for listed in list_images(tmp_path)] == [name]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -110,18 +110,18 @@ def test_names_come_in_the_order_of_their_characters(tmp_path: Path) -> None:
     # A folder sorts with its slash: before "a.jpg", behind "a b.jpg" and "a-.jpg".
     names = ["a b.jpg", "a-.jpg", "a/z.png", "a.jpg", "a0/1.jpg", "ab.jpg", "é.jpg"]
     touch(tmp_path, *names)
-    found = list(scan_folder(tmp_path))
-    assert found == sorted(names)
-    assert list(FolderSource(tmp_path)) == found
-    assert list(FolderSource(tmp_path, recursive=False)) == [n for n in found if "/" not in n]
+    listed = list(scan_folder(tmp_path))
+    assert listed == sorted(names)
+    assert list(FolderSource(tmp_path)) == listed
+    assert list(FolderSource(tmp_path, recursive=False)) == [n for n in listed if "/" not in n]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
 def test_names_that_are_no_text_sort_as_they_are_printed(tmp_path: Path) -> None:
     for name in (b"a\xff.jpg", b"a\xc3\xa9.jpg", b"aZ.jpg", b"a~.jpg"):
         (tmp_path / os.fsdecode(name)).touch()
-    found = [printable_name(str(name)) for name in scan_folder(tmp_path)]
-    assert found == ["aZ.jpg", r"a\xff.jpg", "a~.jpg", "aé.jpg"] == sorted(found)
+    listed = [printable_name(str(name)) for name in scan_folder(tmp_path)]
+    assert listed == ["aZ.jpg", r"a\xff.jpg", "a~.jpg", "aé.jpg"] == sorted(listed)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes among files there")

@@ -25,7 +25,7 @@ BOTH = pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
 
 
 def blank(width: int, height: int) -> Photo:
-    """A photo that says its size and costs no memory: the map depends on the size alone."""
+    """A photo of a size that costs no memory: the map depends on the size alone."""
     return Photo(np.zeros((1, 1, 3), np.uint8), (width, height))
 
 
@@ -67,8 +67,8 @@ def test_pixels_are_where_the_boxes_say(
     blue = (canvas[..., 0] < 114) & (canvas[..., 2] > 200)  # neither white nor padding
     rows, columns = np.flatnonzero(blue.any(axis=1)), np.flatnonzero(blue.any(axis=0))
     left, top, width, height = image_to_canvas([box], [placement])[0]
-    found = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    np.testing.assert_allclose(found, (left, top, left + width, top + height), atol=1)
+    drawn = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    np.testing.assert_allclose(drawn, (left, top, left + width, top + height), atol=1)
 
 
 @BOTH
