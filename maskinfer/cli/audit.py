@@ -37,9 +37,7 @@ def audit(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="DATA",
-            help="A folder with train/ and test/, or a folder of labelled images.",
-            show_default=False,
+            metavar="DATA", help="A folder with train/ and test/, or a folder of labelled images."
         ),
     ] = AuditSettings.data,
     out: options.ReportOut = AuditSettings.out,
@@ -82,7 +80,6 @@ def audit(
             metavar="FILE",
             help="Ask this model in place of training. If it was trained on these images, it "
             "hides their errors.",
-            show_default=False,
         ),
     ] = AuditSettings.model,
     provider: options.ProviderChoice = AuditSettings.provider,
@@ -94,7 +91,6 @@ def audit(
             help="Write a copy of DATA, corrected by this CSV, to --out, by default "
             "NAME-corrected here. It is suspects.csv with the column action filled in, or what the "
             "page saved.",
-            show_default=False,
         ),
     ] = AuditSettings.apply,
     overwrite: options.Overwrite = AuditSettings.overwrite,

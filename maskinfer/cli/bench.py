@@ -36,9 +36,7 @@ def bench(
     images: Annotated[
         Path | None,
         typer.Argument(
-            metavar="IMAGES",
-            help="A folder of images, or one image. By default sample_images/.",
-            show_default=False,
+            metavar="IMAGES", help="A folder of images, or one image. By default sample_images/."
         ),
     ] = BenchSettings.images,
     model: options.Model = BenchSettings.model,
@@ -50,7 +48,6 @@ def bench(
             min=1,
             help="Images per batch; may be given several times. "
             f"By default {', '.join(map(str, BenchSettings.batch_sizes))}.",
-            show_default=False,
         ),
     ] = None,
     threads: Annotated[
@@ -61,7 +58,6 @@ def bench(
             min=1,
             help="Threads that decode; may be given several times. By default one for each core "
             "that may be used.",
-            show_default=False,
         ),
     ] = None,
     provider: Annotated[
@@ -70,7 +66,6 @@ def bench(
             "--provider",
             metavar="NAME",
             help="auto, tensorrt, cuda or cpu; may be given several times. By default auto.",
-            show_default=False,
         ),
     ] = None,
     seconds: Annotated[
@@ -81,12 +76,7 @@ def bench(
     ] = BenchSettings.seconds,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write everything to this file; - for stdout.",
-            show_default=False,
-        ),
+        typer.Option("--json", metavar="FILE", help="Write everything to this file; - for stdout."),
     ] = BenchSettings.json,
     overwrite: options.Overwrite = BenchSettings.overwrite,
 ) -> None:

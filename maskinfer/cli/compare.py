@@ -18,10 +18,8 @@ from .detector import FAILED_SOME, open_detector
 
 
 def compare(
-    model_a: Annotated[Path, typer.Argument(metavar="A", help="A model file.", show_default=False)],
-    model_b: Annotated[
-        Path, typer.Argument(metavar="B", help="Another, or the same.", show_default=False)
-    ],
+    model_a: Annotated[Path, typer.Argument(metavar="A", help="A model file.")],
+    model_b: Annotated[Path, typer.Argument(metavar="B", help="Another, or the same.")],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -29,7 +27,6 @@ def compare(
             metavar="DIR",
             help="A data set, or a folder of labelled images. By default sample_images/. "
             "Where it has a folder test/, that one is used.",
-            show_default=False,
         ),
     ] = CompareSettings.data,
     provider: options.ProviderChoice = CompareSettings.provider,

@@ -7,14 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -37,12 +30,7 @@ def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
     Yields:
         a function of the number of images done, and of all.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _SpeedColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(action, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -66,7 +54,7 @@ def percent(share: float | None) -> str:
     return "none" if share is None else f"{100 * share:.1f} %"
 
 
-def images_per_second(images: int, seconds: float) -> str:
+def images_per_second(images: float, seconds: float) -> str:
     """Format a speed as a whole number, or with a decimal where it is slow."""
     speed = images / seconds if seconds > 0 else 0.0
     return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"

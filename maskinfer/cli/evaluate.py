@@ -35,7 +35,6 @@ def evaluate(
             metavar="DATA",
             help="A data set, or a folder of labelled images. By default sample_images/. "
             "Where it has a folder test/, that one is used.",
-            show_default=False,
         ),
     ] = EvaluateSettings.data,
     model: options.Model = EvaluateSettings.model,
@@ -47,7 +46,6 @@ def evaluate(
             "--json",
             metavar="FILE",
             help="Write all figures and decisions to this file; - for stdout.",
-            show_default=False,
         ),
     ] = EvaluateSettings.json,
     report: Annotated[
@@ -56,7 +54,6 @@ def evaluate(
             "--report",
             metavar="DIR",
             help="Write a page with the mistakes as photos and charts to this folder.",
-            show_default=False,
         ),
     ] = EvaluateSettings.report,
     overwrite: options.Overwrite = EvaluateSettings.overwrite,

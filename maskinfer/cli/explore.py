@@ -31,7 +31,6 @@ def explore(
             metavar="DATA",
             help="A folder with train/ and test/, or a folder of images. By default "
             "sample_images/.",
-            show_default=False,
         ),
     ] = ExploreSettings.data,
     out: options.ReportOut = ExploreSettings.out,

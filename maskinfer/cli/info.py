@@ -25,7 +25,6 @@ def info(
             metavar="MODEL",
             help="Model file (.onnx or .engine). By default the newest .onnx under models/, else "
             "the one that ships.",
-            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -13,7 +13,6 @@ Model = Annotated[
         "--model",
         metavar="FILE",
         help="Model file (.onnx). By default the newest under models/, else the one that ships.",
-        show_default=False,
     ),
 ]
 ProviderChoice = Annotated[
@@ -35,21 +34,16 @@ Threads = Annotated[
         metavar="N",
         min=1,
         help="Threads that decode images. By default one for each usable core.",
-        show_default=False,
     ),
 ]
 MaxPixels = Annotated[
-    int,
-    typer.Option("--max-pixels", metavar="N", min=1, help="Larger images are not decoded."),
+    int, typer.Option("--max-pixels", metavar="N", min=1, help="Larger images are not decoded.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 ReportOut = Annotated[
     Path | None,
     typer.Option(
-        "--out",
-        metavar="DIR",
-        help="The report's folder. By default a new one under reports/.",
-        show_default=False,
+        "--out", metavar="DIR", help="The report's folder. By default a new one under reports/."
     ),
 ]
 

@@ -47,7 +47,6 @@ def predict(
             "--out",
             metavar="FILE",
             help="Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.",
-            show_default=False,
         ),
     ],
     images: Annotated[
@@ -55,7 +54,6 @@ def predict(
         typer.Argument(
             metavar="IMAGES",
             help="A folder of images, one image, or an address such as s3://bucket/photos.",
-            show_default=False,
         ),
     ] = None,
     model: options.Model = PredictSettings.model,
@@ -63,8 +61,7 @@ def predict(
     batch_size: options.BatchSize = PredictSettings.batch_size,
     threads: options.Threads = PredictSettings.threads,
     recursive: Annotated[
-        bool,
-        typer.Option("--recursive/--no-recursive", help="Search subfolders too."),
+        bool, typer.Option("--recursive/--no-recursive", help="Search subfolders too.")
     ] = PredictSettings.recursive,
     files_from: Annotated[
         typer.FileBinaryRead | None,
@@ -73,7 +70,6 @@ def predict(
             metavar="LIST",
             help="Predict the images in this list, one a line or separated by NUL; - is standard "
             "input. Names start from IMAGES, else from the current folder.",
-            show_default=False,
         ),
     ] = None,
     max_pixels: options.MaxPixels = PredictSettings.max_pixels,
@@ -83,7 +79,6 @@ def predict(
             "--annotate",
             metavar="DIR",
             help="Also save every photo there with its box and label drawn on it.",
-            show_default=False,
         ),
     ] = PredictSettings.annotate,
     engine: Annotated[
@@ -100,7 +95,6 @@ def predict(
             min=0.01,
             help="With --engine ray: CPUs of each process, a fraction of one or a whole number. By "
             "default 1; with a GPU, that GPU's share of the machine's.",
-            show_default=False,
         ),
     ] = PredictSettings.actor_cpus,
     actor_gpus: Annotated[
@@ -111,7 +105,6 @@ def predict(
             min=0,
             help="With --engine ray: GPUs of each process; 0 for CPUs only. By default 1 where "
             "the cluster has any.",
-            show_default=False,
         ),
     ] = PredictSettings.actor_gpus,
     resume: Annotated[
