@@ -24,7 +24,7 @@ from random_resnet import random_resnet50, write_file
 from rich.table import Table
 
 from maskinfer.data.folders import list_images
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import decode_threads, predict_images
 from maskinfer.inference.speed import time_session

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
 from maskinfer.export.int8 import quantise
 from maskinfer.export.settings import GraphOptions

@@ -25,8 +25,9 @@ from rich.table import Table
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import list_images
 from maskinfer.data.geometry import Placement, place
-from maskinfer.data.images import ImageSource, Pixels, load_photo
+from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.data.labels import Label, format_name
+from maskinfer.data.pixels import Pixels
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images

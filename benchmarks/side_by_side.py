@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.export.parity import joined
 from maskinfer.runtime.session import Outputs, Session
 from maskinfer.train.networks.network import Network

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import torch
 
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES

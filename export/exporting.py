@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.files import replacing
 from maskinfer.runtime.cpu import has_int8_dot_products

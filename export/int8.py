@@ -28,7 +28,7 @@ from onnxruntime.quantization import (
 )
 
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
 from maskinfer.runtime.session import Outputs

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from maskinfer.data.boxes import iou_xywh
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ModelFileError
 from maskinfer.runtime.session import Outputs
 from maskinfer.train.networks.network import Detections

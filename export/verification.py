@@ -9,7 +9,8 @@ import numpy as np
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import list_images
 from maskinfer.data.geometry import Geometry, decode_wh, place
-from maskinfer.data.images import Pixels, load_photo
+from maskinfer.data.images import load_photo
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import DatasetError, ImageError, UsageError
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session

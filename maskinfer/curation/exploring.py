@@ -20,8 +20,9 @@ from maskinfer.data.cleaning import find_fault, repair
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
-from maskinfer.data.images import Pixels, load_photo
+from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Label, parse_name
+from maskinfer.data.pixels import Pixels
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError, ImageError, LabelError
 from maskinfer.evaluation.labelled import LabelledPrediction

@@ -160,8 +160,3 @@ def sample_images(command: str) -> Path:
             f"no data set named, and no {SAMPLE_IMAGES}/ in this folder. Name one: {command}"
         )
     return SAMPLE_IMAGES
-
-
-def splits_of(data: Path) -> dict[str, Path]:
-    """The folders of a data set by name: `train` and `test`, those that it has; else itself."""
-    return Dataset.open(data).splits

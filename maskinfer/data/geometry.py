@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from .boxes import Boxes, clip_xywh
-from .images import Photo, Pixels
+from .images import Photo
+from .pixels import Pixels
 
 # Grey, the least conspicuous border.
 _PADDING = 114

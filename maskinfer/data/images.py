@@ -24,8 +24,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from maskinfer.errors import ImageError
 
-from .pixels import Pixels as Pixels
-from .pixels import read_orientation, turn_size, upright_pixels
+from .pixels import Pixels, read_orientation, turn_size, upright_pixels
 
 # More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, a gigabyte at this
 # limit; an array of all pixels, where no `least_wh` allows a smaller one, takes 3 more. Pillow has

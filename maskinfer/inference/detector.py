@@ -18,8 +18,9 @@ from PIL import Image
 
 from maskinfer.data.cleaning import repair
 from maskinfer.data.geometry import Placement, canvas_to_image, decode_wh, place
-from maskinfer.data.images import MAX_PIXELS, ImageSource, Pixels, load_photo
+from maskinfer.data.images import MAX_PIXELS, ImageSource, load_photo
 from maskinfer.data.labels import BoxXywh
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, ModelFileError
 from maskinfer.runtime.default_model import EXPORTS, resolve_model
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE

@@ -19,8 +19,9 @@ from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import repair
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
-from maskinfer.data.images import ImageSource, Pixels
+from maskinfer.data.images import ImageSource
 from maskinfer.data.labels import parse_name
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, LabelError, UsageError
 from maskinfer.threads import map_ahead, usable_cores
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
-from maskinfer.data.images import ImageSource, Pixels
+from maskinfer.data.images import ImageSource
+from maskinfer.data.pixels import Pixels
 from maskinfer.data.sources import Source
 from maskinfer.errors import DatasetError, ImageError
 from maskinfer.runtime.providers import Provider, default_streams

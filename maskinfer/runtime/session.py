@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.data.images import Pixels
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from maskinfer.threads import usable_cores
 
