@@ -22,8 +22,8 @@ from .console import add_figure, err, figures_table, images_per_second, out, say
 from .detector import FAILED_SOME, model_words
 
 _COLUMNS: dict[str, Callable[[Speed], str]] = {
-    "images/s": lambda speed: images_per_second(speed.images_per_s, 1),
-    "network": lambda speed: images_per_second(speed.session_images_per_s, 1),
+    "images/s": lambda speed: images_per_second(1, 1 / speed.images_per_s),
+    "network": lambda speed: images_per_second(1, 1 / speed.session_images_per_s),
     "ratio": lambda speed: f"{speed.ratio:.2f}",
     "p50 ms": lambda speed: f"{speed.latency_p50_ms:.1f}",
     "p95 ms": lambda speed: f"{speed.latency_p95_ms:.1f}",

@@ -77,7 +77,7 @@ def test_bench_measures_a_line_for_each_combination(photos: Path, run_cli: RunCl
     assert [line[:3] for line in lines[-2:]] == [["cpu", "1", "1"], ["cpu", "1", "4"]]
 
 
-def test_bench_goes_on_after_a_provider_that_does_not_start(
+def test_bench_continues_after_a_provider_that_does_not_start(
     photos: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

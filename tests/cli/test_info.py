@@ -27,22 +27,22 @@ def _wide_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def sections(stdout: str) -> dict[str, dict[str, str]]:
     """The headings of what was printed, and the rows below each."""
-    found: dict[str, dict[str, str]] = {}
+    printed: dict[str, dict[str, str]] = {}
     for line in filter(str.strip, stdout.splitlines()):
         if not line.startswith(" "):
-            found[line.strip()] = rows = {}
+            printed[line.strip()] = rows = {}
         else:
             name, *value = re.split(r"  +", line.strip(), maxsplit=1)
             rows[name] = value[0] if value else ""
-    return found
+    return printed
 
 
-def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: RunCli) -> None:
+def test_info_shows_what_a_model_contains(tiny_model: Path, run_cli: RunCli) -> None:
     done = run_cli("info", tiny_model)
     assert (done.code, done.stderr) == (0, "")
-    found = sections(done.stdout)
+    printed = sections(done.stdout)
     data = tiny_model.read_bytes()
-    assert found["File"] == {
+    assert printed["File"] == {
         "path": str(tiny_model),
         "size": f"0.0 MB ({len(data):,} bytes)",
         "SHA-256": hashlib.sha256(data).hexdigest(),
@@ -50,7 +50,7 @@ def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: RunCli) -> None:
         "opset": "18",
         "weights": "none",
     }
-    assert found["Model"] == {
+    assert printed["Model"] == {
         "network": "tiny",
         "canvas": "32 x 32 px",
         "geometry": "letterbox: the whole photo, its aspect kept",
@@ -59,9 +59,9 @@ def test_info_shows_what_a_model_is(tiny_model: Path, run_cli: RunCli) -> None:
         "maskinfer version": "0.1.0",
         "schema": str(SCHEMA),
     }
-    assert found["Normalisation"] == {"mean": "0, 0, 0", "std": "1, 1, 1"}
-    assert found["Inputs"] == {"images": "uint8 (N, 32, 32, 3)"}
-    assert found["Outputs"] == {
+    assert printed["Normalisation"] == {"mean": "0, 0, 0", "std": "1, 1, 1"}
+    assert printed["Inputs"] == {"images": "uint8 (N, 32, 32, 3)"}
+    assert printed["Outputs"] == {
         "boxes": "float32 (N, 4)",
         "proper_mask": "float32 (N)",
         "score": "float32 (N)",
@@ -77,7 +77,7 @@ def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli:
     assert {name: int(n) for n, name in re.findall(r"(\d+) (\w+)", printed)} == counts
 
 
-def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: RunCli) -> None:
+def test_info_shows_weights_domains_and_the_crop(tmp_path: Path, run_cli: RunCli) -> None:
     metadata = replace(METADATA, geometry=Geometry.center_crop(32, 40))
     model = build_model(metadata)
     for name, kind in (("a", onnx.TensorProto.FLOAT16), ("b", onnx.TensorProto.FLOAT)):
@@ -87,11 +87,11 @@ def test_info_tells_weights_domains_and_the_crop(tmp_path: Path, run_cli: RunCli
     model.producer_name, model.producer_version = "maskinfer", "9.9"
     onnx.save(model, tmp_path / "m.onnx")
     done = run_cli("info", tmp_path / "m.onnx")
-    found = sections(done.stdout)
-    assert found["File"]["weights"] == "6 float16, 6 float32"
-    assert found["File"]["opset"] == "18, com.microsoft 1"
-    assert found["File"]["producer"] == "maskinfer 9.9"
-    assert found["Model"]["geometry"] == "center_crop: the middle of the photo stretched to 40 px"
+    printed = sections(done.stdout)
+    assert printed["File"]["weights"] == "6 float16, 6 float32"
+    assert printed["File"]["opset"] == "18, com.microsoft 1"
+    assert printed["File"]["producer"] == "maskinfer 9.9"
+    assert printed["Model"]["geometry"] == "center_crop: the middle of the photo stretched to 40 px"
     assert "1 com.microsoft.Gelu" in done.stdout
 
 
@@ -103,8 +103,8 @@ def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: RunCli) -> None:
         "nothing": {},
         "[/markup]": "[red]stays[/red]",
     }
-    found = sections(run_cli("info", write_model(tmp_path / "m.onnx", training=training)).stdout)
-    assert found["Training"] == {
+    printed = sections(run_cli("info", write_model(tmp_path / "m.onnx", training=training)).stdout)
+    assert printed["Training"] == {
         "data.counts.train": "improper=4  proper=3",
         "data.names": "a, b",
         "recipe": "augment=crop,color  head=none  rate=0.001",
@@ -151,11 +151,11 @@ def test_info_shows_an_engine_by_its_sidecar(run_cli: RunCli) -> None:
     write_engine(b"engine", METADATA, built, Path("m.engine"))
     done = run_cli("info", "m.engine")
     assert (done.code, done.stderr) == (0, "")
-    found = sections(done.stdout)
-    assert found["File"]["SHA-256"] == hashlib.sha256(b"engine").hexdigest()
-    assert found["File"]["size"].endswith("(6 bytes)")
-    assert found["Model"]["network"] == "tiny"
-    assert found["Engine"] == {"built_with": "tensorrt-rtx 1.7", "batch": "min=1  max=32"}
+    printed = sections(done.stdout)
+    assert printed["File"]["SHA-256"] == hashlib.sha256(b"engine").hexdigest()
+    assert printed["File"]["size"].endswith("(6 bytes)")
+    assert printed["Model"]["network"] == "tiny"
+    assert printed["Engine"] == {"built_with": "tensorrt-rtx 1.7", "batch": "min=1  max=32"}
     assert json.loads(run_cli("info", "m.engine", "--json").stdout)["engine"] == built
 
 

@@ -96,7 +96,7 @@ def test_box_refers_to_the_upright_image(
 def test_center_crop_carries_boxes_back_too(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.onnx", geometry=Geometry.center_crop(32, 40))
     detector = MaskDetector(model, provider="cpu")
-    # 160 x 80 becomes 40 x 40, of which 4 pixels go on each side: 16 and 8 pixels of the photo.
+    # 160 x 80 becomes 40 x 40, minus 4 pixels at each side: 16 and 8 pixels of the photo.
     assert detector(draw_photo((160, 80), (40, 20, 64, 32))).box_xywh == (40, 20, 64, 32)
     assert detector(draw_photo((160, 80), (0, 0, 160, 80))).box_xywh == (16, 8, 128, 64)
 
@@ -124,7 +124,7 @@ def test_threshold_of_the_model_file_decides(
     assert prediction.proper_mask is proper
 
 
-def test_output_that_is_no_number_is_told_for_its_image_alone(detector: MaskDetector) -> None:
+def test_output_that_is_not_finite_concerns_its_image_alone(detector: MaskDetector) -> None:
     good, bad = draw_photo(), draw_photo(box_xywh=None)
     drawn = [detector.make_canvas(photo) for photo in (good, bad, good)]
     predictions = detector.predict_canvases([d[0] for d in drawn], [d[1] for d in drawn])
@@ -173,6 +173,6 @@ def test_package_gives_the_detector_and_stays_light() -> None:
 
 
 @pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (0, 0)])
-def test_empty_image_is_told(detector: MaskDetector, size_wh: tuple[int, int]) -> None:
+def test_empty_image_is_refused(detector: MaskDetector, size_wh: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="image 0: an empty image"):
         detector(Image.new("RGB", size_wh))

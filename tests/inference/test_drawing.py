@@ -15,11 +15,11 @@ def row(name: str, box_xywh: tuple[int, int, int, int], *, proper: bool = True) 
     return Row(name, box_xywh, proper, 0.75)
 
 
-def draw(folder: Path, found: Row, size_wh: tuple[int, int] = (200, 160)) -> np.ndarray:
-    path = folder / found.filename
+def draw(folder: Path, prediction: Row, size_wh: tuple[int, int] = (200, 160)) -> np.ndarray:
+    path = folder / prediction.filename
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size_wh, "black").save(path, "PNG")
-    assert annotate(folder.joinpath, folder / "out", MAX_PIXELS, found) == found
+    assert annotate(folder.joinpath, folder / "out", MAX_PIXELS, prediction) == prediction
     (drawn,) = (path for path in (folder / "out").rglob("*") if path.is_file())
     with Image.open(drawn) as image:
         assert (image.format, image.size) == ("JPEG", size_wh)
@@ -75,18 +75,20 @@ def test_photos_keep_their_names_and_stay_in_the_folder(
 
 
 def test_a_photo_that_is_gone_is_a_failure(tmp_path: Path) -> None:
-    found = annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row("gone.jpg", (0, 0, 1, 1)))
-    assert isinstance(found, Failure)
-    assert "cannot be drawn on, " in found.error
-    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, found) == found
+    failure = annotate(
+        tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row("gone.jpg", (0, 0, 1, 1))
+    )
+    assert isinstance(failure, Failure)
+    assert "cannot be drawn on, " in failure.error
+    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, failure) == failure
 
 
 def test_long_names_are_drawn_as_long_as_they_fit(tmp_path: Path) -> None:
     fits, too_long = f"{'x' * 247}.png", f"{'x' * 251}.png"
     for name in (fits, too_long):
         Image.new("RGB", (20, 20)).save(tmp_path / name)
-    found = row(fits, (0, 0, 5, 5))
-    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, found) == found
+    prediction = row(fits, (0, 0, 5, 5))
+    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, prediction) == prediction
     failure = annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row(too_long, (0, 0, 5, 5)))
     assert failure == Failure(too_long, "cannot be drawn on, File name too long")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{fits}.jpg"]

@@ -33,7 +33,7 @@ def test_int8_dot_products_by_flags(
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc")
-def test_what_cannot_be_told_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cpuinfo_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "CPUINFO", tmp_path / "not there")
     assert cpu.cpu_flags() == frozenset()
     assert cpu.has_int8_dot_products() is None

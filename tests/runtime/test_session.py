@@ -106,7 +106,7 @@ def test_run_refuses_more_or_less_than_a_batch(tiny_model: Path, count: int) -> 
 
 def test_a_model_that_cannot_compute_is_one_line(tmp_path: Path) -> None:
     model = build_model()
-    # Right by its declaration, wrong when it runs: 4 columns are not 5.
+    # Right as declared, wrong when computed: 4 columns are not 5.
     columns = next(node for node in model.graph.node if "boxes" in node.output)
     columns.output[0] = "b"
     five = helper.make_tensor("five", TensorProto.INT64, [1], [5])
