@@ -1,7 +1,7 @@
 """What a page is made of. Texts are plain: whatever they hold is escaped when the page is made."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -132,7 +132,7 @@ class Gallery:
 
     Attributes:
         title: above them.
-        cards: the photos, in the order they should be looked at.
+        cards: the photos, the most interesting first.
         total: how many there are, shown and not shown.
     """
 
@@ -162,12 +162,12 @@ class Section:
     Attributes:
         title: the heading.
         intro: one paragraph; empty for none.
-        blocks: what follows; charts next to each other stand in a row.
+        blocks: what follows; consecutive charts share a row.
     """
 
     title: str
     intro: str = ""
-    blocks: Sequence[Block] = field(default_factory=tuple)
+    blocks: Sequence[Block] = ()
 
 
 @dataclass(frozen=True)

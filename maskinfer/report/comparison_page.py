@@ -47,7 +47,7 @@ def _verdict(comparison: Comparison) -> Section:
         "p = 0.05 and above, a difference may well be chance.",
         [
             Notes([comparison.verdict()]),
-            Table(f"Images by who is right, {p_words(comparison.p)}", ("calls", "images"), calls),
+            Table(f"Images by which is right, {p_words(comparison.p)}", ("calls", "images"), calls),
         ],
     )
 

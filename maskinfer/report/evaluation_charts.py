@@ -41,7 +41,7 @@ def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         series[f"{word}, AP {curve.average_precision:.3f}"] = (recall, precision)
         words.append(f"{word}: average precision {curve.average_precision:.3f}")
     return figures.line_chart(
-        "Precision over recall, by the label looked for",
+        "Precision over recall, by label",
         series,
         "recall",
         "precision",

@@ -1,4 +1,4 @@
-"""Small copies of photos with boxes drawn on them, to stand in a page."""
+"""Small copies of photos, with boxes drawn on them, for a page."""
 
 import base64
 import io

@@ -23,11 +23,11 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium; skipped where there is none."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
+    chromium = next(filter(None, map(shutil.which, _NAMES)), None)
+    if chromium is None:
         pytest.skip("needs Chromium")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=_FLAGS)
+        launched = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         yield launched
         launched.close()
 
