@@ -1,6 +1,5 @@
 """From a run to a model file known to predict what the run's best weights predict."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
-from maskinfer.files import replacing
+from maskinfer.files import check_file, check_parent, replacing
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.default_model import EXPORTS, TRITON
 from maskinfer.runtime.engine_file import ENGINE_SUFFIX, write_engine
@@ -106,7 +105,6 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
     say("Verifying")
     own = checkpoint_function(network, options)
     reference = Reference.compute(traced, own, canvases, metadata.threshold)
-    note = ""
     with _place(path, settings) as onnx_file:
         write_onnx(graph, metadata, onnx_file)
         session = Session(onnx_file, Provider.CPU, max(BATCH_SIZES))
@@ -114,22 +112,13 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
         metadata = replace(metadata, verification=parity.to_dict())
         write_onnx(graph, metadata, onnx_file)
         batch = settings.batch or BatchRange()
-        if settings.format == "triton":
-            triton.write_repository(onnx_file, metadata, batch.maximum, path.parent, path.name)
-        elif settings.format == "engine":
+        if settings.format == "engine":
             say("Building the engine")
             built = engine.build(onnx_file.read_bytes(), geometry.canvas, batch)
-            if built.built_with["builder"] == engine.TENSORRT:  # so there is a GPU to try it on
-                # A GPU computes FP32 convolutions in TF32, which has FP16's digits.
-                digits = "fp16" if metadata.precision == "fp32" else metadata.precision
-                on_gpu = engine.EngineSession(built).predict
-                parity = _verify(on_gpu, reference, replace(metadata, precision=digits), path)
-                stated = parity.to_dict()
-            else:
-                note = f"{path} has not run; the figures are those of the graph it was built from"
-                stated = {**metadata.verification, "of": "the ONNX graph, not the engine"}
-            write_engine(built.plan, replace(metadata, verification=stated), built.built_with, path)
-    return Exported(path, parity, note)
+            return _write_engine(built, Exported(path, parity), metadata, reference)
+        if settings.format == "triton":
+            triton.write_repository(onnx_file, metadata, batch.maximum, path.parent, path.name)
+    return Exported(path, parity)
 
 
 def _check_network(checkpoint: Checkpoint, settings: ExportSettings) -> None:
@@ -174,12 +163,11 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     if settings.format == "triton":
         triton.check_destination(path.parent, path.name)
-    elif path.suffix != ending or path.is_dir():
+        check_parent(path)
+    elif path.suffix != ending:
         raise UsageError(f"--out: got {path}, expected a file name that ends in {ending}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out: {path.parent} is no folder; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise UsageError(f"--out: {path.parent} cannot be written to")
+    else:
+        check_file(path, overwrite=True)
     return path
 
 
@@ -263,3 +251,22 @@ def _verify(predict: Predict, reference: Reference, metadata: ModelMetadata, pat
         more = "; more --proposals bring it nearer" if metadata.network == "fasterrcnn" else ""
         raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}{more}")
     return parity
+
+
+def _write_engine(
+    built: engine.BuiltEngine, graph: Exported, metadata: ModelMetadata, reference: Reference
+) -> Exported:
+    """Write an engine, verified where it can be loaded; else with the figures of its graph."""
+    path = graph.path
+    if built.built_with["builder"] == engine.TENSORRT:  # so there is a GPU to try it on
+        # A GPU computes FP32 convolutions in TF32, which has FP16's digits.
+        digits = "fp16" if metadata.precision == "fp32" else metadata.precision
+        predict = engine.EngineSession(built).predict
+        parity = _verify(predict, reference, replace(metadata, precision=digits), path)
+        exported, stated = Exported(path, parity), parity.to_dict()
+    else:
+        note = f"{path} has not run; the figures are those of the graph it was built from"
+        exported = replace(graph, note=note)
+        stated = {**metadata.verification, "of": "the ONNX graph, not the engine"}
+    write_engine(built.plan, replace(metadata, verification=stated), built.built_with, path)
+    return exported

@@ -126,7 +126,7 @@ def quantise(
     lowered, in_float = lower(layers), set[str]()
     drift = measure(lowered)
     if drift.is_beyond(ALLOWED):
-        say(f"INT8 moves the answers (mean IoU {drift.iou:.3f}): looking for the layers that do")
+        say(f"INT8 changes the predictions (mean IoU {drift.iou:.3f}): finding the layers that do")
         groups = _group(layers)
         groups.sort(key=lambda group: measure(lower(group)).size, reverse=True)
         for group in groups[: round(len(groups) * _MOST_IN_FLOAT)]:

@@ -134,8 +134,8 @@ class Parity:
             batch = f"batch {agreement.batch_size}"
             if agreement.unusable:
                 lines.append(
-                    f"{batch}: for {agreement.unusable:.1%} of {self.images} images the answer is "
-                    "no number"
+                    f"{batch}: for {agreement.unusable:.1%} of {self.images} images the output is "
+                    "not a number"
                 )
                 break
             if agreement.against == "traced":
@@ -191,8 +191,8 @@ class Reference(NamedTuple):
         images = len(canvases)
         # Fewer images than the largest batch are repeated, or that batch would not be tried.
         canvases = np.resize(canvases, (max(images, *BATCH_SIZES), *canvases.shape[1:]))
-        predicted = (_evaluate(detect, canvases) for detect in (traced, checkpoint))
-        return cls(images, canvases, *predicted, threshold)
+        ours, own = _evaluate(traced, canvases), _evaluate(checkpoint, canvases)
+        return cls(images, canvases, ours, own, threshold)
 
 
 def compare(predict: Predict, reference: Reference, allowed: Tolerance) -> Parity:

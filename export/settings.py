@@ -112,40 +112,29 @@ def check(settings: ExportSettings) -> None:
         UsageError: with the option, its value and the rule.
     """
     batch = settings.batch or BatchRange()
-    is_int8 = settings.precision == "int8"
-    rules = [
-        (
-            settings.batch is None or settings.format != "onnx",
-            "--batch: an ONNX file takes any batch; only for --format engine, triton",
+    precision, target, canvas = settings.precision, settings.target, settings.canvas
+    rules = {
+        "--batch: an ONNX file takes any batch; only for --format engine, triton": (
+            settings.batch is None or settings.format != "onnx"
         ),
-        (
-            1 <= batch.minimum <= batch.optimum <= batch.maximum,
-            f"--batch: got {batch.minimum} {batch.optimum} {batch.maximum}, "
-            "expected 1 <= MIN <= OPT <= MAX",
+        f"--batch: got {batch.minimum} {batch.optimum} {batch.maximum}, "
+        "expected 1 <= MIN <= OPT <= MAX": 1 <= batch.minimum <= batch.optimum <= batch.maximum,
+        f"--calibrate: only for --precision int8, got {precision}": (
+            settings.calibrate is None or precision == "int8"
         ),
-        (
-            settings.calibrate is None or is_int8,
-            f"--calibrate: only for --precision int8, got {settings.precision}",
+        f"--target {target}: only for --precision int8, other precisions are the same everywhere": (
+            target in (None, "cpu") or precision == "int8"
         ),
-        (
-            settings.target in (None, "cpu") or is_int8,
-            f"--target {settings.target}: only for --precision int8, other precisions are the same "
-            "everywhere",
+        f"--target {target}: TensorRT cannot build a CPU's INT8; leave it out for engines": (
+            (settings.format, precision) != ("engine", "int8") or target in (None, "tensorrt")
         ),
-        (
-            settings.format != "engine" or not is_int8 or settings.int8_target == "tensorrt",
-            f"--target {settings.target}: TensorRT cannot build a CPU's INT8; leave it out for "
-            "engines",
+        f"--proposals: got {settings.proposals}, expected at least 1": (
+            settings.proposals is None or settings.proposals >= 1
         ),
-        (
-            settings.proposals is None or settings.proposals >= 1,
-            f"--proposals: got {settings.proposals}, expected at least 1",
+        f"--canvas: got {canvas}, expected a multiple of 32, at least 64": (
+            canvas is None or (canvas >= 64 and canvas % 32 == 0)
         ),
-        (
-            settings.canvas is None or (settings.canvas >= 64 and settings.canvas % 32 == 0),
-            f"--canvas: got {settings.canvas}, expected a multiple of 32, at least 64",
-        ),
-    ]
-    for holds, complaint in rules:
+    }
+    for complaint, holds in rules.items():
         if not holds:
             raise UsageError(complaint)

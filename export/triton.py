@@ -150,11 +150,11 @@ def _escape(byte: int) -> str:
 def _strange(place: Path) -> str:
     """Why a folder must not be replaced; empty where all of it comes from an export."""
     if not place.is_dir():
-        return "is no folder"
+        return "is not a folder"
     try:
         config = (place / _CONFIG).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return f"has no {_CONFIG}, so is no Triton model"
+        return f"has no {_CONFIG}, so is not a Triton model"
     if _MARK not in config:
         return f"its {_CONFIG} was not written by maskinfer"
     names = {path.relative_to(place).as_posix() for path in place.rglob("*")}

@@ -98,18 +98,20 @@ def verify_file(
     """
     session = Session(file, Provider.CPU, max(BATCH_SIZES))
     metadata = session.metadata
-    checkpoint = Checkpoint.load(run.path)
-    network, settings = checkpoint.network, checkpoint.config.settings
-    geometry = settings.geometry
-    if network.learns_all_faces:  # and so may have been exported for another canvas
+    # Compared before the weights are loaded, which would fail with a less helpful message.
+    trained = run.read_config().settings
+    geometry = trained.geometry
+    if trained.model != "resnet":  # and so may have been exported for another canvas
         geometry = metadata.geometry
-        network.canvas = geometry.canvas
     ours = _kind(metadata.network, metadata.backbone, metadata.geometry)
-    theirs = _kind(settings.model, settings.backbone, geometry)
+    theirs = _kind(trained.model, trained.backbone, geometry)
     if ours != theirs:
         raise UsageError(
             f"{file} is a {ours}, {run.path} a {theirs}: name the run that it was exported from"
         )
+    checkpoint = Checkpoint.load(run.path)
+    network = checkpoint.network
+    network.canvas = geometry.canvas
     # Schema 1 had the proposals among the training's values.
     options = GraphOptions.recall({**metadata.training, **metadata.export})
     reference = Reference.compute(

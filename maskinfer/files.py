@@ -1,5 +1,6 @@
-"""Write beside, then rename: whoever looks at a file finds the old one or the new one, whole."""
+"""Write beside, then rename: a reader finds the old file or the new one, whole."""
 
+import errno
 import hashlib
 import os
 import shlex
@@ -8,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
 
 from .errors import MaskinferError, UsageError
 
@@ -32,10 +32,7 @@ def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
         OSError: what the block raises, or the file cannot be renamed.
     """
     suffix = f".{owner or f'{os.getpid()}.{threading.get_ident()}'}.partial"
-    stem = path.name
-    if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
-        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()
-    partial = path.with_name(stem + suffix)
+    partial = _beside(path, path.name, suffix)
     try:
         yield partial
         partial.replace(path)
@@ -50,7 +47,8 @@ def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill: renamed to `path` when the block ends, removed where it fails.
 
-    A folder that is there already stays until then, and is put back where the renaming fails.
+    A folder that is there already stays until then, and is put back where the renaming fails. What
+    a killed command left beside it is put back or removed first. One command at a time.
 
     Args:
         path: the folder to make or to replace; its parents are made if need be.
@@ -59,26 +57,90 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         an empty folder on the same file system.
 
     Raises:
-        OSError: what the block raises, or a folder cannot be made or renamed.
+        OSError: what the block raises, or a folder cannot be made, renamed or removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(mkdtemp(prefix=f".{path.name[:50]}.", dir=path.parent))
+    work = _work_folder(path)
     fresh, old = work / "new", work / "old"
+    work.mkdir(parents=True, exist_ok=True)
+    if {child.name for child in work.iterdir()} - {"new", "old"}:
+        raise FileExistsError(errno.EEXIST, "holds files of another origin", str(work))
+    _settle(path, old)
     try:
+        if fresh.exists():
+            shutil.rmtree(fresh)
         fresh.mkdir()
         yield fresh
-        try:
-            if path.exists():
-                path.rename(old)
-            fresh.rename(path)
-        except BaseException:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            raise
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
     finally:
-        # An old folder that could not be put back must not be removed with the rest.
-        if path.exists() or not old.exists():
-            shutil.rmtree(work, ignore_errors=True)
+        # What stopped the writing is what the caller should hear of.
+        with suppress(OSError):
+            _settle(path, old)
+            shutil.rmtree(work)
+
+
+def find_folder(path: Path) -> Path | None:
+    """A folder, or the one that a killed `replacing_folder` had moved aside; None without."""
+    return next((place for place in (path, _work_folder(path) / "old") if place.is_dir()), None)
+
+
+def _settle(path: Path, old: Path) -> None:
+    """Put a folder that was moved aside back, or remove it where another has its place."""
+    if not path.exists() and old.exists():
+        old.rename(path)
+    elif old.is_symlink():
+        old.unlink()
+    elif old.exists():
+        shutil.rmtree(old)
+
+
+def _work_folder(path: Path) -> Path:
+    return _beside(path, f".{path.name}", ".replacing")
+
+
+def _beside(path: Path, stem: str, suffix: str) -> Path:
+    """A name in the same folder, shortened where a file system would refuse it."""
+    if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
+        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()
+    return path.with_name(stem + suffix)
+
+
+def check_folder(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder for output before any work is done for it.
+
+    Args:
+        out: it and its parents may still have to be made.
+        overwrite: whether it may hold something.
+
+    Raises:
+        UsageError: it is not a folder, cannot be made or written to, or is not empty.
+    """
+    if out.is_symlink() and not out.exists():
+        raise UsageError(f"{out}: a broken link, expected a folder")
+    standing = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not standing.is_dir():
+        where = "" if standing == out else f"{standing} is "
+        raise UsageError(f"{out}: {where}not a folder. Choose another")
+    if not overwrite and standing == out and any(out.iterdir()):
+        raise UsageError(f"{out}: not empty. Choose another folder, or add --overwrite")
+    if not os.access(standing, os.W_OK):
+        raise UsageError(f"{out}: {standing} cannot be written to")
+
+
+def refuse_inside(inner: Path, outer: Path, why: str) -> None:
+    """Refuse a path that is another or lies in it, links followed.
+
+    Args:
+        inner: the path to refuse.
+        outer: where it must not lie.
+        why: the rest of the sentence, such as `which is never changed. Choose another --out`.
+
+    Raises:
+        UsageError: it lies there.
+    """
+    if inner.resolve().is_relative_to(outer.resolve()):
+        raise UsageError(f"{inner}: lies in {outer}, {why}")
 
 
 def check_file(out: Path, *, overwrite: bool) -> None:
@@ -89,16 +151,25 @@ def check_file(out: Path, *, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise UsageError(f"{out}: a folder, expected a file to write")
+    check_parent(out)
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out}: not a regular file, expected one that can be replaced")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists. To replace it, add --overwrite")
+
+
+def check_parent(out: Path) -> None:
+    """Refuse a place whose folder does not exist or cannot be written to.
+
+    Raises:
+        UsageError: with the command that makes the folder.
+    """
     if not out.parent.is_dir():
         raise UsageError(
             f"{out}: no folder {out.parent}. Make it with: mkdir -p {shlex.quote(str(out.parent))}"
         )
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out}: folder {out.parent} cannot be written to")
-    if out.exists() and not out.is_file():
-        raise UsageError(f"{out}: not a regular file, expected one that can be replaced")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out}: exists. To replace it, add --overwrite")
 
 
 def write_text(out: Path, text: str) -> None:

@@ -62,7 +62,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Photos like those to come, without labels, that INT8's ranges are measured on.",
+            help="Unlabelled photos like those to predict, on which INT8's ranges are measured.",
             show_default="the run's training images",
         ),
     ] = None,
@@ -98,7 +98,7 @@ def export(
             show_default="the run's own",
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where the newest run is looked for.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Where to look for the newest run.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
     from maskinfer.export.exporting import export as export_run

@@ -25,7 +25,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="A data set, of which the test images are taken, or any folder of photos.",
+            help="A data set, whose test images are used, or any folder of photos.",
             show_default="the run's own",
         ),
     ] = None,

@@ -299,7 +299,7 @@ def test_destination_that_cannot_be_written_is_refused(
 ) -> None:
     for out, complaint in (
         (tmp_path / "model.bin", "ends in .onnx"),
-        (tmp_path / "nowhere" / "model.onnx", "is no folder"),
+        (tmp_path / "nowhere" / "model.onnx", "no folder"),
         (tmp_path, "expected a file name"),
     ):
         with pytest.raises(UsageError, match=complaint):

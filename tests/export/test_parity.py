@@ -47,7 +47,7 @@ def test_one_answer_that_is_no_number_is_a_fault(
 
     allowed = tolerance(network, precision)
     faults = compare(run, _reference(48), allowed).faults(allowed)
-    assert faults == ["batch 1: for 2.1% of 48 images the answer is no number"]
+    assert faults == ["batch 1: for 2.1% of 48 images the output is not a number"]
 
 
 def test_nothing_but_nan_is_a_fault() -> None:
@@ -57,7 +57,7 @@ def test_nothing_but_nan_is_a_fault() -> None:
 
     allowed = tolerance("resnet", "fp32")
     faults = compare(run, _reference(3), allowed).faults(allowed)
-    assert faults == ["batch 1: for 100.0% of 3 images the answer is no number"]
+    assert faults == ["batch 1: for 100.0% of 3 images the output is not a number"]
 
 
 def test_every_batch_size_is_tried_on_a_single_image() -> None:

@@ -237,7 +237,7 @@ def test_file_in_place_of_a_folder_is_refused(tiny_model: Path, tmp_path: Path) 
     (tmp_path / "face").write_text("")
     before = contents(tmp_path)
 
-    with pytest.raises(UsageError, match="face: is no folder; not replaced"):
+    with pytest.raises(UsageError, match="face: is not a folder; not replaced"):
         write_repository(tiny_model, METADATA, 8, tmp_path, "face")
     with pytest.raises(UsageError, match="face: is a file, expected a folder"):
         write_repository(tiny_model, METADATA, 8, tmp_path / "face", "face")
