@@ -2,20 +2,18 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.train.runs.comparison import ReportSettings, RunComparison
+
 from . import options
 from .console import out as stdout
 from .console import say
 
-if TYPE_CHECKING:
-    from maskinfer.train.runs.comparison import RunComparison
-
-_RUNS = Path("runs")
 _FIGURES = (
     "\nepochs",
     "\nbest",
@@ -36,36 +34,30 @@ def report(
             help="Folders that `maskinfer train` made. By default the newest under runs/.",
             show_default=False,
         ),
-    ] = None,
-    out: options.ReportOut = None,
-    overwrite: options.Overwrite = False,
+    ] = ReportSettings.runs,
+    out: options.ReportOut = ReportSettings.out,
+    overwrite: options.Overwrite = ReportSettings.overwrite,
 ) -> None:
     """Show training runs beside each other: figures, curves, settings, warnings.
 
     Writes a folder with report.html and facts.json.
     """
-    from maskinfer.report.folder import ReportFolder
-    from maskinfer.train.runs.comparison import compare_runs
-    from maskinfer.train.runs.files import RunFiles
-    from maskinfer.train.runs.page import runs_page
+    from maskinfer.train.runs.page import report_runs
 
-    found = compare_runs(runs or [RunFiles.newest(_RUNS).path])
-    folder = ReportFolder.choose(out, "report", datetime.now(), overwrite=overwrite)
-    folder.write(runs_page(found))
-
-    stdout.print(_table(found))
-    for warning in found.warnings():
+    comparison, page = report_runs(ReportSettings(runs, out, overwrite), datetime.now())
+    stdout.print(_table(comparison))
+    for warning in comparison.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
-    say(f"report: {folder.page}")
+    say(f"report: {page}")
 
 
-def _table(found: "RunComparison") -> Table:
+def _table(comparison: RunComparison) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("\nrun", overflow="fold")
     table.add_column("\nnetwork", no_wrap=True)
     for heading in _FIGURES:
         table.add_column(heading, justify="right", no_wrap=True)
-    for run in found.runs:
+    for run in comparison.runs:
         best, settings = run.best, run.config.settings
         figures = ["–"] * 6
         if best is not None:

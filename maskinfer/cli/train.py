@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maskinfer.data.dataset import SAMPLE_IMAGES
+from maskinfer.data.dataset import sample_images
 from maskinfer.errors import UsageError
 from maskinfer.train.recipes import recipe_names, recipe_settings
 from maskinfer.train.settings import Backbone, MaskLoss, MixedPrecision, Model, Optimizer
@@ -35,7 +35,7 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A folder with train/ and test/; give it more than once to join several.",
+            help="A folder with train/ and test/; repeat the option to join several.",
             show_default="sample_images",
             rich_help_panel=_DATA,
         ),
@@ -44,7 +44,7 @@ def train(
         str,
         typer.Option(
             metavar=f"{'|'.join(recipe_names())}|FILE",
-            help="What fills the options left open. report: the course report's numbers; "
+            help="Where the options not given are taken from. report: the course report's numbers; "
             "two-cores: for two CPU cores and an hour or two; FILE: your own, in TOML.",
         ),
     ] = "default",
@@ -66,8 +66,8 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the training images. With --resume, the new number: the cosine "
-            "schedule is stretched to it.",
+            help="Passes over the training images. With --resume, the new number, over which the "
+            "cosine schedule is stretched.",
             show_default="by recipe, else 30",
         ),
     ] = None,
@@ -108,7 +108,7 @@ def train(
     augment: Annotated[
         list[Augmentation] | None,
         typer.Option(
-            help="Random changes to training images, more than once for several. By recipe, else "
+            help="Random changes to training images; repeat it for several. By recipe, else "
             "none, and all but crop for lite. flip makes the right-most face of a photo its "
             "left-most, so leave it off where the left-most face is wanted.",
             rich_help_panel=_DATA,
@@ -158,7 +158,7 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Go on with an interrupted run; no other option but --epochs."
+            metavar="RUN", help="Continue an interrupted run; only --epochs may be given too."
         ),
     ] = None,
 ) -> None:
@@ -197,27 +197,19 @@ def train(
         _refuse_changes(context)
         run = loop.resume(RunFolder(resume), epochs, display)
     else:
-        settings = recipe_settings(model, recipe, _data_folders(data), canvas)
-        settings = replace(settings, **given)
+        folders = data or [sample_images("maskinfer train --data DIR")]
+        named = tuple(str(folder.resolve()) for folder in folders)
+        settings = replace(recipe_settings(model, recipe, named, canvas), **given)
         run = loop.train(settings, runs, datetime.now(), display)
     display.say(f"Done: {run.path}. Next: maskinfer export {shlex.quote(str(run.path))}")
 
 
 def _refuse_changes(context: typer.Context) -> None:
-    """A run goes on as it was told: but for --epochs, no option may be given with --resume."""
+    """Refuse options that a resumed run takes from its own configuration."""
     allowed = ("resume", "epochs")
     given = [word for name, word in given_options(context).items() if name not in allowed]
     if given:
         raise UsageError(
-            f"--resume goes on as the run was told: got {', '.join(given)}, expected no other "
-            "option than --epochs"
+            f"--resume continues with the run's own settings: got {', '.join(given)}, expected no "
+            "other option than --epochs"
         )
-
-
-def _data_folders(data: list[Path] | None) -> tuple[str, ...]:
-    """Where the data is: as named, else the sample images of a clone."""
-    if data:
-        return tuple(str(folder.resolve()) for folder in data)
-    if not SAMPLE_IMAGES.is_dir():
-        raise UsageError("no data set: name a folder that holds train/ and test/ with --data DIR")
-    return (str(SAMPLE_IMAGES.resolve()),)

@@ -17,6 +17,21 @@ _OVERFIT = 0.1
 
 
 @dataclass(frozen=True)
+class ReportSettings:
+    """What `maskinfer report` is given.
+
+    Attributes:
+        runs: their folders; None for the newest under `runs/`.
+        out: the report's folder; None for a new one under `reports/`.
+        overwrite: whether an existing report is replaced.
+    """
+
+    runs: list[Path] | None = None
+    out: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run.
 

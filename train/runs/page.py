@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
 from maskinfer.report.figures import COLORS, line_chart
+from maskinfer.report.folder import ReportFolder
 from maskinfer.train.settings import TrainSettings
 
-from .comparison import RunComparison, RunRecord
+from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
+from .files import RunFiles
 
 # What the course report's table holds stands first, where a reader need not scroll.
 _HEADINGS = (
@@ -40,6 +44,7 @@ _OF_BEST = (
     "validation_iou",
     "validation_accuracy",
 )
+_RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
 _MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for those who see no colours
 _FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
@@ -48,6 +53,22 @@ _LONGEST_NAME = 34  # letters in a legend
 # Losses further apart than this hide all but the largest on an even scale.
 _MOST_EVEN = 50
 _MOST_DRAWN = 1e100  # beyond, a chart's own sums overflow
+
+
+def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison, Path]:
+    """Compare runs and write the report.
+
+    Returns:
+        the comparison, and the report's page.
+
+    Raises:
+        RunError: one is no run, or damaged.
+        UsageError: the report's folder cannot be used.
+    """
+    comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
+    folder = ReportFolder.choose(settings.out, "report", now, overwrite=settings.overwrite)
+    folder.write(runs_page(comparison))
+    return comparison, folder.page
 
 
 def runs_page(comparison: RunComparison) -> Page:
