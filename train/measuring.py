@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,16 +16,23 @@ from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Face, Sample
 from maskinfer.evaluation.metrics import measure
 from maskinfer.train.data.batches import Batch, SampleCanvases, Share, loader
+from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
 
+from .calibration import Calibration, calibrate
+from .display import Display
 from .settings import TrainSettings
+
+# Training figures are measured on as many training images as there are test images, but no more
+# than this, always the same ones.
+_TRAIN_SAMPLE = 256
 
 
 @dataclass(frozen=True)
 class Figures:
     """What one part of the data measured; IoU and accuracies are means in 0..1.
 
-    A network that learns all faces is measured on the known face that it found.
+    A network that learns all faces is measured on the known face that its box overlaps most.
 
     Attributes:
         proper_mask: (N,) probabilities.
@@ -37,6 +45,45 @@ class Figures:
     balanced_accuracy: float
     proper_mask: NDArray[np.float64]
     is_proper: NDArray[np.bool_]
+
+
+def measure_parts(
+    network: Network,
+    parts: Parts,
+    settings: TrainSettings,
+    accelerator: Accelerator,
+    display: Display,
+) -> tuple[dict[str, Any], Calibration]:
+    """Measure a network after an epoch, which is put in evaluation mode.
+
+    Returns:
+        figures by the names of `EpochRow`, and what the validation part teaches about its
+        probabilities.
+    """
+
+    def measure_part(name: str, samples: Sequence[Sample]) -> Figures:
+        display.begin(name, -(-len(samples) // settings.batch_size))
+        return measure_samples(network, samples, settings, accelerator, display.step)
+
+    few = parts.train_sample(min(_TRAIN_SAMPLE, len(parts.test)))
+    train = measure_part("measure train", few)
+    test = measure_part("test", parts.test)
+    validation = measure_part("validation", parts.validation) if parts.validation else None
+    figures: dict[str, Any] = {
+        "train_accuracy": train.accuracy,
+        "train_iou": train.iou,
+        "validation_loss": validation and validation.loss,
+        "validation_accuracy": validation and validation.accuracy,
+        "validation_balanced_accuracy": validation and validation.balanced_accuracy,
+        "validation_iou": validation and validation.iou,
+        "test_loss": test.loss,
+        "test_accuracy": test.accuracy,
+        "test_balanced_accuracy": test.balanced_accuracy,
+        "test_iou": test.iou,
+    }
+    if validation is None:
+        return figures, Calibration()
+    return figures, calibrate(validation.proper_mask, validation.is_proper)
 
 
 def measure_samples(
@@ -53,7 +100,7 @@ def measure_samples(
         samples: at least one; their boxes lie in their images.
         settings: geometry, batch size and workers.
         accelerator: the processes among which the samples are shared out.
-        on_batch: told the mean loss so far after each batch of this process.
+        on_batch: called with the mean loss so far after each batch of this process.
     """
     share = Share(len(samples), accelerator.num_processes, accelerator.process_index)
     batches = loader(
@@ -68,15 +115,15 @@ def measure_samples(
     for batch in batches:
         canvases, targets = to_device(batch, accelerator)
         with torch.no_grad(), accelerator.autocast():
-            losses, found = network.measure(canvases, targets)
-        boxes = canvas_to_image(found.boxes_xywh.float().cpu().numpy(), batch.placements)
+            losses, detections = network.measure(canvases, targets)
+        boxes = canvas_to_image(detections.boxes_xywh.float().cpu().numpy(), batch.placements)
         if network.learns_all_faces:
             faces = [_nearest(box, s) for box, s in zip(boxes, batch.samples, strict=True)]
         else:
             faces = [Face(s.box_xywh, s.proper_mask) for s in batch.samples]
         overlap = iou_xywh(boxes, [face.box_xywh for face in faces])
         truth = [face.proper_mask for face in faces]
-        rows += zip(overlap.tolist(), truth, found.proper_mask.tolist(), strict=True)
+        rows += zip(overlap.tolist(), truth, detections.proper_mask.tolist(), strict=True)
         loss_sum += total_loss(losses).item() * len(canvases)
         on_batch(loss_sum / len(rows))
     loss_sum = float(np.sum(gather_object([loss_sum])))

@@ -99,7 +99,7 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     settings = _settings(drawn, model, optimizer=optimizer, augment=augment)
     whole = loop.train(settings, tmp_path / "whole", NOW, Silent())
 
-    with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Go on with: maskinfer train"):
+    with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Continue with: maskinfer train"):
         loop.train(settings, tmp_path / "cut", NOW, _Recorder(interrupt_at=2))
     cut = RunFolder.newest(tmp_path / "cut")
     assert len(cut.read_history()) == 1
