@@ -263,16 +263,11 @@ def _color_warnings(train: Split, test: Split) -> Iterator[str]:
     if train.colors is None or test.colors is None:
         return
     chance = _STANDARD_ERRORS * np.hypot(train.colors.mean_error, test.colors.mean_error)
-    few = min(len(train.filenames), len(test.filenames)) < _LEAST_PHOTOS
-    for words, ours, theirs, least in (
-        ("mean colour", train.colors.mean, test.colors.mean, np.maximum(chance, _MEANS_APART)),
-        (
-            "contrast (standard deviation)",
-            train.colors.std,
-            test.colors.std,
-            np.inf if few else _DEVIATIONS_APART,
-        ),
-    ):
+    enough = min(len(train.filenames), len(test.filenames)) >= _LEAST_PHOTOS
+    mean = (train.colors.mean, test.colors.mean, np.maximum(chance, _MEANS_APART))
+    std = (train.colors.std, test.colors.std, _DEVIATIONS_APART if enough else np.inf)
+    figures = {"mean colour": mean, "contrast (standard deviation)": std}
+    for words, (ours, theirs, least) in figures.items():
         if (np.abs(ours - theirs) > least).any():
             yield (
                 f"the {words} of train/ and test/ differs: {_rgb(ours)} against {_rgb(theirs)} "

@@ -225,16 +225,8 @@ def reliability_bins(
     groups = []
     for index in range(bins):
         inside = place == index
-        some = bool(inside.any())
-        groups.append(
-            ReliabilityBin(
-                low=index / bins,
-                high=(index + 1) / bins,
-                images=int(inside.sum()),
-                probability=float(probability[inside].mean()) if some else None,
-                proper=float(label[inside].mean()) if some else None,
-            )
-        )
+        means = (float(v[inside].mean()) if inside.any() else None for v in (probability, label))
+        groups.append(ReliabilityBin(index / bins, (index + 1) / bins, int(inside.sum()), *means))
     return groups
 
 
