@@ -74,8 +74,8 @@ def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> Fault | None:
     if w == 0 or h == 0:
         return Fault(FaultKind.NO_AREA, f"{box} has no area")
     if x + w > size_wh[0] or y + h > size_wh[1]:
-        past = f"{box} reaches past the image, {size_wh[0]} x {size_wh[1]}"
-        return Fault(FaultKind.OUTSIDE, past)
+        reason = f"{box} reaches past the image, {size_wh[0]} x {size_wh[1]}"
+        return Fault(FaultKind.OUTSIDE, reason)
     return None
 
 
@@ -109,8 +109,8 @@ def clean(
     Args:
         samples: as read from a data set.
         mode: `train` drops what is impossible, `test` repairs it. In both, an image is dropped
-            whose header cannot be read; pixels are not decoded, so that one damaged further on
-            stays, unless the caller proves the images otherwise.
+            whose header cannot be read; pixels are not decoded, so that damage in them is not
+            seen here.
         name_of: what decisions call an image.
 
     Returns:

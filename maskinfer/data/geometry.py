@@ -121,12 +121,8 @@ def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
         scale_xy = (geometry.resize / width, geometry.resize / height)
         # The middle of the photo in pixels of the (perhaps reduced) decoded image.
         margin = -offset / geometry.resize
-        crop = (
-            margin * image.width,
-            margin * image.height,
-            (1 - margin) * image.width,
-            (1 - margin) * image.height,
-        )
+        w, h = image.size
+        crop = (margin * w, margin * h, (1 - margin) * w, (1 - margin) * h)
         canvas = image.resize((side, side), Image.Resampling.BILINEAR, box=crop)
         return np.asarray(canvas), Placement(scale_xy, (offset, offset), photo.size_wh)
 

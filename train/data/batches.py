@@ -5,6 +5,7 @@ run continues exactly as it would have, whatever the number of worker processes.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -69,20 +70,14 @@ class Batch(NamedTuple):
     placements: list[Placement]
 
 
+@dataclass(eq=False)
 class SampleCanvases(Dataset[Item]):
     """Samples, drawn on canvases as inference would draw them, augmented when training."""
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        geometry: Geometry,
-        augment: tuple[Augmentation, ...] = (),
-        seed: int = 0,
-    ) -> None:
-        self.samples = list(samples)
-        self.geometry = geometry
-        self.augment = augment
-        self.seed = seed
+    samples: Sequence[Sample]
+    geometry: Geometry
+    augment: tuple[Augmentation, ...] = ()
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -90,15 +85,13 @@ class SampleCanvases(Dataset[Item]):
     def __getitem__(self, key: Key) -> Item:
         sample = self.samples[key.sample]
         rng = np.random.default_rng((self.seed, key.epoch, key.position))
+        least_wh = partial(decode_wh, self.geometry, oversampling=_OVERSAMPLING)
         try:
-            photo = load_photo(
-                sample.path, partial(decode_wh, self.geometry, oversampling=_OVERSAMPLING)
-            )
+            photo = load_photo(sample.path, least_wh)
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
-        faces = np.array(
-            [sample.box_xywh, *(other.box_xywh for other in sample.others)], dtype=np.float64
-        )
+        boxes = [sample.box_xywh, *(other.box_xywh for other in sample.others)]
+        faces = np.array(boxes, dtype=np.float64)
         if "crop" in self.augment:
             photo, faces = random_crop(photo, faces, rng)
         if "zoom" in self.augment:
@@ -152,6 +145,7 @@ def _targets(items: list[Item]) -> Targets:
     )
 
 
+@dataclass(eq=False)
 class EpochOrder(Sampler[Key]):
     """The order of one epoch's training samples, and this process's share of it.
 
@@ -159,15 +153,12 @@ class EpochOrder(Sampler[Key]):
     often: samples of the rarer label are repeated, and the epoch's length stays.
     """
 
-    def __init__(
-        self, proper: NDArray[np.bool_], balance: bool, seed: int, processes: int, process: int
-    ) -> None:
-        self.proper = proper
-        self.balance = balance
-        self.seed = seed
-        self.processes = processes
-        self.process = process
-        self.epoch = 0
+    proper: NDArray[np.bool_]
+    balance: bool
+    seed: int
+    processes: int
+    process: int
+    epoch: int = 0
 
     def __len__(self) -> int:
         return -(-len(self.proper) // self.processes)
