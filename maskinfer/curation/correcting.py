@@ -22,7 +22,7 @@ from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, format_name, parse_name
 from maskinfer.data.side_lists import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
 from maskinfer.errors import DatasetError, ImageError, LabelError, UsageError
-from maskinfer.files import replacing_folder
+from maskinfer.files import refuse_inside, replacing_folder
 from maskinfer.text import csv_line, printable_name, quote_cell
 
 from .opinions import FOUND_COLUMNS, Action
@@ -175,10 +175,8 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
 def _check_out(data: Path, out: Path) -> None:
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder, expected the data set that was audited")
-    if out.resolve().is_relative_to(data.resolve()):
-        raise UsageError(f"{out}: lies in {data}, which is never changed. Choose another --out")
-    if data.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"{out}: holds the data set. Choose another --out")
+    refuse_inside(out, data, "which is never changed. Choose another --out")
+    refuse_inside(data, out, "so that --out holds the data set. Choose another --out")
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out}: exists, expected a new folder. Choose another --out")
 
