@@ -19,13 +19,13 @@ from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Label, Sample, format_name
 from maskinfer.export import exporting as job
 from maskinfer.export.exporting import export
-from maskinfer.export.graph import checkpoint_answer
-from maskinfer.export.settings import Answer, ExportSettings
+from maskinfer.export.graph import checkpoint_function
+from maskinfer.export.settings import ExportSettings, GraphOptions
 from maskinfer.inference.results import read_predictions
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
-from maskinfer.train.networks.build import build
 from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 from maskinfer.train.synthetic.samples import draw_sample, random_scene
@@ -152,10 +152,10 @@ def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli
     canvases, placements = zip(
         *(detector.make_canvas(learned.data / "test" / row.filename) for row in rows), strict=True
     )
-    network = build(learned.run.read_config().settings).eval()
-    answer = Answer(temperature=learned.run.read_best(network).calibration.temperature)
+    checkpoint = Checkpoint.load(learned.run.path)
+    options = GraphOptions(temperature=checkpoint.calibration.temperature)
     with torch.no_grad():
-        own = checkpoint_answer(network, answer)(torch.from_numpy(np.stack(canvases)))
+        own = checkpoint_function(checkpoint.network, options)(torch.from_numpy(np.stack(canvases)))
     boxes = canvas_to_image(own.boxes_xywh.numpy(), placements)
     same_label = (own.proper_mask.numpy() >= detector.session.metadata.threshold) == [
         row.proper_mask for row in rows
