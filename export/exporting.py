@@ -14,7 +14,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
-from maskinfer.files import check_file, check_parent, replacing
+from maskinfer.files import check_file, replacing
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.default_model import EXPORTS, TRITON
 from maskinfer.runtime.engine_file import ENGINE_SUFFIX, write_engine
@@ -163,7 +163,6 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     if settings.format == "triton":
         triton.check_destination(path.parent, path.name)
-        check_parent(path)
     elif path.suffix != ending:
         raise UsageError(f"--out: got {path}, expected a file name that ends in {ending}")
     else:
@@ -207,8 +206,8 @@ def _describe(
     # Paths reveal where the data was on one machine; names tell which data it was.
     for private in ("data", "weights", "workers", "geometry"):
         recipe.pop(private)
-    measured = ("validation_iou", "validation_balanced_accuracy")
-    measured += ("test_iou", "test_accuracy", "test_balanced_accuracy")
+    measured = ["epoch", "validation_iou", "validation_balanced_accuracy"]
+    measured += ["test_iou", "test_accuracy", "test_balanced_accuracy"]
     return ModelMetadata(
         network=config.settings.model,
         backbone=config.settings.backbone,
@@ -224,7 +223,7 @@ def _describe(
             "versions": config.versions,
         },
         metrics={
-            **{name: figures[name] for name in ("epoch", *measured)},
+            **{name: figures[name] for name in measured},
             "calibration": asdict(checkpoint.calibration),
         },
         export=details,

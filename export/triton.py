@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from maskinfer.errors import UsageError
-from maskinfer.files import replacing_folder
+from maskinfer.files import check_folder, replacing_folder
 from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 
 _CONFIG = "config.pbtxt"
@@ -80,8 +80,7 @@ def check_destination(folder: Path, name: str) -> None:
             f"Triton model name: got {name!r}, expected letters, digits, '_', '.' and '-', the "
             "first a letter, a digit or '_'"
         )
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file, expected a folder for a Triton model repository")
+    check_folder(folder, overwrite=True)
     place = folder / name
     if not place.exists() and not place.is_symlink():
         return

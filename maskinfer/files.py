@@ -118,7 +118,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     """
     if out.is_symlink() and not out.exists():
         raise UsageError(f"{out}: a broken link, expected a folder")
-    standing = next(place for place in (out, *out.absolute().parents) if place.exists())
+    standing = next(place for place in (out, *out.parents) if place.exists())
     if not standing.is_dir():
         where = "" if standing == out else f"{standing} is "
         raise UsageError(f"{out}: {where}not a folder. Choose another")
@@ -151,25 +151,16 @@ def check_file(out: Path, *, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise UsageError(f"{out}: a folder, expected a file to write")
-    check_parent(out)
-    if out.exists() and not out.is_file():
-        raise UsageError(f"{out}: not a regular file, expected one that can be replaced")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out}: exists. To replace it, add --overwrite")
-
-
-def check_parent(out: Path) -> None:
-    """Refuse a place whose folder does not exist or cannot be written to.
-
-    Raises:
-        UsageError: with the command that makes the folder.
-    """
     if not out.parent.is_dir():
         raise UsageError(
             f"{out}: no folder {out.parent}. Make it with: mkdir -p {shlex.quote(str(out.parent))}"
         )
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out}: folder {out.parent} cannot be written to")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"{out}: not a regular file, expected one that can be replaced")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists. To replace it, add --overwrite")
 
 
 def write_text(out: Path, text: str) -> None:

@@ -239,7 +239,7 @@ def test_file_in_place_of_a_folder_is_refused(tiny_model: Path, tmp_path: Path) 
 
     with pytest.raises(UsageError, match="face: is not a folder; not replaced"):
         write_repository(tiny_model, METADATA, 8, tmp_path, "face")
-    with pytest.raises(UsageError, match="face: is a file, expected a folder"):
+    with pytest.raises(UsageError, match="face: not a folder"):
         write_repository(tiny_model, METADATA, 8, tmp_path / "face", "face")
 
     assert contents(tmp_path) == before
