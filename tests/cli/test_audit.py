@@ -105,7 +105,7 @@ def test_audit_trains_folds_and_tells_of_them(drawn: Path, tmp_path: Path, run_c
     assert "holds your decisions" in refused.stderr
 
 
-def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
+def test_an_audit_stopped_before_it_began_has_nothing_to_resume(
     drawn: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*arguments: object) -> None:
@@ -128,7 +128,7 @@ def test_an_audit_stopped_before_it_began_has_nothing_to_go_on_with(
         pytest.param(["data", "--recipe", "none.toml"], 2, "--recipe", id="no recipe"),
         pytest.param(["data", "--mixed-precision", "x"], 2, "--mixed-precision", id="precision"),
         pytest.param(["data", "--out", "full"], 2, "add --overwrite", id="taken"),
-        pytest.param(["--resume", "full"], 1, "no audit that can be gone on", id="no audit"),
+        pytest.param(["--resume", "full"], 1, "no audit to resume", id="no audit"),
         pytest.param(
             ["data", "--resume", "full"],
             2,

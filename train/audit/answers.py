@@ -1,4 +1,4 @@
-"""What a network of several faces says of the face that each image is labelled with."""
+"""What a network that predicts several faces answers about the labelled face of each image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ _FINER = 1.5
 
 
 class Answer(NamedTuple):
-    """What a network says of one image: in pixels of the upright image, and 0..1."""
+    """A network's answer about one image: in pixels of the upright image, and 0..1."""
 
     box_xywh: tuple[float, float, float, float]
     probability: float
@@ -59,7 +59,7 @@ def answer_samples(
         labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
         straight = _choose_all(network, canvases, labelled)
         mirrored = _choose_all(network, canvases.flip(2), _mirror(labelled, network.canvas))
-        boxes = canvas_to_image([found.box_xywh for found in straight], batch.placements)
+        boxes = canvas_to_image([face.box_xywh for face in straight], batch.placements)
         answers += [
             Answer(tuple(box), _sigmoid((a.logit + b.logit) / 2), (a.score + b.score) / 2)
             for box, a, b in zip(boxes.tolist(), straight, mirrored, strict=True)

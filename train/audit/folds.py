@@ -1,7 +1,7 @@
-"""What networks say of every labelled image that did not learn it.
+"""Predictions for every labelled image by networks that did not learn it.
 
-The images are dealt into k folds by photo; for each fold a small `lite` learns the others with the
-project's own loop, and says what it sees in the images of this one.
+The images are dealt into k folds by photo; for each fold a small `lite` is trained on the others
+with the project's own loop, and asked about the images of this one.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _FOLDS, _ANSWERS = "folds", "answers.json"
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """How a data set is audited; kept on disk, so that an audit can be gone on with.
+    """How a data set is audited; kept on disk, so that an audit can be resumed.
 
     Attributes:
         data: the data set.
@@ -80,9 +80,7 @@ class AuditPlan:
                 raise ValueError(f"data, folds, digest: {plan.data, plan.folds, plan.digest}")
             return plan
         except FileNotFoundError as error:
-            raise RunError(
-                f"{folder}: no audit that can be gone on with, there is no {PLAN}"
-            ) from error
+            raise RunError(f"{folder}: no audit to resume, there is no {PLAN}") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path}: damaged ({error!r})") from error
 
@@ -166,22 +164,19 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def audit_folds(
-    plan: AuditPlan,
-    folder: Path,
-    display: Display,
-    now: Callable[[], datetime],
+    plan: AuditPlan, folder: Path, display: Display, now: Callable[[], datetime]
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
     Args:
         plan: what to do.
-        folder: of the audit, made where it is missing; folds that it holds are gone on with.
-        display: where the training shows how it goes.
+        folder: of the audit, made where it is missing; folds that it holds are resumed.
+        display: where the trainings show their progress.
         now: for the names of run folders.
 
     Returns:
-        a prediction of each labelled image that can be decoded, in the order of their names, and a
-        decision for each other, and for each impossible box.
+        a prediction for each labelled image that can be decoded, in the order of their names, and
+        a decision for each other one, and for each impossible box.
 
     Raises:
         UsageError: there are fewer photos than folds.
@@ -192,11 +187,11 @@ def audit_folds(
     pool = read_pool(data)
     photos = len(set(pool.photos))
     if plan.folds > photos:
-        raise UsageError(f"--folds: got {plan.folds}, expected at most the {photos} photos of it")
+        raise UsageError(f"--folds: got {plan.folds}, expected at most its {photos} photos")
     dealt = deal(pool.photos, plan.folds, plan.settings.seed)
     digest = _digest(pool, dealt)
     if plan.digest and plan.digest != digest:
-        raise RunError(f"{folder}: {data} has changed since this audit began; audit anew")
+        raise RunError(f"{folder}: {data} has changed since this audit began; start a new one")
     folder.mkdir(parents=True, exist_ok=True)
     if not plan.digest:  # a new audit, where an earlier one may have been
         shutil.rmtree(folder / _FOLDS, ignore_errors=True)
@@ -204,24 +199,17 @@ def audit_folds(
     answers: dict[int, Answer] = {}
     for fold in range(plan.folds):
         held = [i for i, its in enumerate(dealt) if its == fold]
-        learnt = [i for i, its in enumerate(dealt) if its != fold and pool.possible[i]]
-        if not learnt:
+        learned = [i for i, its in enumerate(dealt) if its != fold and pool.possible[i]]
+        if not learned:
             raise DatasetError(f"{data}: no possible box to learn from in fold {fold + 1}")
         display.say(f"Fold {fold + 1} of {plan.folds}")
-        parts = Parts(
-            [pool.samples[i] for i in learnt],
-            [],
-            [pool.samples[i] for i in held],
-            [],
-            [data.name],
-        )
+        train, test = ([pool.samples[i] for i in part] for part in (learned, held))
+        parts = Parts(train, [], test, [], [data.name])
         settings = replace(plan.settings, seed=plan.settings.seed + fold)
         place = folder / _FOLDS / str(fold + 1)
-        found = _answers(settings, place, parts, display, now)
-        answers |= dict(zip(held, found, strict=True))
-    return [
-        _labelled_prediction(sample, answers[i], data) for i, sample in enumerate(pool.samples)
-    ], pool.decisions
+        answers |= dict(zip(held, _answers(settings, place, parts, display, now), strict=True))
+    predictions = [_prediction(sample, answers[i], data) for i, sample in enumerate(pool.samples)]
+    return predictions, pool.decisions
 
 
 def _digest(pool: Pool, dealt: Sequence[int]) -> str:
@@ -238,14 +226,14 @@ def _answers(
     display: Display,
     now: Callable[[], datetime],
 ) -> list[Answer]:
-    """One fold's answers about its own images; trained where an earlier start has not done so."""
+    """One fold's answers about its own images, by a network that is trained if need be."""
     path = place / _ANSWERS
     if path.is_file():
         try:
-            found = [Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
-            if len(found) != len(parts.test):
-                raise ValueError(f"{len(found)} answers for {len(parts.test)} images")
-            return found
+            answers = [Answer(tuple(box), p, s) for box, p, s in json.loads(path.read_text())]
+            if len(answers) != len(parts.test):
+                raise ValueError(f"{len(answers)} answers for {len(parts.test)} images")
+            return answers
         except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{path}: damaged ({error!r}); remove it to train that fold anew"
@@ -253,10 +241,10 @@ def _answers(
     run = _train(settings, place, parts, display, now)
     network = Checkpoint.load(run.path).network
     network.to("cuda" if torch.cuda.is_available() else "cpu")
-    found = answer_samples(network, parts.test, settings)
-    write_text(path, json.dumps(found) + "\n")
+    answers = answer_samples(network, parts.test, settings)
+    write_text(path, json.dumps(answers) + "\n")
     shutil.rmtree(run.path / "last", ignore_errors=True)  # as large as all the rest
-    return found
+    return answers
 
 
 def _train(
@@ -277,7 +265,7 @@ def _train(
     return loop.train(settings, place, now(), display, parts)
 
 
-def _labelled_prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:
+def _prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:
     x, y, w, h = answer.box_xywh
     corners = [round(edge) for edge in (x, y, x + w, y + h)]
     box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])

@@ -87,7 +87,7 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 8])
-def test_an_audit_that_was_stopped_goes_on_to_the_same_end(
+def test_an_audit_that_was_stopped_resumes_to_the_same_end(
     drawn: Path, tmp_path: Path, stop: int
 ) -> None:
     whole, _ = audit_folds(plan_of(drawn), tmp_path / "whole", Silent(), now)
@@ -110,9 +110,9 @@ def test_an_audit_of_changed_data_is_refused(drawn: Path, tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_audited_is_refused(drawn: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--folds: got 40, expected at most the 35 photos"):
+    with pytest.raises(UsageError, match="--folds: got 40, expected at most its 35 photos"):
         audit_folds(plan_of(drawn, folds=40), tmp_path / "a", Silent(), now)
-    with pytest.raises(RunError, match="no audit that can be gone on with"):
+    with pytest.raises(RunError, match="no audit to resume"):
         AuditPlan.read(tmp_path)
     (tmp_path / "audit.json").write_text(json.dumps({"data": "x"}))
     with pytest.raises(RunError, match="damaged"):
@@ -137,7 +137,7 @@ def test_a_new_audit_takes_nothing_of_an_earlier_one(drawn: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("lost", ["answers.json", "last"])
-def test_an_audit_killed_between_two_files_goes_on(drawn: Path, tmp_path: Path, lost: str) -> None:
+def test_an_audit_killed_between_two_files_resumes(drawn: Path, tmp_path: Path, lost: str) -> None:
     """After the training and before the answers; within the first epoch's own files."""
     whole, _ = audit_folds(plan_of(drawn, epochs=1), tmp_path / "audit", Silent(), now)
     fold = tmp_path / "audit" / "folds" / "2"
