@@ -18,7 +18,7 @@ from PIL import Image
 from rich.table import Table
 
 from maskinfer.data.labels import Label, format_name
-from maskinfer.train.synthetic.samples import draw_sample
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 _SIZE_WH = (320, 240)
 _DISTINCT = 200
@@ -53,8 +53,9 @@ def _write_data(data: Path, count: int) -> None:
     """Nine in ten images for training, names with labels."""
     drawn = []
     for index in range(min(_DISTINCT, count)):
-        image, box, proper = draw_sample(5, index, max(_SIZE_WH))
-        x, y, w, h = box
+        scene = random_scene(5, index, max(_SIZE_WH))
+        image, proper = draw_scene(scene), scene.proper_mask
+        x, y, w, h = scene.box_xywh
         scale = (_SIZE_WH[0] / image.width, _SIZE_WH[1] / image.height)
         resized = (
             round(x * scale[0]),

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from maskinfer.runtime.cpu import cpu_name
 from maskinfer.threads import usable_cores
-from maskinfer.train.synthetic.samples import draw_sample
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 Found = TypeVar("Found")
 
@@ -52,7 +52,7 @@ def write_photos(
         if index >= distinct:
             path.hardlink_to(folder / f"{index % distinct:06}.jpg")
             continue
-        photo = draw_sample(_SEED, index, min(max(size_wh), _MOST_DRAWN_PX))[0]
+        photo = draw_scene(random_scene(_SEED, index, min(max(size_wh), _MOST_DRAWN_PX)))
         photo.resize(size_wh, Image.Resampling.BICUBIC).save(path, quality=quality)
 
 

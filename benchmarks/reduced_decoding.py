@@ -33,7 +33,7 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.runtime.default_model import shipped_model
 from maskinfer.runtime.providers import default_streams
-from maskinfer.train.synthetic.samples import draw_sample
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 _SIZE_WH = (4000, 3000)
 _PIXELS = _SIZE_WH[0] * _SIZE_WH[1]
@@ -105,7 +105,8 @@ def _draw(folder: Path, count: int) -> None:
         if index >= _DISTINCT:
             path.hardlink_to(folder / f"{index % _DISTINCT:06}.jpg")
             continue
-        photo = draw_sample(0, index, _DRAWN_PX)[0].resize(_SIZE_WH, Image.Resampling.BICUBIC)
+        drawing = draw_scene(random_scene(0, index, _DRAWN_PX))
+        photo = drawing.resize(_SIZE_WH, Image.Resampling.BICUBIC)
         noise = rng.normal(0, _NOISE, (_SIZE_WH[1], _SIZE_WH[0], 1))
         pixels = np.clip(np.asarray(photo) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(path, quality=_QUALITY)

@@ -28,7 +28,7 @@ from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
-from maskinfer.train.synthetic.samples import draw_sample, random_scene
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 pytestmark = pytest.mark.slow
 
@@ -40,9 +40,8 @@ def _draw(folder: Path, count: int, seed: int) -> None:
     while drawn < count:
         scene = random_scene(seed, index, 96)
         if scene.neighbour is None and scene.box_xywh[3] >= 0.45 * max(scene.size_wh):
-            image, box_xywh, proper = draw_sample(seed, index, 96)
-            name = format_name(Label(f"{drawn:06d}", box_xywh, proper))
-            image.save(folder / name, quality=90)
+            name = format_name(Label(f"{drawn:06d}", scene.box_xywh, scene.proper_mask))
+            draw_scene(scene).save(folder / name, quality=90)
             drawn += 1
         index += 1
 

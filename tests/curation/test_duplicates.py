@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from maskinfer.curation.duplicates import Copies, find_copies, perceptual_hash
-from maskinfer.train.synthetic.samples import draw_sample
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
-PHOTOS = [draw_sample(41, index, 160)[0] for index in range(12)]
+PHOTOS = [draw_scene(random_scene(41, index, 160)) for index in range(12)]
 
 
 def saved(image: Image.Image, quality: int) -> Image.Image:
@@ -47,7 +47,7 @@ def test_copies_are_found_whatever_was_done_to_them(change: Any) -> None:
 
 
 def test_different_photos_are_no_copies() -> None:
-    photos = [draw_sample(42, index, 96)[0] for index in range(150)]
+    photos = [draw_scene(random_scene(42, index, 96)) for index in range(150)]
     assert find_copies(hashes_of(photos), no_digest) == []
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .paint import Canvas, Points, Pose, Rgb, capsule, jitter, smooth, tint
+from .paint import Canvas, Points, Pose, Rgb, capsule, jitter, palette, smooth, tint
 
 
 class CoverKind(StrEnum):
@@ -29,18 +29,7 @@ _ODDS = {
     CoverKind.CUP: 0.05,
 }
 _MASKED = (CoverKind.PROPER, CoverKind.UNDER_NOSE, CoverKind.UNDER_CHIN)
-MASK_COLOURS: tuple[Rgb, ...] = (
-    (166, 208, 232),
-    (128, 184, 220),
-    (246, 246, 244),
-    (36, 36, 40),
-    (136, 138, 142),
-    (160, 206, 184),
-    (242, 188, 200),
-    (44, 56, 96),
-    (170, 48, 56),
-    (214, 190, 150),
-)
+MASK_COLOURS = palette("a6d0e8 80b8dc f6f6f4 242428 888a8e a0ceb8 f2bcc8 2c3860 aa3038 d6be96")
 _COLOUR_ODDS = (0.22, 0.12, 0.2, 0.14, 0.08, 0.07, 0.06, 0.05, 0.03, 0.03)
 
 

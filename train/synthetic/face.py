@@ -12,10 +12,10 @@ from .hair import (
     draw_headscarf_front,
     strands,
 )
-from .paint import Canvas, Rgb, jitter, tint
+from .paint import Canvas, Rgb, jitter, palette, tint
 from .person import CLOTH_COLOURS, Person
 
-_IRIS: tuple[Rgb, ...] = ((60, 36, 20), (40, 26, 18), (70, 100, 130), (90, 100, 60))
+_IRIS = palette("3c2414 281a12 466482 5a643c")
 
 
 def draw_person(canvas: Canvas, person: Person) -> None:

@@ -155,6 +155,11 @@ def capsule(start: Points, end: Points, radius_px: float) -> Points:
     return np.asarray(centres + radius_px * np.stack([np.cos(turn), np.sin(turn)], axis=-1))
 
 
+def palette(names: str) -> tuple[Rgb, ...]:
+    """Colours from their hexadecimal names, with spaces between them."""
+    return tuple((r, g, b) for r, g, b in map(bytes.fromhex, names.split()))
+
+
 def tint(rgb: Rgb, factor: float, towards: Rgb = (0, 0, 0)) -> Rgb:
     """Mix: `factor` of a colour and the rest of another; above 1 the colour brightens."""
     rest = max(0.0, 1 - factor)

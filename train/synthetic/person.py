@@ -5,42 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cover import Cover, random_cover, worn_outline
-from .paint import Pose, Rgb, jitter, tint
+from .paint import Pose, Rgb, jitter, palette, tint
 
 # From Fitzpatrick type I to VI, in full light.
-_SKIN: tuple[Rgb, ...] = (
-    (255, 232, 218),
-    (250, 216, 190),
-    (238, 196, 160),
-    (216, 168, 128),
-    (182, 132, 94),
-    (142, 98, 68),
-    (104, 70, 50),
-    (72, 50, 40),
-)
-_HAIR: tuple[Rgb, ...] = (
-    (24, 20, 20),
-    (40, 28, 22),
-    (72, 48, 32),
-    (112, 76, 46),
-    (176, 138, 84),
-    (214, 186, 136),
-    (140, 62, 34),
-    (150, 148, 146),
-    (214, 212, 208),
-)
-CLOTH_COLOURS: tuple[Rgb, ...] = (
-    (36, 40, 52),
-    (226, 226, 222),
-    (150, 40, 44),
-    (44, 74, 130),
-    (160, 200, 226),
-    (64, 100, 70),
-    (120, 120, 124),
-    (206, 170, 80),
-    (226, 180, 190),
-    (212, 176, 146),
-    (90, 60, 100),
+_SKIN = palette("ffe8da fad8be eec4a0 d8a880 b6845e 8e6244 684632 483228")
+_HAIR = palette("181414 281c16 483020 704c2e b08a54 d6ba88 8c3e22 969492 d6d4d0")
+CLOTH_COLOURS = palette(
+    "242834 e2e2de 96282c 2c4a82 a0c8e2 406446 78787c ceaa50 e2b4be d4b092 5a3c64"
 )
 _HAIRSTYLES = ("short", "long", "fringe", "bald", "afro", "bun", "receding")
 _HEADWEAR = ("none", "cap", "beanie", "headscarf")

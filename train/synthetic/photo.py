@@ -4,9 +4,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .cover import MASK_COLOURS
-from .paint import Rgb, jitter
+from .paint import Rgb, jitter, palette
 
-_SKIN_LIKE: tuple[Rgb, ...] = ((238, 200, 170), (200, 150, 115), (120, 84, 62))
+_SKIN_LIKE = palette("eec8aa c89673 78543e")
 
 
 def draw_background(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image.Image:

@@ -135,16 +135,6 @@ def draw_scene(scene: Scene) -> Image.Image:
     return develop(rng, large.reduce(_SUPERSAMPLING))
 
 
-def draw_sample(seed: int, index: int, size_px: int) -> tuple[Image.Image, BoxXywh, bool]:
-    """Draw image `index` of the data set `seed`.
-
-    Returns:
-        the RGB image, the face's box in pixels, and whether its mask is worn properly.
-    """
-    scene = random_scene(seed, index, size_px)
-    return draw_scene(scene), scene.box_xywh, scene.proper_mask
-
-
 def write_samples(
     folder: Path,
     settings: SynthSettings,
@@ -159,8 +149,8 @@ def write_samples(
     Args:
         folder: where to.
         settings: what to draw.
-        overwrite: replace what this function drew into the folder before, which its JPEG comment
-            says; the earlier images go when the new ones are written, and no other file does.
+        overwrite: replace what this function drew into the folder before, marked by its
+            JPEG comment; the earlier images go when the new ones are written, no other file does.
         on_progress: called after each image with the number written so far.
 
     Raises:
@@ -219,7 +209,7 @@ def _is_drawn(path: Path) -> bool:
 
 
 def _random_pose(rng: np.random.Generator, height_px: float) -> Pose:
-    """A head at the origin; `_placed` finds its place."""
+    """A head at the origin; `_placed` moves it."""
     roll = np.clip(rng.normal(0, 9), -25, 25) if rng.random() < 0.7 else rng.uniform(-25, 25)
     return Pose(
         centre_xy=(0.0, 0.0),

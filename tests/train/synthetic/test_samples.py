@@ -17,7 +17,6 @@ from maskinfer.train.synthetic.cover import CoverKind
 from maskinfer.train.synthetic.person import face_bounds_xyxy
 from maskinfer.train.synthetic.samples import (
     SynthSettings,
-    draw_sample,
     draw_scene,
     random_scene,
     write_samples,
@@ -53,9 +52,9 @@ def test_synth_names_carry_the_label(tmp_path: Path) -> None:
     samples, decisions, unlabelled = Dataset(tmp_path).samples("train")
     assert decisions == unlabelled == []
     for index, sample in enumerate(samples):
-        image, box_xywh, proper_mask = draw_sample(3, index, 96)
-        assert (sample.box_xywh, sample.proper_mask) == (box_xywh, proper_mask)
-        assert image_size(sample.path) == image.size
+        scene = random_scene(3, index, 96)
+        assert (sample.box_xywh, sample.proper_mask) == (scene.box_xywh, scene.proper_mask)
+        assert image_size(sample.path) == draw_scene(scene).size
 
 
 @pytest.mark.parametrize("size_px", [64, 224, 640])
