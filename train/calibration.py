@@ -1,4 +1,4 @@
-"""From a network's probabilities to ones that can be taken at their word, by the validation part.
+"""From a network's probabilities to calibrated ones, learned from the validation part.
 
 Temperature scaling: every log-odds is divided by one number (Guo et al. 2017, arXiv 1706.04599).
 And the threshold from which a mask counts as properly worn.
@@ -49,10 +49,10 @@ class Calibration:
         Raises:
             ValueError, TypeError: it is something else.
         """
-        found = cls(**json.loads(text))
-        if not (found.temperature > 0 and 0 <= found.threshold <= 1):
-            raise ValueError(f"temperature {found.temperature}, threshold {found.threshold}")
-        return found
+        calibration = cls(**json.loads(text))
+        if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
+            raise ValueError(f"not a temperature and threshold: {calibration}")
+        return calibration
 
 
 def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> Calibration:

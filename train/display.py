@@ -1,4 +1,4 @@
-"""How a run shows itself on a terminal: one live line, and one line that stays for each epoch."""
+"""How a run shows its progress: one live line, and one lasting line per epoch."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from maskinfer.train.runs.files import EpochRow
 
 
 class Display(Protocol):
-    """Where a run shows how it goes."""
+    """Where a run shows its progress."""
 
     def say(self, message: str) -> None:
         """One line."""
@@ -31,7 +31,7 @@ class Display(Protocol):
         """Open the live display for the length of the training."""
 
     def begin(self, what: str, steps: int) -> None:
-        """A part of an epoch begins: `train`, `test`, ..., of so many batches."""
+        """A part of an epoch begins: `train`, `test`, ..., of `steps` batches."""
 
     def step(self, loss: float) -> None:
         """One batch is done; `loss` is the part's mean so far."""
@@ -128,7 +128,7 @@ def display_for(console: Console) -> Display:
 
 
 class _EpochTimeLeft(ProgressColumn):
-    """Time left of the whole run; of a part it would only flicker."""
+    """Time left for the whole run; for a part it would only flicker."""
 
     def __init__(self) -> None:
         super().__init__()

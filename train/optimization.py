@@ -1,4 +1,4 @@
-"""What moves the weights: device and precision, optimizer, learning rate."""
+"""What the weights are updated with: device and precision, optimizer, learning rate."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Recipes: TOML files that fill what the user left open, to be copied and changed.
+"""Recipes: TOML files that fill the options not given, to be copied and changed.
 
 A section is of a network, a key a field of `TrainSettings`; `geometry` (`letterbox` or
 `center_crop`), `canvas` (224) and, for `center_crop`, `resize` together are its geometry. `"none"`
@@ -23,7 +23,7 @@ _GEOMETRY = {"geometry": "letterbox", "canvas": 224, "resize": None}
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default
     for field in fields(TrainSettings)
-    # Where and by how many processes it is decoded belongs to a machine, not to a recipe.
+    # Where the data lies and how many processes decode it depends on the machine.
     if field.name not in ("model", "data", "recipe", "geometry", "workers")
 }
 _MAY_BE_NONE = ("patience", "clip_norm")
@@ -48,8 +48,8 @@ def recipe_settings(
         canvas: side of the canvas in pixels, in place of the recipe's.
 
     Raises:
-        UsageError: there is no such recipe, it has no section for the network, or what it says
-            cannot be.
+        UsageError: there is no such recipe, it has no section for the network, or a value of it
+            is not allowed.
     """
     if canvas is not None and canvas < 1:
         raise UsageError(f"--canvas: got {canvas}, expected a multiple of 32, at least 64")

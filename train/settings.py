@@ -1,4 +1,4 @@
-"""What a training run is told to do: one frozen dataclass, filled by a recipe and by options."""
+"""The settings of a training run: one frozen dataclass, filled by a recipe and by options."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -35,8 +35,8 @@ class TrainSettings:
     Attributes:
         model: which network.
         data: folders that each hold `train/` and `test/`; several are joined.
-        recipe: the name of the recipe that filled what the user left open.
-        backbone: what lies under the heads: a ResNet, or lite's EfficientNet-Lite0.
+        recipe: the name of the recipe that filled the options not given.
+        backbone: the network under the heads: a ResNet, or lite's EfficientNet-Lite0.
         weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
             (torchvision's Faster R-CNN), `none`, or the path of a safetensors file.
         geometry: how photos become canvases.
@@ -108,7 +108,7 @@ class TrainSettings:
 
 
 def check(settings: TrainSettings) -> None:
-    """Refuse settings that cannot mean anything.
+    """Refuse settings that make no sense.
 
     Raises:
         UsageError: with the option, its value and the rule.

@@ -1,4 +1,4 @@
-"""`maskinfer report`: training runs beside each other."""
+"""`maskinfer report`: training runs compared."""
 
 from datetime import datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ def report(
     out: options.ReportOut = ReportSettings.out,
     overwrite: options.Overwrite = ReportSettings.overwrite,
 ) -> None:
-    """Show training runs beside each other: figures, curves, settings, warnings.
+    """Compare training runs: figures, curves, settings, warnings.
 
     Writes a folder with report.html and facts.json.
     """

@@ -120,9 +120,8 @@ def test_report_tells_settings_that_differ_from_those_that_do_not(
 
 
 def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) -> None:
-    for name in ("a", "b"):
-        write_run(folder / name)
-    assert run_cli("report", "a", "b", "--out", "r").code == 0
+    runs = [write_run(folder / name) for name in ("a", "b")]
+    assert run_cli("report", *runs, "--out", "r").code == 0
     report = Reported(Path("r"))
     assert "settings are the same" in report.page
     assert "Settings that differ" not in report.page
@@ -370,12 +369,9 @@ def test_report_of_names_that_mean_something_elsewhere(folder: Path, run_cli: Ru
 
 
 def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli: RunCli) -> None:
-    rows = (
-        row(1, 0.6, test_loss=1e308, train_loss=float("inf")),
-        row(2, 0.8, test_loss=2e9, validation_loss=float("nan")),
-        row(3, 0.7, test_loss=0.0),
-    )
-    write_run(folder / "a", rows)
+    huge = row(1, 0.6, test_loss=1e308, train_loss=float("inf"))
+    unknown = row(2, 0.8, test_loss=2e9, validation_loss=float("nan"))
+    write_run(folder / "a", (huge, unknown, row(3, 0.7, test_loss=0.0)))
     assert run_cli("report", "a", "--out", "r").code == 0
     report = Reported(Path("r"))
     losses = [one["test_loss"] for one in report.facts["runs"][0]["history"]]
@@ -385,13 +381,12 @@ def test_report_of_huge_figures_is_strict_json_and_a_chart(folder: Path, run_cli
 
 
 def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -> None:
-    settings = recipe_settings("resnet", "default", (str(drawn),), 64)
-    settings = replace(
-        settings, backbone="resnet18", weights="none", batch_size=8, epochs=2, workers=0
-    )
+    usual = recipe_settings("resnet", "default", (str(drawn),), 64)
+    small: dict[str, Any] = {"backbone": "resnet18", "batch_size": 8, "epochs": 2, "workers": 0}
+    settings = replace(usual, weights="none", **small)
     run = loop.train(settings, Path("runs"), datetime(2026, 1, 2, 3, 4, 5), Silent())
-    best = _stated_epoch(run.path)
-    # Only what tells of a run is needed, not its weights.
+    with safe_open(run.path / "best.safetensors", framework="pt") as file:
+        best = str(file.metadata()["epoch"])
     shutil.rmtree(run.path / "last")
     (run.path / "best.safetensors").unlink()
     assert run_cli("report", "--out", "r").code == 0
@@ -400,9 +395,3 @@ def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -
     assert (line["epochs"], line["best epoch"], line["canvas, px"]) == ("2 of 2", best, "64")
     assert report.facts["runs"][0]["best"]["epoch"] == int(best)
     assert len(report.alts) == 3
-
-
-def _stated_epoch(run: Path) -> str:
-    """The epoch that the file of the best weights says it is of."""
-    with safe_open(run / "best.safetensors", framework="pt") as file:
-        return str(file.metadata()["epoch"])

@@ -1,4 +1,4 @@
-"""Runs beside each other, read from their folders: figures, what differs, what to beware of."""
+"""Runs compared, read from their folders: figures, differing settings, warnings."""
 
 import math
 import shlex
@@ -11,7 +11,7 @@ from maskinfer.text import printable_name, strict_json
 
 from .files import EpochRow, RunConfig, RunFiles, best_row
 
-# A test accuracy so far below that of training says that images were learned by heart. On a few
+# A test accuracy this far below that of training shows that images were memorised. On a few
 # hundred test images, the usual number here, chance alone moves it by half as much.
 _OVERFIT = 0.1
 
@@ -36,9 +36,9 @@ class RunRecord:
     """One run.
 
     Attributes:
-        name: its folder's, with as many of the folders above as tell it from the others.
+        name: its folder's, with as many parent folders as distinguish it from the others.
         path: its folder.
-        config: what it was told.
+        config: what it was given.
         history: a row an epoch.
         decisions: how many samples were dropped or repaired, by action and kind of reason; None
             where the folder has no list of them.
@@ -66,12 +66,12 @@ class RunRecord:
         return sum(row.seconds for row in self.history) / 60
 
     def settings(self) -> dict[str, str]:
-        """What it was told, on what data and by what it was trained, in words by name."""
+        """Its settings, data, machine and versions, in words by name."""
         config = self.config
-        told = config.settings.to_dict()
-        geometry = told.pop("geometry")
+        own = config.settings.to_dict()
+        geometry = own.pop("geometry")
         values = {
-            **told,
+            **own,
             "geometry": geometry["kind"],
             "canvas": geometry["canvas"],
             "resize": geometry["resize"],
@@ -97,7 +97,7 @@ class RunComparison:
     runs: Sequence[RunRecord]
 
     def differing(self) -> dict[str, list[str | None]]:
-        """Settings that are not the same in all runs: each run's, None where it has no such."""
+        """Settings that differ between runs: each run's value, None where it has none."""
         settings = [run.settings() for run in self.runs]
         names = dict.fromkeys(name for words in settings for name in words)
         rows = {name: [words.get(name) for words in settings] for name in names}
@@ -109,12 +109,12 @@ class RunComparison:
         return {n: words for n, words in self.runs[0].settings().items() if n not in differing}
 
     def warnings(self) -> list[str]:
-        """What a reader should not miss, a line each."""
+        """What a reader should not miss, one line each."""
         own = [line for run in self.runs for line in _warnings(run)]
         return [*_test_warnings(self.runs), *own, *_validation_warnings(self.runs)]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as strict JSON has it: no NaN or infinity, which become None."""
+        """All of it as strict JSON: NaN and infinity become None."""
         facts = {
             "runs": [_facts(run) for run in self.runs],
             "differing": self.differing(),
@@ -189,7 +189,7 @@ def _warnings(run: RunRecord) -> Iterable[str]:
     elif done < settings.epochs:
         yield (
             f"{run.name}: stopped after {done} of {settings.epochs} epochs, or still training. "
-            f"To go on: {resume}"
+            f"To continue: {resume}"
         )
     if best is None:
         yield f"{run.name}: no epoch has a validation score that is a number, so none is the best"
@@ -199,7 +199,7 @@ def _warnings(run: RunRecord) -> Iterable[str]:
 
 
 def _is_stuck(run: RunRecord) -> bool:
-    """Whether patience ran out."""
+    """Whether its patience ran out."""
     best, patience = run.best, run.config.settings.patience
     if best is None or best.score is None or patience is None:
         return False
@@ -207,10 +207,10 @@ def _is_stuck(run: RunRecord) -> bool:
 
 
 def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
-    """Whether figures of the test part compare.
+    """Whether figures of the test part can be compared.
 
-    The digest is of all parts. Equal, it says that the test parts are the same; another one may
-    come of another validation share alone.
+    The digest covers all parts. Equal digests mean equal test parts; different ones may come from
+    another validation share alone.
     """
     if len({run.config.data["digest"] for run in runs}) == 1:
         return

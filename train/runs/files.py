@@ -75,8 +75,8 @@ class RunConfig:
     """What `config.json` holds.
 
     Attributes:
-        settings: as the run was told.
-        initial_weights: what it started from in fact.
+        settings: as the run was given them.
+        initial_weights: what it actually started from.
         normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
         data: what the data sets held: counts by part and label, and a digest of their names.
         machine: what trained: `device`, `processes` and the `mixed_precision` in force.
@@ -151,7 +151,7 @@ class RunFiles:
             _check_kinds(vars(settings), get_type_hints(TrainSettings))
             _check_kinds(vars(config), get_type_hints(RunConfig))
             _check_kinds(config.data, _DATA)
-            asdict(config)  # no deeper than can be gone through
+            asdict(config)  # fails where it is nested too deeply
             return config
 
     def write_history(self, rows: Iterable[EpochRow]) -> None:
@@ -266,7 +266,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 
 
 def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Refuse values of another kind than is read later: JSON holds whatever was written into it.
+    """Refuse values of another type than is read later: JSON holds whatever was written into it.
 
     Raises:
         KeyError: one is missing.

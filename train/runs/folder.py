@@ -1,4 +1,4 @@
-"""A run on disk: what it was told, what it measured, its weights, and what resuming needs.
+"""A run on disk: its settings, its figures, its weights, and what resuming needs.
 
 ```
 runs/resnet-20260102-030405/
@@ -10,12 +10,11 @@ runs/resnet-20260102-030405/
     last/              network, optimizer and state after the last whole epoch
 ```
 
-Everything is written beside its place and then renamed. Nothing is pickled: tensors are
+Everything is written beside its destination and then renamed. Nothing is pickled: tensors are
 safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,17 +27,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from maskinfer.errors import RunError
-from maskinfer.files import replacing, write_text
+from maskinfer.files import find_folder, replacing, replacing_folder, write_text
 from maskinfer.train.calibration import Calibration
 
 from .files import WEIGHTS, RunFiles
 
+_LAST = "last"
 EPOCH, CALIBRATION = "epoch", "calibration"  # in the header of WEIGHTS, whose values are text
 
 
 @dataclass(frozen=True)
 class State:
-    """What resuming needs to know besides tensors.
+    """What resuming needs besides tensors.
 
     Attributes:
         epochs_done: whole epochs trained.
@@ -78,10 +78,6 @@ class RunFolder(RunFiles):
 
     def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
         """Replace `last/` as a whole."""
-        fresh, last, old = (self.path / name for name in ("last.new", "last", "last.old"))
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-        _write_tensors(fresh / "network.safetensors", network.state_dict())
         optimizer_state = optimizer.state_dict()
         tensors = {
             f"{index}.{name}": value
@@ -89,14 +85,11 @@ class RunFolder(RunFiles):
             for name, value in values.items()
             if isinstance(value, Tensor)
         }
-        _write_tensors(fresh / "optimizer.safetensors", tensors)
         values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
-        write_text(fresh / "state.json", json.dumps(values))
-        shutil.rmtree(old, ignore_errors=True)
-        if last.exists():
-            last.rename(old)
-        fresh.rename(last)
-        shutil.rmtree(old, ignore_errors=True)
+        with replacing_folder(self.path / _LAST) as fresh:
+            _write_tensors(fresh / "network.safetensors", network.state_dict())
+            _write_tensors(fresh / "optimizer.safetensors", tensors)
+            write_text(fresh / "state.json", json.dumps(values))
 
     def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
         """Load what resuming needs.
@@ -104,7 +97,9 @@ class RunFolder(RunFiles):
         Raises:
             RunError: missing or damaged.
         """
-        last = self._last()
+        last = find_folder(self.path / _LAST)
+        if last is None:
+            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
         read_tensors(network, last / "network.safetensors")
         try:
             values = json.loads((last / "state.json").read_text(encoding="utf-8"))
@@ -120,19 +115,8 @@ class RunFolder(RunFiles):
 
     @property
     def can_be_resumed(self) -> bool:
-        """Whether a whole epoch was written, that `read_last` reads."""
-        return self._find_last() is not None
-
-    def _find_last(self) -> Path | None:
-        # Stopped between the two renames, a run has its last state under the old name.
-        folders = (self.path / name for name in ("last", "last.old"))
-        return next((folder for folder in folders if folder.is_dir()), None)
-
-    def _last(self) -> Path:
-        last = self._find_last()
-        if last is None:
-            raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
-        return last
+        """Whether a whole epoch was written, which `read_last` can read."""
+        return find_folder(self.path / _LAST) is not None
 
 
 def read_tensors(network: nn.Module, path: Path) -> dict[str, str]:

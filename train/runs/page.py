@@ -1,4 +1,4 @@
-"""Runs as sections of a page: figures, curves, settings, and what was dropped or repaired."""
+"""The page of a report of runs: figures, curves, settings, and samples dropped or repaired."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from maskinfer.train.settings import TrainSettings
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
 from .files import RunFiles
 
-# What the course report's table holds stands first, where a reader need not scroll.
+# The columns of the course report's table come first, where a reader need not scroll.
 _HEADINGS = (
     "run",
     "network",
@@ -46,13 +46,13 @@ _OF_BEST = (
 )
 _RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
-_MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for those who see no colours
+_MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for colour-blind readers
 _FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
 _UP_TO_1 = (0.0, 1.03)  # the dots at 1 stay whole
 _LONGEST_NAME = 34  # letters in a legend
-# Losses further apart than this hide all but the largest on an even scale.
+# Losses whose ratio exceeds this get a logarithmic scale, or only the largest could be seen.
 _MOST_EVEN = 50
-_MOST_DRAWN = 1e100  # beyond, a chart's own sums overflow
+_MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
 
 def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison, Path]:
@@ -185,7 +185,7 @@ def _values(run: RunRecord, part: str, figure: str) -> list[float]:
 
 
 def _alt(figure: str, title: str, runs: Sequence[RunRecord]) -> str:
-    """What the curves show, in words: where each ends, and where it was best."""
+    """Describe the curves in words: where each ends, and where it was best."""
     word, best_of = ("lowest", min) if figure == "loss" else ("highest", max)
     lines = []
     for run in runs:
