@@ -103,7 +103,7 @@ def _load_matching(
     torchvision's Faster R-CNN has our names without the `detector.` before them.
     """
     own = network.state_dict()
-    trunk_prefix = next(p for p in _TRUNK_PREFIXES if any(name.startswith(p) for name in own))
+    trunk_prefix = f"{network.trunk_name}."
     fitting: dict[str, Tensor] = {}
     left_over: list[str] = []
     for name, tensor in state.items():

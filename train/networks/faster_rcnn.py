@@ -32,6 +32,7 @@ class FasterRCNNDetector(Network):
     """
 
     learns_all_faces = True
+    trunk_name = "detector.backbone.body"
 
     def __init__(self, backbone: Backbone, canvas: int, box_samples: int) -> None:
         super().__init__(canvas)
@@ -49,12 +50,6 @@ class FasterRCNNDetector(Network):
             box_score_thresh=0.0,
             box_detections_per_img=2000,
         )
-
-    @property
-    def trunk(self) -> nn.Module:
-        body = self.detector.backbone.body
-        assert isinstance(body, nn.Module)
-        return body
 
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         images = self._images(canvases)
@@ -126,8 +121,8 @@ class FasterRCNNDetector(Network):
         with torch.autocast(images.tensors.device.type, enabled=False):
             proposals, _ = self.detector.rpn(images, features)  # of each image, best first
             proposals = [best_first[:most] for best_first in proposals]
-            found, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
-        best = [_best(image) for image in found]
+            faces, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
+        best = [_best(image) for image in faces]
         return Detections(*(torch.stack(column) for column in zip(*best, strict=True)))
 
 
@@ -145,13 +140,13 @@ def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor
     ]
 
 
-def _best(found: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _best(faces: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """The best-scored box (4,) as x, y, w, h, its probability of a proper mask (), its score ().
 
     The probability weighs the best score of either class, so that it agrees with the label of the
     best box.
     """
-    boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+    boxes, labels, scores = faces["boxes"], faces["labels"], faces["scores"]
     if len(scores) == 0:  # every box was degenerate
         zero = scores.new_zeros(())
         return boxes.new_zeros(4), zero + 0.5, zero

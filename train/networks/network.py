@@ -69,6 +69,7 @@ class Network(nn.Module):
     """
 
     learns_all_faces = False
+    trunk_name: str  # of the submodule that is the backbone
 
     def __init__(self, canvas: int) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Network(nn.Module):
     @property
     def trunk(self) -> nn.Module:
         """The backbone, with its own library's names inside, for initial weights."""
-        raise NotImplementedError
+        return self.get_submodule(self.trunk_name)
 
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         """Losses to train on, by name; their sum is minimised."""

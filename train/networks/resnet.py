@@ -23,13 +23,10 @@ class ResNetDetector(Network):
     plus binary cross-entropy of the mask logit (`bce`) or cross-entropy of two (`ce`).
     """
 
+    trunk_name = "resnet"
+
     def __init__(
-        self,
-        backbone: Backbone,
-        canvas: int,
-        head: Head,
-        loss: MaskLoss,
-        box_weight: float,
+        self, backbone: Backbone, canvas: int, head: Head, loss: MaskLoss, box_weight: float
     ) -> None:
         super().__init__(canvas)
         self.resnet = getattr(models, backbone)(weights=None)
@@ -42,11 +39,6 @@ class ResNetDetector(Network):
             self.head = PooledHead(channels, self.logits)
         else:
             self.head = SpatialHead(channels, self.logits)
-
-    @property
-    def trunk(self) -> nn.Module:
-        trunk: nn.Module = self.resnet
-        return trunk
 
     def _outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, 4) as xywh in units of the canvas, mask logits (B, 1 or 2), score (B,)."""
