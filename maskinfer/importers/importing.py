@@ -27,6 +27,7 @@ from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name
 from maskinfer.data.side_lists import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
 from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
+from maskinfer.files import check_folder, refuse_inside, replacing_folder
 from maskinfer.text import csv_line
 
 from .annotations import AnnotatedImage, Skipped
@@ -138,31 +139,26 @@ def import_annotations(
     _check_places(settings)
     report = ImportReport()
     images = _read(settings, label_of, report)
-    out = settings.out.resolve()
-    partial = out.with_name(f".{out.name}.partial")
     try:
-        _remove(partial)
-        for split in ("train", "test"):
-            (partial / split).mkdir(parents=True)
-        written = _Written()
-        for done, image in enumerate(images):
-            on_progress(done, len(images))
-            _write_image(image, settings, label_of, partial, report, written)
-        on_progress(len(images), len(images))
-        if not written.sources:
-            raise AnnotationError(_nothing_imported(settings.src, report.skipped))
-        _write_csv(partial / SOURCES, SOURCES_COLUMNS, written.sources)
-        write_other_faces(partial, written.other_faces)
-        _write_csv(partial / _REPAIRED, ("filename", "reason"), report.repaired)
-        skipped = [(item.source, item.reason) for item in report.skipped]
-        _write_csv(partial / _SKIPPED, ("source", "reason"), skipped)
-        _move_into_place(partial, out)
+        with replacing_folder(settings.out.resolve()) as folder:
+            for split in ("train", "test"):
+                (folder / split).mkdir()
+            written = _Written()
+            for done, image in enumerate(images):
+                on_progress(done, len(images))
+                _write_image(image, settings, label_of, folder, report, written)
+            on_progress(len(images), len(images))
+            if not written.sources:
+                raise AnnotationError(_nothing_imported(settings.src, report.skipped))
+            _write_csv(folder / SOURCES, SOURCES_COLUMNS, written.sources)
+            write_other_faces(folder, written.other_faces)
+            _write_csv(folder / _REPAIRED, ("filename", "reason"), report.repaired)
+            skipped = [(item.source, item.reason) for item in report.skipped]
+            _write_csv(folder / _SKIPPED, ("source", "reason"), skipped)
     except OSError as error:
         raise DatasetError(
             f"{settings.out}: cannot be written, {error.strerror or error}"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return report
 
 
@@ -183,23 +179,11 @@ def _check_places(settings: ImportSettings) -> None:
         raise UsageError(
             f"test fraction: got {settings.test_fraction}, expected more than 0, less than 1"
         )
-    at, photos = out.resolve(), src.resolve()
-    if photos.is_relative_to(at):
-        raise UsageError(f"{out}: holds the photos to import. Choose another --out")
-    if at.is_relative_to(photos):
-        raise UsageError(
-            f"{out}: lies in {src}, which holds the photos to import. Choose another --out"
-        )
-    if not out.exists():
+    refuse_inside(out, src, "which holds the photos to import. Choose another --out")
+    refuse_inside(src, out, "so that --out holds the photos to import. Choose another --out")
+    check_folder(out, overwrite=settings.overwrite)
+    if not out.exists() or not any(out.iterdir()):
         return
-    if not out.is_dir():
-        raise UsageError(f"{out}: a file of that name exists. Choose another --out")
-    if not any(out.iterdir()):
-        return
-    if not settings.overwrite:
-        raise UsageError(
-            f"{out}: exists and is not empty. Choose another --out, or add --overwrite"
-        )
     if not (out / SOURCES).is_file():
         raise UsageError(
             f"{out}: has no {SOURCES}, so no import made it and --overwrite leaves it alone. "
@@ -256,7 +240,7 @@ def _write_image(
     image: AnnotatedImage,
     settings: ImportSettings,
     label_of: dict[str, bool | None],
-    partial: Path,
+    folder: Path,
     report: ImportReport,
     written: _Written,
 ) -> None:
@@ -286,11 +270,11 @@ def _write_image(
         name = format_name(Label(f"{len(written.sources):06d}", box, face.proper_mask), suffix)
         filename = f"{image.split}/{name}"
         if copied:
-            shutil.copyfile(image.path, partial / filename)
+            shutil.copyfile(image.path, folder / filename)
         else:
             picture = Image.fromarray(pixels)
             picture = picture if settings.face != "each" else picture.crop(crop_xyxy)
-            picture.save(partial / filename, quality=_JPEG_QUALITY)
+            picture.save(folder / filename, quality=_JPEG_QUALITY)
         written.sources.append((filename, image.source))
         written.other_faces += [
             (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
@@ -354,23 +338,3 @@ def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         file.writelines(map(csv_line, [header, *rows]))
-
-
-def _move_into_place(partial: Path, out: Path) -> None:
-    """Replace what stands at `out`, which `_check_places` allowed, in two renames."""
-    old = out.with_name(f".{out.name}.old")
-    _remove(old)
-    if out.exists():
-        out.rename(old)
-    try:
-        partial.rename(out)
-    except BaseException:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)

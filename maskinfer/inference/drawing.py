@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import ImageSource, load_photo
-from maskinfer.errors import ImageError, MaskinferError, UsageError
+from maskinfer.errors import ImageError, MaskinferError
 from maskinfer.files import replacing
 
 from .results import Row
@@ -20,22 +20,6 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _JPEG_QUALITY = 90
 _LINE_SHARE = 1 / 200  # of the photo's longer side
 _TEXT_SHARE = 1 / 25
-
-
-def check_annotated(folder: Path, *, new: bool) -> None:
-    """Refuse a folder for drawn photos before any work is done.
-
-    Args:
-        folder: made when the first photo is drawn.
-        new: whether it must be empty or missing.
-
-    Raises:
-        UsageError: it cannot be used.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--annotate {folder}: not a folder")
-    if new and folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"--annotate {folder}: not empty. To replace what is in it: --overwrite")
 
 
 def annotate(

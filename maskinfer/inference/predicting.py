@@ -13,12 +13,13 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.images import MAX_PIXELS
 from maskinfer.data.sources import ListSource, Source, Survey
 from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.files import check_folder, refuse_inside
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
 from .detector import MaskDetector
-from .drawing import annotate, check_annotated
+from .drawing import annotate
 from .journal import Journal, OutputFiles, check_files
 from .outputs import STDOUT, RowStream, check_format
 from .pipeline import decode_threads, predict_images
@@ -164,14 +165,10 @@ def check_settings(settings: PredictSettings) -> None:
         )
     if settings.annotate is not None:
         images = settings.images
-        if isinstance(images, Path) and settings.annotate.resolve().is_relative_to(
-            images.resolve()
-        ):
-            raise UsageError(
-                f"--annotate {settings.annotate}: lies in {images}, where the drawn photos would "
-                "be predicted too; choose a folder beside it"
-            )
-        check_annotated(settings.annotate, new=not (settings.overwrite or settings.resume))
+        if isinstance(images, Path):
+            why = "where the drawn photos would be predicted too; choose a folder beside it"
+            refuse_inside(settings.annotate, images, why)
+        check_folder(settings.annotate, overwrite=settings.overwrite or settings.resume)
 
 
 def predict_source(

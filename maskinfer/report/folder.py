@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
-from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.files import write_text
+from maskinfer.errors import MaskinferError
+from maskinfer.files import check_folder, write_text
 
 from .blocks import Page
 from .page import render_page
@@ -49,18 +49,7 @@ class ReportFolder:
         """
         _check_installed()
         path = out if out is not None else _new_folder(f"{command}-{now:%Y%m%d-%H%M%S}")
-        if path.is_dir() and not overwrite and any(path.iterdir()):
-            raise UsageError(
-                f"{path}: not empty. Name another folder, or add --overwrite to replace its report"
-            )
-        if path.is_symlink() and not path.exists():
-            raise UsageError(f"{path}: a broken link, expected a folder for the report")
-        there = next(place for place in (path, *path.parents) if place.exists())
-        if not there.is_dir():
-            where = "" if there == path else f"{there} is "
-            raise UsageError(f"{path}: {where}not a folder, expected one for the report")
-        if not os.access(there, os.W_OK):
-            raise UsageError(f"{path}: {there} cannot be written to")
+        check_folder(path, overwrite=overwrite)
         return cls(path, now)
 
     @property

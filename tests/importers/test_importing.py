@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import sys
@@ -522,7 +523,7 @@ def test_an_empty_folder_is_used(settings: Any) -> None:
 def test_a_file_in_the_place_is_refused(settings: Any) -> None:
     settings.out.touch()
 
-    with pytest.raises(UsageError, match="a file of that name"):
+    with pytest.raises(UsageError, match="not a folder"):
         import_annotations(replace(settings, overwrite=True))
 
 
@@ -553,7 +554,7 @@ def test_stopping_half_way_leaves_everything_as_it_was(settings: Any, stop: Any)
 
 
 def test_what_a_killed_import_left_is_cleared(settings: Any) -> None:
-    write(settings.out.parent / ".out.partial" / "train" / "old.jpg", "old")
+    write(settings.out.parent / ".out.replacing" / "new" / "old.jpg", "old")
 
     import_annotations(settings)
 
@@ -561,11 +562,21 @@ def test_what_a_killed_import_left_is_cleared(settings: Any) -> None:
     assert len(names(settings.out / "train")) == 1
 
 
-def test_a_place_that_cannot_be_written_is_one_line(settings: Any) -> None:
+def test_a_place_that_cannot_be_made_is_refused(settings: Any) -> None:
     (settings.src.parent / "file").touch()
 
-    with pytest.raises(DatasetError, match="cannot be written"):
+    with pytest.raises(UsageError, match="file is not a folder"):
         import_annotations(replace(settings, out=settings.src.parent / "file" / "out"))
+
+
+def test_a_disk_that_refuses_is_one_line(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    with pytest.raises(DatasetError, match="out: cannot be written, no space left"):
+        import_annotations(settings)
+    assert not settings.out.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
@@ -669,7 +680,7 @@ def test_command_fails_where_no_photo_is_annotated(run_cli: RunCli, tmp_path: Pa
     ("arguments", "message"),
     [
         (["voc", "gone", "--out", "new"], "gone: no such folder"),
-        (["voc", "src", "--out", "full"], "full: exists and is not empty"),
+        (["voc", "src", "--out", "full"], "full: not empty"),
         (["voc", "src", "--out", "new", "--test-fraction", "1"], "test fraction: got 1.0"),
         (["pdf", "src", "--out", "new"], "pdf"),
         (["voc", "src"], "--out"),

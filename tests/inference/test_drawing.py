@@ -6,8 +6,8 @@ from PIL import Image
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import MAX_PIXELS
-from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.inference.drawing import annotate, check_annotated
+from maskinfer.errors import MaskinferError
+from maskinfer.inference.drawing import annotate
 from maskinfer.inference.results import Row
 
 
@@ -99,14 +99,3 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(MaskinferError, match=r"out/a\.png\.jpg: cannot be written"):
         annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row("a.png", (0, 0, 1, 1)))
-
-
-def test_check_annotated(tmp_path: Path) -> None:
-    check_annotated(tmp_path / "new", new=True)
-    check_annotated(tmp_path, new=True)
-    (tmp_path / "a").touch()
-    check_annotated(tmp_path, new=False)
-    with pytest.raises(UsageError, match="not empty"):
-        check_annotated(tmp_path, new=True)
-    with pytest.raises(UsageError, match="not a folder"):
-        check_annotated(tmp_path / "a", new=False)
