@@ -202,7 +202,7 @@ def _describe(
     checkpoint: Checkpoint, geometry: Geometry, precision: str, details: dict[str, Any]
 ) -> ModelMetadata:
     config, figures = checkpoint.config, asdict(checkpoint.figures)
-    recipe = config.settings.to_dict()
+    recipe = asdict(config.settings)
     # Paths reveal where the data was on one machine; names tell which data it was.
     for private in ("data", "weights", "workers", "geometry"):
         recipe.pop(private)

@@ -31,7 +31,7 @@ FOLDERS = {"maskinfer": "maskinfer", "maskinfer.train": "train", "maskinfer.expo
 # From the ground up: a name may import itself and what stands in the lines above it.
 LAYERS = (
     ("errors", "version"),
-    ("text", "threads"),
+    ("records", "text", "threads"),
     ("files",),
     ("data",),
     ("importers", "runtime"),

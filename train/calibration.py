@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskinfer.evaluation.metrics import expected_calibration_error
+from maskinfer.records import read_record
 
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
@@ -47,9 +48,9 @@ class Calibration:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError, TypeError: it is something else.
+            ValueError: it is something else.
         """
-        calibration = cls(**json.loads(text))
+        calibration = read_record(cls, json.loads(text))
         if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
             raise ValueError(f"not a temperature and threshold: {calibration}")
         return calibration

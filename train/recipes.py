@@ -7,27 +7,26 @@ that leaves out as in `TrainSettings`.
 """
 
 import tomllib
-from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
+from maskinfer.records import read_value
 
 from .settings import Model, TrainSettings
 
 _SHIPPED = files(__package__) / "recipes"
 _DEFAULT = "default"
 _GEOMETRY = {"geometry": "letterbox", "canvas": 224, "resize": None}
-_DEFAULTS: dict[str, Any] = {
-    field.name: field.default
-    for field in fields(TrainSettings)
-    # Where the data lies and how many processes decode it depends on the machine.
-    if field.name not in ("model", "data", "recipe", "geometry", "workers")
+# Where the data lies and how many processes decode it depends on the machine.
+_HINTS = {
+    name: hint
+    for name, hint in get_type_hints(TrainSettings).items()
+    if name not in ("model", "data", "recipe", "geometry", "workers")
 }
 _MAY_BE_NONE = ("patience", "clip_norm")
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def recipe_names() -> list[str]:
@@ -58,8 +57,7 @@ def recipe_settings(
     values = {key: _value(recipe, key, value) for key, value in section.items()}
     name = recipe if recipe in recipe_names() else Path(recipe).name
     try:
-        settings = TrainSettings(model, data, name, _geometry(shape, canvas), **values)
-        return TrainSettings.from_dict(settings.to_dict())  # which looks at each choice
+        return TrainSettings(model, data, name, _geometry(shape, canvas), **values)
     except ValueError as error:
         raise UsageError(f"--recipe {recipe}: {error}") from error
 
@@ -105,22 +103,14 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
 
 def _value(recipe: str, key: str, value: Any) -> Any:
     """A setting as `TrainSettings` holds it."""
-    if key not in _DEFAULTS:
+    if key not in _HINTS:
         raise UsageError(
             f"--recipe {recipe}: unknown key {key!r}, expected one of "
-            f"{', '.join([*_GEOMETRY, *_DEFAULTS])}"
+            f"{', '.join([*_GEOMETRY, *_HINTS])}"
         )
     if value == "none" and key in _MAY_BE_NONE:
         return None
-    default = _DEFAULTS[key]
-    if isinstance(default, tuple):
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise UsageError(f"--recipe {recipe}: {key}: got {value!r}, expected a list of texts")
-    if isinstance(default, float) and type(value) is int and abs(value) < 2**53:
-        value = float(value)
-    if type(value) is not type(default):
-        raise UsageError(
-            f"--recipe {recipe}: {key}: got {value!r}, expected {_WORDS[type(default)]}"
-        )
-    return value
+    try:
+        return read_value(_HINTS[key], value, key)
+    except ValueError as error:
+        raise UsageError(f"--recipe {recipe}: {error}") from error

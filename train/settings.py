@@ -1,9 +1,9 @@
 """The settings of a training run: one frozen dataclass, filled by a recipe and by options."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
@@ -16,16 +16,6 @@ Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["flip", "crop", "zoom", "color"]
 MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
-
-_CHOICES: dict[str, Any] = {
-    "model": Model,
-    "backbone": Backbone,
-    "loss": MaskLoss,
-    "head": Head,
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-    "mixed_precision": MixedPrecision,
-}
 
 
 @dataclass(frozen=True)
@@ -86,25 +76,6 @@ class TrainSettings:
     mixed_precision: MixedPrecision = "auto"
     seed: int = 0
     workers: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values that `from_dict` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainSettings":
-        """Read what `to_dict` wrote.
-
-        Raises:
-            TypeError, KeyError, ValueError: the values are not those of a run.
-        """
-        for name, choices in _CHOICES.items():
-            if values[name] not in get_args(choices):
-                expected = ", ".join(get_args(choices))
-                raise ValueError(f"{name}: got {values[name]!r}, expected of {expected}")
-        geometry = Geometry(**values["geometry"])
-        lists = {name: tuple(values[name]) for name in ("data", "augment")}
-        return cls(**{**values, **lists, "geometry": geometry})
 
 
 def check(settings: TrainSettings) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import ModelFileError
+from maskinfer.records import read_record, read_value
 
 METADATA_KEY = "maskinfer"
 SCHEMA = 2  # 2 added `export` and `verification`
@@ -28,11 +29,6 @@ INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
 
 REPAIR = "Run: maskinfer export"
-
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("network", "backbone", "precision", "maskinfer_version"), str),
-    **dict.fromkeys(("normalisation", "training", "metrics", "export", "verification"), dict),
-}
 
 
 @dataclass(frozen=True)
@@ -97,16 +93,11 @@ class ModelMetadata:
                     f"{subject}: metadata schema {schema}, this maskinfer reads up to {SCHEMA}; "
                     "install a newer maskinfer"
                 )
-            threshold = values["threshold"]
-            if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
-                raise ValueError(f"threshold is {threshold!r}, expected a number in 0..1")
-            for name, kind in _KINDS.items():
-                if not isinstance(values.get(name, kind()), kind):
-                    raise ValueError(f"{name} is {values[name]!r}")
-            if not isinstance(values.get("export", {}).get("int8", {}), dict):
-                raise ValueError(f"int8 is {values['export']['int8']!r}")
-            values["geometry"] = Geometry(**values["geometry"])
-            return cls(**values)
+            metadata = read_record(cls, values)
+            if not 0 <= metadata.threshold <= 1:
+                raise ValueError(f"threshold: got {metadata.threshold}, expected 0 to 1")
+            read_value(dict[str, Any], metadata.export.get("int8", {}), "export.int8")
+            return metadata
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             what = error if isinstance(error, ValueError) else repr(error)
             raise ModelFileError(

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import get_args
@@ -19,6 +19,7 @@ from support.cli import RunCli
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.labels import Label, format_name
 from maskinfer.errors import RunError, TrainingError, UsageError
+from maskinfer.records import read_record
 from maskinfer.train import loop
 from maskinfer.train.data.parts import read_samples
 from maskinfer.train.display import Silent
@@ -338,7 +339,7 @@ def test_settings_that_mean_nothing_are_refused(
 
 def test_settings_survive_json(drawn: Path) -> None:
     settings = _settings(drawn, augment=("flip",))
-    assert TrainSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert read_record(TrainSettings, json.loads(json.dumps(asdict(settings)))) == settings
 
 
 @pytest.mark.gpu

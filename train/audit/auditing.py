@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def audit_by_folds(
         f"Each was asked of a network that did not learn it: {plan.folds} folds, "
         f"{trained.epochs} epochs of {trained.model} at {trained.geometry.canvas} px."
     )
-    basis = {"folds": plan.folds, "settings": trained.to_dict()}
+    basis = {"folds": plan.folds, "settings": asdict(trained)}
     return Audit(Path(plan.data), predictions, decisions, how, basis), folder
 
 

@@ -26,6 +26,7 @@ from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.files import write_text
+from maskinfer.records import read_record
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
 from maskinfer.train.data.parts import Parts, read_samples
@@ -61,8 +62,7 @@ class AuditPlan:
 
     def write(self, folder: Path) -> None:
         """Write the plan into an audit's folder."""
-        values = {**asdict(self), "settings": self.settings.to_dict()}
-        write_text(folder / PLAN, json.dumps(values, indent=2) + "\n")
+        write_text(folder / PLAN, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "AuditPlan":
@@ -73,16 +73,11 @@ class AuditPlan:
         """
         path = folder / PLAN
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            settings = TrainSettings.from_dict(values.pop("settings"))
-            plan = cls(settings=settings, **values)
-            if (type(plan.data), type(plan.folds), type(plan.digest)) != (str, int, str):
-                raise ValueError(f"data, folds, digest: {plan.data, plan.folds, plan.digest}")
-            return plan
+            return read_record(cls, json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise RunError(f"{folder}: no audit to resume, there is no {PLAN}") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{path}: damaged ({error!r})") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: damaged ({error})") from error
 
 
 class Pool(NamedTuple):

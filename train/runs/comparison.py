@@ -68,7 +68,7 @@ class RunRecord:
     def settings(self) -> dict[str, str]:
         """Its settings, data, machine and versions, in words by name."""
         config = self.config
-        own = config.settings.to_dict()
+        own = asdict(config.settings)
         geometry = own.pop("geometry")
         values = {
             **own,

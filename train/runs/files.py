@@ -15,22 +15,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_type_hints
 
 from maskinfer.data.cleaning import Decision, FaultKind
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
+from maskinfer.records import read_record, read_value
 from maskinfer.train.settings import TrainSettings
 
 CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
 WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
-
-
-# What is beyond was not written by a run.
-_MOST_FLOAT, _MOST_INT = 1e300, 2**53
 
 
 @dataclass(frozen=True)
@@ -130,8 +126,7 @@ class RunFiles:
 
     def write_config(self, config: RunConfig) -> None:
         """Write `config.json`."""
-        values = {**asdict(config), "settings": config.settings.to_dict()}
-        write_text(self.path / CONFIG, json.dumps(values, indent=2) + "\n")
+        write_text(self.path / CONFIG, json.dumps(asdict(config), indent=2) + "\n")
 
     def read_config(self) -> RunConfig:
         """Read `config.json`.
@@ -146,11 +141,9 @@ class RunFiles:
             except (FileNotFoundError, NotADirectoryError) as error:
                 why = _why_no_run(self.path)
                 raise RunError(f"{self.path}: not a run folder, {why}") from error
-            settings = TrainSettings.from_dict(values["settings"])
-            config = RunConfig(**{**values, "settings": settings})
-            _check_kinds(vars(settings), get_type_hints(TrainSettings))
-            _check_kinds(vars(config), get_type_hints(RunConfig))
-            _check_kinds(config.data, _DATA)
+            config = read_record(RunConfig, values)
+            for name, hint in _DATA.items():
+                read_value(hint, config.data[name], f"data.{name}")
             asdict(config)  # fails where it is nested too deeply
             return config
 
@@ -263,32 +256,3 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise RunError(f"{path}: cannot be read, {error.strerror}") from error
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise RunError(f"{path}: damaged ({type(error).__name__}: {error})") from error
-
-
-def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Refuse values of another type than is read later: JSON holds whatever was written into it.
-
-    Raises:
-        KeyError: one is missing.
-        ValueError: one is of another kind.
-    """
-    for name, kind in kinds.items():
-        if not _is_a(values[name], kind):
-            raise ValueError(f"{name} is {reprlib.repr(values[name])}")
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return True
-    if origin is Literal:
-        return value in inner
-    if origin in (Union, UnionType):
-        return any(_is_a(value, one) for one in inner)
-    if origin is dict:
-        return isinstance(value, dict) and all(_is_a(item, inner[1]) for item in value.values())
-    if origin in (list, tuple):
-        return isinstance(value, origin) and all(_is_a(item, inner[0]) for item in value)
-    if kind is float:
-        return type(value) in (int, float) and abs(value) < _MOST_FLOAT  # which no NaN is
-    return type(value) is kind and (kind is not int or abs(value) < _MOST_INT)
