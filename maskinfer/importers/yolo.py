@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from maskinfer.errors import AnnotationError
 
@@ -23,6 +24,9 @@ from .annotations import (
     read_text,
     split_of,
 )
+
+if TYPE_CHECKING:
+    import yaml
 
 # Boxes reach a little past the border; numbers far past it are pixels, not fractions.
 _LARGEST_FRACTION = 2.0
@@ -139,7 +143,7 @@ def read_class_names(src: Path) -> dict[int, str]:
         AnnotationError: the names are there and cannot be read.
     """
     for path in sorted([*src.glob("*.yaml"), *src.glob("*.yml")]):
-        names = _parse_yaml_names(path) if path.is_file() else None
+        names = _read_yaml_names(path) if path.is_file() else None
         if names:
             return names
     listed = [src / "classes.txt", src / "labels" / "classes.txt", *sorted(src.glob("*.names"))]
@@ -150,81 +154,46 @@ def read_class_names(src: Path) -> dict[int, str]:
     return {}
 
 
-# One scalar: in quotes, or bare without what means something to YAML.
-_SCALAR = (
-    r"""'(?:[^']|'')*'|"[^"\\]*"|[^\s,:'"#\[\]{}&*!|>%@`-](?:[^,:#\[\]{}\n]*[^\s,:#\[\]{}])?"""
-)
-_PAIR = re.compile(rf"\s*['\"]?(\d{{1,9}})['\"]?\s*:\s+({_SCALAR})\s*")
-_ITEM = re.compile(rf"\s*({_SCALAR})\s*")
-_COMMENT = re.compile(r"(?:^|\s)#.*$")
+def _read_yaml_names(path: Path) -> dict[int, str]:
+    """Read the key `names` of a YAML file: a list, or a map from numbers; empty without the key.
 
-
-def _parse_yaml_names(path: Path) -> dict[int, str]:
-    """Read the one key that is needed from a YAML file, in the forms that YOLO tools write.
-
-    A list or a map, in brackets or in lines of their own. Anything else is refused, not guessed.
+    Raises:
+        AnnotationError: the file is no YAML, or its names are something else.
     """
-    lines = [_COMMENT.sub("", line).rstrip() for line in read_text(path).splitlines()]
-    start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:(\s|$)", line)), None)
-    if start is None:
+    text = read_text(path)
+    key = re.search(r"^names\s*:(?=\s|$)", text, re.MULTILINE)
+    if key is None:
         return {}
-    rest = lines[start].split(":", 1)[1].strip()
-    block = []
-    for line in lines[start + 1 :]:
-        if line and line[0] not in " \t-]}":
-            break
-        block.append(line)
-    if rest.startswith(("[", "{")):
-        names = _parse_flow(" ".join([rest, *block]).strip())
-    else:
-        names = _parse_block([line for line in block if line.strip()]) if not rest else None
-    if not names:
+    import yaml
+
+    # Composed and never constructed: nothing in the file becomes an object.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        root = yaml.compose(text, loader)
+        (names,) = (node for name, node in root.value if name.value == "names")
+        return _names_of(names)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        line = text.count("\n", 0, key.start()) + 1
         raise AnnotationError(
-            f"{path}:{start + 1}: class names cannot be read, expected names: [a, b] or a name a "
+            f"{path}:{line}: class names cannot be read, expected names: [a, b] or a name a "
             "line. Write them into classes.txt, one a line, and remove them here"
-        )
+        ) from error
+
+
+def _names_of(node: "yaml.Node") -> dict[int, str]:
+    """The names of a composed list or map.
+
+    Raises:
+        ValueError: it is neither, is empty, or holds anything but names and their numbers.
+    """
+    if node.tag == "tag:yaml.org,2002:seq":
+        pairs = list(enumerate(node.value))
+    elif node.tag == "tag:yaml.org,2002:map":
+        pairs = [(int(key.value), item) for key, item in node.value if len(key.value) < 10]
+    else:
+        pairs = []
+    names = {number: item.value for number, item in pairs if item.value}
+    plain = all(item.id == "scalar" for _, item in pairs)
+    if not names or not plain or not len(names) == len(pairs) == len(node.value):
+        raise ValueError(f"not a list of names: {node.tag}")
     return names
-
-
-def _parse_block(lines: list[str]) -> dict[int, str] | None:
-    names: dict[int, str] = {}
-    for line in lines:
-        item = re.match(r"\s*-\s+", line)
-        if item:
-            match = _ITEM.fullmatch(line[item.end() :])
-            key, value = len(names), match and match[1]
-        else:
-            match = _PAIR.fullmatch(line)
-            key, value = (int(match[1]), match[2]) if match else (0, None)
-        if value is None or key in names:
-            return None
-        names[key] = _unquote(value)
-    return names
-
-
-def _parse_flow(text: str) -> dict[int, str] | None:
-    pattern, close = (_ITEM, "]") if text[0] == "[" else (_PAIR, "}")
-    names: dict[int, str] = {}
-    at = 1
-    while True:
-        match = pattern.match(text, at)
-        if match is None:
-            return None
-        key, value = (len(names), match[1]) if close == "]" else (int(match[1]), match[2])
-        if key in names:
-            return None
-        names[key] = _unquote(value)
-        at = match.end()
-        if text[at : at + 1] == ",":
-            while text[at + 1 : at + 2].isspace():
-                at += 1
-            at += 1
-            if text[at : at + 1] != close:
-                continue
-        return names if text[at:].strip() == close else None
-
-
-def _unquote(scalar: str) -> str:
-    if scalar[0] == "'":
-        return scalar[1:-1].replace("''", "'")
-    return scalar[1:-1] if scalar[0] == '"' else scalar
