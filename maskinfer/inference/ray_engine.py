@@ -16,7 +16,6 @@ import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
-from .ray_worker import Attempts, Block, Worker, WorkerSettings, pack, unpack
+from .ray_worker import ActorPool, Attempts, Block, Worker, WorkerSettings, pack, unpack
 from .results import Row
 
 if TYPE_CHECKING:
@@ -47,25 +46,6 @@ _ENVIRONMENT = {
     # It reports dead processes on standard output, where the CSV may be.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",
 }
-# Threads that wait for a disk or a network do not need a core each.
-_LEAST_DECODE_THREADS = 4
-
-
-@dataclass(frozen=True)
-class ActorPool:
-    """The processes of a cluster.
-
-    Attributes:
-        size: as many as fit on the machines of this moment; more start with more machines.
-        cpus: of each process, a part of one or a whole number.
-        gpus: likewise.
-        provider: what computes in each.
-    """
-
-    size: int
-    cpus: float
-    gpus: float
-    provider: Provider
 
 
 def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSettings") -> "Engine":
@@ -96,11 +76,18 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             machines = [node["Resources"] for node in nodes if node["Alive"]]
             pool = plan_pool(machines, settings)
             model = ray.put(detector.session.path.read_bytes())
-            for_workers = _worker_settings(detector, source, settings, pool)
+            assert isinstance(source, LocalSource | RemoteSource)
+            for_workers = WorkerSettings(
+                model=str(detector.session.path),
+                predict=settings,
+                pool=pool,
+                images=source if isinstance(source, RemoteSource) else source.folder.absolute(),
+                must_exist=not isinstance(source, ListSource),
+            )
             remaining = iter(names)
             for first in remaining:
                 chunk = chain([first], islice(remaining, _CHUNK_IMAGES - 1))
-                yield from _predict_chunk(chunk, pool, model, for_workers)
+                yield from _predict_chunk(chunk, model, for_workers)
 
     return run
 
@@ -148,37 +135,19 @@ def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
     return min(fits, int(machine.get("GPU", 0.0) / gpus + tiny)) if gpus else fits
 
 
-def _worker_settings(
-    detector: MaskDetector, source: Source, settings: "PredictSettings", pool: ActorPool
-) -> WorkerSettings:
-    threads = max(1, int(pool.cpus))
-    assert isinstance(source, LocalSource | RemoteSource)
-    return WorkerSettings(
-        model=str(detector.session.path),
-        provider=pool.provider,
-        has_gpu=pool.gpus > 0,
-        batch_size=settings.batch_size,
-        max_pixels=settings.max_pixels,
-        session_threads=threads,
-        decode_threads=settings.threads or max(threads, _LEAST_DECODE_THREADS),
-        images=source if isinstance(source, RemoteSource) else source.folder.absolute(),
-        must_exist=not isinstance(source, ListSource),
-    )
-
-
 def _predict_chunk(
-    names: Iterable[str | Failure], pool: ActorPool, model: Any, settings: WorkerSettings
+    names: Iterable[str | Failure], model: Any, settings: WorkerSettings
 ) -> Iterator[Row | Failure]:
     import ray.data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    remaining = iter(names)
-    blocks = []
-    while block := list(islice(remaining, settings.batch_size * _BLOCK_BATCHES)):
+    pool, remaining = settings.pool, iter(names)
+    blocks: list[Any] = []
+    while block := list(islice(remaining, settings.predict.batch_size * _BLOCK_BATCHES)):
         blocks.append(pack([Block(len(blocks), block)]))
     # On this machine, which certainly has maskinfer and lives as long as we do.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    attempts = ray.remote(num_cpus=0, scheduling_strategy=here)(Attempts).remote()
+    attempts: Any = ray.remote(Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
     # Other ways to make a dataset divide it otherwise, or start a task for each block.
     dataset = ray.data.from_blocks(blocks).map_batches(
         Worker,
@@ -262,6 +231,8 @@ def _explained() -> Iterator[None]:
         text = str(error)
         if "No module named 'maskinfer'" in text:
             reason = "maskinfer is not installed on a machine of the cluster"
+        elif isinstance(error, ray.exceptions.RayActorError):
+            reason = f"a process died, {text.strip().splitlines()[-1].strip()}"  # the cause
         else:
             reason = _first_line(error)
         raise MaskinferError(f"--engine ray: {reason}") from error

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import settle_pillow
@@ -28,9 +28,13 @@ from .detector import MaskDetector
 from .pipeline import predict_images
 from .results import Row
 
+if TYPE_CHECKING:
+    from .predicting import PredictSettings
+
 # A block that kills this many processes after the first, such as by a decoder that crashes, will
 # kill all of them.
 _RETRIES = 5
+_LEAST_DECODE_THREADS = 4
 _COLUMN = "pickled"
 
 
@@ -64,28 +68,42 @@ class Attempts:
 
 
 @dataclass(frozen=True)
+class ActorPool:
+    """The processes of a cluster.
+
+    Attributes:
+        size: as many as fit on the machines of this moment; more start with more machines.
+        cpus: of each process, a part of one or a whole number.
+        gpus: likewise.
+        provider: what computes in each.
+    """
+
+    size: int
+    cpus: float
+    gpus: float
+    provider: Provider
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each process."""
+        return max(1, int(self.cpus))
+
+
+@dataclass(frozen=True)
 class WorkerSettings:
-    """What a process is settings.
+    """What a process needs to know.
 
     Attributes:
         model: the model file's name, for messages.
-        provider: what computes.
-        has_gpu: whether it must be a GPU.
-        batch_size: images per batch.
-        max_pixels: images of more pixels are not decoded.
-        session_threads: CPU threads inside the network.
-        decode_threads: threads that read and decode.
+        predict: what the user asked for.
+        pool: with the provider, and the process's share of a machine.
         images: where names start from; a folder's path is absolute.
         must_exist: whether a missing folder is an error of its own, not one of each image.
     """
 
     model: str
-    provider: Provider
-    has_gpu: bool
-    batch_size: int
-    max_pixels: int
-    session_threads: int
-    decode_threads: int
+    predict: "PredictSettings"
+    pool: ActorPool
     images: Path | RemoteSource
     must_exist: bool
 
@@ -116,7 +134,9 @@ class Worker:
                     "image may crash its decoder, or memory is short: try a larger --actor-cpus"
                 )
             # The model is loaded here: what a constructor raises, Ray reports in pages.
-            return list(predict_images(self._detector, image, block.names, settings.decode_threads))
+            # Threads that wait for a disk or a network do not need a core each.
+            threads = settings.predict.threads or max(settings.pool.threads, _LEAST_DECODE_THREADS)
+            return list(predict_images(self._detector, image, block.names, threads))
         except MaskinferError as error:
             return MaskinferError(str(error))  # of the base class, which can be pickled
 
@@ -131,12 +151,9 @@ class Worker:
 
         settings, images = self._settings, self._settings.images
         here = f"Ray worker on {platform.node()}"
-        settle_pillow(settings.max_pixels)
-        if (
-            settings.must_exist
-            and isinstance(settings.images, Path)
-            and not settings.images.is_dir()
-        ):
+        max_pixels = settings.predict.max_pixels
+        settle_pillow(max_pixels)
+        if settings.must_exist and isinstance(images, Path) and not images.is_dir():
             raise MaskinferError(
                 f"{images}: no such folder for the {here}. Expected a file system that all "
                 "machines share, at the same path, or an address such as s3://bucket/folder"
@@ -147,16 +164,16 @@ class Worker:
             try:
                 detector = MaskDetector(
                     path,
-                    settings.provider,
-                    settings.batch_size,
-                    max_pixels=settings.max_pixels,
-                    threads=settings.session_threads,
+                    settings.pool.provider,
+                    settings.predict.batch_size,
+                    max_pixels=max_pixels,
+                    threads=settings.pool.threads,
                 )
             except MaskinferError as error:
                 message = str(error).replace(str(path), settings.model)
                 raise MaskinferError(f"{here}: {message}") from error
         detector.session.path = Path(settings.model)
-        if settings.has_gpu and detector.session.provider is Provider.CPU:
+        if settings.pool.gpus and detector.session.provider is Provider.CPU:
             raise MaskinferError(
                 f"{here}: has a GPU and does not use it, {detector.session.note}. "
                 "To run on CPUs: --actor-gpus 0"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,8 +22,16 @@ from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.inference import ray_engine as subject
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.predicting import PredictSettings, local_engine
-from maskinfer.inference.ray_engine import ActorPool, plan_pool, ray_engine
-from maskinfer.inference.ray_worker import Block, pack, unpack
+from maskinfer.inference.ray_engine import plan_pool, ray_engine
+from maskinfer.inference.ray_worker import (
+    ActorPool,
+    Attempts,
+    Block,
+    Worker,
+    WorkerSettings,
+    pack,
+    unpack,
+)
 from maskinfer.inference.results import Row
 from maskinfer.runtime.providers import Provider
 
@@ -111,7 +120,12 @@ def test_ray_engine_survives_the_death_of_a_process(
     def kill_one() -> None:
         wait_for_rows(out)
         while not killed:
-            killed.extend(kill_workers())
+            for process in psutil.process_iter(["cmdline"]):
+                title = (process.info["cmdline"] or [""])[0]
+                if title.startswith("ray::MapWorker") and title.endswith("submit"):
+                    os.kill(process.pid, signal.SIGKILL)
+                    killed.append(process.pid)
+                    return
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
@@ -120,41 +134,6 @@ def test_ray_engine_survives_the_death_of_a_process(
     assert killed
     assert done.code == 3, done.stderr
     assert results_of(out) == expected
-
-
-def kill_workers() -> list[int]:
-    """Kill a process that is predicting a block, if there is one."""
-    for process in psutil.process_iter(["cmdline"]):
-        title = (process.info["cmdline"] or [""])[0]
-        if title.startswith("ray::MapWorker") and title.endswith("submit"):
-            os.kill(process.pid, signal.SIGKILL)
-            return [process.pid]
-    return []
-
-
-@pytest.mark.slow
-def test_ray_engine_gives_up_on_images_that_kill_every_process(
-    cluster: str, photos: Path, tiny_model: Path
-) -> None:
-    names = [f"{i:04}.png" for i in range(16 * BATCH)]  # one block
-    detector = MaskDetector(tiny_model, "cpu", BATCH)
-    predict = ray_engine(detector, FolderSource(photos), settings_of(tiny_model))
-    done = threading.Event()
-    killed: list[int] = []
-
-    def kill_all() -> None:
-        while not done.is_set():
-            killed.extend(kill_workers())
-
-    killer = threading.Thread(target=kill_all, daemon=True)
-    killer.start()
-    try:
-        with pytest.raises(MaskinferError, match=r"^--engine ray: a process died 6 times on"):
-            list(predict(names))
-    finally:
-        done.set()
-        killer.join()
-    assert len(set(killed)) >= 6
 
 
 @pytest.mark.slow
@@ -265,6 +244,26 @@ def test_ray_engine_without_ray_is_wrong_usage(
         "error: --engine ray: ray is not installed. "
         "Run, in the project's folder: pip install '.[ray]'"
     )
+
+
+def test_worker_gives_up_on_images_that_kill_every_process(
+    photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "get", lambda value: value)
+    attempts = SimpleNamespace(begin=SimpleNamespace(remote=Attempts().begin))
+    pool = ActorPool(1, 1.0, 0.0, Provider.CPU)
+    settings = WorkerSettings(str(tiny_model), settings_of(tiny_model), pool, photos, True)
+    block, other = Block(0, ["a, comma.png"]), Block(1, ["a, comma.png"])
+    for _ in range(6):  # each in a new process, the one before having died
+        worker = Worker(tiny_model.read_bytes(), attempts, settings)
+        ((result,),) = unpack(worker(pack([block])))
+        assert result.filename == "a, comma.png"
+    error, results = unpack(worker(pack([block, other])))
+    assert isinstance(error, MaskinferError)
+    assert str(error).startswith("--engine ray: a process died 6 times on the same images")
+    assert results == [result]
 
 
 CPUS = [{"CPU": 4.0}, {"CPU": 2.0}]
