@@ -79,7 +79,7 @@ class CopiedPhoto:
 
 
 @dataclass(frozen=True)
-class Split:
+class ExploredSplit:
     """The images of one part of a data set.
 
     Attributes:
@@ -158,7 +158,7 @@ class Exploration:
     """
 
     data: Path
-    splits: dict[str, Split]
+    splits: dict[str, ExploredSplit]
     copies: list[CopiedPhoto]
     doubted: list[LabelledPrediction]
     model: str | None
@@ -238,7 +238,7 @@ def _count(count: int, noun: str, plural: str | None = None) -> str:
     return f"{counted(count, noun, plural)} {'is' if count == 1 else 'are'}"
 
 
-def _warnings_of(split: Split) -> Iterator[str]:
+def _warnings_of(split: ExploredSplit) -> Iterator[str]:
     place = f"in {split.name}/"
     if split.unreadable:
         yield f"{_count(len(split.unreadable), 'file')} unreadable {place}"
@@ -259,7 +259,7 @@ def _warnings_of(split: Split) -> Iterator[str]:
         )
 
 
-def _color_warnings(train: Split, test: Split) -> Iterator[str]:
+def _color_warnings(train: ExploredSplit, test: ExploredSplit) -> Iterator[str]:
     if train.colors is None or test.colors is None:
         return
     chance = _STANDARD_ERRORS * np.hypot(train.colors.mean_error, test.colors.mean_error)
@@ -279,7 +279,7 @@ def _rgb(values: NDArray[np.float64]) -> str:
     return "/".join(f"{value:.0f}" for value in values)
 
 
-def _split_facts(split: Split) -> dict[str, Any]:
+def _split_facts(split: ExploredSplit) -> dict[str, Any]:
     width, height = split.sizes_wh.T
     boxes = split.relative_boxes()
     kept = split.boxes_xywh[split.possible()]

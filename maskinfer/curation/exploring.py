@@ -32,7 +32,7 @@ from maskinfer.runtime.providers import Provider
 from maskinfer.threads import map_ahead, usable_cores
 
 from .duplicates import Hashes, find_copies, perceptual_hash
-from .exploration import Colors, CopiedPhoto, Exploration, ImpossibleBox, Split
+from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 
 _VALUES = np.arange(256, dtype=np.float64)
@@ -91,7 +91,7 @@ def explore(
     """
     folders = Dataset.open(data).splits
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
-    splits: dict[str, Split] = {}
+    splits: dict[str, ExploredSplit] = {}
     hashes: list[Hashes] = []
     doubted: list[LabelledPrediction] = []
     done = 0
@@ -218,10 +218,10 @@ class _Collector:
             if contradicts(labelled):
                 self.doubted.append(labelled)
 
-    def split(self) -> Split:
+    def split(self) -> ExploredSplit:
         """Everything that was taken in."""
         numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 7)
-        return Split(
+        return ExploredSplit(
             self.name,
             self.folder,
             self.filenames,
@@ -259,7 +259,7 @@ def _reduced(image: Image.Image) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX)
 
 
-def _copies(data: Path, splits: dict[str, Split], hashes: Hashes) -> list[CopiedPhoto]:
+def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> list[CopiedPhoto]:
     names = [name for split in splits.values() for name in split.filenames]
     where = [split.name for split in splits.values() for _ in split.filenames]
     sizes = np.concatenate([split.sizes_wh for split in splits.values()])

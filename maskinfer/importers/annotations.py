@@ -36,8 +36,12 @@ _SPLIT_WORDS: dict[str, Split] = {
 }
 
 
+class NoImageError(AnnotationError):
+    """An annotation of an image that is not there."""
+
+
 @dataclass(frozen=True)
-class Face:
+class AnnotatedFace:
     """One annotated face.
 
     Attributes:
@@ -68,7 +72,7 @@ class AnnotatedImage:
     size_wh: tuple[int, int]
     orientation: int
     split: Split | None
-    faces: tuple[Face, ...]
+    faces: tuple[AnnotatedFace, ...]
 
 
 @dataclass(frozen=True)
@@ -128,21 +132,21 @@ class ImageIndex:
         if wanted.is_absolute() or ".." in wanted.parts or re.match("[A-Za-z]:", name):
             raise AnnotationError(f"file name {name!r} leads out of the folder")
         named = self._by_name.get(wanted.name, [])
-        found = [s for s in named if f"/{s}".endswith(f"/{wanted}")] or named
-        if len(found) > 1:
-            ranks = [_rank(source, near, split) for source in found]
-            found = [s for s, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
-        if len(found) != 1:
-            what = f"{len(found)} images are" if found else "no image is"
-            raise AnnotationError(f"{what} named {name!r}")
-        return found[0]
+        matches = [s for s in named if f"/{s}".endswith(f"/{wanted}")] or named
+        if not matches:
+            raise NoImageError(f"no image is named {name!r}")
+        ranks = [_rank(source, near, split) for source in matches]
+        matches = [s for s, rank in zip(matches, ranks, strict=True) if rank == max(ranks)]
+        if len(matches) > 1:
+            raise AnnotationError(f"{len(matches)} images are named {name!r}")
+        return matches[0]
 
     def describe(
         self,
         source: str,
         stated_wh: tuple[int, int] | None,
         split: Split | None,
-        faces: Iterable[Face],
+        faces: Iterable[AnnotatedFace],
     ) -> AnnotatedImage | Skipped:
         """Read an image's header and bring its boxes upright.
 
@@ -170,7 +174,7 @@ class ImageIndex:
                     f"the image has {size_wh[0]} x {size_wh[1]}",
                 )
             faces = [
-                Face(_turn(face.box_xywh, stated_wh, header.orientation), face.class_name)
+                AnnotatedFace(_turn(face.box_xywh, stated_wh, header.orientation), face.class_name)
                 for face in faces
             ]
         path = self.src / source

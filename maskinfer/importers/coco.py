@@ -9,8 +9,8 @@ from typing import Any
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
+    AnnotatedFace,
     AnnotatedImage,
-    Face,
     ImageIndex,
     Skipped,
     list_files,
@@ -68,7 +68,7 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
     yield from index.unused(used, "no annotation")
 
 
-def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Face] | str]]:
+def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[AnnotatedFace] | str]]:
     """Name, stated size, and faces, or what is wrong with them, of each image of one JSON file."""
     try:
         data = json.loads(read_bytes(path, _MAX_BYTES))
@@ -78,7 +78,7 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Face
         _items(data, key) for key in ("images", "annotations", "categories")
     )
     names = {_id(item, "id"): str(item.get("name")) for item in categories}
-    faces: dict[int | str, list[Face]] = {}
+    faces: dict[int | str, list[AnnotatedFace]] = {}
     faults: dict[int | str, str] = {}
     for number, item in enumerate(annotations):
         image_id = _id(item, "image_id")
@@ -103,7 +103,9 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Face
     return entries
 
 
-def _parse_coco_face(item: dict[str, Any], names: dict[int | str, str], number: int) -> Face:
+def _parse_coco_face(
+    item: dict[str, Any], names: dict[int | str, str], number: int
+) -> AnnotatedFace:
     category_id, box = _id(item, "category_id"), item.get("bbox")
     if category_id not in names:
         raise AnnotationError(f"annotation {number}: category {category_id!r} is not described")
@@ -112,7 +114,7 @@ def _parse_coco_face(item: dict[str, Any], names: dict[int | str, str], number: 
             f"annotation {number}: bbox is {str(box)[:60]}, expected [x, y, w, h]"
         )
     x, y, w, h = (parse_number(value, f"bbox of annotation {number}") for value in box)
-    return Face((x, y, w, h), names[category_id])
+    return AnnotatedFace((x, y, w, h), names[category_id])
 
 
 def _items(data: Any, key: str) -> list[dict[str, Any]]:

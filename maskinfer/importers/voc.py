@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from xml.parsers import expat
@@ -9,9 +10,10 @@ from xml.parsers import expat
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
+    AnnotatedFace,
     AnnotatedImage,
-    Face,
     ImageIndex,
+    NoImageError,
     Skipped,
     list_files,
     parse_number,
@@ -55,18 +57,15 @@ def _find_voc_image(index: ImageIndex, name: str | None, xml: str) -> str:
     stem = PurePosixPath(xml).stem
     if not name:
         return index.find(stem, xml)
-    try:
+    with suppress(NoImageError):
         return index.find(name, xml)
-    except AnnotationError as error:
-        if not str(error).startswith("no image"):
-            raise
     try:
         return index.find(stem, xml)
     except AnnotationError as error:
         raise AnnotationError(f"no image is named {name!r} or {stem!r}") from error
 
 
-def _parse_voc(path: Path) -> tuple[str | None, tuple[int, int] | None, list[Face]]:
+def _parse_voc(path: Path) -> tuple[str | None, tuple[int, int] | None, list[AnnotatedFace]]:
     """The file name, the stated size and the faces of one XML file."""
     root = _parse_xml(path)
     if root.tag != "annotation":
@@ -80,7 +79,7 @@ def _parse_voc(path: Path) -> tuple[str | None, tuple[int, int] | None, list[Fac
             parse_number(item.findtext(f"bndbox/{key}"), f"<{key}> of object {number}")
             for key in ("xmin", "ymin", "xmax", "ymax")
         )
-        faces.append(Face((x1, y1, x2 - x1, y2 - y1), name))
+        faces.append(AnnotatedFace((x1, y1, x2 - x1, y2 - y1), name))
     width, height = root.findtext("size/width"), root.findtext("size/height")
     stated_wh = None
     if width and height:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
+    AnnotatedFace,
     AnnotatedImage,
     BoxXywhFloat,
-    Face,
     ImageIndex,
     Skipped,
     list_files,
@@ -79,7 +79,7 @@ def _label_file(source: str, texts: set[str]) -> str | None:
 
 def _parse_labels(
     path: Path, relative: str, names: dict[int, str], size_wh: tuple[int, int]
-) -> list[Face]:
+) -> list[AnnotatedFace]:
     faces = []
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()
@@ -96,7 +96,7 @@ def _parse_labels(
     return faces
 
 
-def _parse_line(line: str, names: dict[int, str], size_wh: tuple[int, int]) -> Face:
+def _parse_line(line: str, names: dict[int, str], size_wh: tuple[int, int]) -> AnnotatedFace:
     try:
         values = [float(word) for word in line.split()]
     except ValueError as error:
@@ -114,7 +114,7 @@ def _parse_line(line: str, names: dict[int, str], size_wh: tuple[int, int]) -> F
     if names and int(class_id) not in names:
         raise AnnotationError(f"class is {int(class_id)}, which has no name in the list of classes")
     name = names.get(int(class_id), str(int(class_id)))
-    return Face(_to_pixels(fractions, size_wh), name)
+    return AnnotatedFace(_to_pixels(fractions, size_wh), name)
 
 
 def _to_pixels(fractions: list[float], size_wh: tuple[int, int]) -> BoxXywhFloat:

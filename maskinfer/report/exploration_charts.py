@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.curation.exploration import Split, quantiles
+from maskinfer.curation.exploration import ExploredSplit, quantiles
 
 from . import figures
 from .blocks import Chart, Row, Table
@@ -16,7 +16,7 @@ _SHARES = np.linspace(0, 1, 31)
 _CHANNELS = ("red", "green", "blue")
 
 
-def box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
+def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
     """Size and shape of faces, and where in the image they are."""
     boxes = {split.name: split.relative_boxes() for split in splits if split.possible().any()}
     if not boxes:
@@ -53,7 +53,7 @@ def box_charts(splits: Sequence[Split]) -> Iterator[Chart]:
             )
 
 
-def _aspects(split: Split) -> NDArray[np.float64]:
+def _aspects(split: ExploredSplit) -> NDArray[np.float64]:
     """(M,) width over height of the possible boxes."""
     boxes = split.boxes_xywh[split.possible()]
     aspects: NDArray[np.float64] = boxes[:, 2] / boxes[:, 3]
@@ -68,7 +68,7 @@ def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
     return f"{what}. {'; '.join(spans)}."
 
 
-def quantile_table(splits: Sequence[Split]) -> Table:
+def quantile_table(splits: Sequence[ExploredSplit]) -> Table:
     """Sides of images and of faces, in pixels."""
     rows: list[Row] = []
     headings: list[str] = []
@@ -89,7 +89,7 @@ def quantile_table(splits: Sequence[Split]) -> Table:
     return Table("Minimum, percentiles, maximum", ["split", "of", *headings], rows)
 
 
-def size_chart(splits: Sequence[Split]) -> Chart:
+def size_chart(splits: Sequence[ExploredSplit]) -> Chart:
     """Width and height of images."""
     points = {}
     for split in splits:
@@ -107,7 +107,7 @@ def size_chart(splits: Sequence[Split]) -> Chart:
     )
 
 
-def color_table(splits: Sequence[Split]) -> Table:
+def color_table(splits: Sequence[ExploredSplit]) -> Table:
     """Mean and deviation of each channel of each split."""
     rows: list[Row] = []
     for split in splits:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskinfer.curation.exploration import CopiedPhoto, Exploration, Split
+from maskinfer.curation.exploration import CopiedPhoto, Exploration, ExploredSplit
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError
@@ -94,7 +94,7 @@ def _counts(exploration: Exploration) -> Table:
     return Table("Images by split and label", headings, rows)
 
 
-def _impossible(splits: Sequence[Split], data: Path) -> Iterator[Block]:
+def _impossible(splits: Sequence[ExploredSplit], data: Path) -> Iterator[Block]:
     boxes = [box for split in splits for box in split.impossible]
     if boxes:
         yield Table.of(
@@ -157,7 +157,7 @@ def _doubted(exploration: Exploration) -> Iterator[Gallery]:
         yield Gallery.of(title, exploration.doubted, card)
 
 
-def _left_out(splits: Sequence[Split], data: Path) -> Iterator[Block]:
+def _left_out(splits: Sequence[ExploredSplit], data: Path) -> Iterator[Block]:
     for what in ("unreadable", "unlabelled"):
         failures: list[Failure] = [f for split in splits for f in getattr(split, what)]
         if failures:
@@ -169,7 +169,7 @@ def _left_out(splits: Sequence[Split], data: Path) -> Iterator[Block]:
             )
 
 
-def _sheets(split: Split, data: Path) -> Iterator[Gallery]:
+def _sheets(split: ExploredSplit, data: Path) -> Iterator[Gallery]:
     kinds = {
         "mask worn properly": split.labelled & split.proper_mask,
         "mask not worn properly": split.labelled & ~split.proper_mask,

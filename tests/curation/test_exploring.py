@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 from support.cli import RunCli
 from support.tiny_model import draw_photo
 
-from maskinfer.curation.exploration import Colors, Exploration, Split
+from maskinfer.curation.exploration import Colors, Exploration, ExploredSplit
 from maskinfer.curation.exploring import explore
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.labels import Label, format_name, parse_name
@@ -157,13 +157,13 @@ def test_test_images_of_other_colours_are_warned_of(
     assert any(words in warning for warning in explore(tmp_path).warnings())
 
 
-def split_of(name: str, photos: int, mean: float, std: float, error: float) -> Split:
+def split_of(name: str, photos: int, mean: float, std: float, error: float) -> ExploredSplit:
     """A split whose photos have these colours in all channels."""
     colors = Colors(*(np.full(3, value) for value in (mean, std, error)))
     none = np.zeros(photos, dtype=bool)
     boxes = np.zeros((photos, 4), dtype=np.int64)
     names = [f"{name}/{i}.jpg" for i in range(photos)]
-    return Split(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [])
+    return ExploredSplit(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [])
 
 
 @pytest.mark.parametrize(
