@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from maskinfer.importers.importing import (
-    Choice,
+    FaceChoice,
     ImportReport,
     ImportSettings,
     Layout,
@@ -27,7 +27,7 @@ def import_(
         Path, typer.Option(metavar="DIR", help="The data set to make, with train/ and test/.")
     ],
     face: Annotated[
-        Choice,
+        FaceChoice,
         typer.Option(
             help="Label each photo's left-most or largest face, or each face in a crop of its own."
         ),

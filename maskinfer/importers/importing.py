@@ -39,7 +39,7 @@ from .voc import read_voc
 from .yolo import read_yolo
 
 Layout = Literal["voc", "yolo", "coco"]
-Choice = Literal["left", "largest", "each"]
+FaceChoice = Literal["left", "largest", "each"]
 _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 
 _READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
@@ -72,7 +72,7 @@ class ImportSettings:
     layout: Layout
     src: Path
     out: Path
-    face: Choice = "left"
+    face: FaceChoice = "left"
     test_fraction: float = 0.15
     min_face: int = 12
     proper: Sequence[str] = ()
