@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskinfer.errors import AnnotationError
 
@@ -169,7 +169,7 @@ def _read_yaml_names(path: Path) -> dict[int, str]:
     # Composed and never constructed: nothing in the file becomes an object.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, loader)
+        root: Any = yaml.compose(text, loader)
         (names,) = (node for name, node in root.value if name.value == "names")
         return _names_of(names)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

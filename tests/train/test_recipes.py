@@ -61,9 +61,7 @@ def test_own_recipe_is_a_file(tmp_path: Path) -> None:
         pytest.param('[resnet]\nepochs = "x"', "got 'x', expected a whole number", id="type"),
         pytest.param("[resnet]\nbalance = 1", "balance: got 1, expected true or false", id="bool"),
         pytest.param("[resnet]\nlearning_rate = 1" + "0" * 400, "expected a number", id="huge"),
-        pytest.param(
-            '[resnet]\noptimizer = "lion"', "'lion', expected one of adam", id="choice"
-        ),
+        pytest.param('[resnet]\noptimizer = "lion"', "'lion', expected one of adam", id="choice"),
         pytest.param('[resnet]\naugment = "flip"', "expected a list of texts", id="augment"),
         pytest.param("[resnet]\naugment = [1]", "expected one of flip", id="augment-number"),
         pytest.param('[resnet]\naugment = [["flip"]]', "expected one of flip", id="augment-nested"),
