@@ -1,0 +1,146 @@
+"""Which photos are held out, and what class names mean."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.annotated_folders import (
+    TWO_FACES,
+    make_coco,
+    make_voc,
+    make_yolo,
+    names,
+    save_photo,
+    voc_text,
+    write,
+)
+from support.tables import rows_of
+
+from maskinfer.errors import AnnotationError, UsageError
+from maskinfer.importers.importing import ImportSettings, import_annotations
+
+
+def import_splits(tmp_path: Path, folders: dict[str, str]) -> tuple[dict[str, str], bool]:
+    """Import photos that lie in those folders; the split of each, and whether it was drawn."""
+    for name, folder in folders.items():
+        save_photo(tmp_path / "src" / folder / name, TWO_FACES)
+        write(tmp_path / "src" / folder / f"{Path(name).stem}.xml", voc_text(name, TWO_FACES))
+    report = import_annotations(ImportSettings("voc", tmp_path / "src", tmp_path / "out"))
+    found = {
+        Path(row["source"]).name: row["filename"].split("/")[0]
+        for row in rows_of(tmp_path / "out" / "sources.csv")
+    }
+    return found, report.held_out
+
+
+@pytest.mark.parametrize(
+    ("folders", "splits"),
+    [
+        ({"a.jpg": "train", "b.jpg": "test"}, {"a.jpg": "train", "b.jpg": "test"}),
+        ({"a.jpg": "train", "b.jpg": "valid"}, {"a.jpg": "train", "b.jpg": "test"}),
+        (
+            {"a.jpg": "train", "b.jpg": "val", "c.jpg": "test"},
+            {"a.jpg": "train", "b.jpg": "train", "c.jpg": "test"},
+        ),
+        ({"a.jpg": "test"}, {"a.jpg": "test"}),
+        ({"a.jpg": "train", "b.jpg": "test", "c.jpg": "rest"}, {"a.jpg": "train", "b.jpg": "test"}),
+    ],
+    ids=["train and test", "train and valid", "all three", "test alone", "one in none"],
+)
+def test_splits_of_the_source_are_kept(tmp_path: Path, folders: Any, splits: Any) -> None:
+    assert import_splits(tmp_path, folders) == (splits, False)
+    skipped = rows_of(tmp_path / "out" / "skipped.csv")
+    assert len(skipped) == len(folders) - len(splits)
+
+
+@pytest.mark.parametrize("folder", ["photos", "train"])
+def test_without_test_photos_some_are_held_out(tmp_path: Path, folder: Path) -> None:
+    folders = {f"{number}.jpg": folder for number in range(60)}
+
+    splits, held_out = import_splits(tmp_path, folders)
+
+    assert held_out
+    assert len(splits) == 60
+    assert 3 <= list(splits.values()).count("test") <= 18
+    # The draw goes by the name alone: other photos beside it change nothing.
+    fewer, _ = import_splits(
+        tmp_path / "fewer", {name: folder for name in folders if len(name) == 6}
+    )
+    assert fewer == {name: splits[name] for name in fewer}
+
+
+def test_one_photo_of_two_is_held_out(tmp_path: Path) -> None:
+    splits, _ = import_splits(tmp_path, {"a.jpg": "photos", "b.jpg": "photos"})
+
+    assert sorted(splits.values()) == ["test", "train"]
+
+
+# Classes
+
+
+@pytest.mark.parametrize(
+    ("name", "proper_mask"),
+    [
+        ("with_mask", True),
+        ("With Mask", True),
+        ("face-mask", True),
+        ("MASK", True),
+        ("without_mask", False),
+        ("No-Mask", False),
+        ("face", False),
+        ("mask_weared_incorrect", False),
+        ("improper", False),
+    ],
+)
+def test_usual_class_names_are_known(tmp_path: Path, name: str, proper_mask: bool) -> None:
+    photos = {"a.jpg": [((10, 10, 20, 20), name)]}
+    settings = ImportSettings("coco", make_coco(tmp_path / "src", photos), tmp_path / "out")
+
+    assert dict(import_annotations(settings).counts) == {("train", proper_mask): 1}
+
+
+def test_an_unknown_class_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    photos = {"a.jpg": [*TWO_FACES, ((1, 1, 5, 5), "visor"), ((1, 1, 5, 5), "dog")]}
+    settings = ImportSettings("voc", make_voc(tmp_path / "src", photos), tmp_path / "out")
+
+    with pytest.raises(AnnotationError, match=r"'visor' \(1 boxes\), 'dog'.*--proper NAME"):
+        import_annotations(settings)
+
+    assert names(tmp_path) == ["src"]
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ({"proper": ("VISOR",)}, "000000__[1, 1, 5, 5]__True.jpg"),
+        ({"improper": ("visor",)}, "000000__[1, 1, 5, 5]__False.jpg"),
+        ({"ignore": ("visor",)}, "000000__[10, 30, 20, 20]__False.jpg"),
+        ({"ignore": ("visor",), "proper": ("without mask",)}, "000000__[10, 30, 20, 20]__True.jpg"),
+    ],
+)
+def test_classes_are_given_a_label(tmp_path: Path, option: Any, name: str) -> None:
+    photos = {"a.jpg": [*TWO_FACES, ((1, 1, 5, 5), "visor")]}
+    settings = ImportSettings("voc", make_voc(tmp_path / "src", photos), tmp_path / "out")
+
+    import_annotations(replace(settings, **option))
+
+    assert names(tmp_path / "out" / "train") == [name]
+
+
+def test_yolo_classes_without_names_are_given_a_label_by_number(tmp_path: Path) -> None:
+    src = make_yolo(tmp_path / "src", {"a.jpg": TWO_FACES})
+    (src / "data.yaml").unlink()
+    settings = ImportSettings("yolo", src, tmp_path / "out", proper=("0",), improper=("1",))
+
+    import_annotations(settings)
+
+    assert names(tmp_path / "out" / "train") == ["000000__[10, 30, 20, 20]__False.jpg"]
+
+
+def test_a_class_with_two_meanings_is_refused(settings: Any) -> None:
+    with pytest.raises(UsageError, match="'With-Mask' is given two meanings"):
+        import_annotations(replace(settings, proper=("with_mask",), ignore=("With-Mask",)))
+
+
+# The place of the data set
