@@ -10,7 +10,7 @@ MaskinferError            base: one line saying what is wrong and what to do; ex
 ├── ModelFileError        a model file that is missing, damaged, or not ours
 ├── RunError              a run folder that is missing or incomplete
 ├── ExportError           a model that cannot be built, or disagrees with its checkpoint
-└── TrainingError         training that cannot go on, such as a loss that is not a number
+└── TrainingError         training that cannot continue, such as a loss that is not a number
 
 An assertion that fails is our bug; an exception from this module is about the user's input.
 """
@@ -68,4 +68,4 @@ class ExportError(MaskinferError):
 
 
 class TrainingError(MaskinferError):
-    """Training that cannot go on."""
+    """Training that cannot continue."""

@@ -254,13 +254,13 @@ def split_key(source: str) -> str:
 
 def list_files(src: Path, suffix: str) -> list[str]:
     """Relative paths of the regular files with an ending, hidden ones passed over, sorted."""
-    found = (
+    files = (
         path.relative_to(src)
         for path in src.rglob("*")
         if path.suffix.lower() == suffix and path.is_file()
     )
     return sorted(
-        path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)
+        path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts)
     )
 
 

@@ -203,12 +203,12 @@ def _list_others(out: Path) -> list[str]:
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
-    found = (
+    files = (
         path.relative_to(out).as_posix()
         for path in out.rglob("*")
         if path.is_symlink() or not path.is_dir()
     )
-    return sorted(path for path in found if path not in made)
+    return sorted(path for path in files if path not in made)
 
 
 def _read(
@@ -294,7 +294,7 @@ def _candidates(
     image: AnnotatedImage, label_of: dict[str, bool | None], report: ImportReport
 ) -> list[_Candidate]:
     """The faces of a photo that have a label and an area; the others are listed."""
-    found = []
+    candidates = []
     for face in image.faces:
         label = label_of[fold(face.class_name)]
         box, fault = fit_box(face.box_xywh, image.size_wh)
@@ -303,8 +303,8 @@ def _candidates(
         elif box is None:
             report.skipped.append(Skipped(image.source, f"{fault}; nothing of it is in the image"))
         else:
-            found.append(_Candidate(box, label, fault))
-    return found
+            candidates.append(_Candidate(box, label, fault))
+    return candidates
 
 
 def _crops(

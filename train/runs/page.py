@@ -217,15 +217,15 @@ def _legend_names(names: Sequence[str]) -> list[str]:
     return [f"{number}: {name}" for number, name in enumerate(short, start=1)]
 
 
-def _settings(found: RunComparison) -> Iterable[Block]:
-    same, differing = found.same(), found.differing()
-    if len(found.runs) == 1:
+def _settings(comparison: RunComparison) -> Iterable[Block]:
+    same, differing = comparison.same(), comparison.differing()
+    if len(comparison.runs) == 1:
         yield Table("Settings", ("setting", "value"), list(same.items()))
         return
     if not differing:
         yield Notes(["The runs' settings are the same"])
     else:
-        headings = ("setting", *(run.name for run in found.runs))
+        headings = ("setting", *(run.name for run in comparison.runs))
         yield Table("Settings that differ", headings, [(n, *v) for n, v in differing.items()])
     yield Notes([f"The same in all: {'; '.join(f'{n} {words}' for n, words in same.items())}"])
 
