@@ -97,8 +97,8 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
             f"--recipe {recipe}: got no section [{model}], only [{'], ['.join(content)}]; "
             "take another recipe or --model"
         )
-    section: dict[str, Any] = content[model]
-    return section
+    chosen: dict[str, Any] = content[model]
+    return chosen
 
 
 def _value(recipe: str, key: str, value: Any) -> Any:
