@@ -10,6 +10,7 @@ from typing import Any
 from maskinfer.curation.auditing import SUSPECTS, Audit
 from maskinfer.curation.correcting import has_actions
 from maskinfer.errors import UsageError
+from maskinfer.files import refuse_inside
 from maskinfer.report.folder import ReportFolder
 from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
@@ -50,10 +51,7 @@ def audit_by_folds(
         data = settings.named_data()
         plan = _new_plan(settings, data)
         folder = ReportFolder.choose(settings.out, "audit", now(), overwrite=settings.overwrite)
-        if folder.path.resolve().is_relative_to(data.resolve()):
-            raise UsageError(
-                f"{folder.path}: lies in {data}, which it audits. Choose another --out"
-            )
+        refuse_inside(folder.path, data, "which it audits. Choose another --out")
     try:
         predictions, decisions = audit_folds(plan, folder.path, display, now)
     except KeyboardInterrupt as stop:
