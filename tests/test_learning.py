@@ -21,7 +21,6 @@ from maskinfer.export import exporting as job
 from maskinfer.export.exporting import export
 from maskinfer.export.graph import checkpoint_function
 from maskinfer.export.settings import ExportSettings, GraphOptions
-from maskinfer.inference.results import read_predictions
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.recipes import recipe_settings
@@ -29,6 +28,7 @@ from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
+from tests.support.predictions import read_predictions
 
 pytestmark = pytest.mark.slow
 

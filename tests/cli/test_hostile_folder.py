@@ -11,8 +11,8 @@ from support.corpus import build
 from support.predictions import read_errors
 from support.tiny_model import draw_photo
 
-from maskinfer.inference.results import read_predictions
 from maskinfer.text import printable_name
+from tests.support.predictions import read_predictions
 
 resource = pytest.importorskip("resource")  # limits, which Windows does not have
 

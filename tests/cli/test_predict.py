@@ -16,8 +16,8 @@ from support.tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.journal import Journal
-from maskinfer.inference.results import read_predictions
 from maskinfer.runtime.session import Session
+from tests.support.predictions import read_predictions
 
 BOX = (16, 8, 24, 32)
 

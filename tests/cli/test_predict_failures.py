@@ -13,8 +13,8 @@ from support.predictions import read_errors, recorded_names
 from support.tiny_model import draw_photo
 
 from maskinfer.errors import MaskinferError
-from maskinfer.inference.results import read_predictions
 from maskinfer.runtime.session import Session
+from tests.support.predictions import read_predictions
 
 
 def truncated(path: Path) -> None:

@@ -15,7 +15,8 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.inference.journal import Journal, OutputFiles, check_files
-from maskinfer.inference.results import Row, read_predictions
+from maskinfer.inference.results import Row
+from tests.support.predictions import read_predictions
 
 IDENTITY = {"model_sha256": "abc", "provider": "cpu"}
 # Names that a CSV and JSON have to quote, and failures, among them the last.

@@ -10,8 +10,9 @@ from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.journal import Journal, OutputFiles
-from maskinfer.inference.results import Row, read_predictions
+from maskinfer.inference.results import Row
 from maskinfer.text import printable_name
+from tests.support.predictions import read_predictions
 
 ROWS = [
     Row("a.jpg", (1, 2, 3, 4), True, 0.5, 0.1234, False),
@@ -132,39 +133,3 @@ def test_check_file_is_about_one_file(tmp_path: Path) -> None:
 def test_check_file_gives_a_command_that_a_shell_takes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Make it with: mkdir -p '.*/no dir'$"):
         check_file(tmp_path / "no dir" / "p.csv", overwrite=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        pytest.param("", "columns are ''", id="empty"),
-        pytest.param("a,b\n", "columns are 'a,b'", id="other columns"),
-        pytest.param(
-            "filename,x,y,w,h,proper_mask,score\na.jpg,1,2\n", "row 1: 3 cells", id="short"
-        ),
-        pytest.param(
-            "filename,x,y,w,h,proper_mask,score\na.jpg,1,2,3,4,true,1\n",
-            "row 1: got 'true', expected True or False",
-            id="not a bool",
-        ),
-        pytest.param(
-            'filename,x,y,w,h,proper_mask,score\n"a.jpg', "unexpected end of data", id="truncated"
-        ),
-        pytest.param("\xff", "columns are", id="text"),
-    ],
-)
-def test_read_predictions_says_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "p.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(MaskinferError, match=words):
-        read_predictions(tmp_path / "p.csv")
-
-
-def test_read_predictions_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
-        read_predictions(tmp_path / "p.csv")
-
-
-def test_read_predictions_refuses_bytes_that_are_not_text(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(MaskinferError, match="codec can't decode"):
-        read_predictions(tmp_path / "p.csv")
