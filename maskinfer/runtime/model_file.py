@@ -1,19 +1,22 @@
 """The contract of a model file, and the refusal of a file that breaks it.
 
-Every exported model, whatever its network, is one function: canvases in; a box, a probability and a
-score for each image out. The graph does the casting, normalising, decoding and choosing. What a
-caller must know besides stands in the file's metadata, one JSON value under the key `maskinfer`.
+Every exported model, whatever its network, is one function: canvases in; distinct faces out, the
+best first. The graph does the casting, normalising, decoding and suppressing; which of the faces an
+answer is about is chosen from its numbers, by `maskinfer.inference.choosing`. What a caller must
+know besides stands in the file's metadata, one JSON value under the key `maskinfer`.
 
-| tensor           | type, shape         | meaning                                             |
-| ---------------- | ------------------- | --------------------------------------------------- |
-| in `images`      | uint8 [N, S, S, 3]  | RGB canvases; N is free                             |
-| out `boxes`      | float32 [N, 4]      | x, y, w, h in canvas pixels                         |
-| out `proper_mask`| float32 [N]         | probability that the mask is worn properly, 0..1    |
-| out `score`      | float32 [N]         | confidence in the box, 0..1                         |
+| tensor           | type, shape        | meaning                                                 |
+| ---------------- | ------------------ | ------------------------------------------------------- |
+| in `images`      | uint8 [N, S, S, 3] | RGB canvases; N is free, and S where the metadata says  |
+| out `boxes`      | float32 [N, K, 4]  | x, y, w, h in canvas pixels                             |
+| out `proper_mask`| float32 [N, K]     | calibrated probability of a properly worn mask, 0..1    |
+| out `score`      | float32 [N, K]     | confidence that a face is there, 0..1; 0 where none is  |
+
+K is fixed in a file: 1 for networks that learn one face a photo.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +26,32 @@ from maskinfer.errors import ModelFileError
 from maskinfer.records import read_record, read_value
 
 METADATA_KEY = "maskinfer"
-SCHEMA = 2  # 2 added `export` and `verification`
+SCHEMA = 3  # every face; 1 and 2 answered with one
+CANVAS_STEP = 32  # a canvas of free size is a multiple of this
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
+OUTPUT_SHAPES: tuple[tuple[int, ...], ...] = ((4,), (), ())  # after N and K
 
 REPAIR = "Run: maskinfer export"
+
+
+@dataclass(frozen=True)
+class WorkingPoint:
+    """From which figures on an answer counts.
+
+    Attributes:
+        min_score: least score of a face, 0..1.
+        threshold: least probability that counts as a properly worn mask, 0..1.
+    """
+
+    min_score: float = 0.0
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: got {value}, expected 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -38,10 +61,13 @@ class ModelMetadata:
     Attributes:
         network: its name, such as `resnet` or `fasterrcnn`.
         backbone: such as `resnet18`.
-        geometry: how photos become the canvases this model reads.
-        threshold: least probability that counts as a properly worn mask.
+        geometry: how photos become the canvases this model reads, and of which size by default.
+        one_face: the working point of answers that are about one face of a photo.
+        all_faces: that of answers about every face of a photo.
         normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
         precision: what its layers compute with: `fp32`, `fp16` or `int8`.
+        faces: K, the most faces it finds in a photo.
+        free_canvas: whether it reads canvases of any side that is a multiple of `CANVAS_STEP`.
         training: the data and the recipe the model comes from.
         metrics: figures measured when it was trained, by split.
         export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.
@@ -53,10 +79,13 @@ class ModelMetadata:
     network: str
     backbone: str
     geometry: Geometry
-    threshold: float
+    one_face: WorkingPoint
+    all_faces: WorkingPoint
     normalisation: dict[str, list[float]]
     precision: str
     maskinfer_version: str
+    faces: int = 1
+    free_canvas: bool = False
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     export: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +105,7 @@ class ModelMetadata:
             subject: the file's name for messages.
 
         Raises:
-            ModelFileError: there is none, it is damaged, or of a newer schema.
+            ModelFileError: there is none, it is damaged, or of another schema.
         """
         if text is None:
             raise ModelFileError(
@@ -90,12 +119,16 @@ class ModelMetadata:
                 raise ValueError(f"schema is {schema!r}, expected a whole number from 1")
             if schema > SCHEMA:
                 raise ModelFileError(
-                    f"{subject}: metadata schema {schema}, this maskinfer reads up to {SCHEMA}; "
+                    f"{subject}: metadata schema {schema}, this maskinfer reads {SCHEMA}; "
                     "install a newer maskinfer"
                 )
+            if schema < SCHEMA:
+                raise ModelFileError(
+                    f"{subject}: metadata schema {schema}, from a version whose files hold one "
+                    f"face a photo; this maskinfer reads {SCHEMA}. Export its run again: "
+                    "maskinfer export RUN"
+                )
             metadata = read_record(cls, values)
-            if not 0 <= metadata.threshold <= 1:
-                raise ValueError(f"threshold: got {metadata.threshold}, expected 0 to 1")
             read_value(dict[str, Any], metadata.export.get("int8", {}), "export.int8")
             return metadata
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -123,14 +156,16 @@ def check_contract(session: Any, path: Path) -> ModelMetadata:
     if list(inputs) != [INPUT_NAME]:
         raise ModelFileError(f"{path}: inputs are {_names(inputs)}, expected 'images'. {REPAIR}")
     shape, kind = inputs[INPUT_NAME].shape, inputs[INPUT_NAME].type
-    if len(shape) != 4 or isinstance(shape[0], int) or shape[1:] != [side, side, 3]:
-        dimensions = ", ".join(str(size) if isinstance(size, int) else "N" for size in shape)
+    sides = [side, side]
+    if metadata.free_canvas and not any(isinstance(size, int) for size in shape[1:3]):
+        sides = shape[1:3]
+    if len(shape) != 4 or isinstance(shape[0], int) or shape[1:] != [*sides, 3]:
         raise ModelFileError(
-            f"{path}: input 'images' is ({dimensions}), expected (N, {side}, {side}, 3). {REPAIR}"
+            f"{path}: input 'images' is {_shape(shape)}, expected (N, {side}, {side}, 3). {REPAIR}"
         )
     if kind != "tensor(uint8)":
         raise ModelFileError(f"{path}: input 'images' is {kind}, expected tensor(uint8). {REPAIR}")
-    for name in OUTPUT_NAMES:
+    for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True):
         if name not in outputs:
             raise ModelFileError(
                 f"{path}: outputs are {_names(outputs)}, expected '{name}' among them. {REPAIR}"
@@ -139,7 +174,18 @@ def check_contract(session: Any, path: Path) -> ModelMetadata:
             raise ModelFileError(
                 f"{path}: output '{name}' is {outputs[name].type}, expected tensor(float). {REPAIR}"
             )
+        expected = [metadata.faces, *more]
+        if outputs[name].shape[1:] != expected:
+            raise ModelFileError(
+                f"{path}: output '{name}' is {_shape(outputs[name].shape)}, expected "
+                f"{_shape(['N', *expected])}. {REPAIR}"
+            )
     return metadata
+
+
+def _shape(sizes: Sequence[object]) -> str:
+    """A shape as people write it; a dimension that is free is N."""
+    return f"({', '.join(str(size) if isinstance(size, int) else 'N' for size in sizes)})"
 
 
 def _names(names: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .engine_file import ENGINE_SUFFIX, read_sidecar
-from .model_file import INPUT_NAME, OUTPUT_NAMES, ModelMetadata
+from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES, ModelMetadata
 from .providers import Provider
 from .session import Session
 
@@ -103,8 +103,8 @@ def _examine_engine(path: Path) -> ModelInfo:
         metadata,
         (Tensor(INPUT_NAME, "uint8", ("N", side, side, 3)),),
         tuple(
-            Tensor(name, "float32", ("N", *shape))
-            for name, shape in zip(OUTPUT_NAMES, ((4,), (), ()), strict=True)
+            Tensor(name, "float32", ("N", metadata.faces, *more))
+            for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True)
         ),
         engine=engine,
     )

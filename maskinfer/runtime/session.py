@@ -27,7 +27,7 @@ from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
 from .engine_file import ENGINE_SUFFIX
-from .model_file import INPUT_NAME, OUTPUT_NAMES, REPAIR, check_contract
+from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES, REPAIR, check_contract
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
 _LOG_FATAL_ONLY = 4
@@ -41,12 +41,12 @@ _ORT_NAME = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model computes for N canvases.
+    """What a model computes for N canvases: K places for distinct faces, the best first.
 
     Attributes:
-        boxes_xywh: (N, 4) float32, in canvas pixels.
-        proper_mask: (N,) float32, probability in 0..1.
-        score: (N,) float32, confidence in the box, 0..1.
+        boxes_xywh: (N, K, 4) float32, in canvas pixels.
+        proper_mask: (N, K) float32, probability in 0..1.
+        score: (N, K) float32, confidence that a face is there, 0..1; 0 where there is none.
     """
 
     boxes_xywh: NDArray[np.float32]
@@ -146,11 +146,12 @@ class Session:
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
                 f"{_reason(error)}.{way_out}"
             ) from error
-        for name, output, shape in zip(OUTPUT_NAMES, outputs, ((4,), (), ()), strict=True):
-            if output.shape != (len(canvases), *shape):
+        for name, output, more in zip(OUTPUT_NAMES, outputs, OUTPUT_SHAPES, strict=True):
+            shape = (len(canvases), self.metadata.faces, *more)
+            if output.shape != shape:
                 raise ModelFileError(
                     f"{self.path}: output '{name}' is {output.shape} for {len(canvases)} images, "
-                    f"expected {(len(canvases), *shape)}. {REPAIR}"
+                    f"expected {shape}. {REPAIR}"
                 )
         return Outputs(*(output[:count] for output in outputs))
 
