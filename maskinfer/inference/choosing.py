@@ -1,0 +1,99 @@
+"""Which of the faces that a model found an answer is about, and from which figures on they count.
+
+Every command, the Python API and servers read a model's numbers by these rules.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskinfer.errors import UsageError
+from maskinfer.runtime.model_file import ModelMetadata
+
+FaceRule = Literal["main", "left", "largest", "best", "all"]
+
+# Least score of a face among which the main, left-most or largest is chosen: the one that served
+# best on validation photos (docs/results.md).
+RIVAL_SCORE = 0.4
+# How much less a face may score than one that stands a canvas's width to its right and still be the
+# main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/results.md).
+LEAN = 0.4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an answer is about.
+
+    Attributes:
+        face: `best`: the best-scored face; `main`: the same, unless one further left scores nearly
+            as well; `left`, `largest`: of the faces that score `RIVAL_SCORE`; `all`: every face.
+        min_score: least score of a face, 0..1; where none reaches it, the answer is "no face".
+        threshold: least probability that counts as a properly worn mask, 0..1.
+    """
+
+    face: FaceRule
+    min_score: float
+    threshold: float
+
+    @classmethod
+    def of(
+        cls,
+        metadata: ModelMetadata,
+        face: FaceRule = "main",
+        min_score: float | None = None,
+        threshold: float | None = None,
+    ) -> "Choice":
+        """A choice with the model's own working point where no figure is given.
+
+        Raises:
+            UsageError: there is no such rule, a figure is not in 0..1, or every face is asked of a
+                model that finds one.
+        """
+        if face not in get_args(FaceRule):
+            raise UsageError(f"face: got {face!r}, expected {', '.join(get_args(FaceRule))}")
+        for name, value in (("min-score", min_score), ("threshold", threshold)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"--{name}: got {value}, expected 0 to 1")
+        if face == "all" and metadata.faces == 1:
+            raise UsageError(
+                f"--face all: this {metadata.network} finds one face a photo; for every face use "
+                "a lite or fasterrcnn model"
+            )
+        default = metadata.all_faces if face == "all" else metadata.one_face
+        return cls(
+            face,
+            default.min_score if min_score is None else min_score,
+            default.threshold if threshold is None else threshold,
+        )
+
+
+def choose(
+    boxes_xywh: ArrayLike, scores: ArrayLike, choice: Choice, canvas: int
+) -> NDArray[np.int64]:
+    """The faces that an answer is about.
+
+    Args:
+        boxes_xywh: (K, 4) in canvas pixels.
+        scores: (K,) in 0..1, best first; 0 where there is no face.
+        choice: what is asked for.
+        canvas: side in pixels.
+
+    Returns:
+        indices into K, best first; empty where no face scores enough.
+    """
+    boxes, score = np.asarray(boxes_xywh, np.float64), np.asarray(scores, np.float64)
+    faces = np.flatnonzero((score >= choice.min_score) & (score > 0))
+    if choice.face == "all" or not len(faces):
+        return faces
+    rivals = faces[score[faces] >= RIVAL_SCORE]
+    if choice.face == "best" or not len(rivals):
+        return faces[:1]
+    if choice.face == "left":
+        order = boxes[rivals, 0]
+    elif choice.face == "main":
+        order = boxes[rivals, 0] * (LEAN / canvas) - score[rivals]
+    else:
+        order = -boxes[rivals, 2] * boxes[rivals, 3]
+    return rivals[[int(order.argmin())]]
