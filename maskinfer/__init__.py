@@ -8,11 +8,13 @@ from .version import __version__
 if TYPE_CHECKING:
     from .data.geometry import Geometry, canvas_to_image, place
     from .data.images import load_photo
-    from .inference.detector import MaskDetector, Prediction
+    from .inference.detector import MaskDetector
+    from .inference.results import ImagePrediction, Prediction
     from .runtime.model_file import ModelMetadata
 
 __all__ = [
     "Geometry",
+    "ImagePrediction",
     "MaskDetector",
     "ModelMetadata",
     "Prediction",
@@ -24,9 +26,10 @@ __all__ = [
 
 _MODULES = {
     "Geometry": ".data.geometry",
+    "ImagePrediction": ".inference.results",
     "MaskDetector": ".inference.detector",
     "ModelMetadata": ".runtime.model_file",
-    "Prediction": ".inference.detector",
+    "Prediction": ".inference.results",
     "canvas_to_image": ".data.geometry",
     "load_photo": ".data.images",
     "place": ".data.geometry",

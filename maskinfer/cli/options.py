@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from maskinfer.inference.choosing import FaceRule
 from maskinfer.runtime.providers import Provider
 
 Model = Annotated[
@@ -38,6 +39,47 @@ Threads = Annotated[
 ]
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", metavar="N", min=1, help="Larger images are not decoded.")
+]
+Face = Annotated[
+    FaceRule,
+    typer.Option(
+        "--face",
+        metavar="WHICH",
+        help="Which face of several: main, the best-scored unless one further left scores nearly "
+        "as well; left, largest, best; or all, every face.",
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-score",
+        metavar="S",
+        min=0,
+        max=1,
+        help="Least score of a face, 0 to 1.",
+        show_default="measured when the model was exported",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="P",
+        min=0,
+        max=1,
+        help="Least probability that counts as a properly worn mask, 0 to 1.",
+        show_default="measured when the model was exported",
+    ),
+]
+Canvas = Annotated[
+    int | None,
+    typer.Option(
+        "--canvas",
+        metavar="S",
+        help="Side in pixels of what the network sees of a photo, a multiple of 32; a larger one "
+        "finds smaller faces and takes longer. Only of models that read any, as lite does.",
+        show_default="the model's own",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 ReportOut = Annotated[

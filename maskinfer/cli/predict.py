@@ -59,6 +59,10 @@ def predict(
     model: options.Model = PredictSettings.model,
     provider: options.ProviderChoice = PredictSettings.provider,
     batch_size: options.BatchSize = PredictSettings.batch_size,
+    face: options.Face = PredictSettings.face,
+    min_score: options.MinScore = PredictSettings.min_score,
+    threshold: options.Threshold = PredictSettings.threshold,
+    canvas: options.Canvas = PredictSettings.canvas,
     threads: options.Threads = PredictSettings.threads,
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Search subfolders too.")
@@ -114,9 +118,10 @@ def predict(
 ) -> None:
     """Predict every image of a folder into a CSV.
 
-    Columns: filename, x, y, w, h, proper_mask, score; with labels in the file
-    names also iou, correct. Images that cannot be read are listed beside it,
-    in preds.errors.csv for preds.csv.
+    Columns: filename, x, y, w, h, proper_mask, probability, score; with labels
+    in the file names also iou, correct. A photo in which no face scores enough
+    has empty cells; with --face all each face has a row. Images that cannot be
+    read are listed beside it, in preds.errors.csv for preds.csv.
 
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
@@ -127,6 +132,10 @@ def predict(
         model=model,
         provider=provider,
         batch_size=batch_size,
+        face=face,
+        min_score=min_score,
+        threshold=threshold,
+        canvas=canvas,
         threads=threads,
         recursive=recursive,
         max_pixels=max_pixels,
@@ -180,7 +189,15 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
     if settings.engine == "ray":  # this machine need not have the devices that the cluster has
         provider, where = Provider.CPU, "Ray"
     return open_detector(
-        settings.model, provider, settings.batch_size, settings.max_pixels, where=where
+        settings.model,
+        provider,
+        settings.batch_size,
+        settings.max_pixels,
+        where,
+        face=settings.face,
+        min_score=settings.min_score,
+        threshold=settings.threshold,
+        canvas=settings.canvas,
     )
 
 
@@ -260,14 +277,24 @@ def _print_outcome(
         raise typer.Exit(FAILED_SOME)
 
 
+def _counts(summary: Summary, settings: PredictSettings) -> dict[str, object]:
+    improper = summary.faces - summary.proper
+    if settings.face != "all":
+        return {"mask proper": summary.proper, "mask improper": improper}
+    return {
+        "with someone improper": summary.not_proper,
+        "faces": f"{summary.faces}: {summary.proper} proper, {improper} improper",
+    }
+
+
 def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
     table = figures_table()
     session = detector.session
     predicted = summary.images - summary.kept
     lines: dict[str, object] = {
         "images": summary.images,
-        "mask proper": summary.proper,
-        "mask improper": summary.improper,
+        **_counts(summary, settings),
+        "no face": summary.no_face,
         "failed": summary.failed,
         "images/s": images_per_second(predicted, summary.seconds),
     }

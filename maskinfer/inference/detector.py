@@ -2,18 +2,19 @@
 
 >>> from maskinfer import MaskDetector
 >>> detector = MaskDetector()
->>> prediction = detector("photo.jpg")
+>>> prediction = detector("photo.jpg")  # of the main face; None where nobody is seen
 >>> predictions = detector(["a.jpg", "b.png"])
+>>> (faces,) = detector.faces(["photo.jpg"])  # every face
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from maskinfer.data.cleaning import repair
@@ -26,33 +27,20 @@ from maskinfer.runtime.default_model import EXPORTS, resolve_model
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE
 from maskinfer.runtime.session import Session
 
+from .choosing import Choice, FaceRule, choose
+from .results import Prediction, Result
+
 AnyImage = TypeVar("AnyImage", bound=ImageSource)
 
 NOT_FINITE = "the model's output is not finite"
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model predicts for one image.
-
-    Attributes:
-        box_xywh: the face in whole pixels of the upright image, inside it, at least 1 x 1.
-        proper_mask: whether the mask is worn properly: probability >= the model's threshold.
-        probability: that the mask is worn properly, 0..1.
-        score: confidence in the box, 0..1.
-    """
-
-    box_xywh: BoxXywh
-    proper_mask: bool
-    probability: float
-    score: float
-
-
 class MaskDetector:
-    """Finds the one face in a photo and says whether its mask is worn properly.
+    """Finds the faces in a photo and says whether their masks are worn properly.
 
     Attributes:
-        session: the loaded model, with its file, provider and threshold.
+        session: the loaded model, with its file, provider and canvas.
+        choice: which face of several a prediction is about, and from which figures on one counts.
         max_pixels: images with more pixels are refused.
     """
 
@@ -62,6 +50,10 @@ class MaskDetector:
         provider: str = "auto",
         batch_size: int = DEFAULT_BATCH_SIZE,
         *,
+        face: FaceRule = "main",
+        min_score: float | None = None,
+        threshold: float | None = None,
+        canvas: int | None = None,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         streams: int = 1,
@@ -74,53 +66,100 @@ class MaskDetector:
             provider: `auto`, `tensorrt`, `cuda` or `cpu`.
             batch_size: images per batch, at least 1. A GPU always computes whole batches: use 1
                 for single images there.
+            face: which face a prediction is about: `main`, `left`, `largest`, `best`, or `all`.
+            min_score: least score of a face; None for the model's own.
+            threshold: least probability that counts as a properly worn mask; None for the model's
+                own.
+            canvas: side in pixels of what the network sees of a photo, a multiple of 32, for models
+                that read any: larger ones find smaller faces. None for the model's own.
             max_pixels: images with more pixels are refused. Pillow has a limit of its own, which
                 the command line raises: see `maskinfer.data.images.MAX_PIXELS`.
             threads: CPU threads of the network; None for one a core.
             streams: batches that are computed at the same time and share those threads.
 
         Raises:
-            UsageError: no such file, or the provider asked for cannot run here.
+            UsageError: no such file, the provider asked for cannot run here, or the model cannot
+                do what is asked.
             ModelFileError: there is no model, or the file is damaged or not one of ours.
         """
         self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
         try:
-            self.session = Session(path, provider, batch_size, threads=threads, streams=streams)
+            self.session = Session(
+                path, provider, batch_size, threads=threads, streams=streams, canvas=canvas
+            )
         except ModelFileError as error:
             if model is not None or not path.is_relative_to(EXPORTS):
                 raise
             raise ModelFileError(
                 f"{error} (the newest under {EXPORTS}/; choose another with --model FILE)"
             ) from error
+        self.choice = Choice.of(self.session.metadata, face, min_score, threshold)
+        self._given = (min_score, threshold)
 
     @overload
-    def __call__(self, images: ImageSource) -> Prediction: ...
+    def __call__(self, images: ImageSource) -> Prediction | None: ...
 
     @overload
-    def __call__(self, images: list[AnyImage] | tuple[AnyImage, ...]) -> list[Prediction]: ...
+    def __call__(
+        self, images: list[AnyImage] | tuple[AnyImage, ...]
+    ) -> list[Prediction | None]: ...
 
     def __call__(
         self, images: ImageSource | list[AnyImage] | tuple[AnyImage, ...]
-    ) -> Prediction | list[Prediction]:
-        """Predict one image, or a list or tuple of images.
+    ) -> Prediction | list[Prediction | None] | None:
+        """Predict one face of one image, or of each of a list or tuple of images.
 
         Args:
             images: a path, the bytes of a file, a Pillow image, a (H, W, 3) or (H, W) uint8 RGB
                 array; or a list or tuple of those.
 
         Returns:
-            one prediction for one image, a list in the same order for a list.
+            one prediction for one image, a list in the same order for a list; None for an image in
+            which no face scores enough. Where `face` is `all`, the best one.
 
         Raises:
             ImageError: an image cannot be read; the message names it.
         """
-        if not isinstance(images, list | tuple):
-            return self._predict([images])[0]
-        predictions: list[Prediction] = []
-        for start in range(0, len(images), self.session.batch_size):
-            predictions += self._predict(images[start : start + self.session.batch_size], start)
-        return predictions
+        several = isinstance(images, list | tuple)
+        predictions = [
+            faces[0] if faces else None
+            for faces in self._predict(images if several else [images], self.choice)
+        ]
+        return predictions if several else predictions[0]
+
+    def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
+        """Predict every face of each image, whatever `face` is.
+
+        Args:
+            images: as those of a list that is called.
+
+        Returns:
+            in the same order, the faces of each image, the best first.
+
+        Raises:
+            UsageError: the model finds one face a photo.
+            ImageError: an image cannot be read; the message names it.
+        """
+        choice = Choice.of(self.session.metadata, "all", *self._given)
+        return [list(faces) for faces in self._predict(images, choice)]
+
+    def stream(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[Result, None, None]:
+        """Predict images one after the other, decoding ahead in threads, in bounded memory.
+
+        Args:
+            paths: taken only as fast as they are predicted.
+
+        Yields:
+            one result for each path, in order; a failure with its reason for an image that cannot
+            be read, which does not end the others.
+
+        Raises:
+            MaskinferError: the model fails.
+        """
+        from .pipeline import predict_images
+
+        return predict_images(self, lambda name: name, map(os.fspath, paths))
 
     def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
         """Decode an image and draw it on the canvas that this model reads.
@@ -131,69 +170,81 @@ class MaskDetector:
         Raises:
             ImageError: the source cannot be read as an image.
         """
-        geometry = self.session.metadata.geometry
+        geometry = self.session.geometry
         photo = load_photo(source, partial(decode_wh, geometry), self.max_pixels)
         return place(photo, geometry)
 
     def predict_canvases(
-        self, canvases: Sequence[Pixels] | Pixels, placements: Sequence[Placement]
-    ) -> list[Prediction | None]:
+        self,
+        canvases: Sequence[Pixels] | Pixels,
+        placements: Sequence[Placement],
+        choice: Choice | None = None,
+    ) -> list[tuple[Prediction, ...] | None]:
         """Predict canvases that `make_canvas` drew.
 
         Args:
             canvases: up to `batch_size` of (S, S, 3) uint8 RGB, or one array of them; may be
                 empty.
             placements: as many.
+            choice: which faces are asked for; None for the detector's own.
 
         Returns:
-            a prediction for each; None where the model's output is not finite.
+            the faces asked for of each; None where the model's output is not finite.
         """
         if not len(canvases):
             return []
         outputs = self.session.run(np.asarray(canvases))  # (N, S, S, 3)
-        finite = (
-            np.isfinite(outputs.boxes_xywh).all(axis=1)
-            & np.isfinite(outputs.proper_mask)
-            & np.isfinite(outputs.score)
-        )
-        boxes_xywh = np.where(finite[:, None], outputs.boxes_xywh, 0.0)
-        columns = zip(
-            finite,
-            canvas_to_image(boxes_xywh, placements),
-            placements,
-            outputs.proper_mask.tolist(),
-            outputs.score.tolist(),
-            strict=True,
-        )
+        choice = choice or self.choice
         return [
-            Prediction(
-                _to_whole_pixels(box_xywh, placement.size_wh),
-                probability >= self.session.metadata.threshold,
-                probability,
-                score,
+            self._read(*numbers, placement, choice)
+            for *numbers, placement in zip(
+                outputs.boxes_xywh, outputs.proper_mask, outputs.score, placements, strict=True
             )
-            if is_finite
-            else None
-            for is_finite, box_xywh, placement, probability, score in columns
         ]
 
-    def _predict(self, sources: Sequence[ImageSource], start: int = 0) -> list[Prediction]:
-        names = [_name(source, start + i) for i, source in enumerate(sources)]
-        drawn = []
-        for name, source in zip(names, sources, strict=True):
-            try:
-                drawn.append(self.make_canvas(source))
-            except ImageError as error:
-                raise ImageError(f"{name}: {error}") from error
-        canvases, placements = zip(*drawn, strict=True)
-        predictions = []
-        for name, prediction in zip(
-            names, self.predict_canvases(canvases, placements), strict=True
-        ):
-            if prediction is None:
-                raise ImageError(f"{name}: {NOT_FINITE}")
-            predictions.append(prediction)
-        return predictions
+    def _read(
+        self,
+        boxes_xywh: NDArray[np.float32],
+        proper_mask: NDArray[np.float32],
+        score: NDArray[np.float32],
+        placement: Placement,
+        choice: Choice,
+    ) -> tuple[Prediction, ...] | None:
+        """One image's numbers, (K, 4), (K,) and (K,), as the faces asked for."""
+        if not all(np.isfinite(numbers).all() for numbers in (boxes_xywh, proper_mask, score)):
+            return None
+        chosen = choose(boxes_xywh, score, choice, self.session.geometry.canvas)
+        boxes = canvas_to_image(boxes_xywh[chosen], [placement] * len(chosen))
+        return tuple(
+            Prediction(
+                _to_whole_pixels(box, placement.size_wh),
+                probability >= choice.threshold,
+                probability,
+                float(score[index]),
+            )
+            for index, box, probability in zip(
+                chosen, boxes, proper_mask[chosen].tolist(), strict=True
+            )
+        )
+
+    def _predict(
+        self, images: Sequence[ImageSource], choice: Choice
+    ) -> Iterator[tuple[Prediction, ...]]:
+        size = self.session.batch_size
+        for start in range(0, len(images), size):
+            names, drawn = [], []
+            for index, source in enumerate(images[start : start + size], start):
+                names.append(_name(source, index))
+                try:
+                    drawn.append(self.make_canvas(source))
+                except ImageError as error:
+                    raise ImageError(f"{names[-1]}: {error}") from error
+            canvases, placements = zip(*drawn, strict=True)
+            predicted = self.predict_canvases(canvases, placements, choice)
+            for name, faces in zip(names, predicted, strict=True):
+                if faces is None:
+                    raise ImageError(f"{name}: {NOT_FINITE}")
+                yield faces
 
 
 def _to_whole_pixels(box_xywh: np.ndarray, size_wh: tuple[int, int]) -> BoxXywh:

@@ -12,7 +12,7 @@ from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.errors import ImageError, MaskinferError
 from maskinfer.files import replacing
 
-from .results import Row
+from .results import Prediction, Result
 
 # Distinct to colour-blind eyes too; the label repeats it in words.
 _PROPER, _IMPROPER = "#0077bb", "#cc3311"
@@ -23,8 +23,11 @@ _TEXT_SHARE = 1 / 25
 
 
 def annotate(
-    image: Callable[[str], ImageSource], out: Path, max_pixels: int, result: Row | Failure
-) -> Row | Failure:
+    image: Callable[[str], ImageSource],
+    out: Path,
+    max_pixels: int,
+    result: Result,
+) -> Result:
     """Draw a prediction on its photo and save that as a JPEG.
 
     Args:
@@ -46,7 +49,8 @@ def annotate(
         photo = Image.fromarray(load_photo(source, max_pixels=max_pixels).pixels)
     except ImageError as error:
         return Failure(result.filename, f"cannot be drawn on, {error}")
-    _draw(photo, result)
+    for face in result.faces:
+        _draw(photo, face)
     path = out / _inside(result.filename)
     try:
         if isinstance(source, str | Path) and path.exists() and path.samefile(source):
@@ -61,14 +65,14 @@ def annotate(
     return result
 
 
-def _draw(photo: Image.Image, row: Row) -> None:
+def _draw(photo: Image.Image, face: Prediction) -> None:
     draw = ImageDraw.Draw(photo)
-    color = _PROPER if row.proper_mask else _IMPROPER
+    color = _PROPER if face.proper_mask else _IMPROPER
     longer = max(photo.size)
     line = max(2, round(longer * _LINE_SHARE))
-    x, y, w, h = row.box_xywh
+    x, y, w, h = face.box_xywh
     draw.rectangle((x, y, x + w - 1, y + h - 1), outline=color, width=line)
-    words = f"mask {'proper' if row.proper_mask else 'improper'} {row.score:.2f}"
+    words = f"{'proper' if face.proper_mask else 'not proper'} {face.probability:.2f}"
     size = max(10, round(longer * _TEXT_SHARE))
     left, top, right, bottom = _text_box(draw, words, size)
     if right - left + 2 * line > photo.width:

@@ -5,7 +5,7 @@ For `--out preds.csv`:
 | file                | holds                                                             |
 | ------------------- | ----------------------------------------------------------------- |
 | `preds.csv.partial` | the journal: JSON lines, a header and then a line for each image  |
-| `preds.meta.json`   | of a finished output: the model, the settings, how many rows      |
+| `preds.meta.json`   | of a finished output: the model, the settings, how many images    |
 
 The journal is in the source's order, and each line is handed to the system when it is written: at
 any moment it is a prefix of the whole, up to a torn last line. Resuming walks the source beside
@@ -30,11 +30,11 @@ from maskinfer.files import check_file, replacing
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .outputs import write_failures, write_rows
-from .results import Row
+from .outputs import write_failures, write_predictions
+from .results import ImagePrediction, Prediction, Result
 
-_SCHEMA = 2
-_META_SCHEMA = 1
+_SCHEMA = 3
+_META_SCHEMA = 2
 _OLDER_START = b"filename,"  # of the CSVs that versions before schema 2 kept results in
 
 
@@ -100,7 +100,7 @@ class Journal:
         identity: what a resumed command must agree in, fit for JSON.
         facts: what else is worth recording, likewise.
         labelled: whether rows have columns for labels.
-        rows: written so far, those before an interruption among them.
+        predicted: images written so far, those before an interruption among them.
         failures: likewise.
         dropped: results that were cut when resuming, since an image comes before them that was
             not there then, or the list has changed.
@@ -110,7 +110,7 @@ class Journal:
     identity: dict[str, Any]
     facts: dict[str, Any]
     labelled: bool
-    rows: int = field(default=0, init=False)
+    predicted: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
     dropped: int = field(default=0, init=False)
     _stream: BinaryIO | None = field(default=None, init=False)
@@ -122,7 +122,7 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Close the journal; an exception on its way is the one to show."""
         with contextlib.suppress(OSError):
-            if self._began and kind is not None and not self.rows and not self.failures:
+            if self._began and kind is not None and not self.predicted and not self.failures:
                 self._remove()
         with contextlib.suppress(OSError):
             if self._stream is not None:
@@ -131,7 +131,7 @@ class Journal:
     def is_complete(self) -> bool:
         """Whether the output is there, and the command that made it came to its end.
 
-        Then `rows` and `failures` are those of the output.
+        Then `predicted` and `failures` are those of the output.
 
         Raises:
             UsageError: it was made with another model or otherwise.
@@ -145,7 +145,7 @@ class Journal:
                 f"{self.files.out} was begun with; begin again with --overwrite"
             )
         self._check_identity(meta)
-        self.rows, self.failures = int(meta.get("rows", 0)), int(meta.get("failed", 0))
+        self.predicted, self.failures = (int(meta.get(name, 0)) for name in ("predicted", "failed"))
         return meta.get("status") == "done"
 
     def begin(self) -> None:
@@ -163,7 +163,7 @@ class Journal:
             self._write_line(header | {"labelled": self.labelled})
 
     def resume(
-        self, source: Source, on_kept: Callable[[Row | Failure], object]
+        self, source: Source, on_kept: Callable[[Result], object]
     ) -> Iterator[str | Failure]:
         """Continue an interrupted prediction, or begin one where there is none.
 
@@ -210,7 +210,7 @@ class Journal:
             self._stream.truncate(end)
         return images if image is None else chain([image], images)
 
-    def write(self, result: Row | Failure) -> None:
+    def write(self, result: Result) -> None:
         """Write one image's result.
 
         Raises:
@@ -219,6 +219,8 @@ class Journal:
         values = vars(result) | {"filename": printable_name(result.filename)}
         if isinstance(result, Failure):
             values["error"] = printable_name(result.error)
+        else:
+            values["faces"] = [vars(face) for face in result.faces]
         with self._explained():
             self._write_line(values)
         self._count(result)
@@ -230,13 +232,13 @@ class Journal:
             MaskinferError: the disk is full, or otherwise refuses.
         """
         files = self.files
-        counts = {"status": "done", "rows": self.rows, "failed": self.failures}
+        counts = {"status": "done", "predicted": self.predicted, "failed": self.failures}
         versions = {"schema": _META_SCHEMA, "maskinfer_version": __version__}
         meta = json.dumps(counts | self.facts | self.identity | versions, indent=2) + "\n"
         with self._explained():
             with _replacing(files.out) as beside:
-                rows = (result for result in self._results() if isinstance(result, Row))
-                write_rows(rows, beside, files.out.suffix, labelled=self.labelled)
+                predicted = (r for r in self._results() if isinstance(r, ImagePrediction))
+                write_predictions(predicted, beside, files.out.suffix, labelled=self.labelled)
             if self.failures:
                 with _replacing(files.errors) as beside:
                     write_failures((r for r in self._results() if isinstance(r, Failure)), beside)
@@ -260,11 +262,11 @@ class Journal:
         self._stream.write(json.dumps(values).encode() + b"\n")
         self._stream.flush()  # so that a process that is killed leaves the line whole
 
-    def _count(self, result: Row | Failure) -> None:
-        self.rows += isinstance(result, Row)
+    def _count(self, result: Result) -> None:
+        self.predicted += isinstance(result, ImagePrediction)
         self.failures += isinstance(result, Failure)
 
-    def _results(self) -> Iterator[Row | Failure]:
+    def _results(self) -> Iterator[Result]:
         """All that is recorded, from the beginning."""
         with self.files.journal.open("rb") as recorded:
             recorded.readline()  # the header
@@ -319,7 +321,7 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
     raise _damaged(path, "its first line is not ours")
 
 
-def _read_results(stream: BinaryIO, path: Path) -> Iterator[tuple[Row | Failure, int]]:
+def _read_results(stream: BinaryIO, path: Path) -> Iterator[tuple[Result, int]]:
     """Read a journal from behind its header.
 
     Yields:
@@ -331,13 +333,17 @@ def _read_results(stream: BinaryIO, path: Path) -> Iterator[tuple[Row | Failure,
             return
         end += len(line)
         try:
-            values = json.loads(line)
-            if "error" not in values:
-                values["box_xywh"] = tuple(values["box_xywh"])
-            result = Failure(**values) if "error" in values else Row(**values)
+            result = _read_result(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
             raise _damaged(path, f"line {number}: {error}") from error
         yield result, end
+
+
+def _read_result(values: dict[str, Any]) -> Result:
+    if "error" in values:
+        return Failure(**values)
+    faces = (Prediction(**face | {"box_xywh": tuple(face["box_xywh"])}) for face in values["faces"])
+    return ImagePrediction(**values | {"faces": tuple(faces)})
 
 
 def _damaged(path: Path, what: str) -> MaskinferError:

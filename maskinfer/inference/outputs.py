@@ -10,7 +10,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.errors import UsageError
 from maskinfer.text import csv_line
 
-from .results import COLUMNS, ERROR_COLUMNS, Row, columns, row_line
+from .results import ERROR_COLUMNS, ImagePrediction, Result, columns, csv_lines
 
 STDOUT = "-"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -36,11 +36,13 @@ def check_format(out: Path) -> None:
             ) from None
 
 
-def write_rows(rows: Iterator[Row], path: Path, suffix: str, *, labelled: bool) -> None:
-    """Write the output of a prediction.
+def write_predictions(
+    predictions: Iterable[ImagePrediction], path: Path, suffix: str, *, labelled: bool
+) -> None:
+    """Write the output of a prediction: a row a face, in JSON lines an object an image.
 
     Args:
-        rows: in the output's order; only some are in memory at a time.
+        predictions: in the output's order; only some are in memory at a time.
         path: where to write.
         suffix: one of `SUFFIXES`, which names the format.
         labelled: whether there are columns for labels.
@@ -49,14 +51,15 @@ def write_rows(rows: Iterator[Row], path: Path, suffix: str, *, labelled: bool) 
         OSError: the disk refuses.
     """
     if suffix == ".parquet":
-        _write_parquet(rows, path, labelled)
+        rows = (prediction.rows(labelled=labelled) for prediction in predictions)
+        _write_parquet(chain.from_iterable(rows), path, labelled)
     elif suffix == ".jsonl":
-        _write_lines(
-            (json.dumps(_values(row, labelled), ensure_ascii=False) + "\n" for row in rows), path
-        )
+        objects = (_object(prediction, labelled) for prediction in predictions)
+        _write_lines((json.dumps(item, ensure_ascii=False) + "\n" for item in objects), path)
     else:
+        lines = (csv_lines(prediction, labelled=labelled) for prediction in predictions)
         header = csv_line(columns(labelled=labelled))
-        _write_lines(chain([header], (row_line(row, labelled=labelled) for row in rows)), path)
+        _write_lines(chain([header], chain.from_iterable(lines)), path)
 
 
 def write_failures(failures: Iterable[Failure], path: Path) -> None:
@@ -70,7 +73,7 @@ def write_failures(failures: Iterable[Failure], path: Path) -> None:
 
 
 class RowStream:
-    """Rows as they come, as a CSV on a stream. Nothing can be resumed."""
+    """Results as they come, as a CSV on a stream. Nothing can be resumed."""
 
     def __init__(
         self, stream: BinaryIO, on_failure: Callable[[Failure], object], *, labelled: bool
@@ -89,16 +92,16 @@ class RowStream:
         """Write the header."""
         self._write(csv_line(columns(labelled=self._labelled)))
 
-    def write(self, result: Row | Failure) -> None:
-        """Write a row, or report a failure.
+    def write(self, result: Result) -> None:
+        """Write an image's rows, or report a failure.
 
         Raises:
             BrokenPipeError: the reader has gone.
         """
-        if isinstance(result, Row):
-            self._write(row_line(result, labelled=self._labelled))
-        else:
+        if isinstance(result, Failure):
             self._on_failure(result)
+        else:
+            self._write("".join(csv_lines(result, labelled=self._labelled)))
 
     def finish(self) -> None:
         """Nothing is left to do."""
@@ -113,27 +116,23 @@ def _write_lines(lines: Iterable[str], path: Path) -> None:
         stream.writelines(lines)
 
 
-def _write_parquet(rows: Iterator[Row], path: Path, labelled: bool) -> None:
+def _write_parquet(rows: Iterator[dict[str, Any]], path: Path, labelled: bool) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = {
         "filename": pa.string(),
         **dict.fromkeys(("x", "y", "w", "h"), pa.int32()),
-        "proper_mask": pa.bool_(),
-        "score": pa.float64(),
-        "iou": pa.float64(),
-        "correct": pa.bool_(),
+        **dict.fromkeys(("proper_mask", "correct"), pa.bool_()),
+        **dict.fromkeys(("probability", "score", "iou"), pa.float64()),
     }
     schema = pa.schema([(name, kinds[name]) for name in columns(labelled=labelled)])
     with pq.ParquetWriter(path, schema) as writer:
-        while values := [_values(row, labelled) for row in islice(rows, _GROUP_ROWS)]:
+        while values := list(islice(rows, _GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(values, schema=schema))
 
 
-def _values(row: Row, labelled: bool) -> dict[str, Any]:
-    """A row's values by column, to as many decimals as the CSV has."""
-    cells = (row.filename, *row.box_xywh, row.proper_mask, round(row.score, 4))
-    values: dict[str, Any] = dict(zip(COLUMNS, cells, strict=True))
-    iou = None if row.iou is None else round(row.iou, 4)
-    return values | ({"iou": iou, "correct": row.correct} if labelled else {})
+def _object(prediction: ImagePrediction, labelled: bool) -> dict[str, Any]:
+    faces = [face.values() for face in prediction.faces]
+    label = prediction.label_values() if labelled else {}
+    return {"filename": prediction.filename, "faces": faces, **label}

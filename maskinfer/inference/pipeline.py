@@ -25,8 +25,8 @@ from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, LabelError, UsageError
 from maskinfer.threads import map_ahead, usable_cores
 
-from .detector import NOT_FINITE, MaskDetector, Prediction
-from .results import Row
+from .detector import NOT_FINITE, MaskDetector
+from .results import ImagePrediction, Prediction, Result
 
 # Past this many, threads only take memory from each other.
 _MAX_THREADS = 32
@@ -50,7 +50,7 @@ def predict_images(
     image: Callable[[str], ImageSource],
     names: Iterable[str | Failure],
     threads: int | None = None,
-) -> Generator[Row | Failure, None, None]:
+) -> Generator[Result, None, None]:
     """Predict images, decoding ahead in threads.
 
     Args:
@@ -61,13 +61,14 @@ def predict_images(
         threads: that decode; None for one a core.
 
     Yields:
-        one result for each name, in the order of the names, with figures where it has a label.
+        one result for each name, in the order of the names; where one face is asked for and the
+        name has a label, with figures.
 
     Raises:
         MaskinferError: the model fails.
     """
     streams, batch_size = detector.session.streams, detector.session.batch_size
-    side = detector.session.metadata.geometry.canvas
+    side = detector.session.geometry.canvas
     shape = (batch_size, side, side, 3)
     try:
         all_buffers = [np.zeros(shape, np.uint8) for _ in range(streams + _BUFFERS_AHEAD)]
@@ -88,7 +89,7 @@ def predict_images(
                 batch.drawn.append(pool.submit(_draw, detector, image, name, canvas))
             yield batch
 
-    def predict(batch: _Batch) -> list[Row | Failure]:
+    def predict(batch: _Batch) -> list[Result]:
         drawn = [future.result() for future in batch.drawn]
         results = _predict_drawn(detector, batch.canvases, batch.names, drawn)
         buffers.put(batch.canvases)
@@ -127,10 +128,11 @@ def _predict_drawn(
     canvases: Pixels,
     names: Sequence[str],
     drawn: Sequence[Placement | Failure],
-) -> list[Row | Failure]:
+) -> list[Result]:
     """Predict one batch: N or more canvases, N names, and where each photo lies on its canvas."""
     readable = [i for i, placement in enumerate(drawn) if not isinstance(placement, Failure)]
     whole = len(readable) == len(drawn)
+    one_face = detector.choice.face != "all"
     predictions = iter(
         detector.predict_canvases(
             canvases[: len(drawn)] if whole else canvases[readable],
@@ -140,32 +142,27 @@ def _predict_drawn(
     return [
         placement
         if isinstance(placement, Failure)
-        else _result(name, next(predictions), placement.size_wh)
+        else _result(name, next(predictions), placement.size_wh, one_face=one_face)
         for name, placement in zip(names, drawn, strict=True)
     ]
 
 
-def _result(name: str, prediction: Prediction | None, size_wh: tuple[int, int]) -> Row | Failure:
-    if prediction is None:
+def _result(
+    name: str, faces: tuple[Prediction, ...] | None, size_wh: tuple[int, int], *, one_face: bool
+) -> Result:
+    if faces is None:
         return Failure(name, NOT_FINITE)
-    iou: float | None = None
-    correct: bool | None = None
     try:
         label = parse_name(name.rpartition("/")[2])
     except LabelError:
-        pass
-    else:
-        iou = float(iou_xywh(prediction.box_xywh, repair(label.box_xywh, size_wh)))
-        correct = prediction.proper_mask == label.proper_mask
-    return Row(
-        name,
-        prediction.box_xywh,
-        prediction.proper_mask,
-        prediction.score,
-        iou,
-        correct,
-        prediction.probability,
-    )
+        return ImagePrediction(name, faces)
+    if not one_face:
+        return ImagePrediction(name, faces)
+    if not faces:
+        return ImagePrediction(name, faces, 0.0, correct=False)
+    (face,) = faces
+    iou = float(iou_xywh(face.box_xywh, repair(label.box_xywh, size_wh)))
+    return ImagePrediction(name, faces, iou, face.proper_mask == label.proper_mask)
 
 
 def _reason(error: ImageError) -> str:

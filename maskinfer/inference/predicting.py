@@ -18,15 +18,16 @@ from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
+from .choosing import FaceRule
 from .detector import MaskDetector
 from .drawing import annotate
 from .journal import Journal, OutputFiles, check_files
 from .outputs import STDOUT, RowStream, check_format
 from .pipeline import decode_threads, predict_images
-from .results import Row
+from .results import Result
 
 EngineName = Literal["local", "ray"]
-Results = Generator[Row | Failure, None, None]
+Results = Generator[Result, None, None]
 # Names in, results out, one for each and in the same order.
 Engine = Callable[[Iterable[str | Failure]], Results]
 
@@ -42,6 +43,10 @@ class PredictSettings:
         model: the model file; None for the newest export, else the one that ships.
         provider: what computes.
         batch_size: images per batch.
+        face: which face of several is predicted, or `all`.
+        min_score: least score of a face; None for the model's own.
+        threshold: least probability that counts as a properly worn mask; None likewise.
+        canvas: side in pixels of what the network sees of a photo; None likewise.
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
         max_pixels: images of more pixels are not decoded.
@@ -59,6 +64,10 @@ class PredictSettings:
     model: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
+    face: FaceRule = "main"
+    min_score: float | None = None
+    threshold: float | None = None
+    canvas: int | None = None
     threads: int | None = None
     recursive: bool = True
     max_pixels: int = MAX_PIXELS
@@ -82,8 +91,11 @@ class Summary:
     Attributes:
         images: results in the output, failures among them.
         failed: images without a prediction.
-        proper: images called properly masked.
-        labelled: predicted images that have a label.
+        faces: predicted, of all images.
+        proper: faces called properly masked.
+        no_face: readable images in which no face scores enough.
+        not_proper: images with at least one face that is not called properly masked.
+        labelled: predicted images with figures of their label.
         kept: results from before an interruption.
         dropped: results from before an interruption that had to be discarded.
         seconds: wall-clock time from the first image after that to the last row.
@@ -92,7 +104,10 @@ class Summary:
 
     images: int = 0
     failed: int = 0
+    faces: int = 0
     proper: int = 0
+    no_face: int = 0
+    not_proper: int = 0
     labelled: int = 0
     kept: int = 0
     dropped: int = 0
@@ -101,22 +116,21 @@ class Summary:
     _correct: int = 0
     _iou: float = 0.0
 
-    def add(self, result: Row | Failure) -> None:
+    def add(self, result: Result) -> None:
         """Count one more."""
         self.images += 1
         if isinstance(result, Failure):
             self.failed += 1
             return
-        self.proper += result.proper_mask
+        proper = sum(face.proper_mask for face in result.faces)
+        self.faces += len(result.faces)
+        self.proper += proper
+        self.no_face += not result.faces
+        self.not_proper += proper < len(result.faces)
         if result.iou is not None:
             self.labelled += 1
             self._correct += bool(result.correct)
             self._iou += result.iou
-
-    @property
-    def improper(self) -> int:
-        """Images called not properly masked."""
-        return self.images - self.failed - self.proper
 
     @property
     def mean_iou(self) -> float | None:
@@ -198,13 +212,16 @@ def predict_source(
         Interrupted: likewise.
     """
     summary = Summary()
+    labelled = survey.labelled and settings.face != "all"
     sink: Journal | RowStream
     if settings.to_stdout:
-        sink = RowStream(sys.stdout.buffer, on_failure, labelled=survey.labelled)
+        sink = RowStream(
+            sys.stdout.buffer, on_failure, labelled=survey.labelled and settings.face != "all"
+        )
     else:
-        sink = _open_journal(detector, source, survey, settings)
+        sink = _open_journal(detector, source, settings, labelled=labelled)
         if settings.resume and sink.is_complete():
-            images = sink.rows + sink.failures
+            images = sink.predicted + sink.failures
             return Summary(images, sink.failures, kept=images, already_complete=True)
     with sink:
         left: Iterator[str | Failure] = iter(source)
@@ -248,7 +265,7 @@ def _annotating(engine: Engine, source: Source, settings: PredictSettings) -> En
 
 
 def _open_journal(
-    detector: MaskDetector, source: Source, survey: Survey, settings: PredictSettings
+    detector: MaskDetector, source: Source, settings: PredictSettings, *, labelled: bool
 ) -> Journal:
     """The journal of a prediction; nothing is touched yet."""
     session = detector.session
@@ -264,10 +281,14 @@ def _open_journal(
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,
         "max_pixels": settings.max_pixels,
+        "face": settings.face,
+        "min_score": detector.choice.min_score,
+        "threshold": detector.choice.threshold,
+        "canvas": session.geometry.canvas,
         "annotate": settings.annotate is not None,
     }
     facts = {"model": printable_name(str(session.path))}
-    return Journal(OutputFiles.of(settings.out), identity, facts, labelled=survey.labelled)
+    return Journal(OutputFiles.of(settings.out), identity, facts, labelled=labelled)
 
 
 def _progress(summary: Summary, survey: Survey, settings: PredictSettings) -> str:

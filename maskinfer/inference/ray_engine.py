@@ -27,7 +27,7 @@ from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
 from .ray_worker import ActorPool, Attempts, Block, Worker, WorkerSettings, pack, unpack
-from .results import Row
+from .results import Result
 
 if TYPE_CHECKING:
     from .predicting import Engine, PredictSettings
@@ -68,7 +68,7 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             "--engine ray: ray is not installed. Run, in the project's folder: pip install '.[ray]'"
         ) from None
 
-    def run(names: Iterable[str | Failure]) -> Generator[Row | Failure, None, None]:
+    def run(names: Iterable[str | Failure]) -> Generator[Result, None, None]:
         import ray
 
         with _cluster(), _explained():
@@ -137,7 +137,7 @@ def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
 
 def _predict_chunk(
     names: Iterable[str | Failure], model: Any, settings: WorkerSettings
-) -> Iterator[Row | Failure]:
+) -> Iterator[Result]:
     import ray.data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -5,7 +5,7 @@ Ray Data moves Arrow tables. Here a row of one is a pickled value:
 | table   | value of a row                                                                       |
 | ------- | ------------------------------------------------------------------------------------ |
 | blocks  | `Block`: names, or failures where it is already known that there is nothing to read  |
-| results | a list of as many `Row` or `Failure`; a `MaskinferError` where the model failed      |
+| results | a list of as many `Result`; a `MaskinferError` where the model failed                |
 """
 
 import pickle
@@ -26,7 +26,7 @@ from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
 from .pipeline import predict_images
-from .results import Row
+from .results import Result
 
 if TYPE_CHECKING:
     from .predicting import PredictSettings
@@ -121,7 +121,7 @@ class Worker:
         """Predict a table of blocks: a table of their results."""
         return pack([self._predict(block) for block in unpack(blocks)])
 
-    def _predict(self, block: Block) -> list[Row | Failure] | MaskinferError:
+    def _predict(self, block: Block) -> list[Result] | MaskinferError:
         import ray
 
         settings = self._settings
@@ -166,6 +166,10 @@ class Worker:
                     path,
                     settings.pool.provider,
                     settings.predict.batch_size,
+                    face=settings.predict.face,
+                    min_score=settings.predict.min_score,
+                    threshold=settings.predict.threshold,
+                    canvas=settings.predict.canvas,
                     max_pixels=max_pixels,
                     threads=settings.pool.threads,
                 )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from maskinfer.data.folders import Failure
 from maskinfer.data.labels import BoxXywh
 from maskinfer.text import csv_line
 
@@ -71,6 +72,9 @@ class ImagePrediction:
         label = self.label_values() if labelled else {}
         faces = [face.values() for face in self.faces] or [dict.fromkeys(COLUMNS[1:])]
         return ({"filename": self.filename} | face | label for face in faces)
+
+
+Result = ImagePrediction | Failure
 
 
 def columns(*, labelled: bool) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from maskinfer.runtime.session import Session
 
 from .detector import MaskDetector
 from .pipeline import predict_images
-from .results import Row
+from .results import ImagePrediction
 
 _STATUS = Path("/proc/self/status")
 # Images tried to fill one batch of canvases, where many cannot be read.
@@ -243,7 +243,7 @@ def _time_pipeline(
     results = predict_images(detector, source.image, _repeated(source), threads)
     with closing(results):
         for done, result in enumerate(results, start=1):
-            if isinstance(result, Row):
+            if isinstance(result, ImagePrediction):
                 rows += 1
             else:
                 whole.unreadable.setdefault(result.filename, result)

@@ -206,9 +206,16 @@ def locked_pages(arrays: Sequence[NDArray[Any]], cuda_version: str) -> Iterator[
 
 
 def tensorrt_options(
-    path: Path, sha256: str, metadata: ModelMetadata, batch_size: int
+    path: Path, sha256: str, metadata: ModelMetadata, canvas: int, batch_size: int
 ) -> dict[str, str]:
     """What onnxruntime's TensorRT provider needs to know of a model file, by its option names.
+
+    Args:
+        path: the file, for messages.
+        sha256: of the file.
+        metadata: of the file.
+        canvas: S in pixels.
+        batch_size: the most images in a batch.
 
     Raises:
         UsageError: TensorRT cannot build the file, or its engines cannot be kept.
@@ -218,9 +225,8 @@ def tensorrt_options(
             f"--provider tensorrt: {path} is a CPU's INT8, which TensorRT cannot build; "
             "export it with --target tensorrt, or use --provider cuda"
         )
-    side = metadata.geometry.canvas
     # The provider's own cache key leaves out the weights, so each model file has its folder.
-    cache = _cache_folder() / "tensorrt" / f"{sha256[:16]}-batch{batch_size}"
+    cache = _cache_folder() / "tensorrt" / f"{sha256[:16]}-{canvas}px-batch{batch_size}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -237,7 +243,7 @@ def tensorrt_options(
         "trt_fp16_enable": str(metadata.precision == "fp16"),
         "trt_int8_enable": str(metadata.precision == "int8"),
     } | {
-        f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{side}x{side}x3"
+        f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{canvas}x{canvas}x3"
         for bound, count in (("min", 1), ("opt", batch_size), ("max", batch_size))
     }
 

@@ -21,16 +21,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskinfer.data.geometry import Geometry
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
 from .engine_file import ENGINE_SUFFIX
-from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES, REPAIR, check_contract
+from .model_file import (
+    CANVAS_STEP,
+    INPUT_NAME,
+    OUTPUT_NAMES,
+    OUTPUT_SHAPES,
+    REPAIR,
+    ModelMetadata,
+    check_contract,
+)
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
 _LOG_FATAL_ONLY = 4
+_LEAST_CANVAS = 64
 
 _ORT_NAME = {
     Provider.TENSORRT: "TensorrtExecutionProvider",
@@ -61,6 +71,7 @@ class Session:
         path: the model file.
         sha256: of the model file, in hexadecimal.
         metadata: what the file says about itself.
+        geometry: how photos become the canvases that it reads here.
         provider: what computes, never `auto`.
         note: why `auto` did not take a GPU, and whether the CPU suits the file; else empty.
         batch_size: most canvases in one batch.
@@ -77,6 +88,7 @@ class Session:
         *,
         threads: int | None = None,
         streams: int = 1,
+        canvas: int | None = None,
     ) -> None:
         """Load a model file.
 
@@ -89,9 +101,12 @@ class Session:
             streams: how many threads will call `run` at the same time; the CPU threads are divided
                 among them. Small networks get through more images so than with all cores in one
                 operator after another. A GPU has one stream.
+            canvas: S in pixels, of a model that reads canvases of any size; None for the model's
+                own.
 
         Raises:
-            UsageError: no such file, or the provider asked for cannot run here.
+            UsageError: no such file, the provider asked for cannot run here, or the model cannot
+                read that canvas.
             ModelFileError: the file is damaged or not a model of ours.
         """
         if batch_size < 1:
@@ -99,6 +114,7 @@ class Session:
         self.path = Path(model)
         self.batch_size = batch_size
         self._threads = threads
+        self._canvas = canvas
         self.streams = streams
         self._bound: BoundSession | None = None
         wanted = _parse_provider(provider)
@@ -107,6 +123,7 @@ class Session:
         self._ort = import_onnxruntime()
         self._session, self.note = self._open(data, wanted)
         self.metadata = check_contract(self._session, self.path)
+        self.geometry = self._fit(self.metadata)
         self.inputs: list[Any] = self._session.get_inputs()
         self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
@@ -198,6 +215,23 @@ class Session:
         session = session or self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
 
+    def _fit(self, metadata: ModelMetadata) -> Geometry:
+        """The model's geometry, with the canvas that was asked for."""
+        own, canvas = metadata.geometry, self._canvas
+        if canvas in (None, own.canvas):
+            return own
+        if not metadata.free_canvas or own.kind != "letterbox":
+            raise UsageError(
+                f"--canvas {canvas}: {self.path} reads canvases of {own.canvas} px only; "
+                "lite models read any"
+            )
+        if canvas < _LEAST_CANVAS or canvas % CANVAS_STEP:
+            raise UsageError(
+                f"--canvas: got {canvas}, expected a multiple of {CANVAS_STEP}, at least "
+                f"{_LEAST_CANVAS}"
+            )
+        return Geometry.letterbox(canvas)
+
     def _saturates(self) -> bool:
         """Whether it is INT8 for another CPU, of a range that this one's arithmetic cannot hold."""
         int8 = self.metadata.export.get("int8", {})
@@ -221,9 +255,11 @@ class Session:
             options = {"cudnn_conv_algo_search": "HEURISTIC"}
             providers.insert(0, (_ORT_NAME[Provider.CUDA], options))
         if first is Provider.TENSORRT:
-            # The profile needs S and the precision, which stand in the file's metadata.
+            # The profile needs S, and the precision stands in the file's metadata.
             metadata = check_contract(self._create(data, providers[-1:]), self.path)
-            options = gpu.tensorrt_options(self.path, self.sha256, metadata, self.batch_size)
+            options = gpu.tensorrt_options(
+                self.path, self.sha256, metadata, self._fit(metadata).canvas, self.batch_size
+            )
             providers.insert(0, (_ORT_NAME[first], options))
         return providers
 

@@ -10,6 +10,7 @@ from support.cli import RunCli
 from support.tiny_model import draw_photo, write_model
 
 from maskinfer.data.geometry import Geometry
+from maskinfer.runtime.model_file import WorkingPoint
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i in range(10):
         label = i == 0
         Image.fromarray(pixels).save(test / f"{i}__[16, 8, 24, 32]__{label}.png")
-    write_model(tmp_path / "a.onnx", threshold=0.5)
-    write_model(tmp_path / "b.onnx", threshold=0.8)
+    write_model(tmp_path / "a.onnx", one_face=WorkingPoint(threshold=0.5))
+    write_model(tmp_path / "b.onnx", one_face=WorkingPoint(threshold=0.8))
     return Path("data")
 
 

@@ -16,6 +16,7 @@ from support.tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.journal import Journal
+from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.session import Session
 from tests.support.predictions import read_predictions
 
@@ -223,7 +224,9 @@ def test_predict_resumes_where_it_was_stopped(
     assert (done.code, "--resume" in done.stderr) == (2, True)
     done = run_cli(*arguments, "--resume", "--overwrite")
     assert (done.code, "expected one of them" in done.stderr) == (2, True)
-    Path("other.onnx").write_bytes(write_model(Path("other/a.onnx"), threshold=0.4).read_bytes())
+    Path("other.onnx").write_bytes(
+        write_model(Path("other/a.onnx"), one_face=WorkingPoint(threshold=0.4)).read_bytes()
+    )
     done = run_cli(*arguments, "--resume", "--model", "other.onnx")
     assert (done.code, "was begun with model sha256" in done.stderr) == (2, True)
     done = run_cli(*arguments, "--resume")

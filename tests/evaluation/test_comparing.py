@@ -10,6 +10,7 @@ from maskinfer import MaskDetector
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import DatasetError
 from maskinfer.evaluation.comparing import Comparison, compare_models
+from maskinfer.runtime.model_file import WorkingPoint
 
 
 def photo(green: int = 255, box_xywh: tuple[int, int, int, int] = (16, 8, 24, 32)) -> Image.Image:
@@ -29,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def compared(tmp_path: Path, folder: Path):
     """Compare a model of threshold 0.5 with one of 0.8 on the folder's photos."""
-    a = write_model(tmp_path / "a.onnx", threshold=0.5)
-    b = write_model(tmp_path / "b.onnx", threshold=0.8)
+    a = write_model(tmp_path / "a.onnx", one_face=WorkingPoint(threshold=0.5))
+    b = write_model(tmp_path / "b.onnx", one_face=WorkingPoint(threshold=0.8))
 
     def compare(**changes) -> Comparison:
         second = write_model(tmp_path / "c.onnx", **changes) if changes else b

@@ -17,7 +17,7 @@ from tritonclient.grpc import model_config_pb2 as schema
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
 from maskinfer.export.triton import check_destination, config_text, quoted, write_repository
-from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 
 TYPES = {"tensor(uint8)": schema.TYPE_UINT8, "tensor(float)": schema.TYPE_FP32}
 AWKWARD = "a \"quoted\" \\ back\\slash, 'single'\n\r\t\x00\x011 é 中 🙂 {} # ?"
@@ -190,8 +190,8 @@ def test_export_replaces_an_older_one_and_leaves_the_rest_alone(
     repository: Path, tmp_path: Path
 ) -> None:
     theirs = contents(repository / "theirs")
-    changed = replace(METADATA, threshold=0.25)
-    file = write_model(tmp_path / "changed.onnx", threshold=0.25)
+    changed = replace(METADATA, one_face=WorkingPoint(threshold=0.25))
+    file = write_model(tmp_path / "changed.onnx", one_face=WorkingPoint(threshold=0.25))
 
     write_repository(file, changed, 16, repository, "face")
 

@@ -12,6 +12,7 @@ import maskinfer
 from maskinfer import MaskDetector, Prediction
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import ImageError, UsageError
+from maskinfer.runtime.model_file import WorkingPoint
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_box_stays_inside_and_keeps_a_pixel_where_the_network_s_lies_outside(
 def test_threshold_of_the_model_file_decides(
     tmp_path: Path, threshold: float, proper: bool
 ) -> None:
-    model = write_model(tmp_path / "m.onnx", threshold=threshold)
+    model = write_model(tmp_path / "m.onnx", one_face=WorkingPoint(threshold=threshold))
     # No green in the photo; the grey of the padding, 114, is the greatest of the canvas.
     prediction = MaskDetector(model, provider="cpu")(draw_photo((128, 64), proper=False))
     assert prediction.probability == pytest.approx(114 / 255)

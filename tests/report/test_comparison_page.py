@@ -17,6 +17,7 @@ from maskinfer.data.geometry import Geometry
 from maskinfer.evaluation.comparing import compare_models
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
+from maskinfer.runtime.model_file import WorkingPoint
 
 LABEL = "__[16, 8, 24, 32]__"
 ONLY_A, ONLY_B = (
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dict[str, Any]]:
-    a = MaskDetector(write_model(tmp_path / "a.onnx", threshold=0.5), "cpu")
+    a = MaskDetector(write_model(tmp_path / "a.onnx", one_face=WorkingPoint(threshold=0.5)), "cpu")
     b = MaskDetector(write_model(tmp_path / "b.onnx", **{"threshold": 0.8} | changes), "cpu")
     report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
     report.write(comparison_page(compare_models(a, b, folder), a, b))

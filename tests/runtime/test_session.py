@@ -11,7 +11,7 @@ from support.tiny_model import METADATA, build_model, write_model
 
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
 from maskinfer.runtime import cpu, gpu
-from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import BoundSession, Session
 
@@ -215,7 +215,9 @@ def test_tensorrt_gets_a_batch_profile_and_a_folder_for_engines(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     for name, threshold in (("a", 0.25), ("b", 0.75)):
-        path = write_model(tmp_path / f"{name}.onnx", precision="fp16", threshold=threshold)
+        path = write_model(
+            tmp_path / f"{name}.onnx", precision="fp16", one_face=WorkingPoint(threshold=threshold)
+        )
         with pytest.raises(UsageError, match="--provider tensorrt"):
             Session(path, "tensorrt", batch_size=24)
     first, second = given
@@ -260,10 +262,10 @@ def test_cuda_gives_what_the_cpu_gives(tiny_model: Path) -> None:
 
 
 def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "a.onnx", threshold=0.25)
+    path = write_model(tmp_path / "a.onnx", one_face=WorkingPoint(threshold=0.25))
     session = Session(str(path), "cpu")
     assert session.path == path
-    assert session.metadata == replace(METADATA, threshold=0.25)
+    assert session.metadata == replace(METADATA, one_face=WorkingPoint(threshold=0.25))
     assert len(session.sha256) == 64
     assert session.sha256 != Session(write_model(tmp_path / "b.onnx"), "cpu").sha256
 

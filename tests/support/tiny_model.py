@@ -2,9 +2,13 @@
 
 The network is arithmetic on pixels, so a test knows the right answer for every image:
 
-- `boxes`: the smallest box around pixels whose red is past half; not a number where there is none
-- `proper_mask`: the greatest green of the canvas, 0..1
-- `score`: the greatest blue of the canvas, 0..1, by which a test tells images apart
+| place | box around pixels of a red that is | probability             | score                |
+| ----- | ---------------------------------- | ----------------------- | -------------------- |
+| 0     | past half; not a number without    | greatest green of all   | greatest blue of all |
+|       |                                    | others                  |                      |
+| 1     | 64 to 100                          | greatest green of those | half as much, or 0   |
+
+Green and blue are of the canvas, 0..1; by blue a test tells images apart.
 """
 
 from dataclasses import replace
@@ -18,16 +22,18 @@ from PIL import Image
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.data.labels import BoxXywh
-from maskinfer.runtime.model_file import METADATA_KEY, ModelMetadata
+from maskinfer.runtime.model_file import METADATA_KEY, ModelMetadata, WorkingPoint
 
 METADATA = ModelMetadata(
     network="tiny",
     backbone="",
     geometry=Geometry.letterbox(32),
-    threshold=0.5,
+    one_face=WorkingPoint(),
+    all_faces=WorkingPoint(),
     normalisation={"mean": [0.0] * 3, "std": [1.0] * 3},
     precision="fp32",
     maskinfer_version="0.1.0",
+    faces=2,
 )
 # Padding is grey, 114: a blue of 115 or more is the photo's own.
 LEAST_BLUE = 115
@@ -57,42 +63,67 @@ def build_model(metadata: ModelMetadata | None = METADATA) -> onnx.ModelProto:
         )
         plane = node("Slice", ["images", start, stop, channel_axis], f"{name}_u8")
         node("Cast", [plane], name, to=TensorProto.FLOAT)  # (N, S, S, 1)
-    bright = node("Greater", ["red", half], "is_bright")
-    bright = node("Cast", [bright], "bright", to=TensorProto.FLOAT)
     all_axes = constant("all_axes", [1, 2, 3], np.int64)
-    any_bright = node("ReduceMax", [bright, all_axes], "any_bright", keepdims=0)  # (N,)
-    whole = node("Div", [any_bright, any_bright], "whole")  # 1, or 0 / 0
     rank = constant("rank", [1], np.int64)
-    edges = []
-    for name, axes in (("x", [1, 3]), ("y", [2, 3])):
-        line = node(
-            "ReduceMax",
-            [bright, constant(f"{name}_axes", axes, np.int64)],
-            f"{name}_line",
-            keepdims=0,
-        )
-        first = node("ArgMax", [line], f"{name}_first", axis=1, keepdims=0)
-        last = node("ArgMax", [line], f"{name}_last", axis=1, keepdims=0, select_last_index=1)
-        first = node("Cast", [first], f"{name}_start", to=TensorProto.FLOAT)
-        last = node("Cast", [last], f"{name}_end", to=TensorProto.FLOAT)
-        length = node("Add", [node("Sub", [last, first], f"{name}_d"), one], f"{name}_length")
-        edges.append((first, length))
-    columns = []
-    for edge in (edges[0][0], edges[1][0], edges[0][1], edges[1][1]):
-        value = node("Mul", [edge, whole], f"{edge}_or_nan")
-        columns.append(node("Unsqueeze", [value, rank], f"{edge}_column"))
-    node("Concat", columns, "boxes", axis=1)  # (N, 4)
-    for name, output in (("green", "proper_mask"), ("blue", "score")):
-        greatest = node("ReduceMax", [name, all_axes], f"{name}_max", keepdims=0)
-        node("Div", [greatest, full], output)
+
+    def box_around(mask: str) -> str:
+        """The smallest box around the pixels of a mask (N, S, S, 1), as (N, 1, 4)."""
+        edges = []
+        for name, axes in ((f"{mask}_x", [1, 3]), (f"{mask}_y", [2, 3])):
+            line = node(
+                "ReduceMax",
+                [mask, constant(f"{name}_axes", axes, np.int64)],
+                f"{name}_line",
+                keepdims=0,
+            )
+            first = node("ArgMax", [line], f"{name}_first", axis=1, keepdims=0)
+            last = node("ArgMax", [line], f"{name}_last", axis=1, keepdims=0, select_last_index=1)
+            first = node("Cast", [first], f"{name}_start", to=TensorProto.FLOAT)
+            last = node("Cast", [last], f"{name}_end", to=TensorProto.FLOAT)
+            length = node("Add", [node("Sub", [last, first], f"{name}_d"), one], f"{name}_length")
+            edges.append((first, length))
+        sides = (edges[0][0], edges[1][0], edges[0][1], edges[1][1])
+        columns = [node("Unsqueeze", [side, rank], f"{side}_column") for side in sides]
+        box = node("Concat", columns, f"{mask}_flat_box", axis=1)
+        return node("Unsqueeze", [box, rank], f"{mask}_box")
+
+    def greatest(plane: str) -> str:
+        """The greatest value of a plane (N, S, S, 1), as (N, 1)."""
+        most = node("ReduceMax", [plane, all_axes], f"{plane}_most", keepdims=0)
+        return node("Unsqueeze", [most, rank], f"{plane}_max")
+
+    def mask_of(name: str, condition: str) -> str:
+        return node("Cast", [condition], name, to=TensorProto.FLOAT)
+
+    bright = mask_of("bright", node("Greater", ["red", half], "is_bright"))
+    low = node("Greater", ["red", constant("c64", 64.0)], "is_past_64")
+    high = node("Less", ["red", constant("c100", 100.0)], "is_below_100")
+    dim = mask_of("dim", node("And", [low, high], "is_dim"))
+    any_bright, any_dim = greatest(bright), greatest(dim)
+    # Not a number without a bright pixel: 0 / 0.
+    whole = node("Div", [any_bright, any_bright], "whole")
+    whole = node("Unsqueeze", [whole, rank], "whole_box")
+    first_box = node("Mul", [box_around(bright), whole], "first_box")
+    node("Concat", [first_box, box_around(dim)], "both_boxes", axis=1)
+    dim_green = greatest(node("Mul", [dim, "green"], "dim_green"))
+    blue = greatest("blue")
+    half_blue = node("Mul", [blue, constant("c05", 0.5)], "half_blue")
+    second = node("Mul", [half_blue, any_dim], "second_score")
+    others = node("Sub", ["green", "dim_green"], "green_of_others")
+    node("Div", [node("Concat", [greatest(others), dim_green], "greens", axis=1), full], "propers")
+    node("Div", [node("Concat", [blue, second], "blues", axis=1), full], "scores")
+    faces = (metadata or METADATA).faces
+    end = constant("end", [faces], np.int64)
+    for name, output in (("both_boxes", "boxes"), ("propers", "proper_mask"), ("scores", "score")):
+        node("Slice", [name, constant(f"{output}0", [0], np.int64), end, rank], output)
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", side, side, 3])],
         [
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", 4]),
-            helper.make_tensor_value_info("proper_mask", TensorProto.FLOAT, ["N"]),
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N"]),
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", faces, 4]),
+            helper.make_tensor_value_info("proper_mask", TensorProto.FLOAT, ["N", faces]),
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", faces]),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -115,8 +146,12 @@ def draw_photo(
     *,
     proper: bool = True,
     blue: int = 200,
+    second_xywh: BoxXywh | None = None,
+    second_proper: bool = False,
 ) -> Image.Image:
     """Draw a photo that the tiny model answers with this box, label, and score `blue` / 255.
+
+    A second face has its own label, and half the score.
 
     Sides in multiples of two canvases and boxes on even pixels come back exactly.
     """
@@ -127,4 +162,7 @@ def draw_photo(
     if box_xywh is not None:
         x, y, w, h = box_xywh
         pixels[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0), 0] = 255
+    if second_xywh is not None:
+        x, y, w, h = second_xywh
+        pixels[y : y + h, x : x + w] = (80, 255 if second_proper else 0, blue)
     return Image.fromarray(pixels)
