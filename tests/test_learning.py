@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from support.cli import RunCli
+from support.predictions import read_predictions
 
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
@@ -28,7 +29,6 @@ from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
-from tests.support.predictions import read_predictions
 
 pytestmark = pytest.mark.slow
 

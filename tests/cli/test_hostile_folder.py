@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from support.cli import RunCli
 from support.corpus import build
-from support.predictions import read_errors
+from support.predictions import read_errors, read_predictions
 from support.tiny_model import draw_photo
 
 from maskinfer.text import printable_name
-from tests.support.predictions import read_predictions
 
 resource = pytest.importorskip("resource")  # limits, which Windows does not have
 

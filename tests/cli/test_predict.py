@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cli import RunCli
-from support.predictions import read_errors
+from support.predictions import read_errors, read_predictions
 from support.tiny_model import draw_photo, write_model
 
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.journal import Journal
 from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.session import Session
-from tests.support.predictions import read_predictions
 
 BOX = (16, 8, 24, 32)
 

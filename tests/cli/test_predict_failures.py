@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cli import RunCli
-from support.predictions import read_errors, recorded_names
+from support.predictions import read_errors, read_predictions, recorded_names
 from support.tiny_model import draw_photo
 
 from maskinfer.errors import MaskinferError
 from maskinfer.runtime.session import Session
-from tests.support.predictions import read_predictions
 
 
 def truncated(path: Path) -> None:

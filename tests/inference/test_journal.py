@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.predictions import recorded_names
+from support.predictions import read_predictions, recorded_names
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.inference.journal import Journal, OutputFiles, check_files
 from maskinfer.inference.results import Row
-from tests.support.predictions import read_predictions
 
 IDENTITY = {"model_sha256": "abc", "provider": "cpu"}
 # Names that a CSV and JSON have to quote, and failures, among them the last.

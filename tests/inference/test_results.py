@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from support.predictions import read_predictions
 
 from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError, UsageError
@@ -12,7 +13,6 @@ from maskinfer.files import check_file, write_text
 from maskinfer.inference.journal import Journal, OutputFiles
 from maskinfer.inference.results import Row
 from maskinfer.text import printable_name
-from tests.support.predictions import read_predictions
 
 ROWS = [
     Row("a.jpg", (1, 2, 3, 4), True, 0.5, 0.1234, False),

@@ -13,8 +13,7 @@ from maskinfer.data.folders import list_images
 from maskinfer.data.images import image_size
 from maskinfer.errors import UsageError
 from maskinfer.train.data.parts import read_samples
-from maskinfer.train.synthetic.cover import CoverKind
-from maskinfer.train.synthetic.person import face_bounds_xyxy
+from maskinfer.train.synthetic.person import CoverKind, face_bounds_xyxy
 from maskinfer.train.synthetic.samples import (
     SynthSettings,
     draw_scene,
