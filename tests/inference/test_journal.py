@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.predictions import read_predictions, recorded_names
+from support.predictions import predicted, read_predictions, recorded_names
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.inference.journal import Journal, OutputFiles, check_files
-from maskinfer.inference.results import Row
+from maskinfer.inference.results import Result
 
 IDENTITY = {"model_sha256": "abc", "provider": "cpu"}
 # Names that a CSV and JSON have to quote, and failures, among them the last.
@@ -23,10 +23,10 @@ NAMES = ("a,b.jpg", "b\n.jpg", 'c".jpg', "d.jpg", "e/f.jpg", "g.jpg", "h\r.jpg",
 FAILED = {"b\n.jpg", "g.jpg", "i.jpg"}
 
 
-def result_of(name: str) -> Row | Failure:
+def result_of(name: str) -> Result:
     if name in FAILED:
         return Failure(name, f"damaged, {name}")
-    return Row(name, (1, 2, 3, len(name)), True, 0.1 + 0.2, probability=1 / 3)
+    return predicted(name, (1, 2, 3, len(name)), True, 0.1 + 0.2, probability=1 / 3)
 
 
 def source(names: tuple[str, ...] = NAMES, *, is_sorted: bool = True) -> NamesSource:
@@ -50,7 +50,7 @@ def predict(folder: Path, stop_after: int | None = None, names: tuple[str, ...] 
 
 def resume(folder: Path, what: NamesSource | None = None) -> tuple[list[str], list[str], Journal]:
     """Resume and finish: what was kept, and what was left to do."""
-    kept: list[Row | Failure] = []
+    kept: list[Result] = []
     todo = []
     with open_journal(folder) as journal:
         for name in journal.resume(what or source(), kept.append):

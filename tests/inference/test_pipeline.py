@@ -1,15 +1,15 @@
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.predictions import predicted
 from support.tiny_model import draw_photo
 
 from maskinfer.data.folders import Failure, list_images
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
-from maskinfer.inference.results import Row
+from maskinfer.inference.results import ImagePrediction
 
 BAD = {3, 4, 11}
 
@@ -50,9 +50,7 @@ def test_each_image_gets_its_own_row_in_order(
             assert result == Failure(names[i], "the model's output is not finite")
         else:
             score = pytest.approx((120 + i) / 255)
-            sure = pytest.approx(result.probability)
-            row = Row(names[i], (2 * i, 8, 24, 32), True, score, 1.0, i % 2 == 0)
-            assert result == replace(row, probability=sure)
+            assert result == predicted(names[i], (2 * i, 8, 24, 32), True, score, 1.0, i % 2 == 0)
 
 
 def test_names_are_taken_only_as_fast_as_they_are_predicted(photos: Path, tiny_model: Path) -> None:
@@ -83,4 +81,8 @@ def test_impossible_labels_are_repaired_before_they_are_compared(
         names.append(f"a__{label}__True.png")
         draw_photo(box_xywh=box).save(tmp_path / names[-1])
     results = predict_images(detect(tiny_model, 2), tmp_path.joinpath, names)
-    assert [result.iou for result in results if isinstance(result, Row)] == [1.0, 1.0, 0.5]
+    assert [result.iou for result in results if isinstance(result, ImagePrediction)] == [
+        1.0,
+        1.0,
+        0.5,
+    ]

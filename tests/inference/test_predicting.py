@@ -2,14 +2,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from support.predictions import recorded_names
+from support.predictions import predicted, recorded_names
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource, survey
 from maskinfer.errors import MaskinferError, ModelFileError, ProviderError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.predicting import Interrupted, PredictSettings, Results, predict_source
-from maskinfer.inference.results import Row
 
 SOURCE = NamesSource(Path(), ("a.jpg", "b.jpg", "c.jpg"))
 
@@ -21,7 +20,7 @@ def engine_that_stops(
         for done, name in enumerate(names):
             if done == after:
                 raise error
-            yield Row(str(name), (1, 2, 3, 4), True, 0.5)
+            yield predicted(str(name), (1, 2, 3, 4), True, 0.5)
 
     return predict
 

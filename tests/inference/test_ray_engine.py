@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from support.cli import RunCli
+from support.predictions import predicted
 from support.tiny_model import draw_photo
 
 from maskinfer.data.folders import Failure
@@ -32,7 +33,6 @@ from maskinfer.inference.ray_worker import (
     pack,
     unpack,
 )
-from maskinfer.inference.results import Row
 from maskinfer.runtime.providers import Provider
 
 BATCH = 4  # 64 images a block
@@ -328,8 +328,8 @@ def test_plan_pool_refuses_what_does_not_fit(
 def test_tables_carry_blocks_and_results_unchanged() -> None:
     block = Block(3, ["a.png", NOT_UTF8, Failure("b/", "cannot be listed"), Failure(NOT_UTF8, "é")])
     results = [
-        Row("a.png", (1, 2, 3, 4), True, 0.1, None, None, 0.7),
-        Row(NOT_UTF8, (0, 0, 1, 1), False, 1 / 3, 0.5, False, 0.2),
+        predicted("a.png", (1, 2, 3, 4), True, 0.1, None, None, 0.7),
+        predicted(NOT_UTF8, (0, 0, 1, 1), False, 1 / 3, 0.5, False, 0.2),
         Failure("c", NOT_UTF8),
     ]
     assert unpack(pack([block, results])) == [block, results]

@@ -5,22 +5,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from support.predictions import read_predictions
+from support.predictions import predicted, read_predictions
 
 from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.journal import Journal, OutputFiles
-from maskinfer.inference.results import Row
+from maskinfer.inference.results import ImagePrediction, Result
 from maskinfer.text import printable_name
 
 ROWS = [
-    Row("a.jpg", (1, 2, 3, 4), True, 0.5, 0.1234, False),
-    Row("b/c.jpg", (0, 0, 1, 1), False, 1.0, None, None),
+    predicted("a.jpg", (1, 2, 3, 4), True, 0.5, 0.1234, False),
+    predicted("b/c.jpg", (0, 0, 1, 1), False, 1.0, probability=0.25),
+    ImagePrediction("nobody.jpg", (), 0.0, correct=False),
 ]
 
 
-def write(out: Path, results: Iterable[Row | Failure], labelled: bool = True) -> Path:
+def write(out: Path, results: Iterable[Result], labelled: bool = True) -> Path:
     with Journal(OutputFiles.of(out), {}, {}, labelled=labelled) as journal:
         journal.begin()
         for result in results:
@@ -32,25 +33,26 @@ def write(out: Path, results: Iterable[Row | Failure], labelled: bool = True) ->
 @pytest.mark.parametrize(
     ("rows", "labelled", "expected"),
     [
-        pytest.param([], False, "filename,x,y,w,h,proper_mask,score\n", id="empty"),
+        pytest.param([], False, "filename,x,y,w,h,proper_mask,probability,score\n", id="empty"),
         pytest.param(
-            ROWS[1:],
+            ROWS[1:2],
             False,
-            "filename,x,y,w,h,proper_mask,score\nb/c.jpg,0,0,1,1,False,1.0000\n",
+            "filename,x,y,w,h,proper_mask,probability,score\nb/c.jpg,0,0,1,1,False,0.2500,1.0000\n",
             id="no label",
         ),
         pytest.param(
             ROWS,
             True,
-            "filename,x,y,w,h,proper_mask,score,iou,correct\n"
-            "a.jpg,1,2,3,4,True,0.5000,0.1234,False\n"
-            "b/c.jpg,0,0,1,1,False,1.0000,,\n",
+            "filename,x,y,w,h,proper_mask,probability,score,iou,correct\n"
+            "a.jpg,1,2,3,4,True,1.0000,0.5000,0.1234,False\n"
+            "b/c.jpg,0,0,1,1,False,0.2500,1.0000,,\n"
+            "nobody.jpg,,,,,,,,0.0000,False\n",
             id="some labels",
         ),
     ],
 )
 def test_csv_has_the_contract_s_columns(
-    tmp_path: Path, rows: list[Row | Failure], labelled: bool, expected: str
+    tmp_path: Path, rows: list[Result], labelled: bool, expected: str
 ) -> None:
     out = write(tmp_path / "p.csv", rows, labelled)
     assert out.read_bytes().decode() == expected
@@ -72,7 +74,7 @@ def test_csv_has_the_contract_s_columns(
     ],
 )
 def test_csv_gives_back_any_file_name(tmp_path: Path, name: str) -> None:
-    row = Row(name, (0, 0, 1, 1), True, 0.0)
+    row = predicted(name, (0, 0, 1, 1), True, 0.0)
     out = write(tmp_path / "p.csv", [row, Failure(name, "why, and\nwhere")], labelled=False)
     assert read_predictions(out) == [row]
     with OutputFiles.of(out).errors.open(encoding="utf-8", newline="") as stream:
@@ -81,7 +83,7 @@ def test_csv_gives_back_any_file_name(tmp_path: Path, name: str) -> None:
 
 def test_csv_stays_utf8_where_a_file_name_is_not(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
-    out = write(tmp_path / "p.csv", [Row(name, (0, 0, 1, 1), True, 0.0)], labelled=False)
+    out = write(tmp_path / "p.csv", [predicted(name, (0, 0, 1, 1), True, 0.0)], labelled=False)
     assert read_predictions(out)[0].filename == r"caf\xe9.jpg" == printable_name(name)
 
 

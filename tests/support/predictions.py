@@ -4,13 +4,20 @@ import csv
 import json
 from pathlib import Path
 
-from maskinfer.inference.results import LABEL_COLUMNS, Row, columns
+from maskinfer.data.labels import BoxXywh
+from maskinfer.inference.results import (
+    COLUMNS,
+    LABEL_COLUMNS,
+    ImagePrediction,
+    Prediction,
+    columns,
+)
 
 
 def recorded_names(journal: Path) -> list[str]:
     """The images whose results an unfinished prediction holds, in order."""
     header, *lines = journal.read_bytes().split(b"\n")[:-1]  # without a torn last line
-    assert json.loads(header)["schema"] == 2
+    assert json.loads(header)["schema"] == 3
     return [json.loads(line)["filename"] for line in lines]
 
 
@@ -22,8 +29,23 @@ def read_errors(path: Path = Path("preds.errors.csv")) -> dict[str, str]:
     return dict(lines)
 
 
-def read_predictions(path: Path) -> list[Row]:
-    """The rows of a prediction CSV, which has the contract's columns."""
+def predicted(
+    filename: str,
+    box_xywh: BoxXywh,
+    proper_mask: bool,
+    score: float,
+    iou: float | None = None,
+    correct: bool | None = None,
+    probability: float | None = None,
+) -> ImagePrediction:
+    """The prediction of one face of an image; its probability is sure unless it is given."""
+    sure = float(proper_mask) if probability is None else probability
+    face = Prediction(box_xywh, proper_mask, sure, score)
+    return ImagePrediction(filename, (face,), iou, correct)
+
+
+def read_predictions(path: Path) -> list[ImagePrediction]:
+    """The rows of a prediction CSV, which has the contract's columns; one image each."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         rows = list(reader)
@@ -32,15 +54,15 @@ def read_predictions(path: Path) -> list[Row]:
     return [_parse_row(row) for row in rows]
 
 
-def _parse_row(cells: dict[str, str]) -> Row:
+def _parse_row(cells: dict[str, str]) -> ImagePrediction:
     truth = {"True": True, "False": False}
     iou, correct = (cells.get(name, "") for name in LABEL_COLUMNS)
+    figures = (float(iou) if iou else None, truth[correct] if correct else None)
+    if not cells["x"]:
+        assert not any(cells[name] for name in COLUMNS[1:])
+        return ImagePrediction(cells["filename"], (), *figures)
     x, y, w, h = (int(cells[name]) for name in "xywh")
-    return Row(
-        cells["filename"],
-        (x, y, w, h),
-        truth[cells["proper_mask"]],
-        float(cells["score"]),
-        float(iou) if iou else None,
-        truth[correct] if correct else None,
+    proper, probability = truth[cells["proper_mask"]], float(cells["probability"])
+    return predicted(
+        cells["filename"], (x, y, w, h), proper, float(cells["score"]), *figures, probability
     )
