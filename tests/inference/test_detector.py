@@ -1,7 +1,9 @@
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from PIL import Image
 from support.tiny_model import draw_photo, write_model
 
 import maskinfer
-from maskinfer import MaskDetector, Prediction
+from maskinfer import ImagePrediction, MaskDetector, Prediction
+from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import ImageError, UsageError
+from maskinfer.inference.choosing import FaceRule
 from maskinfer.runtime.model_file import WorkingPoint
 
 
@@ -107,9 +111,9 @@ def test_box_stays_inside_and_keeps_a_pixel_where_the_network_s_lies_outside(
 ) -> None:
     _, placement = detector.make_canvas(draw_photo((16, 64)))  # 8 of 32 canvas pixels wide
     canvas = np.asarray(draw_photo((32, 32), (20, 4, 8, 8)))  # the box right of the photo
-    (prediction,) = detector.predict_canvases([canvas], [placement])
-    assert prediction is not None
-    assert prediction.box_xywh == (15, 8, 1, 16)
+    (faces,) = detector.predict_canvases([canvas], [placement])
+    assert faces is not None
+    assert faces[0].box_xywh == (15, 8, 1, 16)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_output_that_is_not_finite_concerns_its_image_alone(detector: MaskDetect
     good, bad = draw_photo(), draw_photo(box_xywh=None)
     drawn = [detector.make_canvas(photo) for photo in (good, bad, good)]
     predictions = detector.predict_canvases([d[0] for d in drawn], [d[1] for d in drawn])
-    assert predictions == [detector(good), None, detector(good)]
+    assert predictions == [(detector(good),), None, (detector(good),)]
     with pytest.raises(ImageError, match=r"image 1: the model's output is not finite"):
         detector([good, bad])
 
@@ -177,3 +181,102 @@ def test_package_gives_the_detector_and_stays_light() -> None:
 def test_empty_image_is_refused(detector: MaskDetector, size_wh: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="image 0: an empty image"):
         detector(Image.new("RGB", size_wh))
+
+
+TWO = draw_photo(
+    (32, 32), (8, 4, 12, 16), proper=False, blue=204, second_xywh=(1, 22, 6, 8), second_proper=True
+)
+FIRST = Prediction((8, 4, 12, 16), False, 0.0, pytest.approx(0.8))
+SECOND = Prediction((1, 22, 6, 8), True, 1.0, pytest.approx(0.4))
+
+
+def test_every_face_is_given_best_first(detector: MaskDetector) -> None:
+    assert detector.faces([TWO, draw_photo()]) == [[FIRST, SECOND], [detector(draw_photo())]]
+    assert detector.faces([]) == []
+
+
+@pytest.mark.parametrize(
+    ("face", "expected"),
+    [("main", FIRST), ("best", FIRST), ("largest", FIRST), ("left", SECOND), ("all", FIRST)],
+)
+def test_the_face_asked_for_is_given(tiny_model: Path, face: FaceRule, expected: object) -> None:
+    detector = MaskDetector(tiny_model, "cpu", face=face)
+    assert detector(TWO) == expected
+    assert detector.faces([TWO]) == [[FIRST, SECOND]]
+
+
+def test_where_no_face_scores_enough_there_is_none(tiny_model: Path) -> None:
+    detector = MaskDetector(tiny_model, "cpu", min_score=0.5)
+    faint = draw_photo(blue=120)
+    assert detector(faint) is None
+    assert detector([TWO, faint]) == [FIRST, None]
+    assert detector.faces([TWO, faint]) == [[FIRST], []]
+
+
+def test_working_points_of_the_model_file_hold_where_none_is_given(tmp_path: Path) -> None:
+    model = write_model(
+        tmp_path / "m.onnx", one_face=WorkingPoint(0.9, 0.5), all_faces=WorkingPoint(0.5, 0.5)
+    )
+    assert MaskDetector(model, "cpu")(TWO) is None
+    assert MaskDetector(model, "cpu", min_score=0.1)(TWO) == FIRST
+    assert MaskDetector(model, "cpu").faces([TWO]) == [[FIRST]]
+    assert MaskDetector(model, "cpu", min_score=0.1).faces([TWO]) == [[FIRST, SECOND]]
+
+
+def test_images_are_streamed_and_one_that_is_unreadable_is_a_failure(
+    detector: MaskDetector, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_text("not an image")
+    TWO.save(tmp_path / "two.png")
+    paths = [tmp_path / "two.png", tmp_path / "bad.jpg", tmp_path / "two.png"]
+    taken = []
+
+    def names() -> Iterator[Path]:
+        for path in paths * 40:
+            taken.append(path)
+            yield path
+
+    results = detector.stream(names())
+    assert next(results) == ImagePrediction(str(paths[0]), (FIRST,))
+    assert len(taken) < 40
+    failure = next(results)
+    assert isinstance(failure, Failure)
+    assert failure.error == "not an image, or of an unknown format"
+    assert len(list(results)) == 118
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"face": "right"}, "face: got 'right', expected main, left"),
+        ({"min_score": 1.5}, "--min-score: got 1.5, expected 0 to 1"),
+        ({"threshold": -1.0}, "--threshold: got -1.0, expected 0 to 1"),
+        ({"canvas": 64}, "--canvas 64: .* reads canvases of 32 px only"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused(
+    tiny_model: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        MaskDetector(tiny_model, "cpu", **options)
+
+
+def test_every_face_is_not_asked_of_a_model_that_finds_one(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", faces=1)
+    assert MaskDetector(model, "cpu", face="left")(TWO) == FIRST
+    with pytest.raises(UsageError, match="--face all: this tiny finds one face a photo"):
+        MaskDetector(model, "cpu", face="all")
+    with pytest.raises(UsageError, match="finds one face a photo"):
+        MaskDetector(model, "cpu").faces([TWO])
+
+
+def test_a_model_of_free_canvas_reads_larger_ones(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", free_canvas=True)
+    photo = draw_photo((128, 128), (41, 7, 35, 51))
+    assert MaskDetector(model, "cpu")(photo) != MaskDetector(model, "cpu", canvas=128)(photo)
+    found = MaskDetector(model, "cpu", canvas=128)(photo)
+    assert found is not None
+    assert found.box_xywh == (41, 7, 35, 51)
+    for canvas in (100, 16, 0):
+        with pytest.raises(UsageError, match=f"got {canvas}, expected a multiple of 32"):
+            MaskDetector(model, "cpu", canvas=canvas)

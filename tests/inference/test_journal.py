@@ -85,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_prediction_leaves_rows_failures_and_what_made_them(whole: dict[str, bytes]) -> None:
     assert sorted(whole) == ["p.csv", "p.errors.csv", "p.meta.json"]
     meta = json.loads(whole["p.meta.json"])
-    assert (meta["status"], meta["rows"], meta["failed"]) == ("done", 5, 3)
+    assert (meta["status"], meta["predicted"], meta["failed"]) == ("done", 5, 3)
     assert meta.items() > IDENTITY.items()
 
 
@@ -234,7 +234,7 @@ def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: 
         open_journal(folder).is_complete()
 
 
-HEADER = json.dumps({"schema": 2, "identity": IDENTITY, "labelled": False}) + "\n"
+HEADER = json.dumps({"schema": 3, "identity": IDENTITY, "labelled": False}) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -242,13 +242,16 @@ HEADER = json.dumps({"schema": 2, "identity": IDENTITY, "labelled": False}) + "\
     [
         ("something else\n", "its first line is not ours"),
         ("[1]\n", "its first line is not ours"),
-        ('{"schema": 2}\n', "its first line is not ours"),
-        ('{"schema": 3}\n', "another version of maskinfer began"),
+        ('{"schema": 3}\n', "its first line is not ours"),
+        ('{"schema": 2}\n', "another version of maskinfer began"),
         ("filename,x,y,w,h,proper_mask,score\n", "another version of maskinfer began"),
         (HEADER + "\n", "line 2: Expecting value"),
         (HEADER + "[]\n", "line 2: list indices"),
-        (HEADER + '{"filename": "a,b.jpg"}\n', "line 2: 'box_xywh'"),
-        (HEADER + '{"filename": "a,b.jpg", "box_xywh": [1, 2, 3, 4]}\n', "line 2: .* missing"),
+        (HEADER + '{"filename": "a,b.jpg"}\n', "line 2: 'faces'"),
+        (
+            HEADER + '{"filename": "a,b.jpg", "faces": [{"box_xywh": [1, 2, 3, 4]}]}\n',
+            "line 2: .* missing",
+        ),
         (HEADER + "\xff\n", "line 2: .* codec"),
     ],
 )

@@ -108,10 +108,22 @@ def newer_operators(model: onnx.ModelProto) -> None:
         (change_metadata("schema", value=True), r"damaged maskinfer metadata \(schema is True"),
         (change_metadata("schema", value="1"), r"damaged maskinfer metadata \(schema is '1'"),
         (change_metadata("schema", value=1.0), r"damaged maskinfer metadata \(schema is 1\.0"),
-        (change_metadata("threshold", value="abc"), r"threshold: got 'abc', expected a number"),
-        (change_metadata("threshold", value=1.5), r"threshold: got 1\.5, expected 0 to 1"),
-        (change_metadata("threshold", value=True), r"threshold: got True, expected a number"),
-        (change_metadata("threshold", value=math.nan), r"threshold: got nan, expected a number"),
+        (
+            change_metadata("one_face", "threshold", value="abc"),
+            r"threshold: got 'abc', expected a number",
+        ),
+        (
+            change_metadata("one_face", "threshold", value=1.5),
+            r"threshold: got 1\.5, expected 0 to 1",
+        ),
+        (
+            change_metadata("one_face", "threshold", value=True),
+            r"threshold: got True, expected a number",
+        ),
+        (
+            change_metadata("one_face", "threshold", value=math.nan),
+            r"threshold: got nan, expected a number",
+        ),
         (change_metadata("geometry", "kind", value="wobble"), r"kind: got 'wobble', expected"),
         (
             change_metadata("geometry", "kind", value=[]),

@@ -41,7 +41,8 @@ LEAST_BLUE = 115
 
 def build_model(metadata: ModelMetadata | None = METADATA) -> onnx.ModelProto:
     """Make the tiny network as a model that follows the contract."""
-    side = (metadata or METADATA).geometry.canvas
+    facts = metadata or METADATA
+    sides = ["S", "S"] if facts.free_canvas else [facts.geometry.canvas] * 2
     nodes: list[onnx.NodeProto] = []
 
     def constant(name: str, values: Any, kind: type = np.float32) -> str:
@@ -112,14 +113,14 @@ def build_model(metadata: ModelMetadata | None = METADATA) -> onnx.ModelProto:
     others = node("Sub", ["green", "dim_green"], "green_of_others")
     node("Div", [node("Concat", [greatest(others), dim_green], "greens", axis=1), full], "propers")
     node("Div", [node("Concat", [blue, second], "blues", axis=1), full], "scores")
-    faces = (metadata or METADATA).faces
+    faces = facts.faces
     end = constant("end", [faces], np.int64)
     for name, output in (("both_boxes", "boxes"), ("propers", "proper_mask"), ("scores", "score")):
         node("Slice", [name, constant(f"{output}0", [0], np.int64), end, rank], output)
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", side, side, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *sides, 3])],
         [
             helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", faces, 4]),
             helper.make_tensor_value_info("proper_mask", TensorProto.FLOAT, ["N", faces]),
@@ -151,7 +152,8 @@ def draw_photo(
 ) -> Image.Image:
     """Draw a photo that the tiny model answers with this box, label, and score `blue` / 255.
 
-    A second face has its own label, and half the score.
+    A second face has its own label, and half the score; it comes back exactly from a photo of the
+    canvas's size.
 
     Sides in multiples of two canvases and boxes on even pixels come back exactly.
     """
