@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .data.geometry import Geometry, canvas_to_image, place
     from .data.images import load_photo
     from .inference.detector import MaskDetector
+    from .inference.drawing import draw
     from .inference.results import ImagePrediction, Prediction
     from .runtime.model_file import ModelMetadata
 
@@ -20,6 +21,7 @@ __all__ = [
     "Prediction",
     "__version__",
     "canvas_to_image",
+    "draw",
     "load_photo",
     "place",
 ]
@@ -31,6 +33,7 @@ _MODULES = {
     "ModelMetadata": ".runtime.model_file",
     "Prediction": ".inference.results",
     "canvas_to_image": ".data.geometry",
+    "draw": ".inference.drawing",
     "load_photo": ".data.images",
     "place": ".data.geometry",
 }

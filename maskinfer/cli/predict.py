@@ -5,9 +5,11 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,6 +18,7 @@ from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.remote import is_address
 from maskinfer.data.sources import Source, Survey, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
+from maskinfer.inference.choosing import Kind
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import (
@@ -35,6 +38,9 @@ from . import options
 from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
+
+if TYPE_CHECKING:
+    from maskinfer.report.folder import ReportFolder
 
 _TERMINATED = 143  # 128 + SIGTERM, as shells have it
 _NO_READER = 141  # 128 + SIGPIPE
@@ -82,9 +88,33 @@ def predict(
         typer.Option(
             "--annotate",
             metavar="DIR",
-            help="Also save every photo there with its box and label drawn on it.",
+            help="Also save every photo there, as a JPEG with its faces drawn on it.",
         ),
     ] = PredictSettings.annotate,
+    crops: Annotated[
+        Path | None,
+        typer.Option(
+            "--crops", metavar="DIR", help="Also save every predicted face there, as a JPEG."
+        ),
+    ] = PredictSettings.crops,
+    only: Annotated[
+        list[Kind] | None,
+        typer.Option(
+            "--only",
+            metavar="KIND",
+            help="not-proper, unsure (within 0.2 of the threshold) or no-face: draw only photos "
+            "with such a face, or without any, and save only such faces. May be given several "
+            "times.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Also write a page there with the photos that people should look at.",
+        ),
+    ] = PredictSettings.report,
     engine: Annotated[
         EngineName,
         typer.Option(
@@ -140,6 +170,9 @@ def predict(
         recursive=recursive,
         max_pixels=max_pixels,
         annotate=annotate,
+        crops=crops,
+        only=tuple(only or ()),
+        report=report,
         overwrite=overwrite,
         resume=resume,
         engine=engine,
@@ -147,19 +180,12 @@ def predict(
         actor_gpus=actor_gpus,
     )
     check_settings(settings)
+    folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)
     detector = _open_detector(settings)
-    with _stopping(settings), progress_bar("predicting") as show:
-        summary = predict_source(
-            _engine(detector, source, settings),
-            detector,
-            source,
-            contents,
-            settings,
-            on_progress=lambda done: show(done, max(done, contents.images)),
-            on_failure=lambda failure: say(f"failed: {failure.filename}: {failure.error}"),
-        )
-    _print_outcome(summary, source, detector, settings)
+    with _stopping(settings):
+        summary = _predict(detector, source, contents, settings, folder)
+    _print_outcome(summary, source, detector, settings, folder)
 
 
 def _open_source(
@@ -199,6 +225,50 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
         threshold=settings.threshold,
         canvas=settings.canvas,
     )
+
+
+def _choose_report(settings: PredictSettings) -> "ReportFolder | None":
+    if settings.report is None:
+        return None
+    from maskinfer.report.folder import ReportFolder
+
+    replaces = settings.overwrite or settings.resume
+    return ReportFolder.choose(settings.report, "predict", datetime.now(), overwrite=replaces)
+
+
+def _predict(
+    detector: MaskDetector,
+    source: Source,
+    contents: Survey,
+    settings: PredictSettings,
+    folder: "ReportFolder | None",
+) -> Summary:
+    """Predict, write the output, and the report where one is wanted."""
+    with ExitStack() as bars:
+        show = bars.enter_context(progress_bar("predicting"))
+        run = partial(
+            predict_source,
+            _engine(detector, source, settings),
+            detector,
+            source,
+            contents,
+            settings,
+            on_progress=lambda done: show(done, max(done, contents.images)),
+            on_failure=lambda failure: say(f"failed: {failure.filename}: {failure.error}"),
+        )
+        if folder is None:
+            return run()
+        from maskinfer.report.prediction_page import WorstPhotos, prediction_page
+
+        worst = WorstPhotos(detector.choice.threshold)
+
+        def write_report(summary: Summary) -> None:
+            bars.close()  # there is room for one bar
+            with progress_bar("drawing the report") as show_drawn:
+                page = prediction_page(worst, summary, detector, source, settings)
+                folder.write(page, show_drawn)
+
+        return run(on_result=worst.add, on_last=write_report)
 
 
 def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
@@ -251,7 +321,11 @@ def _exit(code: int) -> NoReturn:
 
 
 def _print_outcome(
-    summary: Summary, source: Source, detector: MaskDetector, settings: PredictSettings
+    summary: Summary,
+    source: Source,
+    detector: MaskDetector,
+    settings: PredictSettings,
+    folder: "ReportFolder | None",
 ) -> None:
     """Print what came of it.
 
@@ -272,6 +346,10 @@ def _print_outcome(
         raise MaskinferError(f"{source}: none of {images} could be predicted{reasons}")
     if not summary.already_complete:
         _print_summary(summary, detector, settings)
+    if folder is not None and (folder.page.is_file() or not summary.already_complete):
+        say(f"report: {folder.page}")
+    elif folder is not None:
+        say("note: no report, since nothing was left to predict; to make one: --overwrite")
     if summary.failed:
         say(f"warning: {summary.failed} of {counted(summary.images, 'image')} failed{reasons}")
         raise typer.Exit(FAILED_SOME)
@@ -280,10 +358,19 @@ def _print_outcome(
 def _counts(summary: Summary, settings: PredictSettings) -> dict[str, object]:
     improper = summary.faces - summary.proper
     if settings.face != "all":
-        return {"mask proper": summary.proper, "mask improper": improper}
+        return {
+            "images": summary.images,
+            "mask proper": summary.proper,
+            "mask improper": improper,
+            "no face": summary.no_face,
+        }
+    where = f", in {counted(summary.not_proper, 'photo')}" if improper else ""
     return {
-        "with someone improper": summary.not_proper,
-        "faces": f"{summary.faces}: {summary.proper} proper, {improper} improper",
+        "photos": summary.images,
+        "faces": summary.faces,
+        "mask proper": counted(summary.proper, "face"),
+        "mask improper": f"{counted(improper, 'face')}{where}",
+        "no face": counted(summary.no_face, "photo"),
     }
 
 
@@ -292,9 +379,7 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
     session = detector.session
     predicted = summary.images - summary.kept
     lines: dict[str, object] = {
-        "images": summary.images,
         **_counts(summary, settings),
-        "no face": summary.no_face,
         "failed": summary.failed,
         "images/s": images_per_second(predicted, summary.seconds),
     }

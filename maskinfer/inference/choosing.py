@@ -3,7 +3,9 @@
 Every command, the Python API and servers read a model's numbers by these rules.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,7 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from maskinfer.errors import UsageError
 from maskinfer.runtime.model_file import ModelMetadata
 
+from .results import Prediction
+
 FaceRule = Literal["main", "left", "largest", "best", "all"]
+
+
+class Kind(StrEnum):
+    """What people look for in answers: a face that is one of the first two, a photo without any."""
+
+    NOT_PROPER = "not-proper"
+    UNSURE = "unsure"
+    NO_FACE = "no-face"
+
 
 # Least score of a face among which the main, left-most or largest is chosen: the one that served
 # best on validation photos (docs/results.md).
@@ -20,6 +33,8 @@ RIVAL_SCORE = 0.4
 # How much less a face may score than one that stands a canvas's width to its right and still be the
 # main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/results.md).
 LEAN = 0.4
+# How near the threshold a probability is that people should look at themselves.
+UNSURE_WITHIN = 0.2
 
 
 @dataclass(frozen=True)
@@ -97,3 +112,24 @@ def choose(
     else:
         order = -boxes[rivals, 2] * boxes[rivals, 3]
     return rivals[[int(order.argmin())]]
+
+
+def is_unsure(probability: float, threshold: float) -> bool:
+    """Whether a probability is so near the threshold that people should look themselves."""
+    return abs(probability - threshold) <= UNSURE_WITHIN
+
+
+def face_kinds(face: Prediction, threshold: float) -> frozenset[Kind]:
+    """What a face is an instance of: `not-proper`, `unsure`, both or neither."""
+    kinds = {
+        Kind.NOT_PROPER: not face.proper_mask,
+        Kind.UNSURE: is_unsure(face.probability, threshold),
+    }
+    return frozenset(kind for kind, is_one in kinds.items() if is_one)
+
+
+def photo_kinds(faces: Sequence[Prediction], threshold: float) -> frozenset[Kind]:
+    """What a photo is an instance of: all that its faces are, or `no-face` without any."""
+    if not faces:
+        return frozenset((Kind.NO_FACE,))
+    return frozenset().union(*(face_kinds(face, threshold) for face in faces))

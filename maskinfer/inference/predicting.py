@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,11 @@ from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
-from .choosing import FaceRule
+from .choosing import FaceRule, Kind
 from .detector import MaskDetector
-from .drawing import annotate
 from .journal import Journal, OutputFiles, check_files
 from .outputs import STDOUT, RowStream, check_format
+from .pictures import Pictures
 from .pipeline import decode_threads, predict_images
 from .results import Result
 
@@ -50,7 +51,10 @@ class PredictSettings:
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
         max_pixels: images of more pixels are not decoded.
-        annotate: folder for the photos with box and label drawn; None for no such photos.
+        annotate: folder for the photos with their faces drawn on; None for no such photos.
+        crops: folder for the faces alone; None for no such pictures.
+        only: kinds of photos to draw, and of faces to save alone; all where empty.
+        report: folder for a page of photos to look at; None for no page.
         overwrite: whether an existing `out` is replaced.
         resume: whether to continue an interrupted prediction of the same `out`.
         engine: this process, or a Ray cluster.
@@ -72,6 +76,9 @@ class PredictSettings:
     recursive: bool = True
     max_pixels: int = MAX_PIXELS
     annotate: Path | None = None
+    crops: Path | None = None
+    only: tuple[Kind, ...] = ()
+    report: Path | None = None
     overwrite: bool = False
     resume: bool = False
     engine: EngineName = "local"
@@ -177,12 +184,21 @@ def check_settings(settings: PredictSettings) -> None:
         check_files(
             OutputFiles.of(settings.out), overwrite=settings.overwrite, resume=settings.resume
         )
-    if settings.annotate is not None:
-        images = settings.images
+    _check_pictures(settings)
+
+
+def _check_pictures(settings: PredictSettings) -> None:
+    folders = [folder for folder in (settings.annotate, settings.crops) if folder is not None]
+    if settings.only and not folders:
+        raise UsageError("--only: expected with --annotate or --crops, whose pictures it limits")
+    images = settings.images
+    for folder in folders:
         if isinstance(images, Path):
-            why = "where the drawn photos would be predicted too; choose a folder beside it"
-            refuse_inside(settings.annotate, images, why)
-        check_folder(settings.annotate, overwrite=settings.overwrite or settings.resume)
+            why = "where its pictures would be predicted too; choose a folder beside it"
+            refuse_inside(folder, images, why)
+        check_folder(folder, overwrite=settings.overwrite or settings.resume)
+    for inner, outer in permutations(folders, 2):
+        refuse_inside(inner, outer, "where names could clash; choose a folder beside it")
 
 
 def predict_source(
@@ -193,6 +209,8 @@ def predict_source(
     settings: PredictSettings,
     on_progress: Callable[[int], object] = lambda done: None,
     on_failure: Callable[[Failure], object] = lambda failure: None,
+    on_result: Callable[[Result], object] = lambda result: None,
+    on_last: Callable[[Summary], object] = lambda summary: None,
 ) -> Summary:
     """Predict images and write the results.
 
@@ -204,6 +222,10 @@ def predict_source(
         settings: as `check_settings` passed them.
         on_progress: called with the number of images done so far.
         on_failure: called with each failure, where the output is standard output.
+        on_result: called with each result of the output in order, with those from before an
+            interruption too; not where nothing was left to do.
+        on_last: called after those, and before the output is complete: what fails or is stopped
+            in it is done anew when the prediction is resumed.
 
     Raises:
         UsageError: the prediction to resume was begun otherwise.
@@ -213,11 +235,14 @@ def predict_source(
     """
     summary = Summary()
     labelled = survey.labelled and settings.face != "all"
+
+    def count(result: Result) -> None:
+        summary.add(result)
+        on_result(result)
+
     sink: Journal | RowStream
     if settings.to_stdout:
-        sink = RowStream(
-            sys.stdout.buffer, on_failure, labelled=survey.labelled and settings.face != "all"
-        )
+        sink = RowStream(sys.stdout.buffer, on_failure, labelled=labelled)
     else:
         sink = _open_journal(detector, source, settings, labelled=labelled)
         if settings.resume and sink.is_complete():
@@ -226,19 +251,23 @@ def predict_source(
     with sink:
         left: Iterator[str | Failure] = iter(source)
         if settings.resume and isinstance(sink, Journal):
-            left = sink.resume(source, summary.add)
+            left = sink.resume(source, count)
             summary.kept, summary.dropped = summary.images, sink.dropped
         else:
             sink.begin()
         on_progress(summary.kept)
         start = time.perf_counter()
         try:
-            with closing(_annotating(engine, source, settings)(left)) as results:
+            with closing(_with_pictures(engine, detector, source, settings)(left)) as results:
                 for result in results:
                     sink.write(result)
-                    summary.add(result)
+                    count(result)
                     on_progress(summary.images)
+            summary.seconds = time.perf_counter() - start
+            on_last(summary)
+            start = time.perf_counter()
             sink.finish()
+            summary.seconds += time.perf_counter() - start
         except KeyboardInterrupt as stop:
             resumable = summary.images > 0 and not settings.to_stdout
             raise Interrupted(_progress(summary, survey, settings), resumable=resumable) from stop
@@ -246,7 +275,6 @@ def predict_source(
             # In place, since a class may be made of other arguments than a text.
             error.args = (f"{error}; {_progress(summary, survey, settings)}",)
             raise
-        summary.seconds = time.perf_counter() - start
         return summary
 
 
@@ -255,13 +283,19 @@ def local_engine(detector: MaskDetector, source: Source, settings: PredictSettin
     return lambda names: predict_images(detector, source.image, names, settings.threads)
 
 
-def _annotating(engine: Engine, source: Source, settings: PredictSettings) -> Engine:
-    """Draw on the photos, in threads of this process, where that is asked for."""
-    if settings.annotate is None:
+def _with_pictures(
+    engine: Engine, detector: MaskDetector, source: Source, settings: PredictSettings
+) -> Engine:
+    """Save pictures of the results, in threads of this process, where that is asked for."""
+    if settings.annotate is None and settings.crops is None:
         return engine
-    draw = partial(annotate, source.image, settings.annotate, settings.max_pixels)
+    threshold = detector.choice.threshold
+    pictures = Pictures(
+        settings.annotate, settings.crops, settings.only, threshold, settings.max_pixels
+    )
+    save = partial(pictures.save, source.image)
     threads = settings.threads or decode_threads()
-    return lambda names: map_ahead(draw, engine(names), threads=threads, ahead=4 * threads)
+    return lambda names: map_ahead(save, engine(names), threads=threads, ahead=4 * threads)
 
 
 def _open_journal(
@@ -286,6 +320,8 @@ def _open_journal(
         "threshold": detector.choice.threshold,
         "canvas": session.geometry.canvas,
         "annotate": settings.annotate is not None,
+        "crops": settings.crops is not None,
+        "only": sorted(set(settings.only)),
     }
     facts = {"model": printable_name(str(session.path))}
     return Journal(OutputFiles.of(settings.out), identity, facts, labelled=labelled)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from .thumbnails import Outline
+from .thumbnails import Outline, RemotePhoto
 
 Cell = str | int | float | None
 Item = TypeVar("Item")
@@ -114,9 +114,10 @@ class Card:
         label: `proper` or `improper`, to filter by; None where it has none.
         correct: whether the model is right, to filter by; None where no model was asked.
         choice: what may be decided about it.
+        answer: the model's in short, to filter by; None where all are shown for the same.
     """
 
-    photo: Path
+    photo: Path | RemotePhoto
     name: str
     outlines: tuple[Outline, ...]
     alt: str
@@ -124,6 +125,7 @@ class Card:
     label: Literal["proper", "improper"] | None = None
     correct: bool | None = None
     choice: Choice | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True)

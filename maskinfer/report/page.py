@@ -46,6 +46,7 @@ def render_page(
     environment.filters["printable"] = printable_name
     environment.filters["cell"] = cell_text
     environment.filters["address"] = address
+    environment.tests["file"] = lambda photo: isinstance(photo, Path)
     style, script = (_asset(name) for name in ("page.css", "page.js"))
     blocks = (block for section in page.sections for block in section.blocks)
     cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
@@ -59,7 +60,9 @@ def render_page(
         thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
         has_labels=any(card.label is not None for card in cards),
         has_correct=any(card.correct is not None for card in cards),
+        answers=dict.fromkeys(card.answer for card in cards if card.answer is not None),
         choices=any(card.choice is not None for card in cards),
+        linked=any(isinstance(card.photo, Path) for card in cards),
         style=style,
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -33,14 +33,32 @@ class Outline:
         box_xywh: in pixels of the upright image; may reach past it.
         color: of the line.
         dashed: distinguishable from whole lines without colour, too.
+        in_view: whether all of it must be seen.
     """
 
     box_xywh: tuple[float, float, float, float]
     color: str
     dashed: bool = False
+    in_view: bool = True
 
 
-def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | None:
+@dataclass(frozen=True)
+class RemotePhoto:
+    """A photo that is no file of this machine, and read only when it is drawn.
+
+    Attributes:
+        name: as `read` takes it.
+        read: may raise an `ImageError`.
+    """
+
+    name: str
+    read: Callable[[str], ImageSource]
+
+
+Wanted = tuple[Path | RemotePhoto, tuple[Outline, ...]]
+
+
+def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = ()) -> str | None:
     """Make a data URI of a JPEG of at most 176 pixels a side; None where it cannot be read.
 
     Args:
@@ -48,7 +66,8 @@ def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | No
         outlines: drawn on it; if they are small, the thumbnail shows only their part of the photo.
     """
     try:
-        photo = load_photo(source, lambda size_wh: _decode_wh(size_wh, outlines))
+        image = source.read(source.name) if isinstance(source, RemotePhoto) else source
+        photo = load_photo(image, lambda size_wh: _decode_wh(size_wh, outlines))
     except ImageError:
         return None
     left, top, right, bottom = _view(photo.size_wh, outlines)
@@ -72,8 +91,8 @@ def thumbnail(source: ImageSource, outlines: Sequence[Outline] = ()) -> str | No
 
 
 def make_thumbnails(
-    wanted: Iterable[tuple[Path, tuple[Outline, ...]]], on_progress: Callable[[int, int], object]
-) -> dict[tuple[Path, tuple[Outline, ...]], str | None]:
+    wanted: Iterable[Wanted], on_progress: Callable[[int, int], object]
+) -> dict[Wanted, str | None]:
     """Make thumbnails in threads, each one once, however often it is wanted.
 
     Args:
@@ -83,7 +102,7 @@ def make_thumbnails(
     distinct = list(dict.fromkeys(wanted))
     threads = usable_cores()
     pictures = map_ahead(lambda w: thumbnail(*w), distinct, threads=threads, ahead=4 * threads)
-    made: dict[tuple[Path, tuple[Outline, ...]], str | None] = {}
+    made: dict[Wanted, str | None] = {}
     with closing(pictures):
         for key, picture in zip(distinct, pictures, strict=True):
             made[key] = picture
@@ -106,7 +125,7 @@ def _view(
 ) -> tuple[float, float, float, float]:
     """The part of a photo that is shown: left, top, right, bottom; all of it if boxes are large."""
     width, height = size_wh
-    boxes = [o.box_xywh for o in outlines if o.box_xywh[2] > 0 and o.box_xywh[3] > 0]
+    boxes = [o.box_xywh for o in outlines if o.in_view and min(o.box_xywh[2:]) > 0]
     if not boxes:
         return 0.0, 0.0, float(width), float(height)
     inside = clip_xywh(boxes, size_wh)

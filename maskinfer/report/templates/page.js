@@ -37,7 +37,8 @@ if (filters) {
       gallery.hidden = inside.length > 0 && inside.every((card) => card.hidden);
     }
     // A photo may be in several galleries.
-    const count = (some) => new Set(some.map((c) => c.querySelector(".photo").href)).size;
+    const photo = (c) => c.querySelector(".photo").href ?? c.querySelector(".name").textContent;
+    const count = (some) => new Set(some.map(photo)).size;
     const shown = count(cards.filter((card) => !card.hidden));
     filters.querySelector("output").textContent = `${shown} of ${count(cards)} photos shown`;
   };

@@ -1,0 +1,269 @@
+"""The page of `maskinfer predict --report`: photos that people should look at. It needs no labels.
+
+Each photo counts for the first of these that it is: a photo with someone not properly masked, one
+whose answer is unsure, one without a face. Few are kept while results pass by: however many photos
+there are, the page shows at most 500 of them.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from maskinfer.data.folders import Failure
+from maskinfer.data.labels import is_labelled, parse_name
+from maskinfer.data.sources import LocalSource, Source
+from maskinfer.inference.choosing import UNSURE_WITHIN, Kind, is_unsure, photo_kinds
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.predicting import PredictSettings, Summary
+from maskinfer.inference.results import ImagePrediction, Prediction, Result
+from maskinfer.text import counted, strict_json
+
+from .blocks import Card, Gallery, Page, Row, Section, Table
+from .thumbnails import LABEL, PREDICTED, Outline, RemotePhoto
+
+_ANSWERS = {
+    Kind.NOT_PROPER: "someone not properly masked",
+    Kind.UNSURE: "unsure",
+    Kind.NO_FACE: "no face",
+}
+_TITLES = {
+    Kind.NOT_PROPER: "Someone not properly masked: surest first",
+    Kind.UNSURE: "Called proper, but unsure: nearest to the threshold first",
+    Kind.NO_FACE: "No face",
+}
+_MOST = 500  # photos of a page
+_LEAST = 100  # of each kind, where there are so many
+_MOST_PROBABILITIES = 4  # under a photo
+
+
+class WorstPhotos:
+    """The photos that people should look at first, kept while results pass by.
+
+    Attributes:
+        threshold: least probability that counts as a properly worn mask.
+        counts: photos of each kind, kept or not.
+    """
+
+    def __init__(self, threshold: float, most: int = _MOST) -> None:
+        """Keep none yet, and of each kind at most `most`."""
+        self.threshold = threshold
+        self.counts: Counter[Kind] = Counter()
+        self._most = most
+        # By how much each is worth looking at; of equals the first is worth more.
+        self._heaps: dict[Kind, list[tuple[float, int, ImagePrediction]]] = {k: [] for k in Kind}
+
+    def add(self, result: Result) -> None:
+        """Take one more result."""
+        if isinstance(result, Failure):
+            return
+        kinds = photo_kinds(result.faces, self.threshold)
+        kind = next((kind for kind in Kind if kind in kinds), None)
+        if kind is None:
+            return
+        self.counts[kind] += 1
+        worst = self.worst_face(result)
+        distance = abs(worst.probability - self.threshold) if worst else 0.0
+        worth = distance if kind is Kind.NOT_PROPER else -distance
+        heap, item = self._heaps[kind], (worth, -self.counts[kind], result)
+        if len(heap) < self._most:
+            heapq.heappush(heap, item)
+        else:
+            heapq.heappushpop(heap, item)
+
+    def worst_face(self, prediction: ImagePrediction) -> Prediction | None:
+        """The face that is least likely to be masked properly; None without a face."""
+        return min(prediction.faces, key=lambda face: face.probability, default=None)
+
+    def photos(self) -> dict[Kind, list[ImagePrediction]]:
+        """Those to show of each kind, the worst first; at most `most` of all together."""
+        shown = {kind: min(self.counts[kind], _LEAST, self._most // len(Kind)) for kind in Kind}
+        for kind in Kind:
+            left = self._most - sum(shown.values())
+            shown[kind] += min(left, len(self._heaps[kind]) - shown[kind])
+        return {
+            kind: [item[2] for item in sorted(heap, reverse=True)[: shown[kind]]]
+            for kind, heap in self._heaps.items()
+        }
+
+
+def prediction_page(
+    worst: WorstPhotos,
+    summary: Summary,
+    detector: MaskDetector,
+    source: Source,
+    settings: PredictSettings,
+) -> Page:
+    """Make the page.
+
+    Args:
+        worst: what passed by of all results.
+        summary: likewise.
+        detector: the model.
+        source: the photos.
+        settings: of the prediction.
+    """
+    photos = worst.photos()
+    return Page(
+        f"Predictions of {detector.session.path.name}",
+        f"{counted(summary.images, 'photo')} of {source}",
+        [
+            _counts(worst, summary, detector, settings),
+            _galleries(worst, photos, source, settings),
+        ],
+        _facts(worst, photos, summary, detector, source, settings),
+    )
+
+
+def _figures(worst: WorstPhotos, summary: Summary) -> dict[str, int]:
+    """Counts by what they count."""
+    return {
+        "photos": summary.images,
+        "faces": summary.faces,
+        "faces properly masked": summary.proper,
+        "faces not properly masked": summary.faces - summary.proper,
+        "photos with someone not properly masked": worst.counts[Kind.NOT_PROPER],
+        "other photos with an unsure answer": worst.counts[Kind.UNSURE],
+        "photos without a face": worst.counts[Kind.NO_FACE],
+        "failed": summary.failed,
+    }
+
+
+def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
+    session, choice = detector.session, detector.choice
+    metadata = session.metadata
+    local = settings.engine == "local"
+    return {
+        "model file": str(session.path),
+        "network": f"{metadata.network} {metadata.backbone}".strip(),
+        "precision": metadata.precision,
+        "SHA-256": session.sha256,
+        "provider": str(session.provider if local else settings.provider),
+        "canvas": session.geometry.canvas,
+        "face": choice.face,
+        "least score": choice.min_score,
+        "threshold": choice.threshold,
+    }
+
+
+def _counts(
+    worst: WorstPhotos, summary: Summary, detector: MaskDetector, settings: PredictSettings
+) -> Section:
+    figures: list[Row] = list(_figures(worst, summary).items())
+    model = _model(detector, settings)
+    shortened = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
+    rows: list[Row] = list(shortened.items())
+    return Section(
+        "Counts",
+        "",
+        [
+            Table("All photos", ("what", "count"), figures),
+            Table("The model", ("property", "value"), rows),
+        ],
+    )
+
+
+def _galleries(
+    worst: WorstPhotos,
+    photos: dict[Kind, list[ImagePrediction]],
+    source: Source,
+    settings: PredictSettings,
+) -> Section:
+    galleries = [
+        Gallery(
+            _TITLES[kind],
+            [_card(prediction, kind, worst, source) for prediction in photos[kind]],
+            worst.counts[kind],
+        )
+        for kind in Kind
+    ]
+    where = "the output" if settings.to_stdout else settings.out.name
+    all_shown = sum(map(len, photos.values())) == worst.counts.total()
+    rest = "" if all_shown else f" Only the worst are shown; all of them are in {where}."
+    return Section(
+        "Photos to look at",
+        "Faces in a solid blue box are called proper, those in a dashed orange one not proper. "
+        "The numbers are probabilities of a properly worn mask: called proper from "
+        f"{worst.threshold:.2f}, unsure within {UNSURE_WITHIN} of that. Where the face that "
+        f"matters most is small, only its part of the photo is shown.{rest}",
+        galleries,
+    )
+
+
+def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: Source) -> Card:
+    name, faces = prediction.filename, prediction.faces
+    focus = worst.worst_face(prediction)
+    improper = sum(not face.proper_mask for face in faces)
+    counts = f"{counted(len(faces), 'face')}, {improper} not proper" if faces else "no face"
+    label: Literal["proper", "improper"] | None = None
+    if prediction.correct is not None and is_labelled(Path(name)):
+        label = "proper" if parse_name(Path(name).name).proper_mask else "improper"
+    return Card(
+        Path(str(source.image(name)))
+        if isinstance(source, LocalSource)
+        else RemotePhoto(name, source.image),
+        name,
+        tuple(
+            Outline(
+                face.box_xywh,
+                LABEL if face.proper_mask else PREDICTED,
+                dashed=not face.proper_mask,
+                in_view=face is focus,
+            )
+            for face in faces
+        ),
+        f"{name}: {counts}",
+        _lines(faces, kind, worst.threshold),
+        label,
+        prediction.correct,
+        answer=_ANSWERS[kind],
+    )
+
+
+def _lines(faces: Iterable[Prediction], kind: Kind, threshold: float) -> list[str]:
+    """What stands under a photo."""
+    ordered = sorted(faces, key=lambda face: face.probability)
+    if not ordered:
+        return []
+    called = {
+        "not proper": [face for face in ordered if not face.proper_mask],
+        "proper, unsure": [
+            face for face in ordered if face.proper_mask and is_unsure(face.probability, threshold)
+        ],
+    }
+    lines = []
+    for words, some in called.items():
+        if some:
+            shown = ", ".join(f"{face.probability:.2f}" for face in some[:_MOST_PROBABILITIES])
+            lines.append(f"{words}: {shown}{', …' if len(some) > _MOST_PROBABILITIES else ''}")
+    if len(ordered) > 1:
+        lines.append(counted(len(ordered), "face"))
+    return lines
+
+
+def _facts(
+    worst: WorstPhotos,
+    photos: dict[Kind, list[ImagePrediction]],
+    summary: Summary,
+    detector: MaskDetector,
+    source: Source,
+    settings: PredictSettings,
+) -> dict[str, Any]:
+    facts: dict[str, Any] = strict_json(
+        {
+            "images": str(source),
+            "counts": _figures(worst, summary),
+            "model": _model(detector, settings),
+            "photos": [
+                {
+                    "filename": prediction.filename,
+                    "kind": kind,
+                    "faces": [face.values() for face in prediction.faces],
+                }
+                for kind in Kind
+                for prediction in photos[kind]
+            ],
+        }
+    )
+    return facts
