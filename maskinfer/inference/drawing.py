@@ -1,9 +1,10 @@
 """Faces drawn on a photo: a box, and beside it what the model says of the mask."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from maskinfer.data.images import load_photo
@@ -18,25 +19,13 @@ _LINE_SHARE_OF_FACE = 1 / 16
 _TEXT_SHARE_OF_FACE = 1 / 5
 _LEAST_TEXT_SHARE, _MOST_TEXT_SHARE = 1 / 72, 1 / 25  # of the photo's longer side
 _LEAST_TEXT = 10  # pixels
-
-
-class _Box(NamedTuple):
-    """A rectangle in whole pixels, right and bottom past its last."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def overlap(self, other: "_Box") -> int:
-        """Pixels that both cover."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0) * max(height, 0)
+_MOST_COVERED = 0.5  # of another face
 
 
 def draw(photo: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
     """Draw faces on a copy of a photo: boxes, with `proper` or `not proper` and its probability.
+
+    In a crowd, faces whose words would cover those of others have only the box, in its colour.
 
     Args:
         photo: of any mode; turned upright by its EXIF orientation, as for predicting.
@@ -50,13 +39,16 @@ def draw(photo: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
     """
     drawn = Image.fromarray(load_photo(photo).pixels)
     canvas = ImageDraw.Draw(drawn)
-    boxes = [_Box(x, y, x + w, y + h) for x, y, w, h in (face.box_xywh for face in faces)]
-    # The best last: over all others where they overlap.
-    for face, box in reversed(list(zip(faces, boxes, strict=True))):
-        _draw_box(canvas, box, _color(face), max(drawn.size))
-    placed: list[_Box] = []
-    for face, box in zip(faces, boxes, strict=True):
-        placed.append(_draw_words(canvas, face, box, boxes, placed))
+    boxes = np.array([face.box_xywh for face in faces], np.int64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]  # left, top, right, bottom
+    for index in reversed(range(len(faces))):  # the best last: over others where they overlap
+        _draw_box(canvas, boxes[index], _color(faces[index]), max(drawn.size))
+    words: list[NDArray[np.int64]] = []  # where they stand
+    # Those that people look for first: where there is no room for all, they have some.
+    for index in sorted(range(len(faces)), key=lambda index: faces[index].probability):
+        place = _draw_words(canvas, faces[index], boxes[index], np.delete(boxes, index, 0), words)
+        if place is not None:
+            words.append(place)
     return drawn
 
 
@@ -64,73 +56,90 @@ def _color(face: Prediction) -> str:
     return _PROPER if face.proper_mask else _NOT_PROPER
 
 
-def _draw_box(canvas: ImageDraw.ImageDraw, box: _Box, color: str, longer: int) -> None:
-    shorter = min(box.right - box.left, box.bottom - box.top)
+def _draw_box(canvas: ImageDraw.ImageDraw, box: NDArray[np.int64], color: str, longer: int) -> None:
+    left, top, right, bottom = box.tolist()
+    shorter = min(right - left, bottom - top)
     line = round(max(2, min(longer * _LINE_SHARE, shorter * _LINE_SHARE_OF_FACE)))
-    canvas.rectangle((box.left, box.top, box.right - 1, box.bottom - 1), outline=color, width=line)
+    canvas.rectangle((left, top, right - 1, bottom - 1), outline=color, width=line)
 
 
 def _draw_words(
     canvas: ImageDraw.ImageDraw,
     face: Prediction,
-    box: _Box,
-    boxes: Iterable[_Box],
-    placed: Iterable[_Box],
-) -> _Box:
-    """Write beside a face's box where the words cover least, of other words above all.
+    box: NDArray[np.int64],
+    others: NDArray[np.int64],
+    words: Sequence[NDArray[np.int64]],
+) -> NDArray[np.int64] | None:
+    """Write beside a face's box, where that covers least.
 
     Args:
         canvas: of the photo.
         face: whose words.
-        box: its own.
-        boxes: of all faces.
-        placed: where words stand already.
+        box: its left, top, right and bottom.
+        others: (M, 4), those of the other faces.
+        words: those of words that stand already.
 
     Returns:
-        where these stand.
+        where the words stand; None where every place would cover others, or most of a face.
     """
-    words = f"{'proper' if face.proper_mask else 'not proper'} {face.probability:.2f}"
+    text = f"{'proper' if face.proper_mask else 'not proper'} {face.probability:.2f}"
     photo_wh = canvas.im.size
-    longer = max(photo_wh)
-    least = max(_LEAST_TEXT, longer * _LEAST_TEXT_SHARE)
-    most = max(_LEAST_TEXT, longer * _MOST_TEXT_SHARE)
-    size = round(min(max((box.bottom - box.top) * _TEXT_SHARE_OF_FACE, least), most))
-    left, top, right, bottom = _text_box(canvas, words, size)
+    least, most = (
+        max(_LEAST_TEXT, share * max(photo_wh)) for share in (_LEAST_TEXT_SHARE, _MOST_TEXT_SHARE)
+    )
+    size = round(min(max((box[3] - box[1]) * _TEXT_SHARE_OF_FACE, least), most))
+    left, top, right, bottom = _text_box(canvas, text, size)
     if right - left + size // 2 > photo_wh[0]:
         size = max(6, size * photo_wh[0] // (right - left + size // 2))
-        left, top, right, bottom = _text_box(canvas, words, size)
+        left, top, right, bottom = _text_box(canvas, text, size)
     margin = max(1, size // 6)
-    wh = right - left + 2 * margin, bottom - top + 2 * margin
-
-    def cost(place: _Box) -> int:
-        on_words = sum(map(place.overlap, placed))
-        # Twice for the face that the words are about.
-        return 4 * on_words + sum(map(place.overlap, boxes)) + place.overlap(box)
-
-    place = min(_places(box, wh, photo_wh), key=cost)
-    canvas.rectangle((*place[:2], place.right - 1, place.bottom - 1), fill=_color(face))
-    at = (place.left + margin - left, place.top + margin - top)
-    canvas.text(at, words, fill="white", font=ImageFont.load_default(size))
+    places = _places(box, (right - left + 2 * margin, bottom - top + 2 * margin), photo_wh)
+    on_faces = _overlap(places, others)  # (P, M)
+    areas = (others[:, 2:] - others[:, :2]).prod(1)
+    free = ~(on_faces > _MOST_COVERED * areas).any(1)
+    if words:
+        free &= ~_overlap(places, np.stack(words)).any(1)
+    if not free.any():
+        return None
+    # Twice for the face that the words are about.
+    cost = on_faces.sum(1) + 2 * _overlap(places, box[None])[:, 0]
+    place: NDArray[np.int64] = places[free][cost[free].argmin()]
+    canvas.rectangle((*place[:2].tolist(), *(place[2:] - 1).tolist()), fill=_color(face))
+    at = (int(place[0]) + margin - left, int(place[1]) + margin - top)
+    canvas.text(at, text, fill="white", font=ImageFont.load_default(size))
     return place
 
 
-def _places(box: _Box, wh: tuple[int, int], photo_wh: tuple[int, int]) -> Iterator[_Box]:
-    """Where words of that size may stand, inside the photo as far as they fit: the usual first."""
-    width, height = wh
-    centre = (box.left + box.right - width) // 2
-    middle = (box.top + box.bottom - height) // 2
-    columns = (box.left, box.right - width, centre)
-    places = [
-        *((x, box.top - height) for x in columns),
-        *((x, box.bottom) for x in columns),
-        *((box.right, y) for y in (box.top, middle, box.bottom - height)),
-        *((box.left - width, y) for y in (box.top, middle, box.bottom - height)),
-        (box.left, box.top),  # inside, of a face that fills the photo
-    ]
-    for x, y in places:
-        left = max(0, min(x, photo_wh[0] - width))
-        top = max(0, min(y, photo_wh[1] - height))
-        yield _Box(left, top, left + width, top + height)
+def _places(
+    box: NDArray[np.int64], wh: tuple[int, int], photo_wh: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Where words of that size may stand, inside the photo as far as they fit: the usual first.
+
+    Returns:
+        (P, 4): left, top, right and bottom of each place.
+    """
+    left, top, right, bottom = box.tolist()
+    columns = (left, right - wh[0], (left + right - wh[0]) // 2)
+    rows = (top, (top + bottom - wh[1]) // 2, bottom - wh[1])
+    corners = np.array(
+        [
+            *((x, top - wh[1]) for x in columns),
+            *((x, bottom) for x in columns),
+            *((right, y) for y in rows),
+            *((left - wh[0], y) for y in rows),
+            (left, top),  # inside, of a face that fills the photo
+        ]
+    )
+    corners = np.clip(corners, 0, np.maximum(np.subtract(photo_wh, wh), 0))
+    return np.hstack([corners, corners + wh])
+
+
+def _overlap(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pixels that each of (P, 4) boxes shares with each of (M, 4) others, as (P, M)."""
+    starts = np.maximum(boxes[:, None, :2], others[:, :2])
+    ends = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    shared: NDArray[np.int64] = (ends - starts).clip(min=0).prod(2)
+    return shared
 
 
 def _text_box(canvas: ImageDraw.ImageDraw, words: str, size: int) -> tuple[int, int, int, int]:
