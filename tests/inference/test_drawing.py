@@ -1,34 +1,26 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from maskinfer.data.folders import Failure
-from maskinfer.data.images import MAX_PIXELS
-from maskinfer.errors import MaskinferError
-from maskinfer.inference.drawing import annotate
-from maskinfer.inference.results import Row
+from maskinfer import draw
+from maskinfer.inference.results import Prediction
 
 
-def row(name: str, box_xywh: tuple[int, int, int, int], *, proper: bool = True) -> Row:
-    return Row(name, box_xywh, proper, 0.75)
+def face(
+    box_xywh: tuple[int, int, int, int], *, proper: bool = True, probability: float = 0.97
+) -> Prediction:
+    return Prediction(box_xywh, proper, probability, 0.75)
 
 
-def draw(folder: Path, prediction: Row, size_wh: tuple[int, int] = (200, 160)) -> np.ndarray:
-    path = folder / prediction.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size_wh, "black").save(path, "PNG")
-    assert annotate(folder.joinpath, folder / "out", MAX_PIXELS, prediction) == prediction
-    (drawn,) = (path for path in (folder / "out").rglob("*") if path.is_file())
-    with Image.open(drawn) as image:
-        assert (image.format, image.size) == ("JPEG", size_wh)
-        return np.asarray(image).astype(int)
+def drawn_on(size_wh: tuple[int, int], *faces: Prediction) -> np.ndarray:
+    drawn = draw(Image.new("RGB", size_wh, "black"), faces)
+    assert (drawn.mode, drawn.size) == ("RGB", size_wh)
+    return np.asarray(drawn).astype(int)
 
 
 @pytest.mark.parametrize("proper", [True, False])
-def test_the_box_is_outlined_in_the_colour_of_the_word(tmp_path: Path, proper: bool) -> None:
-    pixels = draw(tmp_path, row("a.png", (60, 50, 80, 90), proper=proper))
+def test_the_box_is_outlined_in_the_colour_of_the_word(proper: bool) -> None:
+    pixels = drawn_on((200, 160), face((60, 50, 80, 90), proper=proper))
     red, _, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     marked = (blue if proper else red) > 100
     for y, x in ((50, 100), (139, 100), (95, 60), (95, 139)):
@@ -38,64 +30,73 @@ def test_the_box_is_outlined_in_the_colour_of_the_word(tmp_path: Path, proper: b
 
 
 @pytest.mark.parametrize(
+    ("proper", "probability", "words"),
+    [(True, 0.97, "proper 0.97"), (False, 0.1234, "not proper 0.12")],
+)
+def test_the_words_are_those_of_the_mask(
+    monkeypatch: pytest.MonkeyPatch, proper: bool, probability: float, words: str
+) -> None:
+    written: list[str] = []
+    text = ImageDraw.ImageDraw.text
+
+    def note(self: ImageDraw.ImageDraw, xy: object, string: str, **options: object) -> None:
+        written.append(string)
+        text(self, xy, string, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", note)
+    draw(
+        Image.new("RGB", (200, 160)),
+        [face((60, 50, 80, 90), proper=proper, probability=probability)],
+    )
+    assert written == [words]
+
+
+@pytest.mark.parametrize(
     "box_xywh",
     [(0, 0, 200, 160), (199, 159, 1, 1), (0, 0, 1, 1), (150, 0, 50, 20)],
     ids=["all of it", "last pixel", "first pixel", "corner"],
 )
-def test_boxes_at_the_border_are_drawn_too(
-    tmp_path: Path, box_xywh: tuple[int, int, int, int]
-) -> None:
-    assert draw(tmp_path, row("a.png", box_xywh)).max() > 100
+def test_boxes_at_the_border_are_drawn_too(box_xywh: tuple[int, int, int, int]) -> None:
+    assert drawn_on((200, 160), face(box_xywh)).max() > 100
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (3000, 4)])
-def test_photos_of_any_size_are_drawn_on(tmp_path: Path, size_wh: tuple[int, int]) -> None:
-    draw(tmp_path, row("a.png", (0, 0, 1, 1)), size_wh)
+def test_photos_of_any_size_are_drawn_on(size_wh: tuple[int, int]) -> None:
+    drawn_on(size_wh, face((0, 0, 1, 1)))
 
 
-@pytest.mark.parametrize(
-    ("name", "saved"),
-    [
-        ("a.jpg", "a.jpg"),
-        ("b/a.JPEG", "b/a.JPEG"),
-        ("a.png", "a.png.jpg"),
-        ("b/../../a.jpg", "b/__/__/a.jpg"),
-    ],
-)
-def test_photos_keep_their_names_and_stay_in_the_folder(
-    tmp_path: Path, name: str, saved: str
-) -> None:
-    folder = tmp_path / "x" / "y"
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (folder / "b").mkdir(exist_ok=True)
-    Image.new("RGB", (20, 20)).save(path)
-    annotate(folder.joinpath, folder / "out", MAX_PIXELS, row(name, (0, 0, 5, 5)))
-    assert (folder / "out" / saved).is_file()
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16"])
+def test_the_photo_is_copied_whatever_its_mode(mode: str) -> None:
+    photo = Image.new(mode, (64, 64))
+    before = photo.tobytes()
+    drawn = draw(photo, [face((16, 8, 24, 32))])
+    assert (drawn.mode, photo.tobytes()) == ("RGB", before)
 
 
-def test_a_photo_that_is_gone_is_a_failure(tmp_path: Path) -> None:
-    failure = annotate(
-        tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row("gone.jpg", (0, 0, 1, 1))
-    )
-    assert isinstance(failure, Failure)
-    assert "cannot be drawn on, " in failure.error
-    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, failure) == failure
+def test_the_photo_is_turned_upright_as_for_predicting() -> None:
+    photo = Image.new("RGB", (80, 40))
+    photo.getexif()[0x0112] = 6
+    assert draw(photo, []).size == (40, 80)
 
 
-def test_long_names_are_drawn_as_long_as_they_fit(tmp_path: Path) -> None:
-    fits, too_long = f"{'x' * 247}.png", f"{'x' * 251}.png"
-    for name in (fits, too_long):
-        Image.new("RGB", (20, 20)).save(tmp_path / name)
-    prediction = row(fits, (0, 0, 5, 5))
-    assert annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, prediction) == prediction
-    failure = annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row(too_long, (0, 0, 5, 5)))
-    assert failure == Failure(too_long, "cannot be drawn on, File name too long")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{fits}.jpg"]
+def test_without_a_face_nothing_is_drawn() -> None:
+    assert drawn_on((20, 20)).max() == 0
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
-    (tmp_path / "out").touch()
-    with pytest.raises(MaskinferError, match=r"out/a\.png\.jpg: cannot be written"):
-        annotate(tmp_path.joinpath, tmp_path / "out", MAX_PIXELS, row("a.png", (0, 0, 1, 1)))
+def test_words_cover_neither_their_face_nor_those_of_others() -> None:
+    faces = [
+        face((40 + 60 * i, 100 + 90 * j, 30, 36), proper=i % 2 == 0, probability=(i + j) / 20)
+        for i in range(9)
+        for j in range(4)
+    ]
+    pixels = drawn_on((600, 500), *faces)
+    for x, y, w, h in (face.box_xywh for face in faces):
+        assert pixels[y + 4 : y + h - 4, x + 4 : x + w - 4].max() == 0
+    assert (pixels.min(2) > 200).sum() > 1000  # white words
+
+
+def test_a_crowd_too_dense_for_words_has_its_boxes() -> None:
+    faces = [face((6 * i, 6 * j, 5, 5)) for i in range(12) for j in range(12)]
+    pixels = drawn_on((72, 72), *faces)
+    assert (pixels[..., 2] > 100).mean() > 0.5
+    assert pixels.min(2).max() < 200  # no white

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.predictions import predicted
+
+from maskinfer.data.folders import Failure
+from maskinfer.data.images import MAX_PIXELS
+from maskinfer.data.labels import BoxXywh
+from maskinfer.errors import MaskinferError
+from maskinfer.inference.choosing import Kind
+from maskinfer.inference.pictures import Pictures
+from maskinfer.inference.results import ImagePrediction, Prediction, Result
+
+
+def row(name: str, box_xywh: BoxXywh) -> ImagePrediction:
+    return predicted(name, box_xywh, True, 0.75)
+
+
+def annotate(folder: Path, result: Result, *only: Kind) -> Result:
+    return Pictures(folder / "out", None, only, 0.5, MAX_PIXELS).save(folder.joinpath, result)
+
+
+def crop(folder: Path, result: Result, *only: Kind) -> Result:
+    return Pictures(None, folder / "out", only, 0.5, MAX_PIXELS).save(folder.joinpath, result)
+
+
+def saved(folder: Path) -> list[str]:
+    out = folder / "out"
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_the_drawn_photo_is_a_jpeg_of_its_size(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 160)).save(tmp_path / "a.png")
+    prediction = row("a.png", (60, 50, 80, 90))
+    assert annotate(tmp_path, prediction) == prediction
+    with Image.open(tmp_path / "out" / "a.png.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (200, 160))
+        assert np.asarray(image).max() > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("b/a.JPEG", "b/a.JPEG"),
+        ("a.png", "a.png.jpg"),
+        ("b/../../a.jpg", "b/__/__/a.jpg"),
+    ],
+)
+def test_photos_keep_their_names_and_stay_in_the_folder(
+    tmp_path: Path, name: str, drawn: str
+) -> None:
+    folder = tmp_path / "x" / "y"
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "b").mkdir(exist_ok=True)
+    Image.new("RGB", (20, 20)).save(path)
+    annotate(folder, row(name, (0, 0, 5, 5)))
+    assert saved(folder) == [drawn]
+
+
+def test_a_photo_that_is_gone_is_a_failure(tmp_path: Path) -> None:
+    failure = annotate(tmp_path, row("gone.jpg", (0, 0, 1, 1)))
+    assert isinstance(failure, Failure)
+    assert "cannot be drawn on, " in failure.error
+    assert annotate(tmp_path, failure) == failure
+
+
+def test_long_names_are_drawn_as_long_as_they_fit(tmp_path: Path) -> None:
+    fits, too_long = f"{'x' * 247}.png", f"{'x' * 251}.png"
+    for name in (fits, too_long):
+        Image.new("RGB", (20, 20)).save(tmp_path / name)
+    prediction = row(fits, (0, 0, 5, 5))
+    assert annotate(tmp_path, prediction) == prediction
+    failure = annotate(tmp_path, row(too_long, (0, 0, 5, 5)))
+    assert failure == Failure(too_long, "cannot be drawn on, File name too long")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{fits}.jpg"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    (tmp_path / "out").touch()
+    with pytest.raises(MaskinferError, match=r"out/a\.png\.jpg: cannot be written"):
+        annotate(tmp_path, row("a.png", (0, 0, 1, 1)))
+
+
+FACES = {
+    "sure": Prediction((10, 10, 20, 20), True, 0.95, 0.9),
+    "unsure": Prediction((40, 10, 20, 20), True, 0.65, 0.8),
+    "unsure, not proper": Prediction((70, 10, 20, 20), False, 0.35, 0.7),
+    "not proper": Prediction((10, 40, 20, 20), False, 0.05, 0.6),
+}
+
+
+@pytest.mark.parametrize(
+    ("only", "photos", "crops"),
+    [
+        ((), {"all", "sure", "unsure", "none"}, {1, 2, 3, 4}),
+        ((Kind.NOT_PROPER,), {"all"}, {3, 4}),
+        ((Kind.UNSURE,), {"all", "unsure"}, {2, 3}),
+        ((Kind.NO_FACE,), {"none"}, set()),
+        ((Kind.NO_FACE, Kind.NOT_PROPER), {"all", "none"}, {3, 4}),
+    ],
+)
+def test_only_some_photos_are_drawn_and_some_faces_saved(
+    tmp_path: Path, only: tuple[Kind, ...], photos: set[str], crops: set[int]
+) -> None:
+    faces = {
+        "all": tuple(FACES.values()),
+        "sure": (FACES["sure"],),
+        "unsure": (FACES["sure"], FACES["unsure"]),
+        "none": (),
+    }
+    for name, some in faces.items():
+        Image.new("RGB", (100, 80)).save(tmp_path / f"{name}.jpg")
+        annotate(tmp_path, ImagePrediction(f"{name}.jpg", some), *only)
+    assert saved(tmp_path) == sorted(f"{name}.jpg" for name in photos)
+    folder = tmp_path / "more"
+    folder.mkdir()
+    Image.new("RGB", (100, 80)).save(folder / "a.jpg")
+    crop(folder, ImagePrediction("a.jpg", faces["all"]), *only)
+    assert saved(folder) == sorted(f"a-{number}.jpg" for number in crops)
+
+
+@pytest.mark.parametrize(
+    ("box_xywh", "size_wh"),
+    [((40, 30, 10, 20), (18, 28)), ((0, 0, 10, 10), (12, 12)), ((95, 75, 5, 5), (6, 6))],
+    ids=["inside", "first corner", "last corner"],
+)
+def test_a_saved_face_has_a_margin_inside_the_photo(
+    tmp_path: Path, box_xywh: BoxXywh, size_wh: tuple[int, int]
+) -> None:
+    pixels = np.zeros((80, 100, 3), np.uint8)
+    x, y, w, h = box_xywh
+    pixels[y : y + h, x : x + w] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    crop(tmp_path, row("a.png", box_xywh))
+    with Image.open(tmp_path / "out" / "a.png-1.jpg") as face:
+        assert (face.format, face.size) == ("JPEG", size_wh)
+        assert (np.asarray(face.convert("L")) > 128).sum() == pytest.approx(w * h, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "face"),
+    [
+        ("a.jpg", "a-1.jpg"),
+        ("b/a.JPEG", "b/a-1.JPEG"),
+        ("a.png", "a.png-1.jpg"),
+        ("b/../../a.jpg", "b/__/__/a-1.jpg"),
+        ("/b/a.jpg", "b/a-1.jpg"),
+    ],
+)
+def test_faces_have_their_photos_names_and_stay_in_the_folder(
+    tmp_path: Path, name: str, face: str
+) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "photo.png")
+    pictures = Pictures(None, tmp_path / "out", (), 0.5, MAX_PIXELS)
+    pictures.save(lambda name: tmp_path / "photo.png", row(name, (0, 0, 5, 5)))
+    assert saved(tmp_path) == [face]
+
+
+def test_a_face_is_never_saved_over_a_photo(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a-1.jpg"):
+        Image.new("RGB", (20, 20)).save(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a-1.jpg").symlink_to(tmp_path / "a.jpg")
+    before = (tmp_path / "a.jpg").read_bytes()
+    with pytest.raises(MaskinferError, match="is the photo itself; choose another --crops DIR"):
+        crop(tmp_path, row("a.jpg", (0, 0, 5, 5)))
+    assert (tmp_path / "a.jpg").read_bytes() == before
