@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -22,6 +22,7 @@ from rich.table import Table
 from maskinfer.curation.opinions import by_box, by_label
 from maskinfer.data.labels import Label, format_name, parse_name
 from maskinfer.evaluation.labelled import LabelledPrediction
+from maskinfer.inference.results import Prediction
 from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 _TURNED, _SHIFTED = 0.08, 0.05  # shares of the images
@@ -96,9 +97,10 @@ def _shifted(
     )
 
 
-def _prediction(values: dict[str, object]) -> LabelledPrediction:
-    fields = ("filename", "box_xywh", "proper_mask", "found_xywh", "probability", "score")
-    return LabelledPrediction(*(values[name] for name in fields))  # type: ignore[arg-type]
+def _prediction(values: dict[str, Any]) -> LabelledPrediction:
+    box, probability, score = (values[name] for name in ("found_xywh", "probability", "score"))
+    face = None if box is None else Prediction(tuple(box), probability >= 0.5, probability, score)
+    return LabelledPrediction(values["filename"], values["box_xywh"], values["proper_mask"], face)
 
 
 if __name__ == "__main__":

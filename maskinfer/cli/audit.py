@@ -160,15 +160,16 @@ def _by_model(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
 
 def _print(findings: "Audit", folder: "ReportFolder") -> None:
     from maskinfer.curation.auditing import SUSPECTS
-    from maskinfer.curation.opinions import by_label, self_confidence
+    from maskinfer.curation.opinions import by_label
     from maskinfer.data.cleaning import FaultKind
     from maskinfer.evaluation.labelled import label_word
 
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for prediction in by_label(findings.predictions)[:_SHOWN]:
+        confidence = prediction.self_confidence
         table.add_row(
             label_word(prediction.label_proper),
-            f"{self_confidence(prediction):.3f}",
+            "no face" if confidence is None else f"{confidence:.3f}",
             f"{prediction.iou:.2f}",
             Text(printable_name(prediction.filename), overflow="fold"),
         )

@@ -12,8 +12,8 @@ from maskinfer.evaluation.comparing import CompareSettings, Comparison, compare_
 from maskinfer.text import counted
 
 from . import options
+from .console import decimals, progress_bar, say
 from .console import out as stdout
-from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
 
 
@@ -31,6 +31,10 @@ def compare(
     ] = CompareSettings.data,
     provider: options.ProviderChoice = CompareSettings.provider,
     batch_size: options.BatchSize = CompareSettings.batch_size,
+    face: options.Face = CompareSettings.face,
+    min_score: options.MinScore = CompareSettings.min_score,
+    threshold: options.Threshold = CompareSettings.threshold,
+    canvas: options.Canvas = CompareSettings.canvas,
     out: options.ReportOut = CompareSettings.out,
     overwrite: options.Overwrite = CompareSettings.overwrite,
 ) -> None:
@@ -41,7 +45,10 @@ def compare(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = CompareSettings(model_a, model_b, data, provider, batch_size, out, overwrite)
+    settings = CompareSettings(
+        *(model_a, model_b, data, provider, batch_size, face, min_score, threshold, canvas),
+        *(out, overwrite),
+    )
     comparison = _compare(settings)
     _say_left_out(comparison)
     if comparison.failed:
@@ -58,7 +65,15 @@ def _compare(settings: CompareSettings) -> Comparison:
         settings.out, "compare", datetime.now(), overwrite=settings.overwrite
     )
     detector_a, detector_b = (
-        open_detector(model, settings.provider, settings.batch_size)
+        open_detector(
+            model,
+            settings.provider,
+            settings.batch_size,
+            face=settings.face,
+            min_score=settings.min_score,
+            threshold=settings.threshold,
+            canvas=settings.canvas,
+        )
         for model in (settings.model_a, settings.model_b)
     )
     with progress_bar("comparing") as show:
@@ -78,7 +93,7 @@ def _print_comparison(comparison: Comparison) -> None:
     for figure in comparison.figures:
         table.add_row(
             figure.name,
-            *("none" if value is None else f"{value:.3f}" for value in (figure.a, figure.b)),
+            *map(decimals, (figure.a, figure.b)),
             "none" if figure.difference is None else f"{figure.difference:+.3f}",
             figure.interval_words(),
         )

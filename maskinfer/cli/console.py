@@ -54,6 +54,11 @@ def percent(share: float | None) -> str:
     return "none" if share is None else f"{100 * share:.1f} %"
 
 
+def decimals(figure: float | None) -> str:
+    """Format a figure with three decimals; `none` where nothing was measured."""
+    return "none" if figure is None else f"{figure:.3f}"
+
+
 def images_per_second(images: float, seconds: float) -> str:
     """Format a speed as a whole number, or with a decimal where it is slow."""
     speed = images / seconds if seconds > 0 else 0.0

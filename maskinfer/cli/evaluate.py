@@ -18,7 +18,16 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import options
-from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
+from .console import (
+    add_figure,
+    decimals,
+    err,
+    figures_table,
+    images_per_second,
+    percent,
+    progress_bar,
+    say,
+)
 from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
 
@@ -40,6 +49,10 @@ def evaluate(
     model: options.Model = EvaluateSettings.model,
     provider: options.ProviderChoice = EvaluateSettings.provider,
     batch_size: options.BatchSize = EvaluateSettings.batch_size,
+    face: options.Face = EvaluateSettings.face,
+    min_score: options.MinScore = EvaluateSettings.min_score,
+    threshold: options.Threshold = EvaluateSettings.threshold,
+    canvas: options.Canvas = EvaluateSettings.canvas,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -66,7 +79,10 @@ def evaluate(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = EvaluateSettings(data, model, provider, batch_size, json_file, report, overwrite)
+    settings = EvaluateSettings(
+        *(data, model, provider, batch_size, face, min_score, threshold, canvas),
+        *(json_file, report, overwrite),
+    )
     evaluation = _evaluate(settings)
     _say_left_out(evaluation, where="" if json_file or report else " To see each: --json FILE")
     if evaluation.failed:
@@ -80,7 +96,15 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation:
         check_file(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
-    detector = open_detector(settings.model, settings.provider, settings.batch_size)
+    detector = open_detector(
+        settings.model,
+        settings.provider,
+        settings.batch_size,
+        face=settings.face,
+        min_score=settings.min_score,
+        threshold=settings.threshold,
+        canvas=settings.canvas,
+    )
     with progress_bar("evaluating") as show:
         evaluation = evaluate_folder(detector, data.test_part().path, show)
     if settings.json is not None:
@@ -126,7 +150,7 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
         "data": evaluation.folder,
         "images": metrics.images,
         **{
-            name: percent(value) if "accuracy" in name else f"{value:.3f}"
+            name: percent(value) if "accuracy" in name else decimals(value)
             for name, value in metrics.figures().items()
         },
         "images/s": images_per_second(metrics.images, evaluation.seconds),
@@ -143,10 +167,10 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
 def _confusion_table(confusion: Confusion) -> Table:
     table = Table(title="Confusion (images)", title_justify="left")
     table.add_column("label")
-    for heading in ("called proper", "called improper", "right"):
+    for heading in ("called proper", "called improper", "no face", "right"):
         table.add_column(heading, justify="right")
-    for label, proper, improper, share in confusion.rows():
-        table.add_row(label, str(proper), str(improper), percent(share))
+    for label, *counts, share in confusion.rows():
+        table.add_row(label, *map(str, counts), percent(share))
     return table
 
 

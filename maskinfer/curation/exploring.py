@@ -121,7 +121,7 @@ class _Collector:
     def __init__(self, name: str, folder: Path, prefix: str, detector: MaskDetector | None) -> None:
         self.name, self.folder, self.prefix = name, folder, prefix
         self.detector = detector
-        self._geometry = detector.session.metadata.geometry if detector else _COLORS
+        self._geometry = detector.session.geometry if detector else _COLORS
         self.filenames: list[str] = []
         # Of each image in turn, as numbers without an object each.
         self._numbers = array("q")  # width, height, label (-1 without one), box (zeros without one)
@@ -200,19 +200,17 @@ class _Collector:
         names, labels, canvases, placements = zip(*self._waiting, strict=True)
         self._waiting = []
         predictions = self.detector.predict_canvases(canvases, placements)
-        threshold = self.detector.session.metadata.threshold
-        for name, label, placement, prediction in zip(
+        threshold = self.detector.choice.threshold
+        for name, label, placement, faces in zip(
             names, labels, placements, predictions, strict=True
         ):
-            if prediction is None:
+            if not faces:
                 continue
             labelled = LabelledPrediction(
                 name,
                 repair(label.box_xywh, placement.size_wh),
                 label.proper_mask,
-                prediction.box_xywh,
-                prediction.probability,
-                prediction.score,
+                faces[0],
                 threshold,
             )
             if contradicts(labelled):

@@ -39,13 +39,8 @@ COLUMNS = (
 )
 
 
-def self_confidence(prediction: LabelledPrediction) -> float:
-    """The probability that was predicted for the label, 0..1."""
-    return prediction.probability if prediction.label_proper else 1 - prediction.probability
-
-
 def is_of_label(prediction: LabelledPrediction) -> bool:
-    """Whether the predicted face is the labelled one, so that the two can be compared."""
+    """Whether a face was predicted and is the labelled one, so that the two can be compared."""
     return prediction.iou >= _SAME_FACE_IOU
 
 
@@ -55,14 +50,15 @@ def contradicts(prediction: LabelledPrediction) -> bool:
 
 
 def suspicion(prediction: LabelledPrediction) -> float:
-    """0..1, the worse of both doubts."""
-    of_mask = 1 - self_confidence(prediction) if is_of_label(prediction) else 0.0
+    """0..1, the worse of both doubts; 1 where no face was predicted."""
+    confidence = prediction.self_confidence
+    of_mask = 0.0 if confidence is None or not is_of_label(prediction) else 1 - confidence
     return max(of_mask, 1 - prediction.iou)
 
 
 def suggestion(prediction: LabelledPrediction) -> Action:
-    """What would correct the label if the prediction were right."""
-    box = prediction.iou < FOUND_IOU
+    """What would correct the label if the prediction were right; nothing without a face."""
+    box = prediction.face is not None and prediction.iou < FOUND_IOU
     if contradicts(prediction):
         return Action.both if box else Action.flip
     return Action.box if box else Action.keep
@@ -70,7 +66,13 @@ def suggestion(prediction: LabelledPrediction) -> Action:
 
 def by_label(predictions: Iterable[LabelledPrediction]) -> list[LabelledPrediction]:
     """The labels most likely wrong first; those whose face was not the predicted one last."""
-    return sorted(predictions, key=lambda p: (not is_of_label(p), self_confidence(p), p.filename))
+
+    def rank(prediction: LabelledPrediction) -> tuple[bool, float, str]:
+        confidence = prediction.self_confidence
+        sure = 1.0 if confidence is None else confidence
+        return not is_of_label(prediction), sure, prediction.filename
+
+    return sorted(predictions, key=rank)
 
 
 def by_box(predictions: Iterable[LabelledPrediction]) -> list[LabelledPrediction]:
@@ -85,31 +87,42 @@ def write_suspects(path: Path, predictions: Iterable[LabelledPrediction]) -> Non
 
 
 def _cells(prediction: LabelledPrediction) -> list[str]:
-    doubts = (suspicion(prediction), self_confidence(prediction), prediction.iou)
+    face = prediction.face
+    doubts = (suspicion(prediction), prediction.self_confidence, prediction.iou)
+    scores = (face.probability, face.score) if face else (None, None)
     return [
         prediction.filename,
         "",
         suggestion(prediction),
-        *(f"{doubt:.4f}" for doubt in doubts),
+        *map(_decimals, doubts),
         str(prediction.label_proper),
         *map(str, prediction.label_xywh),
-        f"{prediction.probability:.4f}",
-        f"{prediction.score:.4f}",
-        *map(str, prediction.box_xywh),
+        *map(_decimals, scores),
+        *found_cells(prediction),
     ]
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def found_cells(prediction: LabelledPrediction) -> list[str]:
+    """The predicted box as the list holds it, by `FOUND_COLUMNS`; empty cells without a face."""
+    return [*map(str, prediction.face.box_xywh)] if prediction.face else [""] * len(FOUND_COLUMNS)
 
 
 def opinion_facts(prediction: LabelledPrediction) -> dict[str, Any]:
     """A label and what speaks against it, fit for JSON."""
+    face = prediction.face
     return {
         "filename": printable_name(prediction.filename),
         "proper_mask": prediction.label_proper,
         "box_xywh": prediction.label_xywh,
         "probability": prediction.probability,
-        "found_xywh": prediction.box_xywh,
-        "score": prediction.score,
+        "found_xywh": face.box_xywh if face else None,
+        "score": face.score if face else None,
         "threshold": prediction.threshold,
-        "self_confidence": self_confidence(prediction),
+        "self_confidence": prediction.self_confidence,
         "iou": prediction.iou,
         "suspicion": suspicion(prediction),
         "suggestion": suggestion(prediction).value,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskinfer.errors import DatasetError
+from maskinfer.inference.choosing import FaceRule
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
@@ -37,6 +38,10 @@ class CompareSettings:
         data: a data set, or a folder of labelled images; None for the sample images.
         provider: what computes.
         batch_size: images per batch.
+        face: which face of several is measured; `all` measures every annotated one.
+        min_score: least score of a face, of both; None for each model's own.
+        threshold: least probability that counts as a properly worn mask, of both; None likewise.
+        canvas: side in pixels of what both networks see of a photo; None likewise.
         out: the report's folder; None for `reports/compare-TIME`.
         overwrite: whether an existing report may be replaced.
     """
@@ -46,6 +51,10 @@ class CompareSettings:
     data: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
+    face: FaceRule = "main"
+    min_score: float | None = None
+    threshold: float | None = None
+    canvas: int | None = None
     out: Path | None = None
     overwrite: bool = False
 
@@ -64,7 +73,9 @@ class Pair:
 
     @property
     def probability_difference(self) -> float:
-        """B's minus A's."""
+        """B's minus A's; the greatest there is where one of them predicts no face."""
+        if self.a.probability is None or self.b.probability is None:
+            return float((self.b.probability is None) != (self.a.probability is None))
         return self.b.probability - self.a.probability
 
 
@@ -194,7 +205,7 @@ class Comparison:
             "verdict": self.verdict(),
             **{
                 name: {
-                    **model_facts(detector.session),
+                    **model_facts(detector),
                     "seconds": round(evaluation.seconds, 3),
                     "metrics": metrics.to_dict(),
                     "failures": [asdict(failure) for failure in evaluation.failures],
@@ -275,11 +286,12 @@ def p_words(p: float) -> str:
 
 def _pair_facts(pair: Pair) -> dict[str, Any]:
     def facts(prediction: LabelledPrediction) -> dict[str, Any]:
+        face = prediction.face
         return {
-            "box_xywh": list(prediction.box_xywh),
+            "box_xywh": list(face.box_xywh) if face else None,
             "proper_mask": prediction.proper_mask,
             "probability": prediction.probability,
-            "score": prediction.score,
+            "score": face.score if face else None,
             "iou": prediction.iou,
             "correct": prediction.correct,
         }

@@ -1,7 +1,7 @@
 """A model against labelled images: its figures, and what was repaired or left out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,9 @@ from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.errors import DatasetError
+from maskinfer.inference.choosing import FaceRule
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
-from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name, strict_json
 from maskinfer.version import __version__
 
@@ -30,6 +30,10 @@ class EvaluateSettings:
         model: the model file; None for the default one.
         provider: what computes.
         batch_size: images per batch.
+        face: which face of several is measured; `all` measures every annotated one.
+        min_score: least score of a face; None for the model's own.
+        threshold: least probability that counts as a properly worn mask; None for the model's own.
+        canvas: side in pixels of what the network sees of a photo; None for the model's own.
         json: the file that all figures are written to; None for none.
         report: the folder of a page that shows the mistakes; None for no page.
         overwrite: whether an existing `json` and `report` may be replaced.
@@ -39,19 +43,21 @@ class EvaluateSettings:
     model: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
+    face: FaceRule = "main"
+    min_score: float | None = None
+    threshold: float | None = None
+    canvas: int | None = None
     json: Path | None = None
     report: Path | None = None
     overwrite: bool = False
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's predictions for labelled images.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a model was measured on, and what not.
 
     Attributes:
         folder: where the images are.
-        predictions: of the labelled images that could be read, at least one, in sorted order of
-            their names.
         decisions: each repaired box, and each image dropped before it was decoded, with a reason.
         unlabelled: one line for each image without a label that can be read; not measured.
         failures: images that could not be decoded or predicted; not measured.
@@ -59,29 +65,36 @@ class Evaluation:
     """
 
     folder: Path
-    predictions: list[LabelledPrediction]
     decisions: list[Decision]
     unlabelled: list[str]
     failures: list[Failure]
     seconds: float
-
-    @cached_property
-    def metrics(self) -> Metrics:
-        """Over the predictions."""
-        return measure_all(self.predictions)
 
     @property
     def failed(self) -> int:
         """Labelled images that were not measured."""
         return len(self.failures) + sum(d.action == "dropped" for d in self.decisions)
 
-    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
-        """All of it and the model, fit for JSON."""
+    def refuse_nothing(self, measured: Sequence[object]) -> None:
+        """Refuse data of which not one image was measured.
+
+        Raises:
+            DatasetError: nothing was.
+        """
+        if not measured:
+            reason = self.failures[0].error if self.failures else self.decisions[0].reason
+            raise DatasetError(
+                f"{self.folder}: none of {self.failed} labelled images could be measured; "
+                f"the first: {reason}"
+            )
+
+    def facts(self, detector: MaskDetector, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """All of it, the model and its figures, fit for JSON."""
         return {
             "data": printable_name(str(self.folder)),
-            **model_facts(detector.session),
+            **model_facts(detector),
             "seconds": round(self.seconds, 3),
-            "metrics": self.metrics.to_dict(),
+            "metrics": metrics,
             "decisions": [asdict(decision) for decision in self.decisions],
             "unlabelled": self.unlabelled,
             "failures": [asdict(failure) for failure in self.failures],
@@ -89,8 +102,30 @@ class Evaluation:
         }
 
 
-def model_facts(session: Session) -> dict[str, Any]:
-    """Which model this is and what computes it, fit for JSON; NaN and infinity become None."""
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Measured):
+    """A model's predictions for labelled images.
+
+    Attributes:
+        predictions: of the labelled images that could be read, at least one, in sorted order of
+            their names.
+    """
+
+    predictions: list[LabelledPrediction]
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Over the predictions."""
+        return measure_all(self.predictions)
+
+    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
+        """All of it and the model, fit for JSON."""
+        return self.facts(detector, self.metrics.to_dict())
+
+
+def model_facts(detector: MaskDetector) -> dict[str, Any]:
+    """Which model this is and what it is asked, fit for JSON; NaN and infinity become None."""
+    session = detector.session
     return {
         "model": {
             "path": printable_name(str(session.path)),
@@ -99,6 +134,8 @@ def model_facts(session: Session) -> dict[str, Any]:
         },
         "provider": str(session.provider),
         "batch_size": session.batch_size,
+        "canvas": session.geometry.canvas,
+        "choice": asdict(detector.choice),
     }
 
 
@@ -112,7 +149,7 @@ def evaluate_folder(
     Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`.
 
     Args:
-        detector: the model.
+        detector: the model, asked for one face a photo.
         folder: of labelled images.
         on_progress: called with the number of images done so far, and of all.
 
@@ -124,14 +161,15 @@ def evaluate_folder(
     start = time.perf_counter()
     predictions, failures = predict_samples(detector, folder, samples, on_progress)
     seconds = time.perf_counter() - start
-    reasons = [decision.reason for decision in unlabelled]
-    evaluation = Evaluation(folder, predictions, decisions, reasons, failures, seconds)
-    if not predictions:
-        reason = failures[0].error if failures else decisions[0].reason
-        raise DatasetError(
-            f"{folder}: none of {evaluation.failed} labelled images could be measured; "
-            f"the first: {reason}"
-        )
+    evaluation = Evaluation(
+        folder=folder,
+        predictions=predictions,
+        decisions=decisions,
+        unlabelled=[decision.reason for decision in unlabelled],
+        failures=failures,
+        seconds=seconds,
+    )
+    evaluation.refuse_nothing(predictions)
     return evaluation
 
 
@@ -140,7 +178,8 @@ def measure_all(predictions: Sequence[LabelledPrediction]) -> Metrics:
     return measure(
         [p.iou for p in predictions],
         [p.label_proper for p in predictions],
-        [p.proper_mask for p in predictions],
-        [p.probability for p in predictions],
-        [p.score for p in predictions],
+        [bool(p.proper_mask) for p in predictions],
+        [p.face.probability if p.face else 0.0 for p in predictions],
+        [p.face.score if p.face else 0.0 for p in predictions],
+        [p.face is not None for p in predictions],
     )

@@ -12,6 +12,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.labels import BoxXywh, Sample
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
+from maskinfer.inference.results import Prediction
 from maskinfer.text import printable_name
 
 
@@ -23,9 +24,7 @@ class LabelledPrediction:
         filename: relative to the data set, with `/`.
         label_xywh: the labelled box, inside the image, in pixels of the upright image.
         label_proper: whether the label says that the mask is worn properly.
-        box_xywh: the predicted box, likewise.
-        probability: predicted, that the mask is worn properly, 0..1.
-        score: confidence in the predicted box, 0..1.
+        face: the predicted one; None where no face scores enough, which is a miss.
         threshold: the least probability at which the model calls a mask properly worn, 0..1.
         brightness: mean luma of the labelled face (ITU-R BT.601), 0..255; None where it was not
             measured (see `mistakes.analyse`).
@@ -36,26 +35,36 @@ class LabelledPrediction:
     filename: str
     label_xywh: BoxXywh
     label_proper: bool
-    box_xywh: BoxXywh
-    probability: float
-    score: float
+    face: Prediction | None
     threshold: float = 0.5
     brightness: float | None = None
     box_share: float | None = None
 
     @cached_property
     def iou(self) -> float:
-        """Overlap of the two boxes, 0..1."""
-        return float(iou_xywh(self.box_xywh, self.label_xywh))
+        """Overlap of the two boxes, 0..1; 0 without a face."""
+        return float(iou_xywh(self.face.box_xywh, self.label_xywh)) if self.face else 0.0
 
     @property
-    def proper_mask(self) -> bool:
-        """Whether the model calls the mask properly worn."""
-        return self.probability >= self.threshold
+    def proper_mask(self) -> bool | None:
+        """Whether the model calls the mask properly worn; None without a face."""
+        return self.face.proper_mask if self.face else None
+
+    @property
+    def probability(self) -> float | None:
+        """Predicted, that the mask is worn properly, 0..1; None without a face."""
+        return self.face.probability if self.face else None
+
+    @property
+    def self_confidence(self) -> float | None:
+        """The probability that was predicted for the label, 0..1; None without a face."""
+        if self.face is None:
+            return None
+        return self.face.probability if self.label_proper else 1 - self.face.probability
 
     @property
     def correct(self) -> bool:
-        """Whether the model's call agrees with the label."""
+        """Whether the model's call agrees with the label; never without a face."""
         return self.proper_mask == self.label_proper
 
 
@@ -68,7 +77,7 @@ def predict_samples(
     """Predict labelled images.
 
     Args:
-        detector: the model.
+        detector: the model, asked for one face a photo.
         folder: that the images lie in; their names are relative to it.
         samples: the images, their boxes repaired.
         on_progress: called with the number of images done so far, and of all.
@@ -81,24 +90,18 @@ def predict_samples(
         MaskinferError: the model fails.
     """
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
-    threshold = detector.session.metadata.threshold
+    threshold = detector.choice.threshold
     predictions: list[LabelledPrediction] = []
     failures: list[Failure] = []
-    with closing(predict_images(detector, folder.joinpath, names)) as rows:
-        for done, (sample, row) in enumerate(zip(samples, rows, strict=True), start=1):
-            if isinstance(row, Failure):
-                failures.append(Failure(printable_name(row.filename), row.error))
+    with closing(predict_images(detector, folder.joinpath, names)) as results:
+        for done, (sample, result) in enumerate(zip(samples, results, strict=True), start=1):
+            if isinstance(result, Failure):
+                failures.append(Failure(printable_name(result.filename), result.error))
             else:
-                assert row.probability is not None
+                face = result.faces[0] if result.faces else None
                 predictions.append(
                     LabelledPrediction(
-                        row.filename,
-                        sample.box_xywh,
-                        sample.proper_mask,
-                        row.box_xywh,
-                        row.probability,
-                        row.score,
-                        threshold,
+                        result.filename, sample.box_xywh, sample.proper_mask, face, threshold
                     )
                 )
             on_progress(done, len(names))
@@ -108,3 +111,8 @@ def predict_samples(
 def label_word(proper: bool) -> Literal["proper", "improper"]:
     """A label as people read it."""
     return "proper" if proper else "improper"
+
+
+def call_word(proper: bool | None) -> Literal["proper", "improper", "no face"]:
+    """What a model answers as people read it."""
+    return "no face" if proper is None else label_word(proper)

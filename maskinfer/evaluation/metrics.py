@@ -4,7 +4,7 @@ A mean over nothing is None, never 0 or NaN: a table can then say "none", and JS
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,21 +15,60 @@ CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Confusion:
-    """Images by label, which is named first, and by call."""
+    """Images by label, which is named first, and by answer."""
 
     proper_called_proper: int
     proper_called_improper: int
     improper_called_proper: int
     improper_called_improper: int
+    proper_no_face: int = 0
+    improper_no_face: int = 0
 
-    def rows(self) -> list[tuple[str, int, int, float | None]]:
-        """Of each label: its word, images called proper and improper, share of correct calls."""
-        proper = (self.proper_called_proper, self.proper_called_improper)
-        improper = (self.improper_called_proper, self.improper_called_improper)
+    @classmethod
+    def count(cls, true: ArrayLike, called: ArrayLike, has_face: ArrayLike) -> Self:
+        """Count answers.
+
+        Args:
+            true: (N,) bool, the labels.
+            called: (N,) bool, the calls; without meaning where there is no face.
+            has_face: (N,) bool, whether a face was predicted, else there is no call.
+        """
+        label, call, seen = (np.asarray(v, dtype=bool) for v in (true, called, has_face))
+        counts = (
+            label & call & seen,
+            label & ~call & seen,
+            ~label & call & seen,
+            ~label & ~call & seen,
+            label & ~seen,
+            ~label & ~seen,
+        )
+        return cls(*(int(which.sum()) for which in counts))
+
+    def rows(self) -> list[tuple[str, int, int, int, float | None]]:
+        """Of each label: its word, images called proper, improper, no face, share correct."""
+        proper = (self.proper_called_proper, self.proper_called_improper, self.proper_no_face)
+        improper = (
+            self.improper_called_proper,
+            self.improper_called_improper,
+            self.improper_no_face,
+        )
         return [
             ("proper", *proper, proper[0] / sum(proper) if any(proper) else None),
             ("improper", *improper, improper[1] / sum(improper) if any(improper) else None),
         ]
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right calls, 0..1; None without images."""
+        total = sum(vars(self).values())
+        right = self.proper_called_proper + self.improper_called_improper
+        return right / total if total else None
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean of the shares of right calls over the labels that there are; None without images."""
+        shares = [share for *_, share in self.rows() if share is not None]
+        return sum(shares) / len(shares) if shares else None
 
 
 @dataclass(frozen=True)
@@ -39,12 +78,13 @@ class Metrics:
     Attributes:
         images: how many were measured.
         mean_iou: of predicted and true boxes, 0..1; None without images.
-        accuracy: share of right calls, 0..1; None without images.
+        accuracy: share of right calls, 0..1; None without images. No face is no right call.
         balanced_accuracy: mean of the shares of right calls in each class, over the classes that
             are present, so with one class it is that class's share; None without images.
         ap50: average precision at an IoU of 0.5, the mean over the classes that are present, 0..1;
             None without images or scores.
         calibration_error: expected calibration error of the probabilities, 0..1; None without.
+            Images in which no face was predicted have none and are left out.
         confusion: counts behind the accuracies.
     """
 
@@ -77,15 +117,18 @@ def measure(
     proper_predicted: ArrayLike,
     probabilities: ArrayLike | None = None,
     scores: ArrayLike | None = None,
+    has_face: ArrayLike | None = None,
 ) -> Metrics:
     """Compute all figures.
 
     Args:
         ious: (N,) in 0..1, of each image's predicted and true box.
         proper_true: (N,) bool, the labels.
-        proper_predicted: (N,) bool, the calls.
+        proper_predicted: (N,) bool, the calls; as the next two, without meaning where no face was
+            predicted.
         probabilities: (N,) in 0..1, of a properly worn mask; together with `scores` or not at all.
         scores: (N,) in 0..1, confidence in the boxes.
+        has_face: (N,) bool, whether a face was predicted; None for everywhere.
 
     Raises:
         ValueError: the lengths differ.
@@ -94,27 +137,22 @@ def measure(
     true = np.asarray(proper_true, dtype=bool)
     predicted = np.asarray(proper_predicted, dtype=bool)
     given = [np.asarray(v, dtype=np.float64) for v in (probabilities, scores) if v is not None]
-    shapes = [array.shape for array in (iou, true, predicted, *given)]
+    seen = np.ones(iou.shape, bool) if has_face is None else np.asarray(has_face, dtype=bool)
+    shapes = [array.shape for array in (iou, true, predicted, *given, seen)]
     if set(shapes) != {(iou.size,)}:
         raise ValueError(f"shapes {', '.join(map(str, shapes))}, expected one (N,)")
-    confusion = Confusion(
-        proper_called_proper=int(np.sum(true & predicted)),
-        proper_called_improper=int(np.sum(true & ~predicted)),
-        improper_called_proper=int(np.sum(~true & predicted)),
-        improper_called_improper=int(np.sum(~true & ~predicted)),
-    )
-    right = true == predicted
-    per_class = [float(right[which].mean()) for which in (true, ~true) if which.any()]
+    confusion = Confusion.count(true, predicted, seen)
     ap50 = calibration_error = None
     if len(iou) and given:
         probability, score = given
-        ap50 = _ap50(iou, true, predicted, probability, score)
-        calibration_error = expected_calibration_error(probability, true)
+        ap50 = _ap50(iou, true, predicted, probability, score, seen)
+        if seen.any():
+            calibration_error = expected_calibration_error(probability[seen], true[seen])
     return Metrics(
         images=len(iou),
         mean_iou=float(iou.mean()) if len(iou) else None,
-        accuracy=float(right.mean()) if len(iou) else None,
-        balanced_accuracy=float(np.mean(per_class)) if per_class else None,
+        accuracy=confusion.accuracy,
+        balanced_accuracy=confusion.balanced_accuracy,
         ap50=ap50,
         calibration_error=calibration_error,
         confusion=confusion,
@@ -127,16 +165,17 @@ def _ap50(
     predicted: NDArray[np.bool_],
     probability: NDArray[np.float64],
     score: NDArray[np.float64],
+    seen: NDArray[np.bool_],
 ) -> float:
     """Average precision at an IoU of 0.5, the mean over the classes that are present.
 
-    Each image holds one face and one prediction, which is of the class that was called, with the
-    box's score times the probability of that class. It is right where the class is and the box
-    overlaps the face by half.
+    Each image holds one face and at most one prediction, which is of the class that was called,
+    with the box's score times the probability of that class. It is right where the class is and the
+    box overlaps the face by half.
     """
     confidence = score * np.where(predicted, probability, 1 - probability)
     right = (iou >= FOUND_IOU) & (true == predicted)
-    classes = [(predicted == label, true == label) for label in (False, True)]
+    classes = [(seen & (predicted == label), true == label) for label in (False, True)]
     curves = [
         precision_recall(confidence[called], right[called], int(present.sum()))
         for called, present in classes

@@ -19,7 +19,7 @@ from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
 from .evaluating import Evaluation
-from .labelled import LabelledPrediction, label_word
+from .labelled import LabelledPrediction, call_word, label_word
 from .metrics import FOUND_IOU, PrecisionRecall, ReliabilityBin, precision_recall, reliability_bins
 
 IOU_EDGES = np.linspace(0.0, 1.0, 21)
@@ -63,13 +63,15 @@ class ErrorAnalysis:
 
     def false_positives(self) -> list[LabelledPrediction]:
         """Called proper, labelled improper; the surest first."""
-        wrong = [p for p in self.predictions if not p.correct and not p.label_proper]
-        return sorted(wrong, key=lambda p: -p.probability)
+        return self._wrong_calls(label_proper=False)
 
     def false_negatives(self) -> list[LabelledPrediction]:
         """Called improper, labelled proper; the surest first."""
-        wrong = [p for p in self.predictions if not p.correct and p.label_proper]
-        return sorted(wrong, key=lambda p: p.probability)
+        return self._wrong_calls(label_proper=True)
+
+    def no_face(self) -> list[LabelledPrediction]:
+        """Images in which the model predicts no face."""
+        return [p for p in self.predictions if p.face is None]
 
     def lowest_iou(self) -> list[LabelledPrediction]:
         """All images, the worst box first."""
@@ -78,27 +80,30 @@ class ErrorAnalysis:
     def least_sure(self) -> list[LabelledPrediction]:
         """Called correctly, the closest to the threshold first."""
         right = [p for p in self.predictions if p.correct]
-        return sorted(right, key=lambda p: abs(p.probability - self.threshold))
+        return sorted(right, key=lambda p: abs((p.probability or 0.0) - self.threshold))
 
     def worst(self) -> list[LabelledPrediction]:
-        """Called wrongly, the surest first; then those of which only the box is wrong."""
-        wrong = self.false_positives() + self.false_negatives()
+        """Called wrongly, the surest first; no face; then those of which only the box is wrong."""
         # As sure as the probability of what was called, whatever the threshold.
-        wrong.sort(key=lambda p: -abs(p.probability - p.label_proper))
-        return wrong + [p for p in self.lowest_iou() if p.correct and p.iou < FOUND_IOU]
+        wrong = sorted(self.false_positives() + self.false_negatives(), key=_self_confidence)
+        boxes = [p for p in self.lowest_iou() if p.correct and p.iou < FOUND_IOU]
+        return wrong + self.no_face() + boxes
 
     def reliability(self) -> list[ReliabilityBin]:
         """Probabilities against the shares that they promise."""
-        return reliability_bins(self._probabilities(), self._labels())
+        return reliability_bins(*self._called())
 
     def precision_recall(self) -> dict[str, PrecisionRecall]:
-        """Of each label that there is, by its word."""
-        probabilities, labels = self._probabilities(), self._labels()
+        """Of each label that there is, by its word; empty where no face was predicted."""
+        probabilities, labels = self._called()
         curves = {
             label_word(proper): precision_recall(
-                probabilities if proper else 1 - probabilities, labels == proper
+                probabilities if proper else 1 - probabilities,
+                labels == proper,
+                sum(p.label_proper == proper for p in self.predictions),
             )
             for proper in (True, False)
+            if len(labels)
         }
         return {word: curve for word, curve in curves.items() if curve is not None}
 
@@ -134,11 +139,16 @@ class ErrorAnalysis:
             "images": [_image_facts(prediction) for prediction in self.predictions],
         }
 
-    def _probabilities(self) -> NDArray[np.float64]:
-        return np.array([p.probability for p in self.predictions])
+    def _called(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """(N,) probabilities and (N,) labels of the images in which a face was predicted."""
+        called = [(p.face.probability, p.label_proper) for p in self.predictions if p.face]
+        numbers = np.array(called, dtype=np.float64).reshape(-1, 2)
+        return numbers[:, 0], numbers[:, 1] == 1
 
-    def _labels(self) -> NDArray[np.bool_]:
-        return np.array([p.label_proper for p in self.predictions])
+    def _wrong_calls(self, *, label_proper: bool) -> list[LabelledPrediction]:
+        """Of one label, the surest first."""
+        wrong = [p for p in self.predictions if p.face and not p.correct]
+        return sorted((p for p in wrong if p.label_proper == label_proper), key=_self_confidence)
 
     def _by(self, quantity: list[float | None]) -> list[QuantityBin]:
         """Accuracy and IoU in bins of a quantity, of the images of which it is known."""
@@ -160,15 +170,20 @@ class ErrorAnalysis:
         return bins
 
 
+def _self_confidence(prediction: LabelledPrediction) -> float:
+    return prediction.self_confidence or 0.0
+
+
 def _image_facts(prediction: LabelledPrediction) -> dict[str, Any]:
+    face = prediction.face
     return {
         "filename": printable_name(prediction.filename),
         "label_box_xywh": list(prediction.label_xywh),
         "label": label_word(prediction.label_proper),
-        "found_box_xywh": list(prediction.box_xywh),
-        "called": label_word(prediction.proper_mask),
-        "probability": prediction.probability,
-        "score": prediction.score,
+        "found_box_xywh": list(face.box_xywh) if face else None,
+        "called": call_word(prediction.proper_mask),
+        "probability": face.probability if face else None,
+        "score": face.score if face else None,
         "iou": prediction.iou,
         "correct": prediction.correct,
         "brightness": prediction.brightness,

@@ -25,6 +25,7 @@ from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, LabelError, UsageError
 from maskinfer.threads import map_ahead, usable_cores
 
+from .choosing import Choice
 from .detector import NOT_FINITE, MaskDetector
 from .results import ImagePrediction, Prediction, Result
 
@@ -50,6 +51,7 @@ def predict_images(
     image: Callable[[str], ImageSource],
     names: Iterable[str | Failure],
     threads: int | None = None,
+    choice: Choice | None = None,
 ) -> Generator[Result, None, None]:
     """Predict images, decoding ahead in threads.
 
@@ -59,6 +61,7 @@ def predict_images(
         names: taken only as fast as they are predicted; a failure among them is handed through in
             its place.
         threads: that decode; None for one a core.
+        choice: which faces are asked for; None for the detector's own.
 
     Yields:
         one result for each name, in the order of the names; where one face is asked for and the
@@ -67,6 +70,7 @@ def predict_images(
     Raises:
         MaskinferError: the model fails.
     """
+    asked_for = choice or detector.choice
     streams, batch_size = detector.session.streams, detector.session.batch_size
     side = detector.session.geometry.canvas
     shape = (batch_size, side, side, 3)
@@ -91,7 +95,7 @@ def predict_images(
 
     def predict(batch: _Batch) -> list[Result]:
         drawn = [future.result() for future in batch.drawn]
-        results = _predict_drawn(detector, batch.canvases, batch.names, drawn)
+        results = _predict_drawn(detector, batch.canvases, batch.names, drawn, asked_for)
         buffers.put(batch.canvases)
         return results
 
@@ -128,15 +132,17 @@ def _predict_drawn(
     canvases: Pixels,
     names: Sequence[str],
     drawn: Sequence[Placement | Failure],
+    choice: Choice,
 ) -> list[Result]:
     """Predict one batch: N or more canvases, N names, and where each photo lies on its canvas."""
     readable = [i for i, placement in enumerate(drawn) if not isinstance(placement, Failure)]
     whole = len(readable) == len(drawn)
-    one_face = detector.choice.face != "all"
+    one_face = choice.face != "all"
     predictions = iter(
         detector.predict_canvases(
             canvases[: len(drawn)] if whole else canvases[readable],
             [placement for placement in drawn if not isinstance(placement, Failure)],
+            choice,
         )
     )
     return [

@@ -13,7 +13,7 @@ from maskinfer.curation.opinions import (
     by_box,
     by_label,
     contradicts,
-    self_confidence,
+    found_cells,
     suggestion,
     suspicion,
     write_suspects,
@@ -37,6 +37,7 @@ _CHOICES = {
     Action.both: "both are wrong",
     Action.drop: "leave the image out",
 }
+_WITHOUT_BOX = ("", Action.flip, Action.drop)
 
 
 def write_audit(
@@ -65,18 +66,21 @@ def audit_page(audit: Audit) -> Page:
     def card(prediction: LabelledPrediction) -> Card:
         cells = {
             "filename": printable_name(prediction.filename),
-            **dict(zip(FOUND_COLUMNS, map(str, prediction.box_xywh), strict=True)),
+            **dict(zip(FOUND_COLUMNS, found_cells(prediction), strict=True)),
         }
+        confidence = prediction.self_confidence
         lines = (
-            f"probability of it: {self_confidence(prediction):.2f}",
+            "no face" if confidence is None else f"probability of it: {confidence:.2f}",
             f"overlap of boxes: {prediction.iou:.2f}",
         )
+        # Without a predicted box there is none to take.
+        choices = _CHOICES if prediction.face else {k: _CHOICES[k] for k in _WITHOUT_BOX}
         return prediction_card(
             data,
             prediction,
             lines,
             correct=not contradicts(prediction),
-            choice=Choice(cells, _CHOICES),
+            choice=Choice(cells, choices),
         )
 
     labels = by_label(predictions)
@@ -123,7 +127,9 @@ def _summary(audit: Audit) -> str:
 def _charts(predictions: Sequence[LabelledPrediction]) -> Iterator[Block]:
     confidence = {
         f"labelled {label_word(proper)}": [
-            self_confidence(p) for p in predictions if p.label_proper == proper
+            p.self_confidence
+            for p in predictions
+            if p.label_proper == proper and p.self_confidence is not None
         ]
         for proper in (True, False)
     }
@@ -154,9 +160,9 @@ def _table(predictions: Sequence[LabelledPrediction], data: Path) -> Table:
         lambda prediction: (
             Link(data / prediction.filename, prediction.filename),
             label_word(prediction.label_proper),
-            self_confidence(prediction),
+            prediction.self_confidence,
             prediction.iou,
-            prediction.score,
+            prediction.face.score if prediction.face else None,
             suggestion(prediction).value,
         ),
     )

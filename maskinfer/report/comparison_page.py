@@ -1,7 +1,7 @@
 """The page of `maskinfer compare`: both models' figures, and the photos where they differ."""
 
 from maskinfer.evaluation.comparing import Comparison, Pair, p_words
-from maskinfer.evaluation.labelled import LabelledPrediction, label_word
+from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
@@ -64,7 +64,7 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
         "comes from the same test as the verdict. Where the models do not differ, there is none.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
-            models_table("The models", {"A": detector_a.session, "B": detector_b.session}),
+            models_table("The models", {"A": detector_a, "B": detector_b}),
         ],
     )
 
@@ -72,8 +72,8 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
 def _photos(comparison: Comparison) -> Section:
     def card(pair: Pair) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
-        boxes = {"A's": pair.a.box_xywh, "B's": pair.b.box_xywh}
-        return prediction_card(comparison.folder, pair.a, lines, boxes)
+        faces = {"A's": pair.a.face, "B's": pair.b.face}
+        return prediction_card(comparison.folder, pair.a, lines, faces)
 
     galleries = {
         "Only A is right: furthest apart first": comparison.a_right,
@@ -91,8 +91,10 @@ def _photos(comparison: Comparison) -> Section:
 
 
 def _words(prediction: LabelledPrediction) -> str:
-    word = label_word(prediction.proper_mask)
-    return f"{word}, {prediction.probability:.2f}, IoU {prediction.iou:.2f}"
+    word = call_word(prediction.proper_mask)
+    if prediction.face is None:
+        return word
+    return f"{word}, {prediction.face.probability:.2f}, IoU {prediction.iou:.2f}"
 
 
 def _not_measured(comparison: Comparison) -> Section:

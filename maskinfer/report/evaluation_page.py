@@ -1,7 +1,7 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
 from maskinfer.evaluation.evaluating import Evaluation
-from maskinfer.evaluation.labelled import LabelledPrediction, label_word
+from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
 from maskinfer.evaluation.mistakes import ErrorAnalysis
 from maskinfer.inference.detector import MaskDetector
@@ -54,25 +54,25 @@ def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
         [
             Table("Over all measured images", ("figure", "value"), rows),
             _confusion(metrics.confusion),
-            models_table("The model", {"value": detector.session}),
+            models_table("The model", {"value": detector}),
         ],
     )
 
 
 def _confusion(counts: Confusion) -> Table:
-    headings = ("label", "called proper", "called improper", "share correct")
+    headings = ("label", "called proper", "called improper", "no face", "share correct")
     return Table("Confusion, images", headings, counts.rows())
 
 
 def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     def card(prediction: LabelledPrediction) -> Card:
-        called = f"called: {label_word(prediction.proper_mask)}, {prediction.probability:.3f}"
-        lines = (called, f"IoU: {prediction.iou:.2f}")
+        lines = (_called(prediction), f"IoU: {prediction.iou:.2f}")
         return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
 
     galleries = {
         "Called proper, labelled improper: most confident first": analysis.false_positives(),
         "Called improper, labelled proper: most confident first": analysis.false_negatives(),
+        "No face predicted": analysis.no_face(),
         "Lowest IoU of all images": analysis.lowest_iou(),
         "Called correctly, closest to the threshold": analysis.least_sure(),
     }
@@ -85,6 +85,11 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     )
 
 
+def _called(prediction: LabelledPrediction) -> str:
+    word = call_word(prediction.proper_mask)
+    return f"called: {word}, {prediction.face.probability:.3f}" if prediction.face else word
+
+
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     worst = analysis.worst()
 
@@ -93,9 +98,9 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         return (
             Link(evaluation.folder / prediction.filename, prediction.filename),
             label_word(prediction.label_proper),
-            label_word(prediction.proper_mask),
+            call_word(prediction.proper_mask),
             prediction.probability,
-            prediction.score,
+            prediction.face.score if prediction.face else None,
             prediction.iou,
             *(None if value is None else round(value) for value in measured),
         )
@@ -104,11 +109,11 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         *("image", "label", "called", "probability", "score", "IoU"),
         *("side of box, % of photo's", "brightness of face"),
     )
-    caption = "Wrong calls, most confident first; then wrong boxes"
+    caption = "Wrong calls, most confident first; then no face; then wrong boxes"
     return Section(
         "All mistakes",
-        f"{counted(len(worst), 'image')} called wrongly, or with a box that overlaps the label's "
-        f"by less than {FOUND_IOU}. Select a heading to sort by its column.",
+        f"{counted(len(worst), 'image')} called wrongly, without a face, or with a box that "
+        f"overlaps the label's by less than {FOUND_IOU}. Select a heading to sort by its column.",
         [Table.of(caption, headings, worst, cells)],
     )
 

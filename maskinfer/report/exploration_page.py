@@ -149,7 +149,7 @@ def _copy_words(number: int, copies: CopiedPhoto) -> str:
 
 def _doubted(exploration: Exploration) -> Iterator[Gallery]:
     def card(doubt: LabelledPrediction) -> Card:
-        lines = (f"probability of proper: {doubt.probability:.2f}",)
+        lines = (f"probability of proper: {doubt.probability or 0:.2f}",)
         return prediction_card(exploration.data, doubt, lines)
 
     if exploration.doubted:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from maskinfer.data.labels import BoxXywh
 from maskinfer.evaluation.evaluating import Evaluation
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
-from maskinfer.runtime.session import Session
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.results import Prediction
 
 from .blocks import Card, Choice, Table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline
@@ -16,7 +16,7 @@ def prediction_card(
     data: Path,
     prediction: LabelledPrediction,
     lines: Iterable[str],
-    predicted: Mapping[str, BoxXywh] | None = None,
+    predicted: Mapping[str, Prediction | None] | None = None,
     *,
     correct: bool | None = None,
     choice: Choice | None = None,
@@ -27,20 +27,22 @@ def prediction_card(
         data: the data set.
         prediction: with the label.
         lines: below the label's word.
-        predicted: at most two boxes by whose they are; by default the one predicted.
+        predicted: at most two faces by whose they are, None where that one predicts no face; by
+            default the one predicted.
         correct: whether the model is right, to filter by.
         choice: what may be decided about the photo.
     """
     name, label = prediction.filename, label_word(prediction.label_proper)
-    predicted = predicted or {"model's": prediction.box_xywh}
+    predicted = predicted or {"model's": prediction.face}
     dashed = zip(predicted.values(), (PREDICTED, OTHER), strict=False)
-    boxes = {"label's": prediction.label_xywh, **predicted}
+    faces = {whose: face.box_xywh for whose, face in predicted.items() if face}
+    boxes = {"label's": prediction.label_xywh, **faces}
     return Card(
         data / name,
         name,
         (
             Outline(prediction.label_xywh, LABEL),
-            *(Outline(box, color, dashed=True) for box, color in dashed),
+            *(Outline(face.box_xywh, color, dashed=True) for face, color in dashed if face),
         ),
         f"{name}: " + ", ".join(f"{whose} box {list(box)}" for whose, box in boxes.items()),
         (f"label: {label}", *lines),
@@ -74,20 +76,24 @@ def not_measured(evaluation: Evaluation, left_out: Table) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def models_table(caption: str, sessions: Mapping[str, Session]) -> Table:
-    """Properties of model files, a column each under its heading; the JSON holds all of them."""
-    models = [_properties(session) for session in sessions.values()]
+def models_table(caption: str, detectors: Mapping[str, MaskDetector]) -> Table:
+    """Properties of models, a column each under its heading; the JSON holds all of them."""
+    models = [_properties(detector) for detector in detectors.values()]
     rows = [(name, *(model[name] for model in models)) for name in models[0]]
-    return Table(caption, ("property", *sessions), rows)
+    return Table(caption, ("property", *detectors), rows)
 
 
-def _properties(session: Session) -> dict[str, str]:
+def _properties(detector: MaskDetector) -> dict[str, str]:
+    session, choice = detector.session, detector.choice
     metadata = session.metadata
     return {
         "model file": str(session.path),
         "network": f"{metadata.network} {metadata.backbone}".strip(),
         "precision": metadata.precision,
-        "threshold": f"{metadata.threshold:.3f}",
+        "canvas": f"{session.geometry.canvas} px",
+        "face": choice.face,
+        "least score": f"{choice.min_score:.3f}",
+        "threshold": f"{choice.threshold:.3f}",
         "provider": str(session.provider),
         "SHA-256": f"{session.sha256[:12]}…",
     }

@@ -55,6 +55,16 @@ def test_compare_a_model_with_itself(data: Path, run_cli: RunCli) -> None:
     assert all(figure["b_less_a"] == 0 for figure in facts["differences"].values())
 
 
+def test_compare_asks_both_models_the_same(data: Path, run_cli: RunCli) -> None:
+    arguments = ("compare", "a.onnx", "b.onnx", "--data", data, "--out", "out")
+    assert run_cli(*arguments, "--min-score", 0.9, "--threshold", 0.7).code == 0
+    facts = json.loads(Path("out/facts.json").read_text())
+    choice = {"face": "main", "min_score": 0.9, "threshold": 0.7}
+    assert facts["a"]["choice"] == facts["b"]["choice"] == choice
+    assert facts["calls"]["both_wrong"] == 10
+    assert facts["images"][0]["a"]["box_xywh"] is None
+
+
 def test_compare_repeats_to_the_letter(data: Path, run_cli: RunCli) -> None:
     outputs = []
     for out in ("one", "two"):

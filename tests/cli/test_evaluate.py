@@ -35,8 +35,8 @@ def test_evaluate_prints_figures_and_names_what_was_decided(
     assert 0 < float(figures["AP50"]) <= 1
     assert 0 <= float(figures["calibration error"]) <= 1
     cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
-    assert ["proper", "2", "0", "100.0", "%"] in cells
-    assert ["improper", "1", "1", "50.0", "%"] in cells
+    assert ["proper", "2", "0", "0", "100.0", "%"] in cells
+    assert ["improper", "1", "1", "0", "50.0", "%"] in cells
     assert "note: repaired 1 impossible box." in done.stderr
     assert "note: left out 1 image without a label" in done.stderr
     assert "warning: could not measure 1 labelled image." in done.stderr
@@ -58,6 +58,8 @@ def test_evaluate_json_holds_everything(
         "proper_called_improper": 0,
         "improper_called_proper": 1,
         "improper_called_improper": 1,
+        "proper_no_face": 0,
+        "improper_no_face": 0,
     }
     actions = {decision["filename"]: decision["action"] for decision in report["decisions"]}
     assert actions == {
@@ -179,3 +181,16 @@ def test_evaluate_does_not_write_two_things_into_one_file(
     assert done.code == 2
     assert "is a file of the report" in done.stderr
     assert list(Path("r").iterdir()) == []
+
+
+def test_evaluate_counts_no_face_as_a_miss(data: Path, tiny_model: Path, run_cli: RunCli) -> None:
+    arguments = ("evaluate", data, "--model", tiny_model, "--json", "-")
+    done = run_cli(*arguments, "--min-score", 0.99, "--threshold", 0.7, "--face", "best")
+    assert done.code == 3
+    report = json.loads(done.stdout)
+    assert report["choice"] == {"face": "best", "min_score": 0.99, "threshold": 0.7}
+    assert report["metrics"]["accuracy"] == report["metrics"]["mean_iou"] == 0
+    assert report["metrics"]["calibration_error"] is None
+    cells = [line.replace("│", " ").split() for line in done.stderr.splitlines()]
+    assert ["proper", "0", "0", "2", "0.0", "%"] in cells
+    assert ["calibration", "error", "none"] in cells

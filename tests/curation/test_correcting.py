@@ -4,17 +4,20 @@ import re
 from pathlib import Path
 
 import pytest
+from support.predictions import labelled
 from support.tiny_model import draw_photo
 
 from maskinfer.curation.correcting import apply_corrections, read_corrections
 from maskinfer.curation.opinions import (
     COLUMNS,
+    FOUND_COLUMNS,
     Action,
     by_box,
     by_label,
     contradicts,
     opinion_facts,
     suggestion,
+    suspicion,
     write_suspects,
 )
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
@@ -172,7 +175,7 @@ def test_two_images_may_swap_their_labels(data: Path, tmp_path: Path) -> None:
 def predicted(
     name: str, probability: float, box_xywh: tuple[int, int, int, int]
 ) -> LabelledPrediction:
-    return LabelledPrediction(name, (10, 10, 20, 20), True, box_xywh, probability, 0.9)
+    return labelled(name, (10, 10, 20, 20), True, box_xywh, probability, 0.9)
 
 
 def test_doubts_are_ranked_and_suggested() -> None:
@@ -190,8 +193,8 @@ def test_doubts_are_ranked_and_suggested() -> None:
 
 def test_the_list_of_suspects_is_one_that_can_be_applied(data: Path, tmp_path: Path) -> None:
     predictions = [
-        LabelledPrediction(f"train/{A}", (16, 8, 24, 32), True, (16, 8, 24, 32), 0.05, 0.9),
-        LabelledPrediction(f"train/{B}", (2, 2, 9, 9), False, (30, 30, 9, 9), 0.2, 0.9),
+        labelled(f"train/{A}", (16, 8, 24, 32), True, (16, 8, 24, 32), 0.05, 0.9),
+        labelled(f"train/{B}", (2, 2, 9, 9), False, (30, 30, 9, 9), 0.2, 0.9),
     ]
     path = tmp_path / "suspects.csv"
     write_suspects(path, predictions)
@@ -266,7 +269,7 @@ def test_a_folder_that_cannot_be_listed_is_no_loss_in_silence(data: Path, tmp_pa
 
 
 def test_a_model_is_taken_at_its_own_threshold() -> None:
-    strict = LabelledPrediction("a", (1, 1, 9, 9), True, (1, 1, 9, 9), 0.6, 0.9, threshold=0.7)
+    strict = labelled("a", (1, 1, 9, 9), True, (1, 1, 9, 9), 0.6, 0.9, threshold=0.7)
     assert contradicts(strict)
     assert suggestion(strict) is Action.flip
     assert not contradicts(predicted("a", 0.6, (10, 10, 20, 20)))
@@ -286,3 +289,21 @@ def test_facts_of_an_opinion_keep_their_keys() -> None:
         "suspicion": 0.75,
         "suggestion": "flip",
     }
+
+
+def test_an_image_without_a_predicted_face_is_suspicious_and_nothing_is_suggested(
+    tmp_path: Path,
+) -> None:
+    missed = LabelledPrediction("missed", (10, 10, 20, 20), True, None)
+    assert suggestion(missed) is Action.keep
+    assert suspicion(missed) == 1
+    assert not contradicts(missed)
+    turned = predicted("turned", 0.1, (11, 10, 20, 20))
+    assert [p.filename for p in by_label([missed, turned])] == ["turned", "missed"]
+    facts = opinion_facts(missed)
+    assert [facts[key] for key in ("probability", "found_xywh", "score")] == [None] * 3
+    write_suspects(tmp_path / "suspects.csv", [turned, missed])
+    with (tmp_path / "suspects.csv").open(newline="") as file:
+        first, _ = csv.DictReader(file)
+    assert first["filename"] == "missed"
+    assert {first[column] for column in (*FOUND_COLUMNS, "probability", "score")} == {""}

@@ -86,7 +86,7 @@ def test_a_coarser_model_differs_in_boxes(folder: Path, compared: Any) -> None:
     photo(box_xywh=(18, 10, 20, 20)).save(folder / "1__[18, 10, 20, 20]__True.png")
     photo().save(folder / "2__[16, 8, 24, 32]__True.png")
     photo(box_xywh=(30, 30, 8, 8)).save(folder / "3__[30, 30, 8, 8]__True.png")
-    comparison = compared(geometry=Geometry.letterbox(16), threshold=0.5)
+    comparison = compared(geometry=Geometry.letterbox(16), one_face=WorkingPoint(threshold=0.5))
     names = [pair.a.filename[0] for pair in comparison.box_differences()]
     assert names == ["3", "1"]
     assert comparison.box_differences()[0].iou_difference < 0
@@ -103,7 +103,7 @@ def test_images_that_one_model_cannot_measure_are_left_out_of_both(
     narrow = draw_photo((64, 64), (16, 8, 2, 2))
     narrow.save(folder / "narrow__[16, 8, 2, 2]__True.png")
     (folder / "broken__[1, 1, 2, 2]__True.png").write_text("not an image")
-    comparison = compared(geometry=Geometry.letterbox(4), threshold=0.5)
+    comparison = compared(geometry=Geometry.letterbox(4), one_face=WorkingPoint(threshold=0.5))
     assert len(comparison.pairs) == 2
     assert comparison.only_a == ["narrow__[16, 8, 2, 2]__True.png"]
     assert comparison.only_b == []
@@ -124,7 +124,7 @@ def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
 def test_a_model_and_itself_are_equal(folder: Path, compared: Any) -> None:
     put(folder, 160, True, 3, "a")
     put(folder, 30, True, 2, "b")
-    comparison = compared(threshold=0.5)
+    comparison = compared(one_face=WorkingPoint(threshold=0.5))
     assert comparison.p == 1
     assert all(figure.difference == 0 for figure in comparison.figures)
     assert all(figure.interval is None for figure in comparison.figures)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from support.predictions import labelled
 from support.tiny_model import draw_photo
 
 from maskinfer import MaskDetector
@@ -23,9 +24,16 @@ BOX = (16, 8, 24, 32)
 def test_a_call_follows_the_threshold(
     label_proper: bool, probability: float, threshold: float, proper_mask: bool, correct: bool
 ) -> None:
-    prediction = LabelledPrediction("a", BOX, label_proper, BOX, probability, 0.9, threshold)
+    prediction = labelled("a", BOX, label_proper, BOX, probability, 0.9, threshold)
     assert (prediction.proper_mask, prediction.correct) == (proper_mask, correct)
     assert prediction.iou == 1.0
+
+
+@pytest.mark.parametrize("label_proper", [True, False])
+def test_no_face_is_a_miss(label_proper: bool) -> None:
+    prediction = LabelledPrediction("a", BOX, label_proper, None)
+    assert (prediction.iou, prediction.correct) == (0.0, False)
+    assert prediction.proper_mask is prediction.probability is prediction.self_confidence is None
 
 
 def test_samples_are_predicted_in_order_and_failures_kept_apart(
@@ -45,11 +53,25 @@ def test_samples_are_predicted_in_order_and_failures_kept_apart(
     )
     first, last = predictions
     assert first.filename == "train/1__[16, 8, 24, 32]__True.png"
-    assert (first.label_xywh, first.box_xywh, first.iou, first.correct) == (BOX, BOX, 1.0, True)
+    assert first.face is not None
+    assert (first.label_xywh, first.face.box_xywh) == (BOX, BOX)
+    assert (first.iou, first.correct) == (1.0, True)
     assert last.label_xywh == (0, 8, 40, 16)  # repaired
     assert (last.label_proper, last.proper_mask, last.correct) == (True, False, False)
-    assert last.threshold == detector.session.metadata.threshold
+    assert last.threshold == detector.choice.threshold
     (failure,) = failures
     assert isinstance(failure, Failure)
     assert failure.filename == "train/2__[0, 0, 9, 9]__True.jpg"
     assert progress == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_face_that_scores_too_little_is_none(tmp_path: Path, tiny_model: Path) -> None:
+    draw_photo(blue=120).save(tmp_path / "1__[16, 8, 24, 32]__True.png")
+    draw_photo(blue=220).save(tmp_path / "2__[16, 8, 24, 32]__True.png")
+    samples = Dataset.open(tmp_path).samples("test").samples
+    detector = MaskDetector(tiny_model, "cpu", min_score=0.6, threshold=0.9)
+    (missed, seen), failures = predict_samples(detector, tmp_path, samples)
+    assert failures == []
+    assert missed.face is None
+    assert seen.face is not None
+    assert seen.threshold == 0.9

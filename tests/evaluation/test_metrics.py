@@ -50,8 +50,25 @@ def test_measure_gives_known_figures(ious: Any, true: Any, predicted: Any, expec
     ):
         assert got == (None if wanted is None else pytest.approx(wanted))
     assert metrics.confusion == Confusion(*counts)
-    _, proper, improper, _ = zip(*metrics.confusion.rows(), strict=True)
+    _, proper, improper, none, _ = zip(*metrics.confusion.rows(), strict=True)
     assert sum(proper) + sum(improper) == len(ious)
+    assert sum(none) == 0
+
+
+def test_no_face_is_a_miss_in_every_figure_but_the_calibration_error() -> None:
+    """Two are called rightly and surely; where there is no face, the numbers mean nothing."""
+    ious, true, called = [1.0, 1.0, 0.0, 0.0], [1, 0, 1, 0], [1, 0, 1, 1]
+    probabilities, scores, has_face = [1.0, 0.0, 1.0, 1.0], [0.9] * 4, [1, 1, 0, 0]
+    metrics = measure(ious, true, called, probabilities, scores, has_face)
+    assert metrics.confusion == Confusion(1, 0, 0, 1, 1, 1)
+    assert (metrics.images, metrics.mean_iou, metrics.accuracy) == (4, 0.5, 0.5)
+    assert (metrics.balanced_accuracy, metrics.ap50, metrics.calibration_error) == (0.5, 0.5, 0.0)
+
+
+def test_nowhere_a_face_leaves_nothing_to_calibrate() -> None:
+    metrics = measure([0.0], [True], [True], [0.9], [0.9], [False])
+    assert (metrics.accuracy, metrics.ap50, metrics.calibration_error) == (0.0, 0.0, None)
+    assert metrics.confusion.rows()[0] == ("proper", 0, 0, 1, 0.0)
 
 
 @pytest.mark.parametrize(

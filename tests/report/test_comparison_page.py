@@ -43,7 +43,10 @@ def folder(tmp_path: Path) -> Path:
 
 def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dict[str, Any]]:
     a = MaskDetector(write_model(tmp_path / "a.onnx", one_face=WorkingPoint(threshold=0.5)), "cpu")
-    b = MaskDetector(write_model(tmp_path / "b.onnx", **{"threshold": 0.8} | changes), "cpu")
+    b = MaskDetector(
+        write_model(tmp_path / "b.onnx", **{"one_face": WorkingPoint(threshold=0.8)} | changes),
+        "cpu",
+    )
     report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
     report.write(comparison_page(compare_models(a, b, folder), a, b))
     return Page(report.page), json.loads((tmp_path / "out/facts.json").read_text(encoding="utf-8"))
@@ -114,7 +117,7 @@ def test_names_of_files_stay_names(tmp_path: Path, folder: Path) -> None:
 
 def test_equal_models_differ_nowhere_on_one_image(tmp_path: Path, folder: Path) -> None:
     photo(160).save(folder / f"1{LABEL}True.png")
-    page, facts = make_report(tmp_path, folder, threshold=0.5)
+    page, facts = make_report(tmp_path, folder, one_face=WorkingPoint(threshold=0.5))
     assert all(not cards for cards in page.galleries.values())
     assert page.text.count("None.") == 3
     assert facts["calls"]["mcnemar_p"] == 1

@@ -18,8 +18,10 @@ from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.evaluation.mistakes import analyse
 from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
+from maskinfer.runtime.model_file import WorkingPoint
 
 LABEL = "__[16, 8, 24, 32]__"
+WORST = "Wrong calls, most confident first; then no face; then wrong boxes"
 HOSTILE = [
     f"<img src=x onerror=alert(1)>{LABEL}True.png",
     f"javascript:alert(1){LABEL}True.png",
@@ -84,10 +86,10 @@ def test_page_shows_every_kind_of_mistake(tmp_path: Path, folder: Path, tiny_mod
         "IoU: 1.00",
     ]
     assert page.tables["Confusion, images"][1:] == [
-        ["proper", "2", "1", "0.667"],
-        ["improper", "1", "1", "0.500"],
+        ["proper", "2", "1", "0", "0.667"],
+        ["improper", "1", "1", "0", "0.500"],
     ]
-    worst = page.tables["Wrong calls, most confident first; then wrong boxes"][1:]
+    worst = page.tables[WORST][1:]
     assert [row[0].partition("_")[0] for row in worst] == ["fp", "fn", "off", "repaired"]
     left_out = page.tables["Labelled images left out"][1:]
     assert [row[0].partition("_")[0] for row in left_out] == ["broken", "cut"]
@@ -158,6 +160,29 @@ def test_one_image_makes_a_page(
     assert sum(group["images"] for group in facts["bins"]["brightness"]) == 1
 
 
+def test_images_without_a_predicted_face_have_a_gallery(tmp_path: Path, folder: Path) -> None:
+    draw_photo(blue=120).save(folder / f"missed{LABEL}True.png")
+    draw_photo(blue=220).save(folder / f"seen{LABEL}True.png")
+    model = write_model(tmp_path / "m.onnx", one_face=WorkingPoint(min_score=0.6))
+    page, facts = make_report(folder, model, tmp_path / "out")
+    assert page.galleries["No face predicted"] == [
+        [f"missed{LABEL}True.png", "label: proper", "no face", "IoU: 0.00"]
+    ]
+    assert page.tables["Confusion, images"][1] == ["proper", "1", "0", "1", "0.500"]
+    assert [row[2] for row in page.tables[WORST][1:]] == ["no face"]
+    missed = next(row for row in facts["images"] if row["filename"].startswith("missed"))
+    assert (missed["called"], missed["found_box_xywh"], missed["score"]) == ("no face", None, None)
+    assert facts["metrics"]["confusion"]["proper_no_face"] == 1
+    assert facts["choice"] == {"face": "main", "min_score": 0.6, "threshold": 0.5}
+
+
+def test_nowhere_a_face_makes_a_page(tmp_path: Path, folder: Path) -> None:
+    draw_photo(blue=120).save(folder / f"missed{LABEL}True.png")
+    model = write_model(tmp_path / "m.onnx", one_face=WorkingPoint(min_score=0.6))
+    page, _ = make_report(folder, model, tmp_path / "out")
+    assert len(page.galleries["No face predicted"]) == 1
+
+
 def test_galleries_and_tables_are_bounded(tmp_path: Path, folder: Path, tiny_model: Path) -> None:
     wrong = photo(250)
     wrong.save(folder / f"000{LABEL}False.png")
@@ -167,7 +192,7 @@ def test_galleries_and_tables_are_bounded(tmp_path: Path, folder: Path, tiny_mod
     title = "Called proper, labelled improper: most confident first"
     assert len(page.galleries[title]) == 48
     assert page.counts[title] == "48 of 310"
-    assert len(page.tables["Wrong calls, most confident first; then wrong boxes"]) == 1 + 300
+    assert len(page.tables[WORST]) == 1 + 300
     assert "And 10 more, in facts.json." in page.text
     assert len(facts["images"]) == 310
 

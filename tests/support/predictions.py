@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from maskinfer.data.labels import BoxXywh
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.inference.results import (
     COLUMNS,
     LABEL_COLUMNS,
@@ -42,6 +43,20 @@ def predicted(
     sure = float(proper_mask) if probability is None else probability
     face = Prediction(box_xywh, proper_mask, sure, score)
     return ImagePrediction(filename, (face,), iou, correct)
+
+
+def labelled(
+    filename: str,
+    label_xywh: BoxXywh,
+    label_proper: bool,
+    box_xywh: BoxXywh,
+    probability: float,
+    score: float,
+    threshold: float = 0.5,
+) -> LabelledPrediction:
+    """A label beside a predicted face, called by the threshold."""
+    face = Prediction(box_xywh, probability >= threshold, probability, score)
+    return LabelledPrediction(filename, label_xywh, label_proper, face, threshold)
 
 
 def read_predictions(path: Path) -> list[ImagePrediction]:

@@ -26,6 +26,7 @@ from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.files import write_text
+from maskinfer.inference.results import Prediction
 from maskinfer.records import read_record
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
@@ -268,7 +269,10 @@ def _prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPredictio
         sample.path.relative_to(data.resolve()).as_posix(),
         sample.box_xywh,
         sample.proper_mask,
-        repair(box, image_size(sample.path)),
-        answer.probability,
-        answer.score,
+        Prediction(
+            repair(box, image_size(sample.path)),
+            answer.probability >= 0.5,
+            answer.probability,
+            answer.score,
+        ),
     )
