@@ -29,9 +29,9 @@ def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: RunC
     done = run_cli("predict", folder, "--out", "preds.csv", "--provider", "cpu")
     assert done.code == 0, done.stderr
     assert Path("preds.csv").read_text() == (
-        "filename,x,y,w,h,proper_mask,score\n"
-        "b.png,16,8,24,32,True,0.8000\n"
-        "sub/a.png,16,8,24,32,False,0.8000\n"
+        "filename,x,y,w,h,proper_mask,probability,score\n"
+        "b.png,16,8,24,32,True,1.0000,0.8000\n"
+        "sub/a.png,16,8,24,32,False,0.0000,0.8000\n"
     )
     assert done.stderr == "model: models/tiny.onnx [tiny fp32] on cpu\n"
     figures = dict(re.split(r"  +", line.strip()) for line in done.stdout.splitlines())
@@ -40,6 +40,7 @@ def test_predict_writes_the_csv_and_prints_a_summary(folder: Path, run_cli: RunC
         "images": "2",
         "mask proper": "1",
         "mask improper": "1",
+        "no face": "0",
         "failed": "0",
         "model": "models/tiny.onnx [tiny fp32]",
         "provider": "cpu",
@@ -110,9 +111,9 @@ def test_predict_names_from_standard_input_to_standard_output(folder: Path) -> N
     )
     assert done.returncode == 3
     assert done.stdout == (
-        "filename,x,y,w,h,proper_mask,score\n"
-        "photos/a.png,16,8,24,32,True,0.8000\n"
-        "photos/b.png,16,8,24,32,True,0.8000\n"
+        "filename,x,y,w,h,proper_mask,probability,score\n"
+        "photos/a.png,16,8,24,32,True,1.0000,0.8000\n"
+        "photos/b.png,16,8,24,32,True,1.0000,0.8000\n"
     )
     assert "failed: photos/c.png: not an image, or of an unknown format" in done.stderr
     assert "warning: 1 of 3 images failed\n" in done.stderr
@@ -145,9 +146,9 @@ def test_predict_writes_what_the_ending_says(folder: Path, run_cli: RunCli, suff
         [f"preds.{suffix}", f"{'preds' if suffix == 'csv' else f'preds.{suffix}'}.meta.json"]
     )
     if suffix == "jsonl":
-        row = {"filename": "a.png", "x": 16, "y": 8, "w": 24, "h": 32}
-        row |= {"proper_mask": True, "score": 0.8}
-        assert json.loads(Path("preds.jsonl").read_text()) == row
+        face = {"x": 16, "y": 8, "w": 24, "h": 32, "proper_mask": True}
+        face |= {"probability": 1.0, "score": 0.8}
+        assert json.loads(Path("preds.jsonl").read_text()) == {"filename": "a.png", "faces": [face]}
 
 
 def test_predict_draws_on_the_photos(folder: Path, run_cli: RunCli) -> None:
@@ -309,7 +310,7 @@ def test_predict_finds_the_face_in_any_kind_of_image(
     done = run_cli("predict", folder, "--out", "preds.csv")
     assert done.code == 0, done.stderr
     (row,) = read_predictions(Path("preds.csv"))
-    assert (row.filename, row.box_xywh) == (name, BOX)
+    assert (row.filename, [face.box_xywh for face in row.faces]) == (name, [BOX])
 
 
 def test_predict_a_file_name_that_is_not_utf8(folder: Path, run_cli: RunCli) -> None:
