@@ -16,6 +16,7 @@ from maskinfer.data.labels import is_labelled, parse_name
 from maskinfer.data.sources import LocalSource, Source
 from maskinfer.inference.choosing import UNSURE_WITHIN, Kind, is_unsure, photo_kinds
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import PredictSettings, Summary
 from maskinfer.inference.results import ImagePrediction, Prediction, Result
 from maskinfer.text import counted, strict_json
@@ -109,8 +110,9 @@ def prediction_page(
         f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
-            _counts(worst, summary, detector, settings),
+            _counts(worst, summary, settings),
             _galleries(worst, photos, source, settings),
+            Section("The model", "", [_model_table(detector, settings)]),
         ],
         _facts(worst, photos, summary, detector, source, settings),
     )
@@ -147,21 +149,21 @@ def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
     }
 
 
-def _counts(
-    worst: WorstPhotos, summary: Summary, detector: MaskDetector, settings: PredictSettings
-) -> Section:
-    figures: list[Row] = list(_figures(worst, summary).items())
+def _counts(worst: WorstPhotos, summary: Summary, settings: PredictSettings) -> Section:
+    errors = OutputFiles.of(settings.out).errors.name
+    why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
+    rows: list[Row] = list(_figures(worst, summary).items())
+    return Section("Counts", why, [Table("All photos", ("what", "count"), rows)])
+
+
+def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
     model = _model(detector, settings)
-    shortened = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
-    rows: list[Row] = list(shortened.items())
-    return Section(
-        "Counts",
-        "",
-        [
-            Table("All photos", ("what", "count"), figures),
-            Table("The model", ("property", "value"), rows),
-        ],
-    )
+    shown = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
+    rows: list[Row] = [
+        (name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        for name, value in shown.items()
+    ]
+    return Table("What predicted, and how", ("property", "value"), rows)
 
 
 def _galleries(
@@ -214,14 +216,14 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
             for face in faces
         ),
         f"{name}: {counts}",
-        _lines(faces, kind, worst.threshold),
+        _lines(faces, worst.threshold),
         label,
         prediction.correct,
         answer=_ANSWERS[kind],
     )
 
 
-def _lines(faces: Iterable[Prediction], kind: Kind, threshold: float) -> list[str]:
+def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
     """What stands under a photo."""
     ordered = sorted(faces, key=lambda face: face.probability)
     if not ordered:

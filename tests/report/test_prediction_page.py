@@ -95,7 +95,9 @@ def test_page_shows_those_to_look_at_the_worst_first(
         ["photos without a face", "1"],
         ["failed", "1"],
     ]
-    assert dict(page.tables["The model"][1:])["threshold"] == "0.500"
+    assert "Why images failed is in p.errors.csv." in page.text
+    properties = dict(page.tables["What predicted, and how"][1:])
+    assert (properties["face"], properties["least score"]) == ("all", "0.460")
     cards = [a for tag, a in page.tags if tag == "li" and a.get("class") == "card"]
     assert [card["data-answer"] for card in cards] == [
         *["someone not properly masked"] * 3,
