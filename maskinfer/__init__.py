@@ -1,4 +1,4 @@
-"""Find the face in a photo and say whether its mask is worn properly."""
+"""Find the faces in a photo and say whether their masks are worn properly."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .data.folders import Failure
     from .data.geometry import Geometry, canvas_to_image, place
     from .data.images import load_photo
     from .inference.detector import MaskDetector
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .runtime.model_file import ModelMetadata
 
 __all__ = [
+    "Failure",
     "Geometry",
     "ImagePrediction",
     "MaskDetector",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Failure": ".data.folders",
     "Geometry": ".data.geometry",
     "ImagePrediction": ".inference.results",
     "MaskDetector": ".inference.detector",
