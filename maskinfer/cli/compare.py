@@ -8,7 +8,15 @@ import typer
 from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
-from maskinfer.evaluation.comparing import CompareSettings, Comparison, compare_models, p_words
+from maskinfer.evaluation.comparing import (
+    AnswerT,
+    CompareSettings,
+    Comparison,
+    OneFaceComparison,
+    compare_models,
+    p_words,
+)
+from maskinfer.evaluation.comparing_faces import AllFacesComparison, compare_faces
 from maskinfer.text import counted
 
 from . import options
@@ -41,6 +49,8 @@ def compare(
     """Say which of two models is better, whether by chance, and on which photos.
 
     Writes a folder with report.html and facts.json. Differences are B minus A.
+    With --face all, an image is right where it is known whether everyone in it
+    wears a mask properly.
 
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
@@ -55,8 +65,9 @@ def compare(
         raise typer.Exit(FAILED_SOME)
 
 
-def _compare(settings: CompareSettings) -> Comparison:
+def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesComparison:
     """Measure both models, print their figures, write the report."""
+    from maskinfer.report.all_faces_page import faces_comparison_page
     from maskinfer.report.comparison_page import comparison_page
     from maskinfer.report.folder import ReportFolder
 
@@ -76,16 +87,21 @@ def _compare(settings: CompareSettings) -> Comparison:
         )
         for model in (settings.model_a, settings.model_b)
     )
+    compare_both = compare_faces if settings.face == "all" else compare_models
     with progress_bar("comparing") as show:
-        comparison = compare_models(detector_a, detector_b, data.test_part().path, show)
+        comparison = compare_both(detector_a, detector_b, data.test_part().path, show)
     _print_comparison(comparison)
+    if isinstance(comparison, AllFacesComparison):
+        page = faces_comparison_page(comparison, detector_a, detector_b)
+    else:
+        page = comparison_page(comparison, detector_a, detector_b)
     with progress_bar("drawing the report") as show:
-        report.write(comparison_page(comparison, detector_a, detector_b), show)
+        report.write(page, show)
     say(f"report: {report.page}")
     return comparison
 
 
-def _print_comparison(comparison: Comparison) -> None:
+def _print_comparison(comparison: Comparison[AnswerT]) -> None:
     table = Table(title=f"Figures over {len(comparison.pairs)} images", title_justify="left")
     table.add_column("figure")
     for heading in ("A", "B", "B - A", "95 % interval"):
@@ -107,7 +123,7 @@ def _print_comparison(comparison: Comparison) -> None:
     stdout.print(comparison.verdict(), highlight=False, soft_wrap=True)
 
 
-def _say_left_out(comparison: Comparison) -> None:
+def _say_left_out(comparison: Comparison[AnswerT]) -> None:
     for name, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
         if alone:
             say(f"note: left out {counted(len(alone), 'image')} that only {name} could measure")

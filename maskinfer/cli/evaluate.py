@@ -11,13 +11,20 @@ from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.errors import UsageError
-from maskinfer.evaluation.evaluating import EvaluateSettings, Evaluation, evaluate_folder
+from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
+from maskinfer.evaluation.evaluating import (
+    EvaluateSettings,
+    Evaluation,
+    Measured,
+    evaluate_folder,
+)
 from maskinfer.evaluation.metrics import Confusion
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import options
+from .all_faces import print_all_faces
 from .console import (
     add_figure,
     decimals,
@@ -73,6 +80,9 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images: IoU, accuracy, confusion.
 
+    With --face all, every annotated face is measured: the one in each image's
+    name, and those that other_faces.csv lists.
+
     Impossible boxes are repaired, not left out; the JSON and the report list
     each repair.
 
@@ -89,7 +99,7 @@ def evaluate(
         raise typer.Exit(FAILED_SOME)
 
 
-def _evaluate(settings: EvaluateSettings) -> Evaluation:
+def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
     """Measure the model, write and print its figures."""
     to_stdout = settings.json == _STDOUT
     if settings.json is not None and not to_stdout:
@@ -105,15 +115,25 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation:
         threshold=settings.threshold,
         canvas=settings.canvas,
     )
+    measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
-        evaluation = evaluate_folder(detector, data.test_part().path, show)
+        evaluation = measure(detector, data.test_part().path, show)
     if settings.json is not None:
         text = json.dumps(evaluation.to_dict(detector), indent=2) + "\n"
         if to_stdout:
             typer.echo(text, nl=False)
         else:
             write_text(settings.json, text)
-    _print_evaluation(evaluation, detector, err if to_stdout else stdout)
+    console = err if to_stdout else stdout
+    if isinstance(evaluation, AllFacesEvaluation):
+        print_all_faces(evaluation, detector, console)
+        if evaluation.only_named:
+            say(
+                "note: the data names one face a photo, so each other face counts as wrong; "
+                "other_faces.csv names others"
+            )
+    else:
+        _print_evaluation(evaluation, detector, console)
     if report is not None:
         _write_report(report, evaluation, detector)
     return evaluation
@@ -132,14 +152,21 @@ def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
     return folder
 
 
-def _write_report(folder: "ReportFolder", evaluation: Evaluation, detector: MaskDetector) -> None:
+def _write_report(
+    folder: "ReportFolder", evaluation: Evaluation | AllFacesEvaluation, detector: MaskDetector
+) -> None:
     from maskinfer.evaluation.mistakes import analyse
+    from maskinfer.report.all_faces_page import all_faces_page
     from maskinfer.report.evaluation_page import evaluation_page
 
-    with progress_bar("looking at the photos") as show:
-        analysis = analyse(evaluation, show)
+    if isinstance(evaluation, AllFacesEvaluation):
+        page = all_faces_page(evaluation, detector)
+    else:
+        with progress_bar("looking at the photos") as show:
+            analysis = analyse(evaluation, show)
+        page = evaluation_page(evaluation, analysis, detector)
     with progress_bar("drawing the report") as show:
-        folder.write(evaluation_page(evaluation, analysis, detector), show)
+        folder.write(page, show)
     say(f"report: {folder.page}")
 
 
@@ -174,7 +201,7 @@ def _confusion_table(confusion: Confusion) -> Table:
     return table
 
 
-def _say_left_out(evaluation: Evaluation, where: str) -> None:
+def _say_left_out(evaluation: Measured, where: str) -> None:
     repaired = sum(decision.action == "repaired" for decision in evaluation.decisions)
     if repaired:
         say(f"note: repaired {counted(repaired, 'impossible box', 'impossible boxes')}.{where}")

@@ -1,10 +1,11 @@
 """Two models on the same images: where they differ, and whether that is more than chance."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import FaceRule
@@ -13,7 +14,7 @@ from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .evaluating import Evaluation, evaluate_folder, measure_all, model_facts
+from .evaluating import Measured, evaluate_folder, measure_all, model_facts
 from .labelled import LabelledPrediction
 from .metrics import Metrics
 from .significance import (
@@ -59,24 +60,27 @@ class CompareSettings:
     overwrite: bool = False
 
 
+class Answer(Protocol):
+    """What is known of a model's answer about an image."""
+
+    @property
+    def filename(self) -> str:
+        """Relative to the data set."""
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is right."""
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
 @dataclass(frozen=True)
-class Pair:
-    """Two models' predictions for one image."""
+class Pair(Generic[AnswerT]):
+    """Two models' answers about one image."""
 
-    a: LabelledPrediction
-    b: LabelledPrediction
-
-    @property
-    def iou_difference(self) -> float:
-        """B's minus A's."""
-        return self.b.iou - self.a.iou
-
-    @property
-    def probability_difference(self) -> float:
-        """B's minus A's; the greatest there is where one of them predicts no face."""
-        if self.a.probability is None or self.b.probability is None:
-            return float((self.b.probability is None) != (self.a.probability is None))
-        return self.b.probability - self.a.probability
+    a: AnswerT
+    b: AnswerT
 
 
 @dataclass(frozen=True)
@@ -106,54 +110,51 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(ABC, Generic[AnswerT]):
     """Two models on the images that both measured. Differences are B's figure minus A's.
 
     Attributes:
         folder: where the images are.
-        a: the evaluation of one model, images that the other could not measure included.
-        b: that of the other, likewise.
+        a: what one model was measured on.
+        b: and the other.
         pairs: the images that both measured, at least one, in sorted order of their names.
         only_a: names of the images that only A measured, printable; left out of all figures.
         only_b: that only B measured.
     """
 
     folder: Path
-    a: Evaluation
-    b: Evaluation
-    pairs: list[Pair]
+    a: Measured
+    b: Measured
+    pairs: list[Pair[AnswerT]]
     only_a: list[str]
     only_b: list[str]
 
-    @cached_property
-    def metrics_a(self) -> Metrics:
-        """A's figures over the pairs."""
-        return measure_all([pair.a for pair in self.pairs])
-
-    @cached_property
-    def metrics_b(self) -> Metrics:
-        """B's figures over the pairs."""
-        return measure_all([pair.b for pair in self.pairs])
-
-    @cached_property
+    @property
+    @abstractmethod
     def figures(self) -> list[Figure]:
         """All figures over the pairs, of both models."""
-        a, b = self.metrics_a.figures(), self.metrics_b.figures()
-        intervals = {
-            "mean IoU": bootstrap_interval([pair.iou_difference for pair in self.pairs]),
-            "accuracy": accuracy_interval(len(self.a_right), len(self.b_right), len(self.pairs)),
-        }
-        return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
+
+    @abstractmethod
+    def apart(self, pair: Pair[AnswerT]) -> float:
+        """How far apart two answers are, one of which is wrong."""
+
+    @abstractmethod
+    def metrics_facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A's and B's figures over the pairs, fit for JSON."""
+
+    @abstractmethod
+    def pair_facts(self, pair: Pair[AnswerT]) -> dict[str, Any]:
+        """Both answers about an image, fit for JSON."""
 
     @cached_property
-    def a_right(self) -> list[Pair]:
-        """Images that only A calls correctly, the furthest apart in probability first."""
-        return self._apart(a=True, b=False)
+    def a_right(self) -> list[Pair[AnswerT]]:
+        """Images that only A calls correctly, the furthest apart first."""
+        return self._one_right(a=True, b=False)
 
     @cached_property
-    def b_right(self) -> list[Pair]:
-        """Images that only B calls correctly, the furthest apart in probability first."""
-        return self._apart(a=False, b=True)
+    def b_right(self) -> list[Pair[AnswerT]]:
+        """Images that only B calls correctly, the furthest apart first."""
+        return self._one_right(a=False, b=True)
 
     @property
     def both_right(self) -> int:
@@ -176,10 +177,9 @@ class Comparison:
         names = {failure.filename for failure in (*self.a.failures, *self.b.failures)}
         return len(names | {d.filename for d in self.a.decisions if d.action == "dropped"})
 
-    def box_differences(self) -> list[Pair]:
-        """Images on which the IoUs differ, the greatest difference first."""
-        apart = [pair for pair in self.pairs if pair.iou_difference]
-        return sorted(apart, key=lambda pair: -abs(pair.iou_difference))
+    def accuracy_interval(self) -> Interval | None:
+        """Of the difference in accuracy."""
+        return accuracy_interval(len(self.a_right), len(self.b_right), len(self.pairs))
 
     def verdict(self) -> str:
         """Whether one model is right more often, in a sentence."""
@@ -196,9 +196,10 @@ class Comparison:
 
     def to_dict(self, detector_a: MaskDetector, detector_b: MaskDetector) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
+        metrics_a, metrics_b = self.metrics_facts()
         sides = (
-            ("a", self.a, self.metrics_a, detector_a, self.only_a),
-            ("b", self.b, self.metrics_b, detector_b, self.only_b),
+            ("a", self.a, metrics_a, detector_a, self.only_a),
+            ("b", self.b, metrics_b, detector_b, self.only_b),
         )
         return {
             "data": printable_name(str(self.folder)),
@@ -206,12 +207,12 @@ class Comparison:
             **{
                 name: {
                     **model_facts(detector),
-                    "seconds": round(evaluation.seconds, 3),
-                    "metrics": metrics.to_dict(),
-                    "failures": [asdict(failure) for failure in evaluation.failures],
+                    "seconds": round(measured.seconds, 3),
+                    "metrics": metrics,
+                    "failures": [asdict(failure) for failure in measured.failures],
                     "measured_alone": alone,
                 }
-                for name, evaluation, metrics, detector, alone in sides
+                for name, measured, metrics, detector, alone in sides
             },
             "calls": {
                 "both_right": self.both_right,
@@ -221,7 +222,7 @@ class Comparison:
                 "mcnemar_p": self.p,
             },
             "differences": {
-                figure.name.replace(" ", "_").lower(): {
+                figure.name.replace(",", "").replace(" ", "_").lower(): {
                     "b_less_a": figure.difference,
                     "interval": figure.interval and figure.interval._asdict(),
                 }
@@ -230,13 +231,67 @@ class Comparison:
             "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
             "decisions": [asdict(decision) for decision in self.a.decisions],
             "unlabelled": self.a.unlabelled,
-            "images": [_pair_facts(pair) for pair in self.pairs],
+            "images": [self.pair_facts(pair) for pair in self.pairs],
             "maskinfer_version": __version__,
         }
 
-    def _apart(self, *, a: bool, b: bool) -> list[Pair]:
+    def _one_right(self, *, a: bool, b: bool) -> list[Pair[AnswerT]]:
         pairs = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
-        return sorted(pairs, key=lambda pair: -abs(pair.probability_difference))
+        return sorted(pairs, key=lambda pair: -self.apart(pair))
+
+
+@dataclass(frozen=True)
+class OneFaceComparison(Comparison[LabelledPrediction]):
+    """Two models' predictions of the labelled face."""
+
+    @cached_property
+    def metrics_a(self) -> Metrics:
+        """A's figures over the pairs."""
+        return measure_all([pair.a for pair in self.pairs])
+
+    @cached_property
+    def metrics_b(self) -> Metrics:
+        """B's figures over the pairs."""
+        return measure_all([pair.b for pair in self.pairs])
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """All figures over the pairs, of both models."""
+        a, b = self.metrics_a.figures(), self.metrics_b.figures()
+        intervals = {
+            "mean IoU": bootstrap_interval([iou_difference(pair) for pair in self.pairs]),
+            "accuracy": self.accuracy_interval(),
+        }
+        return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
+
+    def apart(self, pair: Pair[LabelledPrediction]) -> float:
+        """The difference in probability; the greatest there is where one predicts no face."""
+        a, b = pair.a.probability, pair.b.probability
+        return 1.0 if a is None or b is None else abs(b - a)
+
+    def box_differences(self) -> list[Pair[LabelledPrediction]]:
+        """Images on which the IoUs differ, the greatest difference first."""
+        apart = [pair for pair in self.pairs if iou_difference(pair)]
+        return sorted(apart, key=lambda pair: -abs(iou_difference(pair)))
+
+    def metrics_facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A's and B's figures over the pairs, fit for JSON."""
+        return self.metrics_a.to_dict(), self.metrics_b.to_dict()
+
+    def pair_facts(self, pair: Pair[LabelledPrediction]) -> dict[str, Any]:
+        """The label and both predictions, fit for JSON."""
+        return {
+            "filename": printable_name(pair.a.filename),
+            "label_box_xywh": list(pair.a.label_xywh),
+            "label_proper_mask": pair.a.label_proper,
+            "a": _prediction_facts(pair.a),
+            "b": _prediction_facts(pair.b),
+        }
+
+
+def iou_difference(pair: Pair[LabelledPrediction]) -> float:
+    """B's minus A's."""
+    return pair.b.iou - pair.a.iou
 
 
 def compare_models(
@@ -244,11 +299,11 @@ def compare_models(
     detector_b: MaskDetector,
     folder: Path,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> Comparison:
+) -> OneFaceComparison:
     """Measure two models on every labelled image of a folder, one after the other.
 
     Args:
-        detector_a: one model.
+        detector_a: one model, asked for one face a photo.
         detector_b: the other, or the same.
         folder: of labelled images.
         on_progress: called with the number of images done so far, and of all; each counts twice.
@@ -257,22 +312,39 @@ def compare_models(
         DatasetError: not one labelled image can be measured by both.
         MaskinferError: a model fails.
     """
-    a = evaluate_folder(detector_a, folder, lambda done, total: on_progress(done, 2 * total))
-    b = evaluate_folder(
-        detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
+    first, second = halves(on_progress)
+    a = evaluate_folder(detector_a, folder, first)
+    b = evaluate_folder(detector_b, folder, second)
+    return OneFaceComparison(folder, a, b, *pair_up(folder, a.predictions, b.predictions))
+
+
+def halves(
+    on_progress: Callable[[int, int], object],
+) -> tuple[Callable[[int, int], object], Callable[[int, int], object]]:
+    """Progress of the first of two models, and of the second."""
+    return (
+        lambda done, total: on_progress(done, 2 * total),
+        lambda done, total: on_progress(total + done, 2 * total),
     )
-    by_a = {prediction.filename: prediction for prediction in a.predictions}
-    by_b = {prediction.filename: prediction for prediction in b.predictions}
+
+
+def pair_up(
+    folder: Path, a: Sequence[AnswerT], b: Sequence[AnswerT]
+) -> tuple[list[Pair[AnswerT]], list[str], list[str]]:
+    """The images that two models measured, and the names of those that only one did.
+
+    Raises:
+        DatasetError: there is no such image.
+    """
+    by_a = {answer.filename: answer for answer in a}
+    by_b = {answer.filename: answer for answer in b}
     pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
     if not pairs:
         raise DatasetError(
             f"{folder}: no image that both models could measure, expected at least one; "
             f"A measured {len(by_a)}, B {len(by_b)}"
         )
-    return Comparison(
-        folder,
-        a,
-        b,
+    return (
         pairs,
         [printable_name(name) for name in by_a if name not in by_b],
         [printable_name(name) for name in by_b if name not in by_a],
@@ -284,22 +356,13 @@ def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
 
 
-def _pair_facts(pair: Pair) -> dict[str, Any]:
-    def facts(prediction: LabelledPrediction) -> dict[str, Any]:
-        face = prediction.face
-        return {
-            "box_xywh": list(face.box_xywh) if face else None,
-            "proper_mask": prediction.proper_mask,
-            "probability": prediction.probability,
-            "score": face.score if face else None,
-            "iou": prediction.iou,
-            "correct": prediction.correct,
-        }
-
+def _prediction_facts(prediction: LabelledPrediction) -> dict[str, Any]:
+    face = prediction.face
     return {
-        "filename": printable_name(pair.a.filename),
-        "label_box_xywh": list(pair.a.label_xywh),
-        "label_proper_mask": pair.a.label_proper,
-        "a": facts(pair.a),
-        "b": facts(pair.b),
+        "box_xywh": list(face.box_xywh) if face else None,
+        "proper_mask": prediction.proper_mask,
+        "probability": prediction.probability,
+        "score": face.score if face else None,
+        "iou": prediction.iou,
+        "correct": prediction.correct,
     }

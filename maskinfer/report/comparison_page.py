@@ -1,6 +1,6 @@
 """The page of `maskinfer compare`: both models' figures, and the photos where they differ."""
 
-from maskinfer.evaluation.comparing import Comparison, Pair, p_words
+from maskinfer.evaluation.comparing import AnswerT, Comparison, OneFaceComparison, Pair, p_words
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
@@ -11,7 +11,7 @@ from .predictions import models_table, not_measured, prediction_card
 
 
 def comparison_page(
-    comparison: Comparison, detector_a: MaskDetector, detector_b: MaskDetector
+    comparison: OneFaceComparison, detector_a: MaskDetector, detector_b: MaskDetector
 ) -> Page:
     """Make the page.
 
@@ -25,16 +25,22 @@ def comparison_page(
         "Comparison of A, {}, and B, {}".format(*names),
         f"{counted(len(comparison.pairs), 'image')} of {comparison.folder}",
         [
-            _verdict(comparison),
-            _figures(comparison, detector_a, detector_b),
+            verdict_section(comparison),
+            differences_section(
+                comparison,
+                detector_a,
+                detector_b,
+                "Over the images that both models measured. The interval of the IoU",
+            ),
             _photos(comparison),
-            _not_measured(comparison),
+            left_out_section(comparison),
         ],
         comparison.to_dict(detector_a, detector_b),
     )
 
 
-def _verdict(comparison: Comparison) -> Section:
+def verdict_section(comparison: Comparison[AnswerT]) -> Section:
+    """Which model is right more often, and whether by chance."""
     calls: list[Row] = [
         ("both right", comparison.both_right),
         ("only A right", len(comparison.a_right)),
@@ -52,16 +58,26 @@ def _verdict(comparison: Comparison) -> Section:
     )
 
 
-def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskDetector) -> Section:
+def differences_section(
+    comparison: Comparison[AnswerT], detector_a: MaskDetector, detector_b: MaskDetector, intro: str
+) -> Section:
+    """Both models' figures.
+
+    Args:
+        comparison: what was measured.
+        detector_a: one model.
+        detector_b: the other.
+        intro: ends in the interval that is drawn.
+    """
     rows: list[Row] = [
         (figure.name, figure.a, figure.b, figure.difference, figure.interval_words())
         for figure in comparison.figures
     ]
     return Section(
         "Figures",
-        "Over the images that both models measured. The interval of the IoU contains 95 % of "
-        f"{RESAMPLES:,} means, each of as many images drawn with replacement; that of the accuracy "
-        "comes from the same test as the verdict. Where the models do not differ, there is none.",
+        f"{intro} contains 95 % of {RESAMPLES:,} means, each of as many images drawn with "
+        "replacement; that of the accuracy comes from the same test as the verdict. Where the "
+        "models do not differ, there is none.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
             models_table("The models", {"A": detector_a, "B": detector_b}),
@@ -69,8 +85,8 @@ def _figures(comparison: Comparison, detector_a: MaskDetector, detector_b: MaskD
     )
 
 
-def _photos(comparison: Comparison) -> Section:
-    def card(pair: Pair) -> Card:
+def _photos(comparison: OneFaceComparison) -> Section:
+    def card(pair: Pair[LabelledPrediction]) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
         faces = {"A's": pair.a.face, "B's": pair.b.face}
         return prediction_card(comparison.folder, pair.a, lines, faces)
@@ -97,7 +113,8 @@ def _words(prediction: LabelledPrediction) -> str:
     return f"{word}, {prediction.face.probability:.2f}, IoU {prediction.iou:.2f}"
 
 
-def _not_measured(comparison: Comparison) -> Section:
+def left_out_section(comparison: Comparison[AnswerT]) -> Section:
+    """What was repaired, and what no figure is about."""
     dropped = [d for d in comparison.a.decisions if d.action == "dropped"]
     left_out: list[Row] = [
         *((decision.filename, "both", decision.reason) for decision in dropped),

@@ -1,6 +1,6 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
-from maskinfer.evaluation.evaluating import Evaluation
+from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
 from maskinfer.evaluation.mistakes import ErrorAnalysis
@@ -39,7 +39,7 @@ def evaluation_page(
                 ],
             ),
             _kinds(analysis),
-            _not_measured(evaluation),
+            not_measured_section(evaluation),
         ],
         evaluation.to_dict(detector) | analysis.to_dict(),
     )
@@ -136,7 +136,8 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
     )
 
 
-def _not_measured(evaluation: Evaluation) -> Section:
+def not_measured_section(evaluation: Measured) -> Section:
+    """What was repaired, and what no figure is about."""
     left_out: list[Row] = [
         *((d.filename, d.reason) for d in evaluation.decisions if d.action == "dropped"),
         *((failure.filename, failure.error) for failure in evaluation.failures),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from maskinfer.evaluation.evaluating import Evaluation
+from maskinfer.evaluation.evaluating import Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.results import Prediction
@@ -52,7 +52,7 @@ def prediction_card(
     )
 
 
-def not_measured(evaluation: Evaluation, left_out: Table) -> list[Table]:
+def not_measured(evaluation: Measured, left_out: Table) -> list[Table]:
     """What was repaired, left out or has no label: the tables that hold something.
 
     Args:

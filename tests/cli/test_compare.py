@@ -153,3 +153,18 @@ def test_reports_are_made_without_torch(data: Path, command: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert Path("out/report.html").is_file()
+
+
+def test_compare_every_face_judges_photos(data: Path, run_cli: RunCli) -> None:
+    arguments = ("compare", "a.onnx", "b.onnx", "--data", data, "--face", "all", "--out", "out")
+    done = run_cli(*arguments, "--threshold", 0.7)
+    assert done.code == 0, done.stderr
+    cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
+    assert ["photos,", "accuracy", "0.900", "0.900", "+0.000"] in cells
+    assert ["9", "0", "0", "1"] in cells
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    facts = json.loads(Path("out/facts.json").read_text())
+    assert facts["a"]["choice"] == {"face": "all", "min_score": 0.0, "threshold": 0.7}
+    assert facts["differences"]["photos_balanced_accuracy"]["b_less_a"] == 0
+    assert facts["images"][0]["a"]["called"] == "improper"
+    assert Path("out/report.html").is_file()

@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 from support.cli import RunCli
-from support.tiny_model import draw_photo
+from support.tiny_model import draw_photo, write_model
+
+from maskinfer.data.labels import Face
+from maskinfer.data.side_lists import write_other_faces
 
 
 @pytest.fixture
@@ -194,3 +197,52 @@ def test_evaluate_counts_no_face_as_a_miss(data: Path, tiny_model: Path, run_cli
     cells = [line.replace("│", " ").split() for line in done.stderr.splitlines()]
     assert ["proper", "0", "0", "2", "0.0", "%"] in cells
     assert ["calibration", "error", "none"] in cells
+
+
+def list_faces(folder: Path) -> None:
+    """A photo of two faces, the second listed and without a proper mask."""
+    name = "8__[16, 8, 24, 32]__True.png"
+    draw_photo(second_xywh=(44, 44, 16, 16)).save(folder / name)
+    write_other_faces(folder, [(name, Face((44, 44, 16, 16), proper_mask=False))])
+
+
+def test_evaluate_every_face_prints_faces_and_photos(
+    data: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    list_faces(data / "test")
+    arguments = ("evaluate", data, "--model", tiny_model, "--face", "all", "--min-score", 0.3)
+    done = run_cli(*arguments, "--report", "out", "--json", "all.json")
+    assert done.code == 3
+    figures = {line[:21].strip(): line[21:].strip() for line in done.stdout.splitlines()}
+    assert figures["photos"] == "5"
+    assert figures["faces"] == "6"
+    assert figures["photos judged right"] == "80.0 %"
+    assert figures["counted"] == "score >= 0.300, proper from 0.500"
+    cells = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
+    assert ["any", "6", "6", "1.000", "1.000", "1.000"] in cells
+    assert ["worn", "properly", "2", "0", "0", "100.0", "%"] in cells
+    assert ["not", "so", "1", "2", "0", "66.7", "%"] in cells
+    assert "note: repaired 1 impossible box." in done.stderr
+    assert "names one face a photo" not in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(tiny_model))
+    facts = json.loads(Path("out/facts.json").read_text())
+    assert facts == json.loads(Path("all.json").read_text())
+    assert len(facts["photos"]) == 5
+
+
+def test_evaluate_every_face_notes_that_none_is_listed(
+    data: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    done = run_cli("evaluate", data, "--model", tiny_model, "--face", "all", "--json", "-")
+    assert done.code == 3
+    assert "note: the data names one face a photo" in done.stderr
+    assert json.loads(done.stdout)["metrics"]["photos"] == 4
+
+
+def test_evaluate_every_face_of_a_model_that_finds_one_is_refused(
+    data: Path, run_cli: RunCli
+) -> None:
+    write_model(Path("one.onnx"), faces=1, network="resnet")
+    done = run_cli("evaluate", data, "--model", "one.onnx", "--face", "all")
+    assert done.code == 2
+    assert "this resnet finds one face a photo" in done.stderr

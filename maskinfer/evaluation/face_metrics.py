@@ -1,0 +1,202 @@
+"""Figures over every annotated face of photos, and over the verdicts about whole photos.
+
+Counts are taken at the working point: of predicted faces that reach the least score, right where
+they are an annotated face and called as it is labelled. Average precision takes every face that the
+model predicts, whatever its score: it measures the order, not a working point. There each predicted
+face is a detection of either label, with its score times the probability of the label, as detectors
+with a score for each class have it; so the threshold plays no part.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .average_precision import AveragePrecision, Detected, average_precision
+from .labelled import label_word
+from .metrics import Confusion
+from .photo_faces import PhotoFaces, boxes_of
+
+# Sides of faces in percent of the photo's longer side. On a canvas of 224 pixels, 4 % are 9 pixels.
+SIZE_EDGES = (0, 2, 4, 8, 16, 32, 100)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Faces at the working point, of one label or of both.
+
+    Attributes:
+        faces: annotated.
+        called: predicted.
+        right: of these, those that are one of those.
+    """
+
+    faces: int
+    called: int
+    right: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted faces that is right; None without any."""
+        return self.right / self.called if self.called else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the annotated faces that was predicted; None without any."""
+        return self.right / self.faces if self.faces else None
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of both; None without any face."""
+        return 2 * self.right / (self.faces + self.called) if self.faces + self.called else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fit for JSON."""
+        figures = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return asdict(self) | figures
+
+
+@dataclass(frozen=True)
+class SizeBin:
+    """Annotated faces of similar size.
+
+    Attributes:
+        low: least side, in percent of the photo's longer side.
+        high: the next bin's least.
+        faces: how many there are.
+        missed: of these, those that were not predicted.
+        miscalled: those whose mask was called otherwise than labelled.
+    """
+
+    low: int
+    high: int
+    faces: int
+    missed: int
+    miscalled: int
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        return f"{self.low}–{self.high} %" if self.high < 100 else f"{self.low} % and more"
+
+
+@dataclass(frozen=True)
+class AllFacesMetrics:
+    """Figures over every annotated face of photos.
+
+    Attributes:
+        photos: that were measured, at least one.
+        by_label: counts of each label, by its word.
+        any_label: counts of faces, whatever their masks are called.
+        ap: average precision of each label that there is, by its word.
+        sizes: faces by size, without sizes that no face has.
+        verdict: photos by whether all masks are worn properly, and what they are called.
+    """
+
+    photos: int
+    by_label: dict[str, Counts]
+    any_label: Counts
+    ap: dict[str, AveragePrecision]
+    sizes: list[SizeBin]
+    verdict: Confusion
+
+    @property
+    def ap50(self) -> float:
+        """The mean over the labels that there are."""
+        return float(np.mean([ap.ap50 for ap in self.ap.values()]))
+
+    @property
+    def ap50_95(self) -> float:
+        """The mean over the labels that there are."""
+        return float(np.mean([ap.ap50_95 for ap in self.ap.values()]))
+
+    def figures(self) -> dict[str, float | None]:
+        """The figures by their names in tables."""
+        return {
+            "AP50": self.ap50,
+            "AP50:95": self.ap50_95,
+            **{f"AP50 {word}": ap.ap50 for word, ap in self.ap.items()},
+            **{f"AP50:95 {word}": ap.ap50_95 for word, ap in self.ap.items()},
+            **{f"F1 {word}": counts.f1 for word, counts in self.by_label.items()},
+            "F1 of faces": self.any_label.f1,
+            "photos, accuracy": self.verdict.accuracy,
+            "photos, balanced accuracy": self.verdict.balanced_accuracy,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fit for JSON."""
+        return {
+            "photos": self.photos,
+            "ap50": self.ap50,
+            "ap50_95": self.ap50_95,
+            "by_label": {
+                word: counts.to_dict()
+                | {name: getattr(self.ap.get(word), name, None) for name in ("ap50", "ap50_95")}
+                for word, counts in self.by_label.items()
+            },
+            "any_label": self.any_label.to_dict(),
+            "sizes": [asdict(group) for group in self.sizes],
+            "verdict": asdict(self.verdict)
+            | {
+                "accuracy": self.verdict.accuracy,
+                "balanced_accuracy": self.verdict.balanced_accuracy,
+            },
+        }
+
+
+def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
+    """The figures over photos, at least one."""
+    labels = [face.proper_mask for photo in photos for face in photo.labels]
+    calls = [call for photo in photos for call in photo.calls]
+    called = [face.proper_mask for photo in photos for face in photo.called]
+    counts = {
+        label_word(proper): Counts(
+            labels.count(proper),
+            called.count(proper),
+            sum(label == call == proper for label, call in zip(labels, calls, strict=True)),
+        )
+        for proper in (True, False)
+    }
+    ap = {
+        label_word(proper): average_precision([_detected(photo, proper) for photo in photos])
+        for proper in (True, False)
+    }
+    return AllFacesMetrics(
+        photos=len(photos),
+        by_label=counts,
+        any_label=Counts(len(labels), len(called), len(calls) - calls.count(None)),
+        ap={word: figures for word, figures in ap.items() if figures is not None},
+        sizes=list(_by_size(photos)),
+        verdict=Confusion.count(
+            [photo.all_proper for photo in photos],
+            [bool(photo.called_proper) for photo in photos],
+            [bool(photo.called) for photo in photos],
+        ),
+    )
+
+
+def _detected(photo: PhotoFaces, proper: bool) -> Detected:
+    """One label in a photo, each predicted face a detection of it."""
+    probability = np.array([face.probability for face in photo.predictions], dtype=np.float64)
+    score = np.array([face.score for face in photo.predictions], dtype=np.float64)
+    return Detected(
+        boxes_of([face for face in photo.labels if face.proper_mask == proper]),
+        boxes_of(photo.predictions),
+        score * (probability if proper else 1 - probability),
+    )
+
+
+def _by_size(photos: Sequence[PhotoFaces]) -> Iterator[SizeBin]:
+    sides = np.array([side for photo in photos for side in photo.sides()])
+    calls = [call for photo in photos for call in photo.calls]
+    labels = np.array([face.proper_mask for photo in photos for face in photo.labels])
+    missed = np.array([call is None for call in calls])
+    miscalled = ~missed & (np.array([bool(call) for call in calls]) != labels)
+    place = np.searchsorted(SIZE_EDGES, sides, side="right") - 1
+    for index, (low, high) in enumerate(pairwise(SIZE_EDGES)):
+        inside = np.minimum(place, len(SIZE_EDGES) - 2) == index
+        if inside.any():
+            counts = (int(which[inside].sum()) for which in (inside, missed, miscalled))
+            yield SizeBin(low, high, *counts)

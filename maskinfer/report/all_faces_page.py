@@ -1,0 +1,256 @@
+"""The pages of `evaluate --face all` and `compare --face all`: every face, and whole photos."""
+
+from maskinfer.evaluation.all_faces import AllFacesEvaluation
+from maskinfer.evaluation.average_precision import RECALLS
+from maskinfer.evaluation.comparing import Pair
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.evaluation.face_metrics import AllFacesMetrics
+from maskinfer.evaluation.labelled import call_word, label_word
+from maskinfer.evaluation.photo_faces import PhotoFaces
+from maskinfer.inference.detector import MaskDetector
+from maskinfer.text import counted
+
+from . import figures
+from .blocks import Block, Card, Chart, Gallery, Notes, Page, Row, Section, Table
+from .comparison_page import differences_section, left_out_section, verdict_section
+from .evaluation_page import not_measured_section
+from .predictions import models_table
+from .thumbnails import LABEL, OTHER, Outline
+
+_ONLY_NAMED = (
+    "The data names one face a photo, so each other face that is predicted counts as invented: "
+    "other_faces.csv, which maskinfer import writes, names the others."
+)
+_BOXES = (
+    "Solid boxes are annotated, dashed ones predicted; blue means a properly worn mask, pink any "
+    "other face. A dashed box hides in a solid one of its colour."
+)
+
+
+def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Page:
+    """Make the page of one model.
+
+    Args:
+        evaluation: what was measured.
+        detector: the model.
+    """
+    metrics = evaluation.metrics
+    return Page(
+        f"Evaluation of {detector.session.path.name}, every face",
+        f"{counted(metrics.any_label.faces, 'face')} in {counted(metrics.photos, 'photo')} of "
+        f"{evaluation.folder}",
+        [
+            Section(
+                "Figures",
+                "Average precision is COCO's: each predicted face is a detection of either label, "
+                "with its score times the probability of the label. The other figures count faces "
+                "from the least score on, right where they overlap a face by half and are called "
+                "as it is labelled.",
+                _figures(evaluation, detector),
+            ),
+            _photos(evaluation),
+            Section(
+                "Faces",
+                "Size is the root of width times height, in percent of the photo's longer side.",
+                [_precision_chart(metrics), *_size_blocks(metrics)],
+            ),
+            not_measured_section(evaluation),
+        ],
+        evaluation.to_dict(detector),
+    )
+
+
+def _figures(evaluation: AllFacesEvaluation, detector: MaskDetector) -> list[Block]:
+    metrics = evaluation.metrics
+    notes: list[Block] = [Notes([_ONLY_NAMED], "warning")] if evaluation.only_named else []
+    headings = (
+        *("label", "faces", "predicted", "right", "precision", "recall", "F1"),
+        *("AP50", "AP50:95"),
+    )
+    return [
+        *notes,
+        Table("Faces by label", headings, label_rows(metrics)),
+        Table(
+            "Photos: is every mask worn properly?",
+            ("label", "called proper", "called improper", "no face", "share correct"),
+            metrics.verdict.rows(),
+        ),
+        Table(
+            "Photos judged right",
+            ("figure", "value"),
+            [
+                ("accuracy", metrics.verdict.accuracy),
+                ("balanced accuracy", metrics.verdict.balanced_accuracy),
+            ],
+        ),
+        models_table("The model", {"value": detector}),
+    ]
+
+
+def label_rows(metrics: AllFacesMetrics) -> list[Row]:
+    """Counts and average precision of each label, of any, and the mean."""
+    rows: list[Row] = []
+    for word, counts in {**metrics.by_label, "any": metrics.any_label}.items():
+        ap = metrics.ap.get(word)
+        numbers = (counts.faces, counts.called, counts.right)
+        shares = (counts.precision, counts.recall, counts.f1)
+        rows.append((word, *numbers, *shares, ap and ap.ap50, ap and ap.ap50_95))
+    return [*rows, ("mean", *[None] * 6, metrics.ap50, metrics.ap50_95)]
+
+
+def _photos(evaluation: AllFacesEvaluation) -> Section:
+    def card(photo: PhotoFaces) -> Card:
+        return _card(evaluation, photo, _lines(photo), correct=photo.correct)
+
+    wrong = [photo for photo in evaluation.photos if photo.called and not photo.correct]
+    galleries = {
+        "Someone not properly masked, photo called proper": sorted(
+            (photo for photo in wrong if not photo.all_proper), key=_least_doubt, reverse=True
+        ),
+        "Everyone properly masked, photo called improper": sorted(
+            (photo for photo in wrong if photo.all_proper), key=_least_doubt
+        ),
+        "No face predicted": [photo for photo in evaluation.photos if not photo.called],
+        "Most faces missed": _ranked(evaluation.photos, "missed"),
+        "Most faces invented": _ranked(evaluation.photos, "invented"),
+    }
+    return Section(
+        "Photos to look at",
+        f"{_BOXES} The most confident mistakes come first.",
+        [Gallery.of(title, photos, card) for title, photos in galleries.items()],
+    )
+
+
+def _least_doubt(photo: PhotoFaces) -> float:
+    """The least probability of a proper mask among the predicted faces."""
+    return min(face.probability for face in photo.called)
+
+
+def _ranked(photos: list[PhotoFaces], count: str) -> list[PhotoFaces]:
+    """Photos with at least one of something, those with most first."""
+    some = [photo for photo in photos if getattr(photo, count)]
+    return sorted(some, key=lambda photo: -getattr(photo, count))
+
+
+def _card(
+    measured: AllFacesEvaluation | AllFacesComparison,
+    photo: PhotoFaces,
+    lines: tuple[str, ...],
+    *,
+    correct: bool | None = None,
+    predicted: bool = True,
+) -> Card:
+    colors = {True: LABEL, False: OTHER}
+    labels = [Outline(face.box_xywh, colors[face.proper_mask]) for face in photo.labels]
+    called = [
+        Outline(face.box_xywh, colors[face.proper_mask], dashed=True)
+        for face in photo.called
+        if predicted
+    ]
+    word = label_word(photo.all_proper)
+    return Card(
+        measured.folder / photo.filename,
+        photo.filename,
+        (*labels, *called),
+        f"{photo.filename}: {counted(len(labels), 'annotated face')}, {len(called)} predicted",
+        lines,
+        word,
+        correct,
+    )
+
+
+def _lines(photo: PhotoFaces) -> tuple[str, ...]:
+    proper = sum(face.proper_mask for face in photo.labels)
+    called = sum(face.proper_mask for face in photo.called)
+    return (
+        f"label: {proper} proper, {len(photo.labels) - proper} improper",
+        f"called: {called} proper, {len(photo.called) - called} improper",
+        f"{photo.missed} missed, {photo.invented} invented",
+    )
+
+
+def _precision_chart(metrics: AllFacesMetrics) -> Chart:
+    words = {f"{word}, AP50 {ap.ap50:.3f}": ap.precision for word, ap in metrics.ap.items()}
+    return figures.line_chart(
+        "Precision over recall of faces, by label",
+        {word: (RECALLS, precision) for word, precision in words.items()},
+        "recall",
+        "precision",
+        f"Best precision at each recall or more, of overlaps by half; {'; '.join(words)}.",
+        ylim=(0, 1.03),
+        styles={
+            word: {"marker": "", "linestyle": line}
+            for word, line in zip(words, ("-", "--"), strict=False)
+        },
+    )
+
+
+def _size_blocks(metrics: AllFacesMetrics) -> list[Block]:
+    bins = metrics.sizes
+    shares = {f"{group.name}\n{group.faces}": group.missed / group.faces for group in bins}
+    words = (f"{group.name}: {group.missed} of {group.faces}" for group in bins)
+    rows = [(g.name, g.faces, g.missed, g.missed / g.faces, g.miscalled) for g in bins]
+    headings = ("side of the face", "faces", "missed", "share missed", "called wrongly")
+    return [
+        figures.bars(
+            "Faces missed, by size",
+            shares,
+            "share missed",
+            f"Faces missed by size: {'; '.join(words)}.",
+            ylim=(0, 1.1),
+        ),
+        Table("Faces by size", headings, rows),
+    ]
+
+
+def faces_comparison_page(
+    comparison: AllFacesComparison, detector_a: MaskDetector, detector_b: MaskDetector
+) -> Page:
+    """Make the page of two models.
+
+    Args:
+        comparison: what was measured.
+        detector_a: one model.
+        detector_b: the other.
+    """
+    names = (detector.session.path.name for detector in (detector_a, detector_b))
+    return Page(
+        "Comparison of A, {}, and B, {}, every face".format(*names),
+        f"{counted(len(comparison.pairs), 'photo')} of {comparison.folder}",
+        [
+            verdict_section(comparison),
+            differences_section(
+                comparison,
+                detector_a,
+                detector_b,
+                "Over the photos that both models measured. A photo is right where it is called "
+                "proper and every mask in it is, or called improper and one is not. The interval "
+                "of the balanced accuracy",
+            ),
+            _where_they_differ(comparison),
+            left_out_section(comparison),
+        ],
+        comparison.to_dict(detector_a, detector_b),
+    )
+
+
+def _where_they_differ(comparison: AllFacesComparison) -> Section:
+    def card(pair: Pair[PhotoFaces]) -> Card:
+        lines = (_lines(pair.a)[0], f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
+        return _card(comparison, pair.a, lines, predicted=False)
+
+    galleries = {
+        "Only A is right: furthest apart first": comparison.a_right,
+        "Only B is right: furthest apart first": comparison.b_right,
+    }
+    return Section(
+        "Where they differ",
+        "The boxes are the annotated ones: blue means a properly worn mask, pink any other face. "
+        "Furthest apart are the photos with the greatest difference in faces called rightly.",
+        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
+    )
+
+
+def _words(photo: PhotoFaces) -> str:
+    word = call_word(photo.called_proper)
+    return f"{word}, {photo.right} of {len(photo.labels)} faces right, {photo.invented} invented"
