@@ -9,6 +9,7 @@ from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import MAX_PIXELS
@@ -192,6 +193,8 @@ def _check_pictures(settings: PredictSettings) -> None:
     if settings.only and not folders:
         raise UsageError("--only: expected with --annotate or --crops, whose pictures it limits")
     images = settings.images
+    if isinstance(images, str) and images.startswith("file:"):
+        images = Path(unquote(urlsplit(images).path))
     for folder in folders:
         if isinstance(images, Path):
             why = "where its pictures would be predicted too; choose a folder beside it"

@@ -15,6 +15,9 @@ from support.cli import RunCli
 from support.predictions import recorded_names
 from support.tiny_model import draw_photo, write_model
 
+from maskinfer.errors import MaskinferError
+from maskinfer.inference.journal import Journal
+
 FIRST, SECOND = (16, 8, 24, 32), (2, 44, 12, 16)
 HEADER = "filename,x,y,w,h,proper_mask,probability,score\n"
 # Scores of 0.8 and 0.4, and one of 115 / 255 = 0.451.
@@ -176,6 +179,19 @@ def test_pictures_of_faces_are_saved(folder: Path, run_cli: RunCli) -> None:
     assert (done.code, "not empty" in done.stderr) == (2, True)
 
 
+def test_pictures_never_go_among_the_photos_of_an_address(folder: Path, run_cli: RunCli) -> None:
+    fill(folder)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for option in ("--annotate", "--crops"):
+        options = ("--out", "p.csv", option, folder, "--overwrite")
+        done = run_cli("predict", folder.resolve().as_uri(), *options)
+        assert (done.code, "would be predicted too" in done.stderr) == (2, True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    options = ("--out", "p.csv", "--annotate", "look", "--crops", "crops")
+    assert run_cli("predict", folder.resolve().as_uri(), *options).code == 0
+    assert len(list(Path("look").iterdir())) == len(list(Path("crops").iterdir())) == 3
+
+
 @pytest.fixture
 def many(folder: Path) -> Path:
     """Photos with two faces, one or none, and files that cannot be read."""
@@ -245,3 +261,33 @@ def test_a_killed_command_is_resumed(folder: Path, tiny_model: Path, suffix: str
     assert done.returncode == 0, done.stderr
     assert (out.read_bytes(), json.loads(Path("report/facts.json").read_text())) == expected
     assert expected[1]["counts"]["faces"] == 750 * 2 + 750
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--crops", "crops", "--only", "unsure"), "was begun with only"),
+        (("--crops", "crops", "--only", "not-proper", "--face", "all"), "was begun with face"),
+        (("--annotate", "look", "--only", "not-proper"), "was begun with annotate"),
+        (("--crops", "crops", "--only", "not-proper", "--min-score", "0.3"), "with min score"),
+        (("--crops", "crops", "--only", "not-proper", "--threshold", "0.3"), "with threshold"),
+        (("--crops", "crops", "--only", "not-proper"), ""),
+    ],
+)
+def test_only_the_same_is_resumed(
+    folder: Path,
+    run_cli: RunCli,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    def fail(self: Journal) -> None:
+        raise MaskinferError("the disk is full")
+
+    fill(folder)
+    arguments = ("predict", folder, "--out", "p.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", fail)
+        assert run_cli(*arguments, "--crops", "crops", "--only", "not-proper").code == 1
+    done = run_cli(*arguments, "--resume", *options)
+    assert (done.code, words in done.stderr) == (2 if words else 0, True)
