@@ -1,4 +1,4 @@
-"""`maskinfer predict`: a folder in, a CSV out."""
+"""`maskinfer predict`: a folder in, a CSV out. A third of this file is its many options."""
 
 import os
 import shlex
