@@ -38,18 +38,23 @@ def draw(photo: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
         ImageError: the photo's pixels cannot be read.
     """
     drawn = Image.fromarray(load_photo(photo).pixels)
-    canvas = ImageDraw.Draw(drawn)
+    draw_on(drawn, faces)
+    return drawn
+
+
+def draw_on(photo: Image.Image, faces: Sequence[Prediction]) -> None:
+    """As `draw`, on an upright RGB photo itself."""
+    canvas = ImageDraw.Draw(photo)
     boxes = np.array([face.box_xywh for face in faces], np.int64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]  # left, top, right, bottom
     for index in reversed(range(len(faces))):  # the best last: over others where they overlap
-        _draw_box(canvas, boxes[index], _color(faces[index]), max(drawn.size))
+        _draw_box(canvas, boxes[index], _color(faces[index]), max(photo.size))
     words: list[NDArray[np.int64]] = []  # where they stand
     # Those that people look for first: where there is no room for all, they have some.
     for index in sorted(range(len(faces)), key=lambda index: faces[index].probability):
         place = _draw_words(canvas, faces[index], boxes[index], np.delete(boxes, index, 0), words)
         if place is not None:
             words.append(place)
-    return drawn
 
 
 def _color(face: Prediction) -> str:

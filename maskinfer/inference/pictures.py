@@ -14,7 +14,7 @@ from maskinfer.errors import ImageError, MaskinferError
 from maskinfer.files import replacing
 
 from .choosing import Kind, face_kinds, photo_kinds
-from .drawing import draw
+from .drawing import draw_on
 from .results import Prediction, Result
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -69,13 +69,14 @@ class Pictures:
         except ImageError as error:
             return Failure(result.filename, f"cannot be drawn on, {error}")
         try:
-            if draws and self.annotate is not None:
-                path = self.annotate / _inside(result.filename)
-                _save(draw(photo, result.faces), path, source, "--annotate")
-            if self.crops is not None:
+            if self.crops is not None:  # before the photo is drawn on
                 for number, face in faces.items():
                     path = self.crops / _inside(result.filename, f"-{number}")
                     _save(photo.crop(_around(face, photo.size)), path, source, "--crops")
+            if draws and self.annotate is not None:
+                draw_on(photo, result.faces)
+                path = self.annotate / _inside(result.filename)
+                _save(photo, path, source, "--annotate")
         except _TooLongError as error:
             return Failure(result.filename, f"cannot be drawn on, {error}")
         return result

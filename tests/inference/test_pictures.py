@@ -142,6 +142,16 @@ def test_a_saved_face_has_a_margin_inside_the_photo(
         assert (np.asarray(face.convert("L")) > 128).sum() == pytest.approx(w * h, rel=0.1)
 
 
+def test_nothing_is_drawn_on_a_saved_face(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 60)).save(tmp_path / "a.jpg")
+    pictures = Pictures(tmp_path / "drawn", tmp_path / "out", (), 0.5, MAX_PIXELS)
+    pictures.save(tmp_path.joinpath, row("a.jpg", (10, 20, 30, 30)))
+    with Image.open(tmp_path / "out" / "a-1.jpg") as face:
+        assert np.asarray(face).max() == 0
+    with Image.open(tmp_path / "drawn" / "a.jpg") as photo:
+        assert np.asarray(photo).max() > 100
+
+
 @pytest.mark.parametrize(
     ("name", "face"),
     [
