@@ -4,7 +4,8 @@
 
 RUN are training runs, for `docs/report.png`; MODEL is compared with the default model, for
 `docs/compare.png`; DIR is where `benchmarks/audit_noise.py --work DIR` left its audit, for
-`docs/audit.png`. `docs/explore.png` and `docs/evaluate.png` show images drawn here. Needs Chromium.
+`docs/audit.png`. `docs/explore.png`, `docs/evaluate.png` and `docs/predict.png` show images drawn here. Needs
+Chromium.
 """
 
 import shutil
@@ -45,6 +46,7 @@ def main(
             "explore drawn --out explore --model shipped.onnx",
             "evaluate clean --report evaluate --model shipped.onnx",
             "compare other.onnx shipped.onnx --data clean --out compare",
+            "predict clean --out preds.csv --face all --report predict --model shipped.onnx",
         ):
             _maskinfer(words.split(), work)
         named = [str(run.resolve()) for run in runs]
@@ -52,7 +54,7 @@ def main(
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or "chromium", args=FLAGS
         )
-        for name in ("explore", "evaluate", "compare", "report", "audit"):
+        for name in ("explore", "evaluate", "compare", "predict", "report", "audit"):
             _photograph(browser, work / name / "report.html", DOCS / f"{name}.png")
         browser.close()
 

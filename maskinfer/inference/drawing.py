@@ -17,7 +17,7 @@ _LINE_SHARE = 1 / 200  # at most, of the photo's longer side
 _LINE_SHARE_OF_FACE = 1 / 16
 # The height of words by that of the face, within what can be read and what leaves photo to see.
 _TEXT_SHARE_OF_FACE = 1 / 5
-_LEAST_TEXT_SHARE, _MOST_TEXT_SHARE = 1 / 72, 1 / 25  # of the photo's longer side
+_LEAST_TEXT_SHARE, _MOST_TEXT_SHARE = 1 / 90, 1 / 25  # of the photo's longer side
 _LEAST_TEXT = 10  # pixels
 _MOST_COVERED = 0.5  # of another face
 
