@@ -4,8 +4,8 @@
 
 RUN are training runs, for `docs/report.png`; MODEL is compared with the default model, for
 `docs/compare.png`; DIR is where `benchmarks/audit_noise.py --work DIR` left its audit, for
-`docs/audit.png`. `docs/explore.png`, `docs/evaluate.png` and `docs/predict.png` show images drawn here. Needs
-Chromium.
+`docs/audit.png`. `docs/explore.png`, `docs/evaluate.png` and `docs/predict.png` show images drawn
+here. Needs Chromium.
 """
 
 import shutil
