@@ -2,14 +2,13 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.evaluation.comparing import (
-    AnswerT,
     CompareSettings,
     Comparison,
     OneFaceComparison,
@@ -101,7 +100,7 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
     return comparison
 
 
-def _print_comparison(comparison: Comparison[AnswerT]) -> None:
+def _print_comparison(comparison: Comparison[Any]) -> None:
     table = Table(title=f"Figures over {len(comparison.pairs)} images", title_justify="left")
     table.add_column("figure")
     for heading in ("A", "B", "B - A", "95 % interval"):
@@ -123,7 +122,7 @@ def _print_comparison(comparison: Comparison[AnswerT]) -> None:
     stdout.print(comparison.verdict(), highlight=False, soft_wrap=True)
 
 
-def _say_left_out(comparison: Comparison[AnswerT]) -> None:
+def _say_left_out(comparison: Comparison[Any]) -> None:
     for name, alone in (("A", comparison.only_a), ("B", comparison.only_b)):
         if alone:
             say(f"note: left out {counted(len(alone), 'image')} that only {name} could measure")

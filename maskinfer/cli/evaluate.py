@@ -18,13 +18,13 @@ from maskinfer.evaluation.evaluating import (
     Measured,
     evaluate_folder,
 )
+from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.metrics import Confusion
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import options
-from .all_faces import print_all_faces
 from .console import (
     add_figure,
     decimals,
@@ -126,7 +126,7 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
             write_text(settings.json, text)
     console = err if to_stdout else stdout
     if isinstance(evaluation, AllFacesEvaluation):
-        print_all_faces(evaluation, detector, console)
+        _print_all_faces(evaluation, detector, console)
         if evaluation.only_named:
             say(
                 "note: the data names one face a photo, so each other face counts as wrong; "
@@ -192,12 +192,78 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
 
 
 def _confusion_table(confusion: Confusion) -> Table:
-    table = Table(title="Confusion (images)", title_justify="left")
-    table.add_column("label")
-    for heading in ("called proper", "called improper", "no face", "right"):
-        table.add_column(heading, justify="right")
+    headings = ("label", "called proper", "called improper", "no face", "right")
+    table = _table("Confusion (images)", headings)
     for label, *counts, share in confusion.rows():
         table.add_row(label, *map(str, counts), percent(share))
+    return table
+
+
+def _print_all_faces(
+    evaluation: AllFacesEvaluation, detector: MaskDetector, console: Console
+) -> None:
+    metrics, session, choice = evaluation.metrics, detector.session, detector.choice
+    table = figures_table()
+    lines: dict[str, object] = {
+        "data": evaluation.folder,
+        "photos": metrics.photos,
+        "faces": metrics.any_label.faces,
+        "AP50": decimals(metrics.ap50),
+        "AP50:95": decimals(metrics.ap50_95),
+        "photos judged right": percent(metrics.verdict.accuracy),
+        "balanced accuracy": f"{percent(metrics.verdict.balanced_accuracy)} of photos",
+        "images/s": images_per_second(metrics.photos, evaluation.seconds),
+        "canvas": f"{session.geometry.canvas} px",
+        "counted": f"score >= {choice.min_score:.3f}, proper from {choice.threshold:.3f}",
+        "model": f"{session.path} [{model_words(session)}]",
+        "provider": session.provider,
+    }
+    for name, value in lines.items():
+        add_figure(table, name, value)
+    for part in (table, _faces_by_label(metrics), _faces_by_size(metrics), _photos_table(metrics)):
+        console.print(part)
+        console.print()
+
+
+def _faces_by_label(metrics: AllFacesMetrics) -> Table:
+    headings = ("label", "faces", "called", "precision", "recall", "F1", "AP50", "AP50:95")
+    table = _table("Faces", headings)
+    for word, counts in {**metrics.by_label, "any": metrics.any_label}.items():
+        ap = metrics.ap.get(word)
+        precisions = (ap.ap50, ap.ap50_95) if ap else (None, None)
+        shares = (counts.precision, counts.recall, counts.f1)
+        table.add_row(
+            word,
+            str(counts.faces),
+            str(counts.called),
+            *map(decimals, shares),
+            *(("", "") if word == "any" else map(decimals, precisions)),
+        )
+    return table
+
+
+def _faces_by_size(metrics: AllFacesMetrics) -> Table:
+    headings = ("side, % of photo's", "faces", "missed", "share", "called wrongly")
+    table = _table("Faces by size", headings)
+    for group in metrics.sizes:
+        share = percent(group.missed / group.faces)
+        table.add_row(group.name, str(group.faces), str(group.missed), share, str(group.miscalled))
+    return table
+
+
+def _photos_table(metrics: AllFacesMetrics) -> Table:
+    headings = ("every mask", "called proper", "called improper", "no face", "right")
+    table = _table("Photos, as a whole", headings)
+    for label, *counts, share in metrics.verdict.rows():
+        words = "worn properly" if label == "proper" else "not so"
+        table.add_row(words, *map(str, counts), percent(share))
+    return table
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
     return table
 
 

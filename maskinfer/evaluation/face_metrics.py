@@ -151,7 +151,7 @@ def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
     labels = [face.proper_mask for photo in photos for face in photo.labels]
     calls = [call for photo in photos for call in photo.calls]
     called = [face.proper_mask for photo in photos for face in photo.called]
-    counts = {
+    counts: dict[str, Counts] = {
         label_word(proper): Counts(
             labels.count(proper),
             called.count(proper),

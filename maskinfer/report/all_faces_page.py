@@ -94,7 +94,8 @@ def label_rows(metrics: AllFacesMetrics) -> list[Row]:
         ap = metrics.ap.get(word)
         numbers = (counts.faces, counts.called, counts.right)
         shares = (counts.precision, counts.recall, counts.f1)
-        rows.append((word, *numbers, *shares, ap and ap.ap50, ap and ap.ap50_95))
+        precisions = (ap.ap50, ap.ap50_95) if ap else (None, None)
+        rows.append((word, *numbers, *shares, *precisions))
     return [*rows, ("mean", *[None] * 6, metrics.ap50, metrics.ap50_95)]
 
 

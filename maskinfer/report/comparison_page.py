@@ -1,6 +1,8 @@
 """The page of `maskinfer compare`: both models' figures, and the photos where they differ."""
 
-from maskinfer.evaluation.comparing import AnswerT, Comparison, OneFaceComparison, Pair, p_words
+from typing import Any
+
+from maskinfer.evaluation.comparing import Comparison, OneFaceComparison, Pair, p_words
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
@@ -39,7 +41,7 @@ def comparison_page(
     )
 
 
-def verdict_section(comparison: Comparison[AnswerT]) -> Section:
+def verdict_section(comparison: Comparison[Any]) -> Section:
     """Which model is right more often, and whether by chance."""
     calls: list[Row] = [
         ("both right", comparison.both_right),
@@ -59,7 +61,7 @@ def verdict_section(comparison: Comparison[AnswerT]) -> Section:
 
 
 def differences_section(
-    comparison: Comparison[AnswerT], detector_a: MaskDetector, detector_b: MaskDetector, intro: str
+    comparison: Comparison[Any], detector_a: MaskDetector, detector_b: MaskDetector, intro: str
 ) -> Section:
     """Both models' figures.
 
@@ -113,7 +115,7 @@ def _words(prediction: LabelledPrediction) -> str:
     return f"{word}, {prediction.face.probability:.2f}, IoU {prediction.iou:.2f}"
 
 
-def left_out_section(comparison: Comparison[AnswerT]) -> Section:
+def left_out_section(comparison: Comparison[Any]) -> Section:
     """What was repaired, and what no figure is about."""
     dropped = [d for d in comparison.a.decisions if d.action == "dropped"]
     left_out: list[Row] = [

@@ -30,7 +30,7 @@ def reliability_chart(analysis: ErrorAnalysis) -> Chart:
 
 
 def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
-    """A curve for each label that occurs."""
+    """A curve for each label that occurs; none where no face was predicted."""
     series, words = {}, []
     for word, curve in analysis.precision_recall().items():
         places = np.linspace(0, len(curve.recall) - 1, _MOST_POINTS).astype(int)
