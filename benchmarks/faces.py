@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from materials import report
+from rich.console import Console
 from rich.table import Table
 
 from maskinfer.data.dataset import Dataset
@@ -96,7 +97,7 @@ def main(
                 "verdicts": [verdict.facts() for verdict in verdicts],
             }
         )
-    report(table)
+    Console(width=100).print(table)
     report(photos, model=str(detector.session.path), photos=len(test.photos), canvases=measured)
 
 

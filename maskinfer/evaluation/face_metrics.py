@@ -4,7 +4,8 @@ Counts are taken at the working point: of predicted faces that reach the least s
 they are an annotated face and called as it is labelled. Average precision takes every face that the
 model predicts, whatever its score: it measures the order, not a working point. There each predicted
 face is a detection of either label, with its score times the probability of the label, as detectors
-with a score for each class have it; so the threshold plays no part.
+with a score for each class have it; so the threshold plays no part. As one detection, of the label
+that is called, the same model would have anything between 0.38 and 0.47 for 0.50 (docs/results.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ class SizeBin:
     @property
     def name(self) -> str:
         """As people read it."""
-        return f"{self.low}–{self.high} %" if self.high < 100 else f"{self.low} % and more"
+        return f"{self.low}–{self.high} %"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_figures_of_labels_and_photos(folder: Path, tiny_model: Path) -> None:
     assert metrics.ap50 == pytest.approx((1 + metrics.ap["improper"].ap50) / 2)
     small, large = metrics.sizes
     assert (small.low, small.high, small.faces, small.missed, small.miscalled) == (16, 32, 3, 1, 1)
-    assert (large.low, large.faces, large.missed, large.name) == (32, 4, 0, "32 % and more")
+    assert (large.low, large.faces, large.missed, large.name) == (32, 4, 0, "32–100 %")
 
 
 def test_average_precision_takes_faces_below_the_least_score(
