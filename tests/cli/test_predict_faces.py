@@ -163,8 +163,17 @@ def test_every_face_of_a_model_that_finds_one_is_refused(folder: Path, run_cli: 
 def test_pictures_of_faces_are_saved(folder: Path, run_cli: RunCli) -> None:
     (folder / "sub").mkdir()
     fill(folder / "sub")
-    arguments = ("predict", folder, "--out", "preds.csv", "--face", "all", "--min-score", 0.46)
-    arguments += ("--crops", "crops", "--annotate", "look")
+    arguments: tuple[object, ...] = (
+        "predict",
+        folder,
+        "--out",
+        "preds.csv",
+        "--face",
+        "all",
+        "--min-score",
+        0.46,
+    )
+    arguments = (*arguments, "--crops", "crops", "--annotate", "look")
     done = run_cli(*arguments, "--only", "no-face", "--threshold", 0.9)
     assert done.code == 0, done.stderr
     assert [path.as_posix() for path in Path("look").rglob("*.jpg")] == ["look/sub/nobody.png.jpg"]
@@ -183,7 +192,7 @@ def test_pictures_never_go_among_the_photos_of_an_address(folder: Path, run_cli:
     fill(folder)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     for option in ("--annotate", "--crops"):
-        options = ("--out", "p.csv", option, folder, "--overwrite")
+        options: tuple[object, ...] = ("--out", "p.csv", option, folder, "--overwrite")
         done = run_cli("predict", folder.resolve().as_uri(), *options)
         assert (done.code, "would be predicted too" in done.stderr) == (2, True)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
@@ -217,8 +226,8 @@ def test_the_bytes_do_not_depend_on_batches_and_threads(
     for batch_size in (1, 3, 8):
         for threads in (1, 4):
             out = Path(f"{batch_size}-{threads}.{suffix}")
-            options = ("--face", "all", "--min-score", 0.455)
-            options += ("--batch-size", batch_size, "--threads", threads)
+            options: tuple[object, ...] = ("--face", "all", "--min-score", 0.455)
+            options = (*options, "--batch-size", batch_size, "--threads", threads)
             assert run_cli("predict", many, "--out", out, *options).code == 3
             written.add(out.read_bytes())
     (text,) = written

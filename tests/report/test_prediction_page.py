@@ -45,7 +45,14 @@ def photo(green: int, **options: Any) -> Image.Image:
 def report(tmp_path: Path, tiny_model: Path, run_cli: RunCli) -> Callable[..., tuple[Page, Any]]:
     def run(images: object, *options: object, code: int = 0) -> tuple[Page, Any]:
         out = tmp_path / "look"
-        arguments = ("--out", tmp_path / "p.csv", "--report", out, "--model", tiny_model)
+        arguments = (
+            "--out",
+            tmp_path / "p.csv",
+            "--report",
+            out,
+            "--model",
+            tiny_model,
+        )
         done = run_cli("predict", images, *arguments, "--provider", "cpu", "--overwrite", *options)
         assert done.code == code, done.stderr
         assert f"report: {out / 'report.html'}" in done.stderr
@@ -184,8 +191,8 @@ def test_a_report_that_was_stopped_is_drawn_when_resuming(
 
     photo(5).save(folder / "a.png")
     out = tmp_path / "p.csv"
-    arguments = ("predict", folder, "--out", out, "--model", tiny_model)
-    arguments += ("--report", tmp_path / "look")
+    arguments: tuple[object, ...] = ("predict", folder, "--out", out, "--model", tiny_model)
+    arguments = (*arguments, "--report", tmp_path / "look")
     with monkeypatch.context() as patch:
         patch.setattr(ReportFolder, "write", fail)
         done = run_cli(*arguments)
