@@ -221,6 +221,28 @@ def test_a_folder_that_is_not_empty_is_refused_before_any_work(
     assert not (tmp_path / "p.csv").exists()
 
 
+def test_without_the_extra_nothing_is_begun(
+    tmp_path: Path, folder: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(5).save(folder / "a.png")
+    monkeypatch.setattr("maskinfer.report.folder.find_spec", lambda name: None)
+    done = run_cli("predict", folder, "--out", tmp_path / "p.csv", "--report", tmp_path / "look")
+    assert done.code == 1
+    assert "jinja2 is not installed; reports need maskinfer's 'report' extra" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_report_beside_standard_output(
+    tmp_path: Path, folder: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    photo(5).save(folder / "a.png")
+    options = ("--report", tmp_path / "look", "--model", tiny_model)
+    done = run_cli("predict", folder, "--out", "-", *options)
+    assert done.code == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == ["a.png,16,8,24,32,False,0.0196,0.7843"]
+    assert Page(tmp_path / "look/report.html").galleries[NOT_PROPER][0][0] == "a.png"
+
+
 def answer(index: int, probability: float) -> ImagePrediction:
     name, proper = f"{index:06}.jpg", probability >= 0.5
     return predicted(name, (0, 0, 5, 5), proper, 0.9, probability=probability)
