@@ -22,7 +22,7 @@ from maskinfer.inference.results import ImagePrediction, Prediction, Result
 from maskinfer.text import counted, strict_json
 
 from .blocks import Card, Gallery, Page, Row, Section, Table
-from .thumbnails import LABEL, PREDICTED, Outline, RemotePhoto
+from .thumbnails import LABEL, OTHER, PREDICTED, Outline, RemotePhoto
 
 _ANSWERS = {
     Kind.NOT_PROPER: "someone not properly masked",
@@ -185,10 +185,10 @@ def _galleries(
     rest = "" if all_shown else f" Only the worst are shown; all of them are in {where}."
     return Section(
         "Photos to look at",
-        "Faces in a solid blue box are called proper, those in a dashed orange one not proper. "
-        "The numbers are probabilities of a properly worn mask: called proper from "
-        f"{worst.threshold:.2f}, unsure within {UNSURE_WITHIN} of that. Where the face that "
-        f"matters most is small, only its part of the photo is shown.{rest}",
+        "Solid blue boxes: called proper; solid pink ones: called proper, but unsure; dashed "
+        "orange ones: called not proper. The numbers are probabilities of a properly worn mask: "
+        f"called proper from {worst.threshold:.2f}, unsure within {UNSURE_WITHIN} of that. Where "
+        f"the face that matters most is small, only its part of the photo is shown.{rest}",
         galleries,
     )
 
@@ -209,7 +209,7 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
         tuple(
             Outline(
                 face.box_xywh,
-                LABEL if face.proper_mask else PREDICTED,
+                _color(face, worst.threshold),
                 dashed=not face.proper_mask,
                 in_view=face is focus,
             )
@@ -221,6 +221,12 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
         prediction.correct,
         answer=_ANSWERS[kind],
     )
+
+
+def _color(face: Prediction, threshold: float) -> str:
+    if not face.proper_mask:
+        return PREDICTED
+    return OTHER if is_unsure(face.probability, threshold) else LABEL
 
 
 def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
