@@ -22,7 +22,7 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
+from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES
 from maskinfer.runtime.session import Outputs
 
 from .parity import in_batches
@@ -105,7 +105,7 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     """Build an engine with what this machine has.
 
     Args:
-        model: a serialized ONNX file.
+        model: a serialized ONNX file; where its S is free, the engine takes canvases of `canvas`.
         canvas: S in pixels.
         batch: the batch sizes that the engine takes, and the one that it is tuned for.
 
@@ -122,7 +122,7 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.OnnxParser(network, toolkit.logger)
-    if not parser.parse(model):
+    if not parser.parse(_with_canvas(model, canvas)):
         raise _parse_fault(toolkit, parser.get_error(0))
     profile = builder.create_optimization_profile()
     shapes = [(n, canvas, canvas, 3) for n in (batch.minimum, batch.optimum, batch.maximum)]
@@ -161,6 +161,7 @@ class EngineSession:
                 f"{self._toolkit} cannot load the engine: {self._toolkit.reason()}. It needs an "
                 f"NVIDIA GPU of compute capability {wanted}"
             )
+        self._faces = int(self._engine.get_tensor_shape(OUTPUT_NAMES[-1])[1])  # K
 
     def predict(self, canvases: Pixels, batch_size: int) -> Outputs:
         """Predict canvases (N, S, S, 3), in batches of the nearest size that the engine takes.
@@ -180,7 +181,7 @@ class EngineSession:
     def _run(self, canvases: Pixels) -> Outputs:
         count = len(canvases)
         images = torch.from_numpy(canvases).contiguous().cuda()
-        buffers = [torch.empty(count, *rest, device="cuda") for rest in ((4,), (), ())]
+        buffers = [torch.empty(count, self._faces, *rest, device="cuda") for rest in OUTPUT_SHAPES]
         for name, tensor in zip((INPUT_NAME, *OUTPUT_NAMES), (images, *buffers), strict=True):
             self._context.set_tensor_address(name, tensor.data_ptr())
         stream = torch.cuda.current_stream()
@@ -193,6 +194,20 @@ class EngineSession:
             )
         stream.synchronize()
         return Outputs(*(buffer.cpu().numpy() for buffer in buffers))
+
+
+def _with_canvas(model: bytes, canvas: int) -> bytes:
+    """A model whose free S is fixed, so that TensorRT computes grids of cells when building."""
+    try:
+        proto = onnx.load_model_from_string(model)
+    except Exception:  # protobuf's; TensorRT says what is wrong with the file
+        return model
+    sides = [dim for tensor in proto.graph.input for dim in tensor.type.tensor_type.shape.dim[1:3]]
+    if not any(side.dim_param for side in sides):
+        return model
+    for side in sides:
+        side.dim_value = canvas
+    return proto.SerializeToString()
 
 
 def _gpus(toolkit: Toolkit) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a run to a model file known to predict what the run's best weights predict."""
+"""From a run to a model file known to find the faces that the run's best weights find."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,10 +18,11 @@ from maskinfer.files import check_file, replacing
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.default_model import EXPORTS, TRITON
 from maskinfer.runtime.engine_file import ENGINE_SUFFIX, write_engine
-from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
 from maskinfer.train.runs.checkpoint import Checkpoint
+from maskinfer.train.runs.files import RunConfig
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.version import __version__
 
@@ -30,8 +31,17 @@ from .fp16 import to_half
 from .graph import ContractModule, checkpoint_function, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
-from .settings import DEFAULT_PROPOSALS, BatchRange, ExportSettings, GraphOptions, check
+from .settings import (
+    DEFAULT_FACES,
+    DEFAULT_PROPOSALS,
+    BatchRange,
+    ExportSettings,
+    GraphOptions,
+    check,
+)
+from .validation import answer_samples, validation_samples
 from .verification import draw_evenly, verification_canvases
+from .working_points import measure
 
 _CALIBRATION_IMAGES = 96
 _ENDINGS = {"onnx": ".onnx", "engine": ENGINE_SUFFIX, "triton": ""}
@@ -89,7 +99,7 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
         geometry = Geometry.letterbox(settings.canvas)
         network.canvas = settings.canvas
     options = GraphOptions(
-        face=settings.face,
+        faces=(settings.faces or DEFAULT_FACES) if network.learns_all_faces else 1,
         temperature=checkpoint.calibration.temperature,
         proposals=settings.proposals or DEFAULT_PROPOSALS,
     )
@@ -98,27 +108,36 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
 
     say("Tracing the network")
     traced = ContractModule(network, options)
-    graph = to_onnx(traced, geometry.canvas)
+    # Box arithmetic of a letterbox's canvas follows from its shape in `lite` alone.
+    free_canvas = config.settings.model == "lite" and geometry.kind == "letterbox"
+    graph = to_onnx(traced, geometry.canvas, free_canvas=free_canvas)
     graph, lowering = _lower(graph, settings, calibration, say)
     details = options.describe(config.settings.model) | lowering
-    metadata = _describe(checkpoint, geometry, settings.precision, details)
+    metadata = replace(
+        _describe(checkpoint, geometry, settings.precision, details),
+        faces=options.faces,
+        free_canvas=free_canvas,
+    )
     say("Verifying")
     own = checkpoint_function(network, options)
-    reference = Reference.compute(traced, own, canvases, metadata.threshold)
+    reference = Reference.compute(traced, own, canvases, metadata.one_face.threshold)
     with _place(path, settings) as onnx_file:
         write_onnx(graph, metadata, onnx_file)
         session = Session(onnx_file, Provider.CPU, max(BATCH_SIZES))
         parity = _verify(partial(in_batches, session.run), reference, metadata, path)
+        say("Measuring from which score on a face counts")
+        metadata, note = _measure(session, config)
         metadata = replace(metadata, verification=parity.to_dict())
         write_onnx(graph, metadata, onnx_file)
+        exported = Exported(path, parity, note)
         batch = settings.batch or BatchRange()
         if settings.format == "engine":
             say("Building the engine")
             built = engine.build(onnx_file.read_bytes(), geometry.canvas, batch)
-            return _write_engine(built, Exported(path, parity), metadata, reference)
+            return _write_engine(built, exported, metadata, reference)
         if settings.format == "triton":
             triton.write_repository(onnx_file, metadata, batch.maximum, path.parent, path.name)
-    return Exported(path, parity)
+    return exported
 
 
 def _check_network(checkpoint: Checkpoint, settings: ExportSettings) -> None:
@@ -134,9 +153,9 @@ def _check_network(checkpoint: Checkpoint, settings: ExportSettings) -> None:
                 f"--canvas {settings.canvas}: only for a letterbox, got {trained.geometry.kind}"
             )
         return
-    if settings.face != "best":
+    if settings.faces not in (None, 1):
         raise UsageError(
-            f"--face {settings.face}: a {trained.model} sees one face only; "
+            f"--faces {settings.faces}: a {trained.model} sees one face only; "
             "train fasterrcnn or lite"
         )
     if settings.canvas is not None:
@@ -154,7 +173,7 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
         precision, target = settings.precision, settings.int8_target
         marks = {
             precision: precision != "fp32",
-            settings.face: settings.face != "best",
+            f"{settings.faces}faces": settings.faces is not None,
             f"{settings.canvas}px": settings.canvas is not None,
             target: precision == "int8" and target == "tensorrt",
         }
@@ -208,11 +227,13 @@ def _describe(
         recipe.pop(private)
     measured = ["epoch", "validation_iou", "validation_balanced_accuracy"]
     measured += ["test_iou", "test_accuracy", "test_balanced_accuracy"]
+    unmeasured = WorkingPoint(threshold=checkpoint.calibration.threshold)
     return ModelMetadata(
         network=config.settings.model,
         backbone=config.settings.backbone,
         geometry=geometry,
-        threshold=checkpoint.calibration.threshold,
+        one_face=unmeasured,
+        all_faces=unmeasured,
         normalisation=config.normalisation,
         precision=precision,
         maskinfer_version=__version__,
@@ -228,6 +249,25 @@ def _describe(
         },
         export=details,
     )
+
+
+def _measure(session: Session, config: RunConfig) -> tuple[ModelMetadata, str]:
+    """A file's metadata with its working points, and what to say where they are not measured."""
+    metadata = session.metadata
+    samples = validation_samples(config)
+    photos = list(answer_samples(session, samples))
+    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas)
+    facts = asdict(points)
+    metadata = replace(
+        metadata,
+        one_face=WorkingPoint(**facts.pop("one_face")),
+        all_faces=WorkingPoint(**facts.pop("all_faces")),
+        metrics=metadata.metrics | {"working_points": facts},
+    )
+    if points.photos:
+        return metadata, ""
+    lack = f"only {len(samples)} validation images" if samples else "no validation images"
+    return metadata, f"{lack}, so every face counts, whatever its score: predict with --min-score"
 
 
 @contextmanager
@@ -262,10 +302,11 @@ def _write_engine(
         digits = "fp16" if metadata.precision == "fp32" else metadata.precision
         predict = engine.EngineSession(built).predict
         parity = _verify(predict, reference, replace(metadata, precision=digits), path)
-        exported, stated = Exported(path, parity), parity.to_dict()
+        exported, stated = replace(graph, parity=parity), parity.to_dict()
     else:
         note = f"{path} has not run; the figures are those of the graph it was built from"
-        exported = replace(graph, note=note)
+        exported = replace(graph, note="; ".join(filter(None, (graph.note, note))))
         stated = {**metadata.verification, "of": "the ONNX graph, not the engine"}
-    write_engine(built.plan, replace(metadata, verification=stated), built.built_with, path)
+    metadata = replace(metadata, verification=stated, free_canvas=False)
+    write_engine(built.plan, metadata, built.built_with, path)
     return exported

@@ -3,13 +3,13 @@
 torchvision's own graph fixes the batch when exported (pytorch/vision issues 2311 and 8937), and
 its data-dependent steps keep TensorRT from building it (NVIDIA/TensorRT issue 3034). The same
 weights are computed here with neither loops, conditions, `NonZero`, nor operators outside plain
-ONNX, because only one box an image is wanted:
+ONNX:
 
 - anchors are constants;
 - each pyramid level keeps a fixed number of proposals, the best by objectness;
 - their non-maximum suppression is a matrix product, repeated until it settles;
 - RoIAlign gathers the four corners of each sample point from one table of feature cells;
-- the last suppression is an `argmax`: the best box of all is never suppressed.
+- the boxes of both classes are candidates for the last suppression, which is `suppression`'s.
 """
 
 import math
@@ -20,13 +20,13 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import AnchorGenerator
 
-from maskinfer.train.networks.faster_rcnn import IMPROPER, FasterRCNNDetector
-from maskinfer.train.networks.network import Candidates, Detections
+from maskinfer.train.networks.faster_rcnn import IMPROPER, SMALLEST_BOX, FasterRCNNDetector
+from maskinfer.train.networks.network import Candidates
 
 from .suppression import suppress
 
 # Least number of proposals of a level that enter its suppression, best first. torchvision takes
-# 1,000, but one face has few rivals.
+# 1,000, but faces have few rivals.
 _LEAST_PER_LEVEL = 256
 _NMS_IOU = 0.7  # torchvision's default
 _BINS = 7  # RoIAlign's output is 7 x 7,
@@ -36,7 +36,7 @@ _BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box head; the proposals' a
 
 
 class BatchedFasterRCNN(nn.Module):
-    """The exported function of a trained Faster R-CNN: uint8 canvases in, one box an image out."""
+    """The exported function of a trained Faster R-CNN: uint8 canvases in, candidates out."""
 
     def __init__(self, network: FasterRCNNDetector, proposals: int) -> None:
         """Take a trained network's parts.
@@ -72,28 +72,19 @@ class BatchedFasterRCNN(nn.Module):
         assert isinstance(predictor, FastRCNNPredictor)
         self.fc6, self.fc7, self.predictor = _channels_last(head.fc6), head.fc7, predictor
 
-    def forward(self, images: Tensor) -> Detections:
-        """(N, S, S, 3) uint8 -> boxes (N, 4) in canvas pixels, probability (N,), score (N,)."""
-        proposals, scores, shifts = self._regions(images)
-        improper, proper = scores.amax(dim=1).unbind(dim=1)
-        winner = scores.flatten(1).argmax(dim=1)  # (N,), over K * 2
-        place = winner // 2
-        shift = _rows(shifts.flatten(1, 2), winner[:, None])  # (N, 1, 4)
-        box = _decode(shift, _rows(proposals, place[:, None]), _BOX_CODER_WEIGHTS)
-        box = box.clamp(0, self.canvas)[:, 0]
-        return Detections(
-            torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1),
-            proper / (proper + improper).clamp(min=1e-9),
-            torch.maximum(proper, improper),
-        )
-
     def every_face(self, images: Tensor) -> Candidates:
-        """A batch of candidates, one a proposal: the box of its better class."""
+        """The final boxes of both classes: a batch of candidates, two a proposal.
+
+        Args:
+            images: (N, S, S, 3) uint8.
+        """
         proposals, scores, shifts = self._regions(images)
-        score, better = scores.max(dim=2)  # (N, K)
-        shift = shifts.gather(2, better[..., None, None].expand(-1, -1, 1, 4))[:, :, 0]
-        boxes = _decode(shift, proposals, _BOX_CODER_WEIGHTS).clamp(0, self.canvas)
-        return Candidates(boxes, scores[..., 1] / scores.sum(dim=2).clamp(min=1e-9), score)
+        boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
+        boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
+        proper = scores[..., 1:] / scores.sum(dim=2, keepdim=True).clamp(min=1e-9)  # (N, K, 1)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
+        return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
 
     def _regions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Proposals (N, K, 4) xyxy, their scores and shifts: (N, K, 2) and (N, K, 2, 4).

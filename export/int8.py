@@ -27,13 +27,13 @@ from onnxruntime.quantization import (
     create_calibrator,
 )
 
-from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
 from maskinfer.runtime.session import Outputs
 
 from .layers import Layer, find_layers, reduced_nodes
+from .matching import match
 from .parity import in_batches
 from .settings import Target
 
@@ -44,10 +44,10 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Drift:
-    """How far quantisation moved a graph's outputs, as means over images.
+    """How far quantisation moved a graph's outputs, as means over faces.
 
     Attributes:
-        iou: of its boxes and the float graph's.
+        iou: of its boxes and the float graph's; 0 for a face that one of them does not have.
         probability: absolute difference of `proper_mask`.
     """
 
@@ -118,10 +118,9 @@ def quantise(
     truth = _run(model, judges)
 
     def measure(lowered: ModelProto) -> Drift:
-        outputs = _run(lowered, judges)
-        iou = iou_xywh(outputs.boxes_xywh, truth.boxes_xywh)
-        moved = np.abs(outputs.proper_mask - truth.proper_mask)
-        return Drift(float(iou.mean()), float(moved.mean()))
+        matches = match(_run(lowered, judges), truth)
+        moved = np.abs(matches.ours[:, 4] - matches.theirs[:, 4])
+        return Drift(matches.mean_iou, float(moved.mean()) if len(moved) else 0.0)
 
     lowered, in_float = lower(layers), set[str]()
     drift = measure(lowered)

@@ -1,8 +1,8 @@
-"""Whether a model file predicts what its checkpoint predicts, on real images.
+"""Whether a model file finds the faces that its checkpoint finds, on real images.
 
 It is compared with the traced network, at several batch sizes, from which it differs only by what
 the precision costs; and with the checkpoint's own evaluation, which for Faster R-CNN is
-torchvision's and takes more proposals, so a few images may differ.
+torchvision's and takes more proposals, so a few faces may differ.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ModelFileError
 from maskinfer.runtime.session import Outputs
-from maskinfer.train.networks.network import Detections
+
+from .matching import match, numbers
+from .suppression import Faces
 
 BATCH_SIZES = (1, 3, 8)
 _TORCH_BATCH = 8
 
 Predict = Callable[[Pixels, int], Outputs]  # of a model: canvases and a batch size in
-Numbers = NDArray[np.float32]  # (N, 6): x, y, w, h, proper_mask, score
-Detect = Callable[[torch.Tensor], Detections]
+Find = Callable[[torch.Tensor], Faces]  # of a network: canvases in
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Tolerance:
     Attributes:
         box_px: largest difference of x, y, w or h from the traced network, in canvas pixels.
         probability: largest difference of a probability or score.
-        share: least share of images within both. Where the best of many boxes is chosen, two
-            that score the same to the last digit may change places.
-        label_agreement: least share of images whose label is the checkpoint's. A label that
+        share: least share of faces that the other side has too, within both. Of two boxes of a
+            face that score the same to the last digit, either may be the better one.
+        label_agreement: least share of faces whose label is the checkpoint's. A label that
             differs counts only where the probabilities differ by more than `probability`: one
             near the threshold may fall either way.
-        mean_iou: least mean IoU with the checkpoint's boxes.
+        mean_iou: least mean IoU with the checkpoint's boxes; 0 for a face without a partner.
     """
 
     box_px: float
@@ -90,18 +90,24 @@ class Agreement:
     Attributes:
         against: the `traced` network, or the `checkpoint`'s own evaluation.
         batch_size: canvases per batch.
-        label_agreement: share of the images with one label.
+        faces: how many were compared: those of either side that score `matching.FLOOR`, and the
+            best of each image.
+        unmatched: how many of them the other side does not have; the figures from `box_px` on and
+            `label_agreement` leave them out.
+        label_agreement: share of the faces with one label.
         contrary: share whose labels differ, and probabilities by more than the tolerance.
-        mean_iou: of both boxes.
+        mean_iou: of both boxes, 0 where unmatched.
         box_px: largest difference of x, y, w or h, in canvas pixels.
         probability: largest difference of a probability or score.
-        within: share of the images within the tolerance of both.
+        within: share of all faces that are matched, within the tolerance of both.
         unusable: share of the images for which an output is not a number, as after an overflow;
             the other figures leave them out.
     """
 
     against: Literal["traced", "checkpoint"]
     batch_size: int
+    faces: int
+    unmatched: int
     label_agreement: float
     contrary: float
     mean_iou: float
@@ -141,20 +147,22 @@ class Parity:
             if agreement.against == "traced":
                 if agreement.within < allowed.share:
                     lines.append(
-                        f"{batch}: {agreement.within:.1%} of {self.images} images agree with the "
-                        f"traced network, expected {allowed.share:.0%} (largest difference "
-                        f"{agreement.box_px:.3g} px, {agreement.probability:.2g} in probability)"
+                        f"{batch}: {agreement.within:.1%} of {agreement.faces} faces agree with "
+                        f"the traced network, expected {allowed.share:.0%} (largest difference "
+                        f"{agreement.box_px:.3g} px, {agreement.probability:.2g} in probability; "
+                        f"{agreement.unmatched} on one side only)"
                     )
                 continue
             if 1 - agreement.contrary < allowed.label_agreement:
                 lines.append(
                     f"labels agree with the checkpoint's on {1 - agreement.contrary:.1%} of "
-                    f"{self.images} images, expected {allowed.label_agreement:.0%}"
+                    f"{agreement.faces} faces, expected {allowed.label_agreement:.0%}"
                 )
             if agreement.mean_iou < allowed.mean_iou:
                 lines.append(
                     f"mean IoU with the checkpoint's boxes is {agreement.mean_iou:.3f}, "
-                    f"expected {allowed.mean_iou}"
+                    f"expected {allowed.mean_iou} ({agreement.unmatched} of {agreement.faces} "
+                    "faces on one side only)"
                 )
         return lines
 
@@ -172,13 +180,13 @@ class Reference(NamedTuple):
 
     images: int
     canvases: Pixels
-    traced: Numbers
-    checkpoint: Numbers
+    traced: Outputs
+    checkpoint: Outputs
     threshold: float
 
     @classmethod
     def compute(
-        cls, traced: Detect, checkpoint: Detect, canvases: Pixels, threshold: float
+        cls, traced: Find, checkpoint: Find, canvases: Pixels, threshold: float
     ) -> "Reference":
         """Evaluate the same weights in both ways.
 
@@ -199,22 +207,18 @@ def compare(predict: Predict, reference: Reference, allowed: Tolerance) -> Parit
     """Predict at each batch size, and set the outputs beside the reference."""
     comparisons = []
     for size in BATCH_SIZES:
-        ours = _numbers(predict(reference.canvases, size))
+        ours = predict(reference.canvases, size)
         comparisons.append(_compare(ours, reference, "traced", size, allowed))
     comparisons.append(_compare(ours, reference, "checkpoint", size, allowed))
     return Parity(reference.images, tuple(comparisons))
 
 
-def _evaluate(detect: Detect, canvases: Pixels) -> Numbers:
+def _evaluate(find: Find, canvases: Pixels) -> Outputs:
     def run(batch: Pixels) -> Outputs:
-        return Outputs(*(t.numpy() for t in detect(torch.from_numpy(batch))))
+        return Outputs(*(t.numpy() for t in find(torch.from_numpy(batch))))
 
     with torch.inference_mode():
-        return _numbers(in_batches(run, canvases, _TORCH_BATCH))
-
-
-def _numbers(outputs: Outputs) -> Numbers:
-    return np.column_stack([outputs.boxes_xywh, outputs.proper_mask, outputs.score])
+        return in_batches(run, canvases, _TORCH_BATCH)
 
 
 def in_batches(run: Callable[[Pixels], Outputs], canvases: Pixels, batch_size: int) -> Outputs:
@@ -233,29 +237,38 @@ def joined(parts: Sequence[Outputs]) -> Outputs:
 
 
 def _compare(
-    ours: Numbers,
+    ours: Outputs,
     reference: Reference,
     against: Literal["traced", "checkpoint"],
     batch_size: int,
     allowed: Tolerance,
 ) -> Agreement:
-    usable = np.isfinite(ours).all(axis=1)
-    if not usable.any():
-        return Agreement(against, batch_size, 0, 1, 0, float("inf"), 1, 0, unusable=1)
+    usable = np.isfinite(numbers(ours)).all(axis=(1, 2))  # (N,)
     theirs = reference.traced if against == "traced" else reference.checkpoint
-    ours, theirs = ours[usable], theirs[usable]
-    difference = np.abs(ours - theirs)
-    box, proper = difference[:, :4].max(axis=1), difference[:, 4]  # (N,)
+    matches = match(_only(ours, usable), _only(theirs, usable))
+    difference = np.abs(matches.ours - matches.theirs)  # (M, 6)
+    box, proper = difference[:, :4].max(axis=1), difference[:, 4]  # (M,)
     probability = difference[:, 4:].max(axis=1)
-    differs = (ours[:, 4] >= reference.threshold) != (theirs[:, 4] >= reference.threshold)
+    labels, their_labels = (
+        side[:, 4] >= reference.threshold for side in (matches.ours, matches.theirs)
+    )
+    differs = labels != their_labels
+    within = (box <= allowed.box_px) & (probability <= allowed.probability)
+    pairs = max(1, len(differs))
     return Agreement(
         against,
         batch_size,
-        label_agreement=float(np.mean(~differs)),
-        contrary=float(np.mean(differs & (proper > allowed.probability))),
-        mean_iou=float(iou_xywh(ours[:, :4], theirs[:, :4]).mean()),
-        box_px=float(box.max()),
-        probability=float(probability.max()),
-        within=float(np.mean((box <= allowed.box_px) & (probability <= allowed.probability))),
+        matches.faces,
+        matches.unmatched,
+        label_agreement=1 - float(differs.sum() / pairs),
+        contrary=float((differs & (proper > allowed.probability)).sum() / pairs),
+        mean_iou=matches.mean_iou,
+        box_px=float(box.max(initial=0)),
+        probability=float(probability.max(initial=0)),
+        within=float(within.sum() / matches.faces) if matches.faces else 1.0,
         unusable=float(np.mean(~usable)),
     )
+
+
+def _only(outputs: Outputs, images: NDArray[np.bool_]) -> Outputs:
+    return Outputs(outputs.boxes_xywh[images], outputs.proper_mask[images], outputs.score[images])

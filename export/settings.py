@@ -5,21 +5,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from maskinfer.errors import UsageError
+from maskinfer.runtime.model_file import ModelMetadata
 
 Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
-FaceRule = Literal["best", "main", "left", "largest"]
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
 DEFAULT_PROPOSALS = 128
 
-# Least score of a face among which the main, left-most or largest is chosen: the one that served
-# best on validation photos (docs/results.md).
-FACE_SCORE = 0.4
-# How much less a face may score than one that stands a canvas's width to its right and still be the
-# main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/results.md).
-LEAN = 0.4
+DEFAULT_FACES = 64  # the most faces in a photo
+_MOST_FACES = 1000
 VERIFIED_ON = 48  # images, evenly spaced over the test images
 
 
@@ -50,10 +46,10 @@ class ExportSettings:
             default range.
         proposals: Faster R-CNN's proposals that go through its box head; None takes
             `DEFAULT_PROPOSALS`.
-        face: which of the faces that a network sees it answers with: the best-scored, or of those
-            that score `FACE_SCORE` the left-most, the largest, or the `main` one: the best-scored,
-            unless one further left scores nearly as well.
-        canvas: side of the canvas in pixels; None takes the one trained on.
+        faces: the most faces that the file finds in a photo; None takes `DEFAULT_FACES`, or 1 for a
+            network that finds one.
+        canvas: side of the canvas in pixels, for `lite` the default one; None takes the one
+            trained on.
     """
 
     out: Path | None = None
@@ -64,7 +60,7 @@ class ExportSettings:
     calibrate: Path | None = None
     batch: BatchRange | None = None
     proposals: int | None = None
-    face: FaceRule = "best"
+    faces: int | None = None
     canvas: int | None = None
 
     @property
@@ -78,31 +74,25 @@ class GraphOptions:
     """What the exported graph makes of the network's outputs.
 
     Attributes:
-        face: which of several faces it answers with.
-        face_score: least score of the faces that are chosen from, unless `face` is `best`.
-        lean: what a place one canvas further left is worth in score, where `face` is `main`.
+        faces: K, the most faces in an image.
         temperature: divides the log-odds of a properly worn mask.
         proposals: Faster R-CNN's, through its box head.
     """
 
-    face: FaceRule = "best"
-    face_score: float = FACE_SCORE
-    lean: float = LEAN
+    faces: int = DEFAULT_FACES
     temperature: float = 1.0
     proposals: int = DEFAULT_PROPOSALS
 
     def describe(self, model: str) -> dict[str, Any]:
         """JSON-able values for a model file's metadata, that `recall` reads."""
-        names = ["face", "temperature"]
-        names += ["face_score"] if self.face != "best" else []
-        names += ["lean"] if self.face == "main" else []
-        names += ["proposals"] if model == "fasterrcnn" else []
+        names = ["temperature", *(["proposals"] if model == "fasterrcnn" else [])]
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def recall(cls, described: dict[str, Any]) -> "GraphOptions":
-        """The options of a model file; those that it does not name have their defaults."""
-        return cls(**{f.name: described[f.name] for f in fields(cls) if f.name in described})
+    def recall(cls, metadata: ModelMetadata) -> "GraphOptions":
+        """The options of a model file."""
+        names = [field.name for field in fields(cls) if field.name in metadata.export]
+        return cls(metadata.faces, **{name: metadata.export[name] for name in names})
 
 
 def check(settings: ExportSettings) -> None:
@@ -130,6 +120,9 @@ def check(settings: ExportSettings) -> None:
         ),
         f"--proposals: got {settings.proposals}, expected at least 1": (
             settings.proposals is None or settings.proposals >= 1
+        ),
+        f"--faces: got {settings.faces}, expected 1 to {_MOST_FACES}": (
+            settings.faces is None or 1 <= settings.faces <= _MOST_FACES
         ),
         f"--canvas: got {canvas}, expected a multiple of 32, at least 64": (
             canvas is None or (canvas >= 64 and canvas % 32 == 0)

@@ -13,7 +13,13 @@ from pathlib import Path
 
 from maskinfer.errors import UsageError
 from maskinfer.files import check_folder, replacing_folder
-from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
+from maskinfer.runtime.model_file import (
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAMES,
+    OUTPUT_SHAPES,
+    ModelMetadata,
+)
 
 _CONFIG = "config.pbtxt"
 _MODEL = "1/model.onnx"  # Triton's default name for ONNX, version 1
@@ -33,10 +39,7 @@ _QUEUE_DELAY_US = 1000
 # soon as there are `parameters`, so it must stand here.
 _CUDNN_SEARCH = ("cudnn_conv_algo_search", "1")
 
-# Triton demands at least one dimension beside the batch, so an output of shape [N] is served as
-# [N, 1] and reshaped from what the model gives, [N].
-_ONE_EACH = "dims: [ 1 ] reshape: { shape: [ ] }"
-_OUTPUT_SHAPES = {"boxes": "dims: [ 4 ]", "proper_mask": _ONE_EACH, "score": _ONE_EACH}
+_FREE = -1  # a dimension that each request chooses
 
 
 def write_repository(
@@ -102,10 +105,12 @@ def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:
     """
     if not 1 <= max_batch <= _MAX_INT32:
         raise UsageError(f"Triton max batch: got {max_batch}, expected 1 to {_MAX_INT32}")
-    side = metadata.geometry.canvas
+    # Requests of one size share a batch.
+    side = _FREE if metadata.free_canvas else metadata.geometry.canvas
     outputs = ",\n".join(
-        f"  {{ name: {quoted(output)} data_type: TYPE_FP32 {_OUTPUT_SHAPES[output]} }}"
-        for output in OUTPUT_NAMES
+        f"  {{ name: {quoted(output)} data_type: TYPE_FP32 "
+        f"dims: [ {', '.join(map(str, (metadata.faces, *more)))} ] }}"
+        for output, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True)
     )
     parameters = ",\n".join(
         f"  {{ key: {quoted(key)} value: {{ string_value: {quoted(value)} }} }}"

@@ -112,13 +112,12 @@ def verify_file(
     checkpoint = Checkpoint.load(run.path)
     network = checkpoint.network
     network.canvas = geometry.canvas
-    # Schema 1 had the proposals among the training's values.
-    options = GraphOptions.recall({**metadata.training, **metadata.export})
+    options = GraphOptions.recall(metadata)
     reference = Reference.compute(
         ContractModule(network, options),
         checkpoint_function(network, options),
         verification_canvases(checkpoint.config, geometry, data, images),
-        metadata.threshold,
+        metadata.one_face.threshold,
     )
     allowed = tolerance(metadata.network, metadata.precision)
     parity = compare(partial(in_batches, session.run), reference, allowed)

@@ -127,7 +127,7 @@ def test_networks_do_far_better_than_a_constant_guess(learned: Learned) -> None:
 def test_int8_keeps_what_was_learned(
     learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "to_onnx", lambda module, canvas: onnx.load(learned.file))
+    monkeypatch.setattr(job, "to_onnx", lambda module, canvas, **_: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
     proposals = 1000 if learned.run.path.name.startswith("fasterrcnn") else None
     export(learned.run, ExportSettings(out=out, precision="int8", proposals=proposals), print)

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from maskinfer.export.settings import (
+    DEFAULT_FACES,
     DEFAULT_PROPOSALS,
     BatchRange,
     ExportSettings,
-    FaceRule,
     Format,
     Precision,
     Target,
@@ -82,19 +82,18 @@ def export(
             show_default=str(DEFAULT_PROPOSALS),
         ),
     ] = None,
-    face: Annotated[
-        FaceRule,
+    faces: Annotated[
+        int | None,
         typer.Option(
-            help="Which face of several the file answers with: the best-scored; main, the same "
-            "unless one further left scores nearly as well; or of those that score enough the "
-            "left-most or largest; fasterrcnn and lite."
+            help="The most faces that the file finds in a photo; fasterrcnn and lite.",
+            show_default=str(DEFAULT_FACES),
         ),
-    ] = _DEFAULTS.face,
+    ] = None,
     canvas: Annotated[
         int | None,
         typer.Option(
             help="Side of the canvas in pixels, a multiple of 32; a larger one finds smaller "
-            "faces; fasterrcnn and lite.",
+            "faces; fasterrcnn, and for lite the side that predict takes by default.",
             show_default="the run's own",
         ),
     ] = None,
@@ -117,7 +116,7 @@ def export(
         calibrate=calibrate,
         batch=None if batch is None else BatchRange(*batch),
         proposals=proposals,
-        face=face,
+        faces=faces,
         canvas=canvas,
     )
     folder = RunFolder(run) if run is not None else RunFolder.newest(runs, with_weights=True)

@@ -33,7 +33,7 @@ def verify(
         int, typer.Option(min=1, help="Images to compare on at most, evenly spaced over all.")
     ] = VERIFIED_ON,
 ) -> None:
-    """Compare a model file with the checkpoint it came from, on real images.
+    """Compare the faces that a model file finds with its checkpoint's, on real images.
 
     Exit code 1 where they differ by more than the file's precision explains.
     """
@@ -60,12 +60,14 @@ def parity_table(parity: "Parity") -> Table:
         title=f"Agreement on {parity.images} images", title_justify="left", box=None, pad_edge=False
     )
     table.add_column("compared with", no_wrap=True)
-    for name in ("batch", "labels", "mean IoU", "largest px", "largest p"):
+    for name in ("batch", "faces", "unmatched", "labels", "mean IoU", "largest px", "largest p"):
         table.add_column(name, justify="right")
     for agreement in parity.comparisons:
         table.add_row(
             _AGAINST[agreement.against],
             str(agreement.batch_size),
+            str(agreement.faces),
+            str(agreement.unmatched),
             percent(agreement.label_agreement),
             f"{agreement.mean_iou:.4f}",
             f"{agreement.box_px:.2g}",

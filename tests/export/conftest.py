@@ -66,7 +66,7 @@ def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) 
 def traced_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports of these runs take the graph that was traced for `files`."""
 
-    def known(module: Any, canvas: int) -> onnx.ModelProto:
+    def known(module: Any, canvas: int, *, free_canvas: bool) -> onnx.ModelProto:
         names = {FasterRCNNDetector: "fasterrcnn", LiteDetector: "lite", ResNetDetector: "resnet"}
         network = module.network
         if isinstance(network, BatchedFasterRCNN):

@@ -18,10 +18,9 @@ from support.tiny_model import METADATA
 
 from maskinfer.errors import ExportError, ModelFileError, UsageError
 from maskinfer.export import engine, int8
-from maskinfer.export import exporting as job
 from maskinfer.export.engine import EngineSession
 from maskinfer.export.fp16 import to_half
-from maskinfer.export.settings import BatchRange, ExportSettings
+from maskinfer.export.settings import BatchRange
 from maskinfer.runtime import gpu
 from maskinfer.runtime.engine_file import read_sidecar, sidecar_path, write_engine
 from maskinfer.runtime.session import Session
@@ -134,12 +133,8 @@ def test_build_needs_no_gpu(
 
 
 @needs_rtx
-def test_build_takes_a_graph_that_chooses_a_face(
-    runs: dict[str, RunFolder], tmp_path: Path
-) -> None:
-    out = tmp_path / "main.onnx"
-    job.export(runs["lite"], ExportSettings(out, face="main"), print)
-    assert engine.build(out.read_bytes(), 64, _BATCH).plan
+def test_engine_fixes_the_size_of_a_free_canvas(files: dict[str, Path]) -> None:
+    assert engine.build(files["lite"].read_bytes(), 96, _BATCH).plan
 
 
 @needs_rtx

@@ -18,8 +18,10 @@ from maskinfer.export import exporting as job
 from maskinfer.export import graph
 from maskinfer.export.fp16 import to_half
 from maskinfer.export.layers import find_layers
-from maskinfer.export.settings import ExportSettings
-from maskinfer.runtime.session import Session
+from maskinfer.export.matching import match
+from maskinfer.export.parity import in_batches
+from maskinfer.export.settings import ExportSettings, GraphOptions
+from maskinfer.runtime.session import Outputs, Session
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
@@ -35,24 +37,30 @@ def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
 ) -> None:
     """One file takes any batch, and an image's neighbours do not change its answer."""
     network = Checkpoint.load(runs[model].path).network
+    options = GraphOptions.recall(Session(files[model], "cpu").metadata)
     with torch.no_grad():
-        own = [t.numpy() for t in network.detect(torch.from_numpy(canvases))]
+        found = graph.checkpoint_function(network, options)(torch.from_numpy(canvases))
     alone = _run(files[model], canvases, 1)
-    for actual, expected, within in zip(alone, own, (0.02, 1e-3, 1e-3), strict=True):
-        np.testing.assert_allclose(actual, expected, atol=within)
+    _assert_same_faces(alone, Outputs(*(column.numpy() for column in found)), 0.02, 1e-3)
     for size in (2, 7, 32):
-        batch = np.resize(canvases, (max(size, len(canvases)), *canvases.shape[1:]))
-        together = _run(files[model], batch, size)
-        for actual, expected, within in zip(together, alone, (1e-3, 1e-4, 1e-4), strict=True):
-            np.testing.assert_allclose(actual, np.resize(expected, actual.shape), atol=within)
+        places = np.arange(max(size, len(canvases))) % len(canvases)
+        together = _run(files[model], canvases[places], size)
+        expected = Outputs(alone.boxes_xywh[places], alone.proper_mask[places], alone.score[places])
+        _assert_same_faces(together, expected, 1e-3, 1e-4)
 
 
-def _run(file: Path, canvases: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def _assert_same_faces(
+    actual: Outputs, expected: Outputs, box_px: float, probability: float
+) -> None:
+    matches = match(actual, expected)
+    assert (matches.unmatched, len(matches.iou) > 0) == (0, True)
+    np.testing.assert_allclose(matches.ours[:, :4], matches.theirs[:, :4], atol=box_px)
+    np.testing.assert_allclose(matches.ours[:, 4:], matches.theirs[:, 4:], atol=probability)
+
+
+def _run(file: Path, canvases: np.ndarray, batch_size: int) -> Outputs:
     session = Session(file, "cpu", batch_size)
-    starts = range(0, len(canvases), batch_size)
-    parts = [session.run(canvases[start : start + batch_size]) for start in starts]
-    columns = [(part.boxes_xywh, part.proper_mask, part.score) for part in parts]
-    return [np.concatenate(column) for column in zip(*columns, strict=True)]
+    return in_batches(session.run, canvases, batch_size)
 
 
 @pytest.mark.parametrize("model", get_args(Model))
@@ -63,9 +71,10 @@ def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str
     assert [entry.version for entry in proto.opset_import if not entry.domain] == [graph.OPSET]
     shape = proto.graph.input[0].type.tensor_type.shape.dim
     assert shape[0].dim_param
-    assert [dim.dim_value for dim in shape[1:]] == [64, 64, 3]
-
     metadata = Session(files[model], "cpu").metadata
+    assert metadata.free_canvas == (model == "lite")
+    assert [dim.dim_value for dim in shape[1:]] == [*([0, 0] if model == "lite" else [64, 64]), 3]
+    assert metadata.faces == (1 if model == "resnet" else 64)
     assert metadata.network == model
     assert metadata.backbone == ("efficientnet_lite0" if model == "lite" else "resnet18")
     assert metadata.precision == "fp32"

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import MultiScaleRoIAlign, nms
 
-from maskinfer.export.faster_rcnn import BatchedFasterRCNN, RoIAlign, _decode
-from maskinfer.export.suppression import suppress
+from maskinfer.export.faster_rcnn import RoIAlign, _decode
+from maskinfer.export.graph import ContractModule
+from maskinfer.export.matching import match
+from maskinfer.export.settings import GraphOptions
+from maskinfer.export.suppression import Faces, faces_one_by_one, suppress
+from maskinfer.runtime.session import Outputs
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
+from maskinfer.train.networks.network import Candidates
 from maskinfer.train.recipes import recipe_settings
 
 
@@ -74,8 +79,30 @@ def test_with_all_proposals_the_graph_equals_torchvisions_evaluation() -> None:
     network = build(settings).eval()
     assert isinstance(network, FasterRCNNDetector)
     canvases = torch.randint(0, 256, (6, 64, 64, 3), dtype=torch.uint8)
+    options = GraphOptions(proposals=10_000)
     with torch.no_grad():
-        expected = network.detect(canvases)
-        got = BatchedFasterRCNN(network, 10_000).eval()(canvases)
-    for ours, theirs in zip(got, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+        best = network.detect(canvases)
+        own = faces_one_by_one(network.candidates(canvases), options)
+        ours = ContractModule(network, options)(canvases)
+        final = _torchvisions(network, canvases, options)
+    torch.testing.assert_close(ours.boxes_xywh[:, 0], best.boxes_xywh, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(ours.score[:, 0], best.score, rtol=1e-3, atol=1e-3)
+    for theirs, share in ((own, 0.99), (final, 0.9)):
+        matches = match(*(Outputs(*(c.numpy() for c in faces)) for faces in (ours, theirs)))
+        assert len(matches.iou) >= 6
+        assert len(matches.iou) / matches.faces > share
+        assert (matches.iou > 0.99).mean() > share
+
+
+def _torchvisions(
+    network: FasterRCNNDetector, canvases: torch.Tensor, options: GraphOptions
+) -> Faces:
+    """torchvision's own final detections, suppressed over its classes too; no probability."""
+    images = network._images(canvases)
+    features = network._features(images)
+    proposals, _ = network.detector.rpn(images, features)
+    detections, _ = network.detector.roi_heads(features, proposals, images.image_sizes)
+    candidates = [
+        Candidates(d["boxes"], torch.zeros_like(d["scores"]), d["scores"]) for d in detections
+    ]
+    return faces_one_by_one(candidates, options)

@@ -43,7 +43,8 @@ def _graph(hard_layers: int, layers: int) -> onnx.ModelProto:
             value = f"{value}.undone"
     nodes += [
         helper.make_node("ReduceMean", [value, "sides"], ["means"], "mean", keepdims=0),
-        helper.make_node("MatMul", ["means", "to_boxes"], ["boxes"], "boxes"),
+        helper.make_node("MatMul", ["means", "to_boxes"], ["box"], "box"),
+        helper.make_node("Unsqueeze", ["box", "one"], ["boxes"], "boxes"),
         helper.make_node("Gather", ["means", "red"], ["proper_mask"], "proper", axis=1),
         helper.make_node("Gather", ["means", "green"], ["score"], "score", axis=1),
     ]
@@ -51,12 +52,12 @@ def _graph(hard_layers: int, layers: int) -> onnx.ModelProto:
         _constant("to_boxes", np.array([[0, 0, 8, 0], [0, 0, 0, 8]])),
         *(
             numpy_helper.from_array(np.array(values, dtype=np.int64), name)
-            for name, values in (("sides", [2, 3]), ("red", 0), ("green", 1))
+            for name, values in (("sides", [2, 3]), ("one", [1]), ("red", [0]), ("green", [1]))
         ),
     ]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("boxes", ["N", 4]), ("proper_mask", ["N"]), ("score", ["N"]))
+        for name, shape in (("boxes", ["N", 1, 4]), ("proper_mask", ["N", 1]), ("score", ["N", 1]))
     ]
     images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", _SIDE, _SIDE, 3])
     graph = helper.make_graph(nodes, "chain", [images], outputs, constants)

@@ -1,7 +1,8 @@
-"""Which of several faces an exported file answers with."""
+"""The distinct faces that an exported file answers with."""
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -11,106 +12,135 @@ from support.cli import RunCli
 
 from maskinfer.errors import UsageError
 from maskinfer.export import exporting as job
-from maskinfer.export.graph import calibrated
-from maskinfer.export.settings import FACE_SCORE, ExportSettings, FaceRule, GraphOptions
-from maskinfer.export.suppression import choose, choose_one_by_one
+from maskinfer.export.matching import match
+from maskinfer.export.settings import ExportSettings, GraphOptions
+from maskinfer.export.suppression import (
+    Faces,
+    calibrated,
+    distinct_faces,
+    faces_one_by_one,
+    one_face,
+)
 from maskinfer.runtime.model_file import METADATA_KEY, ModelMetadata
+from maskinfer.runtime.session import Session
 from maskinfer.train.networks.network import Candidates, Detections
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 
 
 def _candidates(*rows: tuple[float, float, float, float, float, float]) -> Candidates:
     """One image; a row is x1, y1, x2, y2, probability, score."""
-    table = torch.tensor(rows)[None]
+    table = torch.tensor(rows).reshape(1, -1, 6)
     return Candidates(table[..., :4], table[..., 4], table[..., 5])
 
 
 CROWD = _candidates(
+    (20.0, 0.0, 60.0, 40.0, 0.2, 0.5),
     (50.0, 0.0, 60.0, 10.0, 0.9, 0.8),
     (51.0, 0.0, 61.0, 10.0, 0.1, 0.7),  # the same face once more
-    (20.0, 0.0, 60.0, 40.0, 0.2, 0.5),
     (10.0, 0.0, 20.0, 10.0, 0.3, 0.45),
-    (0.0, 0.0, 90.0, 90.0, 0.4, 0.1),  # too little to be a face
 )
-
-
-def _choose(candidates: Candidates, face: FaceRule, least: float = 0.4) -> Detections:
-    return choose(candidates, GraphOptions(face, face_score=least, lean=1.0), 100)
-
-
-@pytest.mark.parametrize(("face", "box"), [("left", [10, 0, 10, 10]), ("largest", [20, 0, 40, 40])])
-def test_choice_is_made_among_those_that_score_enough(face: FaceRule, box: list[float]) -> None:
-    assert _choose(CROWD, face).boxes_xywh.tolist() == [box]
 
 
 @pytest.mark.parametrize(
-    ("score", "x"),
-    [pytest.param(0.51, 20.0, id="nearly-as-sure"), pytest.param(0.49, 50.0, id="less-sure")],
+    ("candidates", "faces", "expected"),
+    [
+        pytest.param(_candidates(), 2, [[0, 0, 0, 0, 0, 0]] * 2, id="none"),
+        pytest.param(
+            _candidates((0.0, 0, 10, 10, 0.7, 0.0)), 1, [[0, 0, 0, 0, 0, 0]], id="score-0"
+        ),
+        pytest.param(CROWD, 1, [[50, 0, 10, 10, 0.9, 0.8]], id="one"),
+        pytest.param(
+            CROWD,
+            4,
+            [
+                [50, 0, 10, 10, 0.9, 0.8],
+                [20, 0, 40, 40, 0.2, 0.5],
+                [10, 0, 10, 10, 0.3, 0.45],
+                [0, 0, 0, 0, 0, 0],
+            ],
+            id="fewer-than-places",
+        ),
+    ],
 )
-def test_main_face_is_further_left_only_where_it_scores_nearly_as_well(
-    score: float, x: float
+def test_faces_are_distinct_and_best_first(
+    candidates: Candidates, faces: int, expected: list[list[float]]
 ) -> None:
-    pair = _candidates((50.0, 0, 60, 10, 0.9, 0.8), (20.0, 0, 30, 10, 0.9, score))
-    assert _choose(pair, "main").boxes_xywh[0, 0].item() == x
+    options = GraphOptions(faces)
+    answers = [distinct_faces(candidates, options, rivals=3 + faces)]
+    answers.append(faces_one_by_one([Candidates(*(c[0] for c in candidates))], options))
+    for answer in answers:
+        np.testing.assert_allclose(_table(answer)[0], expected, atol=1e-6)
 
 
-def test_choice_is_the_best_where_none_scores_enough() -> None:
-    for face in ("main", "left", "largest"):
-        assert _choose(CROWD, face, 0.9).boxes_xywh.tolist() == [[50, 0, 10, 10]]
+def _table(faces: Faces) -> np.ndarray:
+    """(N, K, 6)."""
+    columns = (faces.boxes_xywh, faces.proper_mask[..., None], faces.score[..., None])
+    return torch.cat(columns, dim=2).numpy()
 
 
-def test_of_boxes_that_overlap_the_best_scored_counts() -> None:
-    shifted = _candidates((50.0, 0.0, 60.0, 10.0, 0.9, 0.8), (49.0, 0.0, 59.0, 10.0, 0.1, 0.7))
-    detections = _choose(shifted, "left")
-    assert detections.boxes_xywh.tolist() == [[50, 0, 10, 10]]
-    assert detections.proper_mask.item() == pytest.approx(0.9)
-
-
-@given(st.integers(0, 2**32), st.integers(1, 90), st.sampled_from(["main", "left", "largest"]))
-def test_choice_equals_one_made_one_by_one(seed: int, count: int, face: FaceRule) -> None:
+@given(st.integers(0, 2**32), st.integers(1, 90), st.integers(1, 30))
+def test_faces_equal_those_found_one_by_one(seed: int, count: int, faces: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(2, count, 2, generator=generator) * 80
     size = torch.rand(2, count, 2, generator=generator) * 40 + 1
     proper, score = torch.rand(2, 2, count, generator=generator)
     every = Candidates(torch.cat([corner, corner + size], dim=2), proper, score)
-    least = 1 - 20 / max(20, count)  # no more than the graph looks at are eligible
-    options = GraphOptions(face, face_score=least)
-    together = choose(every, options, 100)
+    options = GraphOptions(faces, temperature=1.5)
+    together = distinct_faces(every, options, rivals=90)
     images = [Candidates(*image) for image in zip(*every, strict=True)]
-    for ours, theirs in zip(together, choose_one_by_one(images, options, 100), strict=True):
+    for ours, theirs in zip(together, faces_one_by_one(images, options), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_temperature_keeps_the_order_and_a_half() -> None:
     probability = torch.tensor([0.0, 0.2, 0.5, 0.8, 1.0])
-    detections = Detections(torch.zeros(5, 4), probability, torch.ones(5))
-    cooler = calibrated(detections, 2.0).proper_mask
+    cooler = calibrated(probability, 2.0)
     assert (cooler.diff() > 0).all()
     assert cooler[2].item() == pytest.approx(0.5)
     assert cooler[3].item() == pytest.approx(2 / 3)  # log-odds of 4, halved, are those of 2
-    assert calibrated(detections, 1.0) is detections
+    assert calibrated(probability, 1.0) is probability
+
+
+def test_network_of_one_face_fills_one_place() -> None:
+    detections = Detections(torch.ones(3, 4), torch.full((3,), 0.8), torch.ones(3))
+    faces = one_face(detections, GraphOptions(1, temperature=2.0))
+    assert _table(faces).shape == (3, 1, 6)
+    assert faces.proper_mask[0, 0].item() == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
-@pytest.mark.parametrize("face", ["main", "left", "largest"])
-def test_file_answers_with_the_face_asked_for(
-    runs: dict[str, RunFolder], tmp_path: Path, model: str, face: FaceRule, run_cli: RunCli
+def test_file_finds_as_many_faces_as_asked_for(
+    runs: dict[str, RunFolder], tmp_path: Path, model: str, run_cli: RunCli
 ) -> None:
     """The export compares it with torchvision's suppression and a loop, and refuses to differ."""
     out = tmp_path / "file.onnx"
     proposals = 400 if model == "fasterrcnn" else None
-    done = job.export(runs[model], ExportSettings(out, face=face, proposals=proposals), print)
+    done = job.export(runs[model], ExportSettings(out, faces=5, proposals=proposals), print)
     assert done.parity.comparisons[-1].mean_iou > 0.99
     metadata = _metadata(out)
-    assert metadata.export["face"] == face
-    assert metadata.export["face_score"] == FACE_SCORE
-    assert GraphOptions.recall(metadata.export).face == face
-    assert ("lean" in metadata.export) == (face == "main")
+    assert metadata.faces == 5
+    assert GraphOptions.recall(metadata).faces == 5
     verified = run_cli("verify", out, "--against", runs[model].path)
     assert verified.code == 0, verified.stderr
 
 
-def test_file_takes_another_canvas_than_the_run(
+def test_lite_file_reads_canvases_of_any_size(
+    runs: dict[str, RunFolder], files: dict[str, Path]
+) -> None:
+    network = Checkpoint.load(runs["lite"].path).network
+    rng = np.random.default_rng(0)
+    for side in (64, 96, 160):
+        canvases = rng.integers(0, 256, (3, side, side, 3), dtype=np.uint8)
+        with torch.no_grad():
+            detections = network.detect(torch.from_numpy(canvases))
+        outputs = Session(files["lite"], "cpu", canvas=side).run(canvases)
+        np.testing.assert_allclose(outputs.boxes_xywh[:, 0], detections.boxes_xywh, atol=0.05)
+        np.testing.assert_allclose(outputs.score[:, 0], detections.score, atol=1e-4)
+        assert match(outputs, outputs).unmatched == 0
+
+
+def test_canvas_of_an_export_is_the_default_one(
     runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli, drawn: Path
 ) -> None:
     out = tmp_path / "wide.onnx"
@@ -123,7 +153,8 @@ def test_file_takes_another_canvas_than_the_run(
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        pytest.param(ExportSettings(face="left"), "--face left: a resnet sees one", id="face"),
+        pytest.param(ExportSettings(faces=2), "--faces 2: a resnet sees one", id="faces"),
+        pytest.param(ExportSettings(faces=0), "--faces: got 0, expected 1 to", id="no-faces"),
         pytest.param(ExportSettings(canvas=96), "--canvas 96: a resnet reads", id="canvas"),
     ],
 )

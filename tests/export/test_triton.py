@@ -60,7 +60,6 @@ def test_repository_holds_the_config_and_the_file(tiny_model: Path, tmp_path: Pa
 
 
 def test_config_says_all_of_this_and_nothing_else() -> None:
-    one_each = {"dims": [1], "reshape": schema.ModelTensorReshape(shape=[])}
     expected = schema.ModelConfig(
         name="face.v-1_a",
         backend="onnxruntime",
@@ -74,9 +73,9 @@ def test_config_says_all_of_this_and_nothing_else() -> None:
             )
         ],
         output=[
-            schema.ModelOutput(name="boxes", data_type=schema.TYPE_FP32, dims=[4]),
-            schema.ModelOutput(name="proper_mask", data_type=schema.TYPE_FP32, **one_each),
-            schema.ModelOutput(name="score", data_type=schema.TYPE_FP32, **one_each),
+            schema.ModelOutput(name="boxes", data_type=schema.TYPE_FP32, dims=[2, 4]),
+            schema.ModelOutput(name="proper_mask", data_type=schema.TYPE_FP32, dims=[2]),
+            schema.ModelOutput(name="score", data_type=schema.TYPE_FP32, dims=[2]),
         ],
         instance_group=[
             schema.ModelInstanceGroup(count=1, kind=schema.ModelInstanceGroup.KIND_AUTO)
@@ -92,17 +91,18 @@ def test_config_says_all_of_this_and_nothing_else() -> None:
 
 
 def shape_in_model(tensor: schema.ModelInput | schema.ModelOutput) -> list[int]:
-    """The shape that Triton's ONNX Runtime backend demands of the file, -1 for the batch."""
-    return [-1, *(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims)]
+    """The shape that Triton's ONNX Runtime backend demands of the file, -1 for what is free."""
+    return [-1, *tensor.dims]
 
 
-@pytest.mark.parametrize("which", ["tiny 32", "tiny 48", "shipped"])
+@pytest.mark.parametrize("which", ["tiny 32", "tiny 48", "free 32", "shipped"])
 def test_config_matches_what_onnxruntime_says_of_the_file(which: str, tmp_path: Path) -> None:
     if which == "shipped":
         file = Path(str(importlib.resources.files("maskinfer") / "default.onnx"))
     else:
-        geometry = Geometry.letterbox(int(which.split()[1]))
-        file = write_model(tmp_path / "tiny.onnx", geometry=geometry)
+        kind, side = which.split()
+        geometry = Geometry.letterbox(int(side))
+        file = write_model(tmp_path / "a.onnx", geometry=geometry, free_canvas=kind == "free")
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     text = session.get_modelmeta().custom_metadata_map["maskinfer"]
     metadata = ModelMetadata.from_json(text, which)
@@ -123,7 +123,8 @@ def test_config_matches_what_onnxruntime_says_of_the_file(which: str, tmp_path: 
 
     # What a client sends and gets has the shape [N, *dims], with as many numbers as the model's.
     batch = config.max_batch_size
-    images = np.zeros((batch, *config.input[0].dims), np.uint8)
+    dims = [32 if size == -1 else size for size in config.input[0].dims]
+    images = np.zeros((batch, *dims), np.uint8)
     for output, values in zip(config.output, session.run(None, {"images": images}), strict=True):
         assert values.reshape(batch, *output.dims).shape == (batch, *output.dims)
 

@@ -54,7 +54,7 @@ def test_verify_refuses_what_is_no_model_of_ours(
         text = model.metadata_props[0].value
         del model.metadata_props[:]
         if kind == "newer":
-            newer = text.replace('"schema": 2', '"schema": 99')
+            newer = text.replace('"schema": 3', '"schema": 99')
             onnx.helper.set_model_props(model, {"maskinfer": newer})
         if kind == "input":
             onnx.helper.set_model_props(model, {"maskinfer": text})

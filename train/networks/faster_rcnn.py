@@ -16,6 +16,7 @@ from maskinfer.train.settings import Backbone
 from .network import Candidates, Detections, Losses, Network, Targets
 
 IMPROPER, PROPER = 1, 2  # class numbers; 0 is background
+SMALLEST_BOX = 1e-2  # shorter side in pixels; torchvision leaves smaller boxes out
 # Anchor sides of the five pyramid levels at a canvas of 224; they grow with it.
 _ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
 # Of torchvision's 1,000 proposals an image, those that a run's figures are measured on: its label
@@ -80,7 +81,7 @@ class FasterRCNNDetector(Network):
         return self._detections(images, self._features(images))
 
     def candidates(self, canvases: Tensor) -> list[Candidates]:
-        # One a proposal: the box of its better class.
+        # Two a proposal: the box of either class, each with its class's score.
         images = self._images(canvases)
         features = self._features(images)
         heads = self.detector.roi_heads
@@ -90,12 +91,15 @@ class FasterRCNNDetector(Network):
             logits, shifts = heads.box_predictor(heads.box_head(pooled))
             scores = torch.softmax(logits, dim=1)[:, IMPROPER:]  # (all proposals, 2)
             boxes = heads.box_coder.decode(shifts, proposals)[:, IMPROPER:].clamp(0, self.canvas)
-        score, better = scores.max(dim=1)
-        best_boxes = boxes[torch.arange(len(boxes), device=boxes.device), better]
-        proper = scores[:, 1] / scores.sum(dim=1).clamp(min=1e-9)
+        proper = scores[:, 1:] / scores.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        is_box = (boxes[..., 2:] - boxes[..., :2]).amin(dim=2) >= SMALLEST_BOX
+        columns = (boxes, proper.expand(-1, 2), scores * is_box)
         counts = [len(p) for p in proposals]
-        columns = (column.split(counts) for column in (best_boxes, proper, score))
-        return [Candidates(*image) for image in zip(*columns, strict=True)]
+        by_image = (column.split(counts) for column in columns)
+        return [
+            Candidates(*(column.flatten(0, 1) for column in image))
+            for image in zip(*by_image, strict=True)
+        ]
 
     def _images(self, canvases: Tensor) -> ImageList:
         sizes_hw = [(self.canvas, self.canvas)] * len(canvases)

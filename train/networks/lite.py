@@ -10,6 +10,7 @@ from pathlib import Path
 
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
@@ -46,10 +47,12 @@ class LiteDetector(Network):
         self.body = timm.create_model(
             "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
         )
-        # Out of place, since autograd would copy what an activation overwrites.
         for layer in self.body.modules():
             if isinstance(layer, nn.ReLU6):
+                # Out of place, since autograd would copy what an activation overwrites.
                 layer.inplace = False
+            elif isinstance(layer, Conv2dSame):
+                layer.__class__ = _HalvingConv
         self.lateral = nn.ModuleList(
             nn.Conv2d(channels, _CHANNELS, 1) for channels in _LEVEL_CHANNELS
         )
@@ -93,6 +96,7 @@ class LiteDetector(Network):
         fine = fine + F.interpolate(middle, scale_factor=2.0, mode="nearest")
         x = self.mix(fine)  # (B, 64, S/8, S/8)
         edges = F.softplus(self.edges(x).float()) * STRIDE  # left, top, right, bottom
+        # From the shape: an exported graph takes canvases of any size.
         side = torch.arange(x.shape[-1], device=x.device)
         y, x_ = torch.meshgrid(side, side, indexing="ij")
         centre_xy = (torch.stack([x_, y], dim=2) + 0.5) * STRIDE  # (S/8, S/8, 2)
@@ -121,7 +125,7 @@ class LiteDetector(Network):
 
     def _candidates(self, centre: Tensor, boxes: Tensor, mask: Tensor) -> Candidates:
         return Candidates(
-            boxes.flatten(1, 2).clamp(0, self.canvas),
+            boxes.flatten(1, 2).clamp(0, centre.shape[-1] * STRIDE),
             torch.sigmoid(mask.flatten(1)),
             torch.sigmoid(centre.flatten(1)),
         )
@@ -151,6 +155,16 @@ def imagenet_state() -> dict[str, Tensor]:
     if [t.shape for t in theirs] != [t.shape for t in own.values()]:
         raise TrainingError(f"{Path(package.origin).parent}: not the weights of efficientnet_lite0")
     return dict(zip(own, theirs, strict=True))
+
+
+class _HalvingConv(Conv2dSame):
+    """TensorFlow's padding of a map with an even side: constants, also in an exported graph."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = self.kernel_size[0] - self.stride[0]
+        low, high = padding // 2, padding - padding // 2
+        x = F.pad(x, (low, high, low, high))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 def _block() -> nn.Sequential:

@@ -1,0 +1,89 @@
+"""Which faces of two evaluations of the same canvases are the same faces."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskinfer.data.boxes import iou_xywh
+from maskinfer.runtime.session import Outputs
+
+FLOOR = 0.2  # a face that scores less may be missing on the other side
+_SAME_FACE_IOU = 0.5
+
+Numbers = NDArray[np.float32]  # (M, 6): x, y, w, h, proper_mask, score
+
+
+class Matches(NamedTuple):
+    """Pairs of faces, of which either scores `FLOOR` or is the best of its image, and the rest.
+
+    Attributes:
+        ours: (M, 6) of each pair.
+        theirs: (M, 6) likewise.
+        iou: (M,) of the two boxes.
+        unmatched: how many such faces of either side are in no pair.
+    """
+
+    ours: Numbers
+    theirs: Numbers
+    iou: NDArray[np.float64]
+    unmatched: int
+
+    @property
+    def faces(self) -> int:
+        """Pairs and unmatched faces."""
+        return len(self.iou) + self.unmatched
+
+    @property
+    def mean_iou(self) -> float:
+        """Over all faces, 0 where unmatched; 1 where there are none."""
+        return float(self.iou.sum() / self.faces) if self.faces else 1.0
+
+
+def match(ours: Outputs, theirs: Outputs) -> Matches:
+    """Pair the faces of each image one to one, those of the largest IoU first.
+
+    A face that counts may be paired with one of any score.
+
+    Args:
+        ours: of N canvases.
+        theirs: of the same canvases.
+    """
+    pairs: list[tuple[Numbers, Numbers, float]] = []
+    unmatched = 0
+    for mine, other in zip(numbers(ours), numbers(theirs), strict=True):  # (K, 6)
+        counts, counts_other = _counts(mine), _counts(other)
+        iou = iou_xywh(mine[:, None, :4], other[None, :, :4])  # (K, K), 0 where a place is empty
+        free, free_other = counts.copy(), counts_other.copy()
+        taken, taken_other = set[int](), set[int]()
+        for place in np.argsort(-iou, axis=None, kind="stable").tolist():
+            row, column = divmod(place, iou.shape[1])
+            if iou[row, column] < _SAME_FACE_IOU:
+                break
+            if row in taken or column in taken_other:
+                continue
+            taken.add(row)
+            taken_other.add(column)
+            free[row] = free_other[column] = False
+            if counts[row] or counts_other[column]:
+                pairs.append((mine[row], other[column], float(iou[row, column])))
+        unmatched += int(free.sum() + free_other.sum())
+    return Matches(
+        np.array([pair[0] for pair in pairs], np.float32).reshape(-1, 6),
+        np.array([pair[1] for pair in pairs], np.float32).reshape(-1, 6),
+        np.array([pair[2] for pair in pairs], np.float64),
+        unmatched,
+    )
+
+
+def numbers(outputs: Outputs) -> NDArray[np.float32]:
+    """Outputs of N canvases as (N, K, 6): x, y, w, h, proper_mask, score."""
+    columns = (outputs.proper_mask[..., None], outputs.score[..., None])
+    return np.concatenate([outputs.boxes_xywh, *columns], axis=2)
+
+
+def _counts(faces: Numbers) -> NDArray[np.bool_]:
+    """Which faces (K, 6) of an image must have a partner: those that score enough, and the best."""
+    counts: NDArray[np.bool_] = faces[:, 5] >= FLOOR
+    counts[:1] |= faces[:1, 5] > 0
+    return counts
