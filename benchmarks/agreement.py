@@ -3,8 +3,8 @@
     python benchmarks/agreement.py RUN DIR [DIR ...]
 
 RUN is a trained `fasterrcnn` run, each DIR a folder of photos. For each number of proposals the run
-is exported, and the file compared with torchvision's own evaluation of the checkpoint (1,000
-proposals, non-maximum suppression of proposals and of boxes) on every photo, side by side.
+is exported, and its faces compared with those of torchvision's own evaluation of the checkpoint
+(1,000 proposals, non-maximum suppression of proposals and of boxes) on every photo, side by side.
 """
 
 import tempfile
@@ -15,13 +15,13 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
-from side_by_side import eager, onnx, race
+from side_by_side import Way, eager, onnx, race
 
-from maskinfer.data.boxes import iou_xywh
-from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
-from maskinfer.export.settings import GraphOptions
+from maskinfer.export.graph import ContractModule, checkpoint_function, to_onnx, write_onnx
+from maskinfer.export.matching import match
+from maskinfer.export.settings import DEFAULT_FACES, GraphOptions
 from maskinfer.export.verification import draw_evenly
-from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.version import __version__
 
@@ -50,12 +50,14 @@ def main(
         config.settings.model,
         config.settings.backbone,
         geometry,
-        0.5,
+        WorkingPoint(),
+        WorkingPoint(),
         config.normalisation,
         "fp32",
         __version__,
+        faces=DEFAULT_FACES,
     )
-    ways = {"torchvision": eager(network)}
+    ways: dict[str, Way] = {"torchvision": eager(checkpoint_function(network, GraphOptions()))}
     with tempfile.TemporaryDirectory() as work:
         for count in proposals:
             file = Path(work, f"{count}.onnx")
@@ -66,16 +68,19 @@ def main(
         outputs, speeds = race(ways, canvases, _BATCH)
 
     table = Table(title=f"{len(canvases)} photos, {geometry.canvas} px, against torchvision")
-    for name in ("proposals", "labels", "mean IoU", "boxes within 0.1 px", "images/s", "speed"):
+    columns = ("proposals", "faces", "unmatched", "labels", "mean IoU", "boxes within 0.1 px")
+    for name in (*columns, "images/s", "speed"):
         table.add_column(name, justify="right")
-    own = outputs["torchvision"]
     for name, output in outputs.items():
-        labels = (output.proper_mask >= 0.5) == (own.proper_mask >= 0.5)
-        apart = np.abs(output.boxes_xywh - own.boxes_xywh).max(axis=1)
+        matches = match(output, outputs["torchvision"])
+        labels = (matches.ours[:, 4] >= 0.5) == (matches.theirs[:, 4] >= 0.5)
+        apart = np.abs(matches.ours[:, :4] - matches.theirs[:, :4]).max(axis=1)
         table.add_row(
             name,
+            str(matches.faces),
+            str(matches.unmatched),
             f"{labels.mean():.1%}",
-            f"{iou_xywh(output.boxes_xywh, own.boxes_xywh).mean():.4f}",
+            f"{matches.mean_iou:.4f}",
             f"{(apart <= 0.1).mean():.1%}",
             f"{speeds[name]:.1f}",
             f"{speeds[name] / speeds['torchvision']:.2f} x",

@@ -21,11 +21,13 @@ from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry, canvas_to_image
 from maskinfer.data.labels import Sample
-from maskinfer.export.settings import FACE_SCORE, GraphOptions
-from maskinfer.export.suppression import choose_one_by_one
+from maskinfer.export.graph import checkpoint_function
+from maskinfer.export.settings import GraphOptions
+from maskinfer.inference import choosing
+from maskinfer.inference.choosing import RIVAL_SCORE, Choice, FaceRule, choose
 from maskinfer.train.data.batches import Key, SampleCanvases, collate
 from maskinfer.train.data.parts import read_parts
-from maskinfer.train.networks.network import Candidates, Network
+from maskinfer.train.networks.network import Network
 from maskinfer.train.runs.checkpoint import Checkpoint
 
 _LEANS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0)
@@ -36,7 +38,7 @@ def main(
     run: Annotated[Path, typer.Argument(help="A trained run of lite or fasterrcnn.")],
     also: Annotated[list[Path] | None, typer.Option(help="Folders of labelled images.")] = None,
     canvas: Annotated[int | None, typer.Option(help="In place of the run's own.")] = None,
-    score: Annotated[float, typer.Option(help="Least of a face that is chosen.")] = FACE_SCORE,
+    score: Annotated[float, typer.Option(help="Least of a face that is chosen.")] = RIVAL_SCORE,
     lean: Annotated[list[float] | None, typer.Option(help="Leans to try.")] = None,
 ) -> None:
     """Print mean IoU, a row for each way to choose, a column for each set of images."""
@@ -53,32 +55,45 @@ def main(
     for folder in also or []:
         sets["/".join(folder.parts[-2:])] = Dataset(folder).samples("test").samples
 
-    answers = {face: GraphOptions(face, score) for face in ("best", "left", "largest")}
-    answers |= {f"main, {lean}": GraphOptions("main", score, lean) for lean in lean or _LEANS}
-    # Nothing scores more than 1, and where none scores enough, the best-scored is taken.
-    answers["best"] = GraphOptions("left", face_score=1.1)
+    choosing.RIVAL_SCORE = score  # constants of ours, but what is measured here
+    rules: dict[str, tuple[FaceRule, float]] = {
+        face: (face, 0.0) for face in ("best", "left", "largest")
+    }
+    rules |= {f"main, {lean}": ("main", lean) for lean in lean or _LEANS}
     overlaps = {
-        name: _overlaps(network, samples, geometry, answers) for name, samples in sets.items()
+        name: _overlaps(network, samples, geometry, rules) for name, samples in sets.items()
     }
     table = Table("face", *(f"{name} ({len(samples)})" for name, samples in sets.items()))
-    for answer in answers:
+    for answer in rules:
         table.add_row(answer, *(f"{np.mean(ious[answer]):.3f}" for ious in overlaps.values()))
     Console(width=120).print(table)
 
 
 @torch.inference_mode()
 def _overlaps(
-    network: Network, samples: list[Sample], geometry: Geometry, answers: dict[str, GraphOptions]
+    network: Network,
+    samples: list[Sample],
+    geometry: Geometry,
+    rules: dict[str, tuple[FaceRule, float]],
 ) -> dict[str, list[float]]:
     canvases = SampleCanvases(samples, geometry)
-    ious: dict[str, list[float]] = {name: [] for name in answers}
+    ious: dict[str, list[float]] = {name: [] for name in rules}
+    find = checkpoint_function(network, GraphOptions())
     for start in range(0, len(samples), _BATCH):
         end = min(start + _BATCH, len(samples))
         batch = collate([canvases[Key(0, index, index)] for index in range(start, end)])
-        candidates: list[Candidates] = network.candidates(batch.canvases)
+        faces = find(batch.canvases)
         truth = [sample.box_xywh for sample in batch.samples]
-        for name, answer in answers.items():
-            boxes = choose_one_by_one(candidates, answer, geometry.canvas).boxes_xywh.numpy()
+        for name, (rule, choosing.LEAN) in rules.items():
+            choice = Choice(rule, 0.0, 0.5)
+            boxes = np.array(
+                [
+                    boxes_xywh[choose(boxes_xywh, score, choice, geometry.canvas)[0]]
+                    for boxes_xywh, score in zip(
+                        faces.boxes_xywh.numpy(), faces.score.numpy(), strict=True
+                    )
+                ]
+            )
             ious[name] += iou_xywh(canvas_to_image(boxes, batch.placements), truth).tolist()
     return ious
 

@@ -23,7 +23,8 @@ from side_by_side import eager, race
 from maskinfer.data.dataset import Dataset
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.export.exporting import export
-from maskinfer.export.settings import ExportSettings, Precision
+from maskinfer.export.graph import checkpoint_function
+from maskinfer.export.settings import DEFAULT_FACES, ExportSettings, GraphOptions, Precision
 from maskinfer.export.verification import draw_evenly
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.session import Session
@@ -49,7 +50,8 @@ def main(
 def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, work: Path) -> None:
     _, config, network, *_ = Checkpoint.load(run.path)
     settings = config.settings
-    ways = {"torch eager": eager(network)}
+    options = GraphOptions(DEFAULT_FACES if network.learns_all_faces else 1)
+    ways = {"torch eager": eager(checkpoint_function(network, options))}
     accuracy: dict[str, list[str]] = {}
     for precision in get_args(Precision):
         out = work / f"{precision}.onnx"

@@ -11,7 +11,7 @@ from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
 from maskinfer.export.int8 import quantise
 from maskinfer.export.settings import GraphOptions
 from maskinfer.runtime.cpu import has_int8_dot_products
-from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.resnet import ResNetDetector, SpatialHead
 from maskinfer.train.recipes import recipe_settings
@@ -62,13 +62,20 @@ def write_file(
         canvases: (N, 224, 224, 3), on which INT8 is calibrated.
         path: of the file.
     """
-    graph = to_onnx(ContractModule(network, GraphOptions()), CANVAS)
+    graph = to_onnx(ContractModule(network, GraphOptions(faces=1)), CANVAS)
     if precision == "int8":
         full_range = has_int8_dot_products() is True
         graph = quantise(graph, canvases, "cpu", full_range=full_range, say=print).model
     told = settings()
     normalisation = {"mean": network.mean.tolist(), "std": network.std.tolist()}
     metadata = ModelMetadata(
-        told.model, told.backbone, told.geometry, 0.5, normalisation, precision, __version__
+        told.model,
+        told.backbone,
+        told.geometry,
+        WorkingPoint(),
+        WorkingPoint(),
+        normalisation,
+        precision,
+        __version__,
     )
     write_onnx(graph, metadata, path)

@@ -3,10 +3,10 @@
     python benchmarks/results.py RUN[@CANVAS] ... --data single/test --data left/test
 
 Each RUN is exported as `maskinfer export` does, in FP32 and in INT8 for this CPU, at another canvas
-than its own where one is named, and, where the network sees several faces, in FP32 with `--face
-left` too. Each file is measured on every DATA
-folder as `maskinfer evaluate` does, and timed as `benchmarks/throughput.py` does. `--model FILE`
-adds a file as it is, such as the one that ships. Prints Markdown; the last line is JSON.
+than its own where one is named. Each file is measured on every DATA folder as `maskinfer evaluate`
+does, and, in FP32, where the network sees several faces, with `--face left` too; and timed as
+`benchmarks/throughput.py` does. `--model FILE` adds a file as it is, such as the one that ships.
+Prints Markdown; the last line is JSON.
 """
 
 import json
@@ -21,21 +21,14 @@ from throughput import resnet50_file, timed
 
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.export.exporting import export
-from maskinfer.export.settings import ExportSettings, FaceRule, Precision
+from maskinfer.export.settings import ExportSettings, Precision
+from maskinfer.inference.choosing import FaceRule
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.threads import usable_cores
-from maskinfer.train.networks.build import build
-from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.runs.folder import RunFolder
 
 _BATCH = 8
-_FILES: tuple[tuple[Precision, FaceRule], ...] = (
-    ("fp32", "best"),
-    ("fp32", "left"),
-    ("int8", "best"),
-)
-# The left-most face is often none of those that Faster R-CNN is surest of.
-_PROPOSALS_FOR_LEFT = 512
+_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 _REFERENCE = "ResNet-50 classifier, FP32, 224 px"
 
 
@@ -68,7 +61,11 @@ def main(
             files += _exported(RunFolder(Path(path)), int(canvas) if canvas else None, Path(work))
         reference = resnet50_file(Path(work))
         speeds = timed([reference, *(file for file, _ in files)], _BATCH)
-        lines = [_line(file, minutes, data or [], speeds[file]) for file, minutes in files]
+        lines = [
+            _line(file, face, minutes, data or [], speeds[file])
+            for file, minutes in files
+            for face in _faces(file)
+        ]
     print(_table(lines, data or [], speeds[reference]))
     basis = {_REFERENCE: speeds[reference], "cores": usable_cores(), "batch_size": _BATCH}
     print(json.dumps({**basis, "lines": [asdict(line) for line in lines]}))
@@ -76,24 +73,23 @@ def main(
 
 def _exported(run: RunFolder, canvas: int | None, work: Path) -> Iterator[tuple[Path, float]]:
     """Each file of a run, and the minutes that its training took."""
-    network = build(run.read_config().settings)
     minutes = sum(row.seconds for row in run.read_history()) / 60
-    for precision, face in _FILES:
-        if face != "best" and not network.learns_all_faces:
-            continue
-        counts_proposals = face == "left" and isinstance(network, FasterRCNNDetector)
-        chosen = ExportSettings(
-            out=work / f"{run.path.name}-{precision}-{face}.onnx",
-            precision=precision,
-            face=face,
-            canvas=canvas,
-            proposals=_PROPOSALS_FOR_LEFT if counts_proposals else None,
-        )
-        yield export(run, chosen, lambda _: None).path, minutes
+    for precision in _PRECISIONS:
+        out = work / f"{run.path.name}-{precision}.onnx"
+        settings = ExportSettings(out=out, precision=precision, canvas=canvas)
+        yield export(run, settings, lambda _: None).path, minutes
 
 
-def _line(file: Path, minutes: float | None, data: list[Path], images_per_s: float) -> Line:
-    detector = MaskDetector(file, "cpu", _BATCH)
+def _faces(file: Path) -> tuple[FaceRule, ...]:
+    """The faces that a file is measured with."""
+    metadata = MaskDetector(file, "cpu", 1).session.metadata
+    return ("main", "left") if metadata.faces > 1 and metadata.precision == "fp32" else ("main",)
+
+
+def _line(
+    file: Path, face: FaceRule, minutes: float | None, data: list[Path], images_per_s: float
+) -> Line:
+    detector = MaskDetector(file, "cpu", _BATCH, face=face)
     metadata = detector.session.metadata
     figures = {}
     for folder in data:
@@ -109,7 +105,7 @@ def _line(file: Path, minutes: float | None, data: list[Path], images_per_s: flo
         f"`{metadata.network}`, {metadata.backbone}",
         metadata.geometry.canvas,
         metadata.precision,
-        metadata.export.get("face", "best"),
+        face,
         minutes,
         file.stat().st_size / 1e6,
         images_per_s,

@@ -8,19 +8,18 @@ import numpy as np
 import torch
 
 from maskinfer.data.pixels import Pixels
-from maskinfer.export.parity import joined
+from maskinfer.export.parity import Find, joined
 from maskinfer.runtime.session import Outputs, Session
-from maskinfer.train.networks.network import Network
 
 Way = Callable[[Pixels], Outputs]
 
 
-def eager(network: Network) -> Way:
+def eager(find: Find) -> Way:
     """A torch network's own evaluation."""
 
     def compute(canvases: Pixels) -> Outputs:
         with torch.inference_mode():
-            return Outputs(*(t.numpy() for t in network.detect(torch.from_numpy(canvases))))
+            return Outputs(*(t.numpy() for t in find(torch.from_numpy(canvases))))
 
     return compute
 

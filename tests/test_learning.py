@@ -22,6 +22,7 @@ from maskinfer.export import exporting as job
 from maskinfer.export.exporting import export
 from maskinfer.export.graph import checkpoint_function
 from maskinfer.export.settings import ExportSettings, GraphOptions
+from maskinfer.inference.choosing import choose
 from maskinfer.train import loop
 from maskinfer.train.display import Silent
 from maskinfer.train.recipes import recipe_settings
@@ -152,13 +153,17 @@ def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli
         *(detector.make_canvas(learned.data / "test" / row.filename) for row in rows), strict=True
     )
     checkpoint = Checkpoint.load(learned.run.path)
-    options = GraphOptions(temperature=checkpoint.calibration.temperature)
+    options = GraphOptions.recall(detector.session.metadata)
     with torch.no_grad():
         own = checkpoint_function(checkpoint.network, options)(torch.from_numpy(np.stack(canvases)))
-    boxes = canvas_to_image(own.boxes_xywh.numpy(), placements)
-    same_label = (own.proper_mask.numpy() >= detector.session.metadata.threshold) == [
-        row.proper_mask for row in rows
+    chosen = [
+        int(choose(boxes, score, detector.choice, canvases[0].shape[0])[0])
+        for boxes, score in zip(own.boxes_xywh.numpy(), own.score.numpy(), strict=True)
     ]
+    each = range(len(rows))
+    boxes = canvas_to_image(own.boxes_xywh.numpy()[each, chosen], placements)
+    probabilities = own.proper_mask.numpy()[each, chosen]
+    same_label = (probabilities >= detector.choice.threshold) == [row.proper_mask for row in rows]
     assert same_label.mean() >= 0.97
     assert iou_xywh(boxes, [row.box_xywh for row in rows]).mean() >= 0.94
 
