@@ -5,9 +5,10 @@
 
 `whole` holds whole photos and lists all their faces. On its test part: average precision as COCO
 defines it, by label, and images per second with decoding; then whether someone in a photo wears no
-proper mask, judged by one face and by all. Each verdict is given twice: at the model's own working
-point, and at the least score and threshold of the best balanced accuracy on the training part. By
-one face only the threshold is chosen. The last line of the output is JSON.
+proper mask, judged by one face and by all; a photo without a predicted face is judged wrongly. Each
+verdict is given twice: at the model's own working point, and at the least score and threshold of
+the best balanced accuracy on the training part. By one face only the threshold is chosen. The last
+line of the output is JSON.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def main(
     table = Table("canvas", "images/s", "AP50", "AP50:95", "proper", "improper", title="Faces")
     photos = Table(
         *("canvas", "face", "working point", "score", "threshold", "balanced accuracy"),
-        *("someone improper, seen", "everyone proper, seen"),
+        *("someone improper, seen", "everyone proper, seen", "no face"),
         title="Is anyone not properly masked? Test photos",
     )
     measured = []
@@ -83,11 +84,13 @@ def main(
         verdicts = list(_verdicts(detector, train, test))
         for verdict in verdicts:
             proper, improper = (share for *_, share in verdict.confusion.rows())
+            unseen = verdict.confusion.proper_no_face + verdict.confusion.improper_no_face
             photos.add_row(
                 *(f"{side} px", verdict.face, verdict.point),
                 *(f"{figure:.2f}" for figure in (verdict.min_score, verdict.threshold)),
                 f"{verdict.confusion.balanced_accuracy:.3f}",
                 *(f"{share:.3f}" for share in (improper or 0.0, proper or 0.0)),
+                str(unseen),
             )
         measured.append(
             {
