@@ -28,11 +28,10 @@ from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE
 from maskinfer.runtime.session import Session
 
 from .choosing import Choice, FaceRule, choose
-from .results import Prediction, Result
+from .pipeline import predict_images
+from .results import NOT_FINITE, Prediction, Result
 
 AnyImage = TypeVar("AnyImage", bound=ImageSource)
-
-NOT_FINITE = "the model's output is not finite"
 
 
 class MaskDetector:
@@ -121,12 +120,9 @@ class MaskDetector:
         Raises:
             ImageError: an image cannot be read; the message names it.
         """
-        several = isinstance(images, list | tuple)
-        predictions = [
-            faces[0] if faces else None
-            for faces in self._predict(images if several else [images], self.choice)
-        ]
-        return predictions if several else predictions[0]
+        if not isinstance(images, list | tuple):
+            return next(self._predict_one([images]))
+        return list(self._predict_one(images))
 
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
         """Predict every face of each image, whatever `face` is.
@@ -157,9 +153,7 @@ class MaskDetector:
         Raises:
             MaskinferError: the model fails.
         """
-        from .pipeline import predict_images
-
-        return predict_images(self, lambda name: name, map(os.fspath, paths))
+        return predict_images(self, lambda name: name, (os.fspath(path) for path in paths))
 
     def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
         """Decode an image and draw it on the canvas that this model reads.
@@ -196,8 +190,8 @@ class MaskDetector:
         outputs = self.session.run(np.asarray(canvases))  # (N, S, S, 3)
         choice = choice or self.choice
         return [
-            self._read(*numbers, placement, choice)
-            for *numbers, placement in zip(
+            self._read(boxes_xywh, proper_mask, score, placement, choice)
+            for boxes_xywh, proper_mask, score, placement in zip(
                 outputs.boxes_xywh, outputs.proper_mask, outputs.score, placements, strict=True
             )
         ]
@@ -226,6 +220,10 @@ class MaskDetector:
                 chosen, boxes, proper_mask[chosen].tolist(), strict=True
             )
         )
+
+    def _predict_one(self, images: Sequence[ImageSource]) -> Iterator[Prediction | None]:
+        for faces in self._predict(images, self.choice):
+            yield faces[0] if faces else None
 
     def _predict(
         self, images: Sequence[ImageSource], choice: Choice

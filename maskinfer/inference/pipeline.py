@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,16 +23,34 @@ from maskinfer.data.images import ImageSource
 from maskinfer.data.labels import parse_name
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, LabelError, UsageError
+from maskinfer.runtime.session import Session
 from maskinfer.threads import map_ahead, usable_cores
 
 from .choosing import Choice
-from .detector import NOT_FINITE, MaskDetector
-from .results import ImagePrediction, Prediction, Result
+from .results import NOT_FINITE, ImagePrediction, Prediction, Result
 
 # Past this many, threads only take memory from each other.
 _MAX_THREADS = 32
 # Besides those that the network has: a full one, and one being filled.
 _BUFFERS_AHEAD = 2
+
+
+class CanvasDetector(Protocol):
+    """What predicts here: a `MaskDetector`."""
+
+    session: Session
+    choice: Choice
+
+    def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
+        """Decode an image and draw it on the canvas that the model reads."""
+
+    def predict_canvases(
+        self,
+        canvases: Sequence[Pixels] | Pixels,
+        placements: Sequence[Placement],
+        choice: Choice | None = None,
+    ) -> list[tuple[Prediction, ...] | None]:
+        """The faces asked for of each canvas; None where the model's output is not finite."""
 
 
 class _Batch(NamedTuple):
@@ -47,7 +65,7 @@ def decode_threads() -> int:
 
 
 def predict_images(
-    detector: MaskDetector,
+    detector: CanvasDetector,
     image: Callable[[str], ImageSource],
     names: Iterable[str | Failure],
     threads: int | None = None,
@@ -112,7 +130,7 @@ def predict_images(
 
 
 def _draw(
-    detector: MaskDetector,
+    detector: CanvasDetector,
     image: Callable[[str], ImageSource],
     name: str | Failure,
     canvas: Pixels,
@@ -128,7 +146,7 @@ def _draw(
 
 
 def _predict_drawn(
-    detector: MaskDetector,
+    detector: CanvasDetector,
     canvases: Pixels,
     names: Sequence[str],
     drawn: Sequence[Placement | Failure],

@@ -21,6 +21,7 @@ from maskinfer.text import csv_line
 COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask", "probability", "score")
 LABEL_COLUMNS = ("iou", "correct")
 ERROR_COLUMNS = ("filename", "error")
+NOT_FINITE = "the model's output is not finite"  # a failure's reason
 
 
 @dataclass(frozen=True)
