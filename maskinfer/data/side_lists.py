@@ -64,9 +64,13 @@ def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
         faces: each with the name of its image.
     """
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
-    lines = "".join(map(csv_line, [_OTHER_FACES_COLUMNS, *rows]))
-    with replacing(folder / OTHER_FACES) as beside:
-        beside.write_text(lines, encoding="utf-8")
+    write_list(folder / OTHER_FACES, _OTHER_FACES_COLUMNS, rows)
+
+
+def write_list(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Write a list beside its place, then rename it; an `OSError` is the caller's."""
+    with replacing(path) as beside:
+        beside.write_text("".join(map(csv_line, [columns, *rows])), encoding="utf-8")
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
