@@ -43,7 +43,6 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
         if matching:
             files = matching
             break
-    used: set[str] = set()
     for relative in files:
         try:
             entries = _parse_coco(src / relative)
@@ -55,17 +54,14 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
         for name, stated_wh, faces in entries:
             try:
                 source = index.find(name, relative, split)
-                used_before = source in used
-                used.add(source)
-                if used_before:
-                    raise AnnotationError(f"{source} is annotated twice")
+                index.claim(source, "annotated twice")
                 if isinstance(faces, str):
                     raise AnnotationError(faces)
             except AnnotationError as error:
                 yield Skipped(name, f"{relative}: {error}")
                 continue
             yield index.describe(source, stated_wh, split_of(source) or split, faces)
-    yield from index.unused(used, "no annotation")
+    yield from index.unclaimed("no annotation")
 
 
 def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[AnnotatedFace] | str]]:
@@ -95,10 +91,7 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Anno
         image_id, name = _id(item, "id"), item.get("file_name")
         if not isinstance(name, str) or not name:
             raise AnnotationError(f"image {image_id!r} has no file_name")
-        width, height = item.get("width"), item.get("height")
-        stated_wh = None
-        if width is not None and height is not None:
-            stated_wh = parse_size(parse_number(width, "width"), parse_number(height, "height"))
+        stated_wh = parse_size(item.get("width"), item.get("height"))
         entries.append((name, stated_wh, faults.get(image_id, faces.get(image_id, []))))
     return entries
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from .annotations import AnnotatedImage, Skipped, read_split_lists, split_key
+from .annotations import AnnotatedImage, Skipped, read_split_lists, stem_of
 
 
 def assign_splits(
@@ -27,7 +27,7 @@ def assign_splits(
     """
     lists = read_split_lists(src)
     if lists:
-        images = [replace(image, split=lists.get(split_key(image.source))) for image in images]
+        images = [replace(image, split=lists.get(stem_of(image.source))) for image in images]
     named = {image.split for image in images if image.split is not None}
     skipped: list[Skipped] = []
     if named:

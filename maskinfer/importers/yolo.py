@@ -20,7 +20,6 @@ from .annotations import (
     ImageIndex,
     Skipped,
     list_files,
-    read_bytes,
     read_text,
     split_of,
 )
@@ -81,13 +80,7 @@ def _parse_labels(
     path: Path, relative: str, names: dict[int, str], size_wh: tuple[int, int]
 ) -> list[AnnotatedFace]:
     faces = []
-    try:
-        lines = read_bytes(path).decode("utf-8-sig").splitlines()
-    except AnnotationError as error:
-        raise AnnotationError(f"{relative}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{relative}: not a text file that can be read") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, name=relative).splitlines(), 1):
         if line.strip():
             try:
                 faces.append(_parse_line(line, names, size_wh))
