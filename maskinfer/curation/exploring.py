@@ -21,7 +21,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
 from maskinfer.data.images import load_photo
-from maskinfer.data.labels import Label, parse_name
+from maskinfer.data.labels import Label, label_of, parse_name
 from maskinfer.data.pixels import Pixels
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError, ImageError, LabelError
@@ -64,7 +64,7 @@ class _PhotoFacts(NamedTuple):
     """What is kept of one photo, and for a moment what the network is shown."""
 
     filename: str
-    label: Label | None
+    label: Label | str  # or why there is none
     size_wh: tuple[int, int]
     mean: NDArray[np.float64]  # (3,)
     square: NDArray[np.float64]  # (3,) mean of the squares
@@ -128,6 +128,7 @@ class _Collector:
         self._hashes = array("Q")  # 5
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
+        self.unlabelled: list[Failure] = []
         self.impossible: list[ImpossibleBox] = []
         # Over the photos: of their channel means, mean squares, and squared means.
         self._sums = np.zeros((3, 3))
@@ -156,7 +157,11 @@ class _Collector:
             return Failure(filename, str(error))
         counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
-        label = _label_of(name)
+        label: Label | str
+        try:
+            label = parse_name(name.rpartition("/")[2])
+        except LabelError as error:
+            label = str(error)
         return _PhotoFacts(
             filename,
             label,
@@ -164,7 +169,7 @@ class _Collector:
             counts @ _VALUES,
             counts @ _VALUES**2,
             perceptual_hash(photo.image),
-            place(photo, self._geometry) if self.detector and label else None,
+            place(photo, self._geometry) if self.detector and isinstance(label, Label) else None,
         )
 
     def _least_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -175,11 +180,13 @@ class _Collector:
     def _take(self, photo: _PhotoFacts) -> None:
         label = photo.label
         self.filenames.append(photo.filename)
-        labelled = (label.proper_mask, *label.box_xywh) if label else (-1, 0, 0, 0, 0)
+        none = (-1, 0, 0, 0, 0)
+        labelled = (label.proper_mask, *label.box_xywh) if isinstance(label, Label) else none
         self._numbers.extend((*photo.size_wh, *labelled))
         self._hashes.extend(photo.hashed.tolist())
         self._sums += [photo.mean, photo.square, photo.mean**2]
-        if label is None:
+        if isinstance(label, str):
+            self.unlabelled.append(Failure(photo.filename, label))
             return
         fault = find_fault(label.box_xywh, photo.size_wh)
         if fault is not None:
@@ -231,6 +238,7 @@ class _Collector:
             proper_mask=numbers[:, 2] == 1,
             colors=self._colors(),
             unreadable=self.unreadable,
+            unlabelled=self.unlabelled,
             impossible=self.impossible,
         )
 
@@ -284,7 +292,7 @@ def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> lis
 
 def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
     """In what the labels of copies differ: the mask, else the box; None where they agree."""
-    labels = [(label, size_wh) for name, size_wh in members if (label := _label_of(name))]
+    labels = [(label, size_wh) for name, size_wh in members if (label := label_of(name))]
     if len({label.proper_mask for label, _ in labels}) > 1:
         return "mask"
     # Copies may differ in size: as shares of the image.
@@ -293,10 +301,3 @@ def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
         for label, size_wh in labels
     ]
     return "box" if any(iou_xywh(boxes[0], box) < FOUND_IOU for box in boxes[1:]) else None
-
-
-def _label_of(filename: str) -> Label | None:
-    try:
-        return parse_name(filename.rpartition("/")[2])
-    except LabelError:
-        return None

@@ -107,10 +107,14 @@ def format_name(label: Label, suffix: str = ".jpg") -> str:
     return f"{label.id}__[{x}, {y}, {w}, {h}]__{label.proper_mask}{suffix}"
 
 
+def label_of(path: str) -> Label | None:
+    """The label in the last part of a path with `/`; None where it has none that can be read."""
+    try:
+        return parse_name(path.rpartition("/")[2])
+    except LabelError:
+        return None
+
+
 def is_labelled(path: PurePath) -> bool:
     """Whether a file's name carries a label that can be read."""
-    try:
-        parse_name(path.name)
-    except LabelError:
-        return False
-    return True
+    return label_of(path.name) is not None

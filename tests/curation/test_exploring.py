@@ -163,7 +163,9 @@ def split_of(name: str, photos: int, mean: float, std: float, error: float) -> E
     none = np.zeros(photos, dtype=bool)
     boxes = np.zeros((photos, 4), dtype=np.int64)
     names = [f"{name}/{i}.jpg" for i in range(photos)]
-    return ExploredSplit(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [])
+    return ExploredSplit(
+        name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []
+    )
 
 
 @pytest.mark.parametrize(
