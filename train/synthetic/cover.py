@@ -70,7 +70,8 @@ def _draw_mask(canvas: Canvas, cover: Cover, rng: np.random.Generator) -> None:
         shine = np.concatenate([seam - side_px, seam[::-1] - 4 * side_px])
         canvas.glaze(shine, light, 0.4, 0.02)
     if cover.valve:
-        rim = pose.wrap(*ellipse(28 * cover.side, 0.62, 11, 0.13, 14).T, 1.06, 0.8 * cover.bulge)
+        angles, ys = ellipse(28 * cover.side, 0.62, 11, 0.13, 14).T
+        rim = pose.wrap(angles, ys, 1.06, 0.8 * cover.bulge)
         canvas.solid(rim, (222, 222, 220))
         canvas.line(np.concatenate([rim, rim[:1]]), (120, 120, 124), 0.02)
 

@@ -83,7 +83,8 @@ class Pose:
 
     def oval(self, x: float, y: float, rx: float, ry: float, bump: float = 0.0) -> Points:
         """(16, 2) pixels, an ellipse lying on the face; arguments in units."""
-        return self.on_face(*ellipse(x, y, rx, ry, 16).T, bump)
+        xs, ys = ellipse(x, y, rx, ry, 16).T
+        return self.on_face(xs, ys, bump)
 
     def flat(self, points: ArrayLike) -> Points:
         """(N, 2) units in the plane of the picture, rolling with the head -> (N, 2) pixels."""

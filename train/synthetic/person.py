@@ -30,14 +30,7 @@ class CoverKind(StrEnum):
     CUP = "cup"
 
 
-_ODDS = {
-    CoverKind.PROPER: 0.5,
-    CoverKind.NONE: 0.175,
-    CoverKind.UNDER_NOSE: 0.125,
-    CoverKind.UNDER_CHIN: 0.1,
-    CoverKind.HAND: 0.05,
-    CoverKind.CUP: 0.05,
-}
+_COVER_ODDS = (0.5, 0.175, 0.125, 0.1, 0.05, 0.05)  # of each kind, in the order above
 MASK_COLOURS = palette("a6d0e8 80b8dc f6f6f4 242428 888a8e a0ceb8 f2bcc8 2c3860 aa3038 d6be96")
 _COLOUR_ODDS = (0.22, 0.12, 0.2, 0.14, 0.08, 0.07, 0.06, 0.05, 0.03, 0.03)
 
@@ -100,7 +93,7 @@ class Cover:
 
 def random_cover(rng: np.random.Generator, skin: Rgb) -> Cover:
     """Draw what covers a mouth at random; half of the time a mask, worn properly."""
-    kind = list(_ODDS)[rng.choice(len(_ODDS), p=list(_ODDS.values()))]
+    kind = list(CoverKind)[rng.choice(len(CoverKind), p=_COVER_ODDS)]
     rgb = MASK_COLOURS[rng.choice(len(MASK_COLOURS), p=_COLOUR_ODDS)]
     if rng.random() < 0.05:
         rgb = tint(skin, rng.uniform(0.85, 1.1))
