@@ -31,7 +31,7 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
 from maskinfer.threads import map_ahead, usable_cores
 
-from .duplicates import Hashes, find_copies, perceptual_hash
+from .duplicates import Hashes, find_copies, kind_of, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 
@@ -272,22 +272,21 @@ def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> lis
     where = [split.name for split in splits.values() for _ in split.filenames]
     sizes = np.concatenate([split.sizes_wh for split in splits.values()])
 
-    def digest(index: int) -> bytes | None:
+    def digest(name: str) -> bytes | None:
         try:
-            with (data / names[index]).open("rb") as file:
+            with (data / name).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         except OSError:
             return None
 
-    return [
-        CopiedPhoto(
-            copies.kind,
-            tuple(names[i] for i in copies.members),
-            len({where[i] for i in copies.members}) > 1,
-            _contradiction([(names[i], sizes[i]) for i in copies.members]),
-        )
-        for copies in find_copies(hashes, digest)
-    ]
+    copies = []
+    for members in find_copies(hashes):
+        filenames = tuple(names[i] for i in members)
+        kind = kind_of(hashes[list(members)], map(digest, filenames))
+        across = len({where[i] for i in members}) > 1
+        labelled = [(names[i], sizes[i]) for i in members]
+        copies.append(CopiedPhoto(kind, filenames, across, _contradiction(labelled)))
+    return copies
 
 
 def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:

@@ -126,9 +126,9 @@ def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str
             photo = joined[photo]
         return photo
 
-    for copies in find_copies(np.array(hashes).reshape(-1, 5), lambda index: None):
-        for member in copies.members[1:]:
-            one, other = find(photos[copies.members[0]]), find(photos[member])
+    for first, *copies in find_copies(np.array(hashes).reshape(-1, 5)):
+        for copy in copies:
+            one, other = find(photos[first]), find(photos[copy])
             if one != other:
                 joined[other] = one
     return [find(photo) for photo in photos]
