@@ -161,24 +161,23 @@ class ImageIndex:
             split: as the source says.
             faces: with boxes in the pixels of `stated_wh`.
         """
+        path = self.src / source
         try:
-            header = read_header(self.src / source)
+            size_wh, orientation = read_header(path)
         except ImageError as error:
             return Skipped(source, f"unreadable image: {error}", unreadable=True)
-        size_wh = header.size_wh
         if stated_wh is not None and stated_wh != size_wh:
-            if header.orientation < 5 or stated_wh != size_wh[::-1]:
+            if orientation < 5 or stated_wh != size_wh[::-1]:
                 return Skipped(
                     source,
                     f"annotated as {stated_wh[0]} x {stated_wh[1]} pixels, "
                     f"the image has {size_wh[0]} x {size_wh[1]}",
                 )
             faces = [
-                AnnotatedFace(_turn(face.box_xywh, stated_wh, header.orientation), face.class_name)
+                AnnotatedFace(_turn(face.box_xywh, stated_wh, orientation), face.class_name)
                 for face in faces
             ]
-        path = self.src / source
-        return AnnotatedImage(source, path, size_wh, header.orientation, split, tuple(faces))
+        return AnnotatedImage(source, path, size_wh, orientation, split, tuple(faces))
 
     def claim(self, source: str, twice: str) -> None:
         """Note that an image is annotated.
@@ -254,14 +253,9 @@ def read_split_lists(src: Path) -> dict[str, Split]:
 
 def list_files(src: Path, suffix: str) -> list[str]:
     """Relative paths of the regular files with an ending, hidden ones passed over, sorted."""
-    files = (
-        path.relative_to(src)
-        for path in src.rglob("*")
-        if path.suffix.lower() == suffix and path.is_file()
-    )
-    return sorted(
-        path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts)
-    )
+    files = (path for path in src.rglob("*") if path.suffix.lower() == suffix and path.is_file())
+    parts = (path.relative_to(src).parts for path in files)
+    return sorted("/".join(p) for p in parts if not any(part.startswith(".") for part in p))
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
