@@ -81,11 +81,9 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Anno
         if item.get("iscrowd"):
             continue
         try:
-            face = _parse_coco_face(item, names, number)
+            faces.setdefault(image_id, []).append(_parse_coco_face(item, names))
         except AnnotationError as error:
-            faults.setdefault(image_id, str(error))
-        else:
-            faces.setdefault(image_id, []).append(face)
+            faults.setdefault(image_id, f"annotation {number}: {error}")
     entries = []
     for item in images:
         image_id, name = _id(item, "id"), item.get("file_name")
@@ -96,17 +94,13 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Anno
     return entries
 
 
-def _parse_coco_face(
-    item: dict[str, Any], names: dict[int | str, str], number: int
-) -> AnnotatedFace:
+def _parse_coco_face(item: dict[str, Any], names: dict[int | str, str]) -> AnnotatedFace:
     category_id, box = _id(item, "category_id"), item.get("bbox")
     if category_id not in names:
-        raise AnnotationError(f"annotation {number}: category {category_id!r} is not described")
+        raise AnnotationError(f"category {category_id!r} is not described")
     if not isinstance(box, list) or len(box) != 4:
-        raise AnnotationError(
-            f"annotation {number}: bbox is {str(box)[:60]}, expected [x, y, w, h]"
-        )
-    x, y, w, h = (parse_number(value, f"bbox of annotation {number}") for value in box)
+        raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
+    x, y, w, h = (parse_number(value, "bbox") for value in box)
     return AnnotatedFace((x, y, w, h), names[category_id])
 
 

@@ -158,12 +158,11 @@ def import_annotations(
 
 
 def _nothing_imported(src: Path, skipped: list[Skipped]) -> str:
-    if not skipped:
-        return f"{src}: nothing could be imported; the annotations name no photo"
-    return (
-        f"{src}: nothing could be imported; {len(skipped)} photos or faces were left out, the "
-        f"first: {skipped[0].source}: {skipped[0].reason}"
-    )
+    why = "the annotations name no photo"
+    if skipped:
+        first = f"{skipped[0].source}: {skipped[0].reason}"
+        why = f"{len(skipped)} photos or faces were left out, the first: {first}"
+    return f"{src}: nothing could be imported; {why}"
 
 
 def _check_places(settings: ImportSettings) -> None:
@@ -197,12 +196,8 @@ def _list_others(out: Path) -> list[str]:
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
-    files = (
-        path.relative_to(out).as_posix()
-        for path in out.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    )
-    return sorted(path for path in files if path not in made)
+    files = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted({path.relative_to(out).as_posix() for path in files} - made)
 
 
 def _read(
@@ -233,16 +228,7 @@ def _read(
 
 @dataclass
 class _Writer:
-    """Writes images into a data set.
-
-    Attributes:
-        folder: the data set.
-        settings: what is imported, and how.
-        label_of: the label by class name.
-        report: of what was left out and clipped.
-        sources: each image written, and its photo.
-        other_faces: each with the image that it is in and that does not name it.
-    """
+    """Writes images into a data set's folder, and keeps the rows of its lists."""
 
     folder: Path
     settings: ImportSettings
