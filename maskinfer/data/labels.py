@@ -7,7 +7,7 @@ border, as they are in real data sets; `maskinfer.data.cleaning` deals with thos
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from maskinfer.errors import LabelError
 
@@ -113,8 +113,3 @@ def label_of(path: str) -> Label | None:
         return parse_name(path.rpartition("/")[2])
     except LabelError:
         return None
-
-
-def is_labelled(path: PurePath) -> bool:
-    """Whether a file's name carries a label that can be read."""
-    return label_of(path.name) is not None

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from maskinfer.data.folders import list_images
-from maskinfer.data.labels import BoxXywh, Face, Label, format_name, is_labelled
+from maskinfer.data.labels import BoxXywh, Face, Label, format_name, label_of
 from maskinfer.data.side_lists import OTHER_FACES, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.files import replacing
@@ -185,7 +185,7 @@ def _prepare(folder: Path, overwrite: bool) -> set[str]:
             f"{folder}: holds images already, {len(images)} of them, expected none. "
             "Name another folder, or add --overwrite to replace what synth drew"
         )
-    labelled = [name for name in images if is_labelled(folder / name)]
+    labelled = [name for name in images if label_of(name)]
     others = [name for name in labelled if not _is_drawn(folder / name)]
     if others:
         raise UsageError(
