@@ -165,11 +165,8 @@ class Exploration:
     model: str | None
     outside: int = 0
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> Iterator[str]:
         """What the owner should know, one line each, the worst first."""
-        return list(self._warnings())
-
-    def _warnings(self) -> Iterator[str]:
         across = [copied for copied in self.copies if copied.across]
         if across:
             tested = {name for copied in across for name in copied.filenames}
@@ -206,7 +203,7 @@ class Exploration:
         facts = {
             "data": str(self.data),
             "model": self.model,
-            "warnings": self.warnings(),
+            "warnings": [*self.warnings()],
             "splits": {name: _split_facts(split) for name, split in self.splits.items()},
             "copies": [*map(asdict, self.copies)],
             "doubted_labels": [*map(opinion_facts, self.doubted)],

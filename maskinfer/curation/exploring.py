@@ -91,27 +91,23 @@ def explore(
     """
     folders = Dataset.open(data).splits
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
-    splits: dict[str, ExploredSplit] = {}
-    hashes: list[Hashes] = []
-    doubted: list[LabelledPrediction] = []
-    done = 0
-    for name, folder in folders.items():
-        prefix = "" if folder == data else f"{name}/"
-        collector = _Collector(name, folder, prefix, detector)
-        for _ in collector.collect():
-            done += 1
-            on_progress(done, total)
-        splits[name] = collector.split()
-        hashes.append(collector.hashes())
-        doubted += collector.doubted
+    collectors = [
+        _Collector(name, folder, "" if folder == data else f"{name}/", detector)
+        for name, folder in folders.items()
+    ]
+    images = (image for collector in collectors for image in collector.collect())
+    for done, _ in enumerate(images, start=1):
+        on_progress(done, total)
+    splits = {collector.name: collector.split() for collector in collectors}
     if not any(split.filenames for split in splits.values()):
         failures = [failure for split in splits.values() for failure in split.unreadable]
         why = f"; the first of {len(failures)}: {failures[0].error}" if failures else ""
         raise DatasetError(f"{data}: no image in it that can be read{why}")
-    doubted = by_label(doubted)
+    doubted = by_label(doubt for collector in collectors for doubt in collector.doubted)
     model = str(detector.session.path) if detector is not None else None
     outside = 0 if data in folders.values() else survey(FolderSource(data)).images - total
-    copies = _copies(data, splits, np.concatenate(hashes))
+    hashes = np.concatenate([collector.hashes() for collector in collectors])
+    copies = _copies(data, splits, hashes)
     return Exploration(data, splits, copies, doubted, model, outside)
 
 
@@ -190,11 +186,9 @@ class _Collector:
             return
         fault = find_fault(label.box_xywh, photo.size_wh)
         if fault is not None:
-            box = ", ".join(map(str, repair(label.box_xywh, photo.size_wh)))
             how = "grown" if 0 in label.box_xywh[2:] else "clipped"
-            self.impossible.append(
-                ImpossibleBox(photo.filename, fault.reason, "dropped", f"{how} to [{box}]")
-            )
+            how = f"{how} to {list(repair(label.box_xywh, photo.size_wh))}"
+            self.impossible.append(ImpossibleBox(photo.filename, fault.reason, "dropped", how))
         if photo.shown is not None and self.detector is not None:
             self._waiting.append((photo.filename, label, *photo.shown))
             if len(self._waiting) == self.detector.session.batch_size:
@@ -204,24 +198,16 @@ class _Collector:
         """Predict the labelled images that wait for it, one batch."""
         if not self._waiting or self.detector is None:
             return
-        names, labels, canvases, placements = zip(*self._waiting, strict=True)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        canvases, placements = [item[2] for item in waiting], [item[3] for item in waiting]
         predictions = self.detector.predict_canvases(canvases, placements)
         threshold = self.detector.session.metadata.threshold
-        for name, label, placement, prediction in zip(
-            names, labels, placements, predictions, strict=True
-        ):
+        for (name, label, _, placement), prediction in zip(waiting, predictions, strict=True):
             if prediction is None:
                 continue
-            labelled = LabelledPrediction(
-                name,
-                repair(label.box_xywh, placement.size_wh),
-                label.proper_mask,
-                prediction.box_xywh,
-                prediction.probability,
-                prediction.score,
-                threshold,
-            )
+            box = repair(label.box_xywh, placement.size_wh)
+            predicted = (prediction.box_xywh, prediction.probability, prediction.score)
+            labelled = LabelledPrediction(name, box, label.proper_mask, *predicted, threshold)
             if contradicts(labelled):
                 self.doubted.append(labelled)
 

@@ -31,7 +31,7 @@ def exploration_page(exploration: Exploration) -> Page:
 
 def _sections(exploration: Exploration) -> Iterator[Section]:
     splits = list(exploration.splits.values())
-    warnings = exploration.warnings()
+    warnings = [*exploration.warnings()]
     yield Section(
         "What stands out",
         "",
@@ -127,17 +127,13 @@ def _copies(exploration: Exploration) -> Iterator[Block]:
 
 
 def _copy_cells(copies: CopiedPhoto, data: Path) -> Row:
-    across = "yes" if copies.across else "no"
-    links = (_link(data, name) for name in _first_two(copies))
-    return (len(copies.filenames), copies.kind, across, copies.contradiction, *links)
-
-
-def _first_two(copies: CopiedPhoto) -> tuple[str, str]:
-    """Two of the copies, from two splits where they are in more than one."""
-    first = copies.filenames[0]
+    first, *others = copies.filenames
+    # From two splits where they are in more than one.
     split = first.partition("/")[0]
-    others = (n for n in copies.filenames if copies.across and n.partition("/")[0] != split)
-    return first, next(others, copies.filenames[1])
+    elsewhere = (n for n in others if copies.across and n.partition("/")[0] != split)
+    links = (_link(data, name) for name in (first, next(elsewhere, others[0])))
+    across = "yes" if copies.across else "no"
+    return (len(copies.filenames), copies.kind, across, copies.contradiction, *links)
 
 
 def _copy_words(number: int, copies: CopiedPhoto) -> str:

@@ -117,7 +117,7 @@ def test_clean_data_raises_no_alarm(tmp_path: Path) -> None:
     write_samples(tmp_path / "train", SynthSettings(40, 11, 96))
     write_samples(tmp_path / "test", SynthSettings(40, 12, 96))
     exploration = explore(tmp_path)
-    assert exploration.warnings() == []
+    assert [*exploration.warnings()] == []
     assert exploration.copies == []
     assert exploration.model is None
 
