@@ -25,10 +25,10 @@ _CHANNELS = ("red", "green", "blue")
 
 def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
     """Size and shape of faces, and where in the image they are."""
-    boxes = {split.name: split.relative_boxes() for split in splits if split.possible().any()}
-    if not boxes:
+    splits = [split for split in splits if split.possible().any()]
+    if not splits:
         return
-    measures = {split.name: split.measures() for split in splits if split.name in boxes}
+    measures = {split.name: split.measures() for split in splits}
     sides = {name: np.sqrt(m["box_area_share"]) for name, m in measures.items()}
     yield figures.histogram(
         "Size of faces",
@@ -49,16 +49,14 @@ def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
         shares=True,
     )
     for split in splits:
-        if split.name in boxes:
-            x, y = np.median(boxes[split.name][:, :2] + boxes[split.name][:, 2:] / 2, axis=0)
-            yield figures.heat_map(
-                f"Where faces are, {split.name}",
-                split.coverage(),
-                "x, share of the width",
-                "y, share of the height",
-                f"Share of the faces of {split.name} that cover each part of the image; the median "
-                f"centre is {x:.0%} from the left and {y:.0%} from the top.",
-            )
+        boxes = split.relative_boxes()
+        x, y = np.median(boxes[:, :2] + boxes[:, 2:] / 2, axis=0)
+        yield figures.heat_map(
+            f"Where faces are, {split.name}",
+            split.coverage(),
+            f"Share of the faces of {split.name} that cover each part of the image; the median "
+            f"centre is {x:.0%} from the left and {y:.0%} from the top.",
+        )
 
 
 def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
