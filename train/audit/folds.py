@@ -43,6 +43,8 @@ _HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
 
+Clock = Callable[[], datetime]
+
 
 @dataclass(frozen=True)
 class AuditPlan:
@@ -159,7 +161,7 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def audit_folds(
-    plan: AuditPlan, folder: Path, display: Display, now: Callable[[], datetime]
+    plan: AuditPlan, folder: Path, display: Display, now: Clock
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
@@ -215,11 +217,7 @@ def _digest(pool: Pool, dealt: Sequence[int]) -> str:
 
 
 def _answers(
-    settings: TrainSettings,
-    place: Path,
-    parts: Parts,
-    display: Display,
-    now: Callable[[], datetime],
+    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
 ) -> list[Answer]:
     """One fold's answers about its own images, by a network that is trained if need be."""
     path = place / _ANSWERS
@@ -243,11 +241,7 @@ def _answers(
 
 
 def _train(
-    settings: TrainSettings,
-    place: Path,
-    parts: Parts,
-    display: Display,
-    now: Callable[[], datetime],
+    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
 ) -> RunFolder:
     begun = sorted(path.parent for path in place.glob("*/config.json"))
     for earlier in begun:
