@@ -45,7 +45,7 @@ def explore(
     provider: options.ProviderChoice = ExploreSettings.provider,
     overwrite: options.Overwrite = ExploreSettings.overwrite,
 ) -> None:
-    """Show what a data set holds: counts, boxes, colours, copies, faults, samples.
+    """Show what a data set holds: counts, boxes, colours, duplicates, faults, samples.
 
     Writes a folder with report.html and facts.json.
 
