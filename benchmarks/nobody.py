@@ -2,8 +2,8 @@
 
     python benchmarks/nobody.py [--data single/test] [--model FILE] [--min-score S]
 
-The pictures: backgrounds of `maskinfer synth` without a person, plain colours, noise, and parts of a
-page of ours that shows charts and tables.
+The pictures: backgrounds of `maskinfer synth` without a person, plain colours, noise, and parts of
+a page of ours that shows charts and tables.
 """
 
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ from maskinfer.export.graph import checkpoint_function
 from maskinfer.export.settings import ExportSettings, GraphOptions
 from maskinfer.inference.choosing import choose
 from maskinfer.train import loop
-from maskinfer.train.display import Silent
+from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def _learn(folder: Path, images: int, model: Model, weights: str, epochs: int, *
         augment=("crop", "color"),
         **rest,
     )
-    run = loop.train(settings, folder / "runs", datetime(2026, 1, 2, 3, 4, 5), Silent())
+    run = loop.train(settings, folder / "runs", datetime(2026, 1, 2, 3, 4, 5), Display())
     # All of Faster R-CNN's proposals: this short training leaves it unsure among many.
     proposals = 1000 if model == "fasterrcnn" else None
     settings = ExportSettings(out=folder / f"{model}.onnx", proposals=proposals)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.evaluation.metrics import expected_calibration_error
 from maskinfer.records import read_record
 
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
 LEAST_PROBABILITY = 1e-6  # log-odds end here, in the exported graph too
+_NO_LONGER_KEPT = ("error_before", "error_after")  # older checkpoints hold them
 # Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
 _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
 
@@ -29,15 +29,11 @@ class Calibration:
         threshold: least calibrated probability that counts as properly worn: the one with the
             best balanced accuracy, of equals the nearest to a half.
         images: how many it was learned from; 0 where they were too few.
-        error_before: expected calibration error of those images' probabilities as they were.
-        error_after: and of the calibrated ones.
     """
 
     temperature: float = 1.0
     threshold: float = THRESHOLD
     images: int = 0
-    error_before: float | None = None
-    error_after: float | None = None
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
@@ -50,7 +46,11 @@ class Calibration:
         Raises:
             ValueError: it is something else.
         """
-        calibration = read_record(cls, json.loads(text))
+        values = json.loads(text)
+        if isinstance(values, dict):
+            for name in _NO_LONGER_KEPT:
+                values.pop(name, None)
+        calibration = read_record(cls, values)
         if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
             raise ValueError(f"not a temperature and threshold: {calibration}")
         return calibration
@@ -72,13 +72,7 @@ def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) 
     losses = [np.logaddexp(0, signed / temperature).mean() for temperature in temperatures]
     temperature = float(temperatures[int(np.argmin(losses))])
     calibrated = 1 / (1 + np.exp(-logits / temperature))
-    return Calibration(
-        temperature,
-        _best_threshold(calibrated, is_proper),
-        len(probabilities),
-        expected_calibration_error(probabilities, is_proper),
-        expected_calibration_error(calibrated, is_proper),
-    )
+    return Calibration(temperature, _best_threshold(calibrated, is_proper), len(probabilities))
 
 
 def _best_threshold(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> float:

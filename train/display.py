@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -21,14 +20,16 @@ from rich.text import Text
 from maskinfer.train.runs.files import EpochRow
 
 
-class Display(Protocol):
-    """Where a run shows its progress."""
+class Display:
+    """Where a run shows its progress; this one shows none, for all processes but the first."""
 
     def say(self, message: str) -> None:
         """One line."""
 
-    def start(self, run: Path, epochs_done: int, epochs: int) -> AbstractContextManager[None]:
+    @contextmanager
+    def start(self, run: Path, epochs_done: int, epochs: int) -> Iterator[None]:
         """Open the live display for the length of the training."""
+        yield
 
     def begin(self, what: str, steps: int) -> None:
         """A part of an epoch begins: `train`, `test`, ..., of `steps` batches."""
@@ -40,28 +41,7 @@ class Display(Protocol):
         """A whole epoch is done."""
 
 
-class Silent:
-    """A display for all processes but the first, and for tests."""
-
-    def say(self, message: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def start(self, run: Path, epochs_done: int, epochs: int) -> Iterator[None]:
-        """Nothing."""
-        yield
-
-    def begin(self, what: str, steps: int) -> None:
-        """Nothing."""
-
-    def step(self, loss: float) -> None:
-        """Nothing."""
-
-    def end_epoch(self, row: EpochRow, is_best: bool) -> None:
-        """Nothing."""
-
-
-class TerminalDisplay:
+class TerminalDisplay(Display):
     """Shows loss, IoU, accuracy and time left; writes plain lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -100,11 +80,9 @@ class TerminalDisplay:
         self.progress.update(self.part, advance=1, figures=f"loss {loss:.3f}")
 
     def end_epoch(self, row: EpochRow, is_best: bool) -> None:
-        validation = (
-            f" | {row.validation_balanced_accuracy:.3f} {row.validation_iou:.3f}"
-            if row.validation_iou is not None
-            else ""
-        )
+        validation = ""
+        if row.validation_iou is not None:
+            validation = f" | {row.validation_balanced_accuracy:.3f} {row.validation_iou:.3f}"
         self.say(
             f"{row.epoch:3d}/{self.epochs:<3d}{row.seconds:5.0f} s "
             f"{row.train_loss:10.3f} {row.train_accuracy:.3f} {row.train_iou:.3f} |"
@@ -124,7 +102,7 @@ def display_for(console: Console) -> Display:
 
     torchrun and accelerate number the processes by `RANK`.
     """
-    return TerminalDisplay(console) if os.environ.get("RANK", "0") == "0" else Silent()
+    return TerminalDisplay(console) if os.environ.get("RANK", "0") == "0" else Display()
 
 
 class _EpochTimeLeft(ProgressColumn):

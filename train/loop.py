@@ -14,16 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module
-from torch.utils.data import DataLoader
 
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import (
     Batch,
     EpochOrder,
-    Item,
     SampleCanvases,
     loader,
     measure_normalisation,
@@ -99,25 +96,8 @@ def resume(
     return run
 
 
-def train_one_epoch(
-    model: Module,
-    batches: DataLoader[Item],
-    optimizer: Any,
-    epoch: int,
-    settings: TrainSettings,
-    accelerator: Accelerator,
-    display: Display,
-) -> tuple[float, float]:
-    """Pass once over the training images.
-
-    Args:
-        model: as the accelerator prepared it.
-        batches: of this process.
-        optimizer: as the accelerator prepared it.
-        epoch: counted from 1.
-        settings: the run's.
-        accelerator: device, precision and the other processes.
-        display: where the run shows its progress.
+def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
+    """Pass once over the training images; epochs count from 1.
 
     Returns:
         the mean loss over all processes, and the last learning rate.
@@ -125,6 +105,8 @@ def train_one_epoch(
     Raises:
         TrainingError: a loss is not a number.
     """
+    settings, accelerator, batches = trainer.settings, trainer.accelerator, trainer.train_batches
+    model, optimizer, display = trainer.model, trainer.optimizer, trainer.display
     # Seeded anew each epoch, so that a resumed run samples proposals as it would have.
     torch.manual_seed((settings.seed * 10_007 + epoch) * 1_009 + accelerator.process_index)
     model.train()
@@ -189,6 +171,8 @@ class Trainer:
         self.network.mean.copy_(torch.tensor(mean))
         self.network.std.copy_(torch.tensor(std))
 
+        # Both as they are until `fit` has the accelerator prepare them.
+        self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
         self.order = EpochOrder(
             np.array([sample.proper_mask for sample in self.parts.train]),
@@ -200,9 +184,7 @@ class Trainer:
         self.train_batches = loader(
             SampleCanvases(self.parts.train, settings.geometry, settings.augment, settings.seed),
             self.order,
-            settings.batch_size // processes,
-            settings.workers,
-            whole_batches=True,
+            settings,
         )
         self.state = State()
         self.history: list[EpochRow] = []
@@ -222,16 +204,13 @@ class Trainer:
         # The first process fetches the weights, the others read its copy.
         with self.accelerator.main_process_first():
             origin = load_initial_weights(self.network, self.settings, self.display.say)
-        summary = self.parts.summary()
+        settings, data = self.settings, self.parts.summary()
         names: list[Any] = [None]
         if self.is_main:
-            run = RunFolder.create(runs, self.settings.model, now)
+            run = RunFolder.create(runs, settings.model, now)
             names = [str(run.path)]
-            run.write_config(
-                RunConfig(
-                    self.settings, origin, self.normalisation, summary, self.machine, versions()
-                )
-            )
+            config = RunConfig(settings, origin, self.normalisation, data, self.machine, versions())
+            run.write_config(config)
             run.write_decisions(self.parts.decisions)
         return RunFolder(Path(broadcast_object_list(names)[0]))
 
@@ -274,21 +253,13 @@ class Trainer:
         )
         if accelerator.scaler is not None and self.state.scaler:
             accelerator.scaler.load_state_dict(self.state.scaler)
-        model, optimizer = accelerator.prepare(self.network, self.optimizer)
+        self.model, self.optimizer = accelerator.prepare(self.network, self.optimizer)
         try:
             with self.display.start(run.path, self.state.epochs_done, settings.epochs):
                 while self.state.epochs_done < settings.epochs and not self._is_stuck():
                     began = time.monotonic()
                     self.order.epoch = epoch = self.state.epochs_done + 1
-                    loss, rate = train_one_epoch(
-                        model,
-                        self.train_batches,
-                        optimizer,
-                        epoch,
-                        settings,
-                        accelerator,
-                        self.display,
-                    )
+                    loss, rate = train_one_epoch(self, epoch)
                     if accelerator.num_processes > 1:
                         # Batch norm's statistics differ by process; those of the first are kept.
                         for buffer in self.network.buffers():
@@ -298,7 +269,7 @@ class Trainer:
                     )
                     seconds = time.monotonic() - began
                     row = EpochRow(epoch, seconds, rate, train_loss=loss, **figures)
-                    self._keep(run, row, calibration, optimizer)
+                    self._keep(run, row, calibration)
         except KeyboardInterrupt as stop:
             done = self.state.epochs_done
             raise KeyboardInterrupt(
@@ -309,9 +280,7 @@ class Trainer:
             ) from stop
         accelerator.end_training()
 
-    def _keep(
-        self, run: RunFolder, row: EpochRow, calibration: Calibration, optimizer: Any
-    ) -> None:
+    def _keep(self, run: RunFolder, row: EpochRow, calibration: Calibration) -> None:
         """Write an epoch's results to the run's folder, and advance the state."""
         was, score, scaler = self.state, row.score, self.accelerator.scaler
         is_best = score is None or score > was.best_score
@@ -327,7 +296,8 @@ class Trainer:
             run.write_history(self.history)
             if is_best:
                 run.write_best(self.network, row.epoch, calibration)
-            run.write_last(self.network, getattr(optimizer, "optimizer", optimizer), self.state)
+            optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+            run.write_last(self.network, optimizer, self.state)
             draw_curves(self.history, self.state.best_epoch, run.path.name, run.path / "curves.png")
         self.accelerator.wait_for_everyone()
         self.display.end_epoch(row, is_best)

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskinfer.data.boxes import Boxes, iou_xywh
 from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Face, Sample
-from maskinfer.evaluation.metrics import measure
+from maskinfer.evaluation.metrics import Metrics, measure
 from maskinfer.train.data.batches import Batch, SampleCanvases, Share, loader
 from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
@@ -30,19 +30,19 @@ _TRAIN_SAMPLE = 256
 
 @dataclass(frozen=True)
 class Figures:
-    """What one part of the data measured; IoU and accuracies are means in 0..1.
+    """What one part of the data measured.
 
     A network that learns all faces is measured on the known face that its box overlaps most.
 
     Attributes:
+        loss: the mean.
+        metrics: IoU and accuracies.
         proper_mask: (N,) probabilities.
         is_proper: (N,) bool, the labels.
     """
 
     loss: float
-    iou: float
-    accuracy: float
-    balanced_accuracy: float
+    metrics: Metrics
     proper_mask: NDArray[np.float64]
     is_proper: NDArray[np.bool_]
 
@@ -70,17 +70,16 @@ def measure_parts(
     test = measure_part("test", parts.test)
     validation = measure_part("validation", parts.validation) if parts.validation else None
     figures: dict[str, Any] = {
-        "train_accuracy": train.accuracy,
-        "train_iou": train.iou,
-        "validation_loss": validation and validation.loss,
-        "validation_accuracy": validation and validation.accuracy,
-        "validation_balanced_accuracy": validation and validation.balanced_accuracy,
-        "validation_iou": validation and validation.iou,
-        "test_loss": test.loss,
-        "test_accuracy": test.accuracy,
-        "test_balanced_accuracy": test.balanced_accuracy,
-        "test_iou": test.iou,
+        "train_accuracy": train.metrics.accuracy,
+        "train_iou": train.metrics.mean_iou,
     }
+    for part, measured in (("validation", validation), ("test", test)):
+        figures |= {
+            f"{part}_loss": measured and measured.loss,
+            f"{part}_accuracy": measured and measured.metrics.accuracy,
+            f"{part}_balanced_accuracy": measured and measured.metrics.balanced_accuracy,
+            f"{part}_iou": measured and measured.metrics.mean_iou,
+        }
     if validation is None:
         return figures, Calibration()
     return figures, calibrate(validation.proper_mask, validation.is_proper)
@@ -103,13 +102,7 @@ def measure_samples(
         on_batch: called with the mean loss so far after each batch of this process.
     """
     share = Share(len(samples), accelerator.num_processes, accelerator.process_index)
-    batches = loader(
-        SampleCanvases(samples, settings.geometry),
-        share,
-        settings.batch_size // accelerator.num_processes,
-        settings.workers,
-        whole_batches=False,
-    )
+    batches = loader(SampleCanvases(samples, settings.geometry), share, settings)
     network.eval()
     loss_sum, rows = 0.0, list[tuple[float, bool, float]]()
     for batch in batches:
@@ -130,17 +123,7 @@ def measure_samples(
     gathered = gather_object(rows)
     overlaps, truths, probabilities = (np.array(c) for c in zip(*gathered, strict=True))
     metrics = measure(overlaps, truths, probabilities >= 0.5)
-    assert metrics.mean_iou is not None
-    assert metrics.accuracy is not None
-    assert metrics.balanced_accuracy is not None
-    return Figures(
-        loss_sum / len(samples),
-        metrics.mean_iou,
-        metrics.accuracy,
-        metrics.balanced_accuracy,
-        probabilities,
-        truths,
-    )
+    return Figures(loss_sum / len(samples), metrics, probabilities, truths)
 
 
 def _nearest(box_xywh: Boxes, sample: Sample) -> Face:

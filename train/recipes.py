@@ -52,11 +52,11 @@ def recipe_settings(
     """
     if canvas is not None and canvas < 1:
         raise UsageError(f"--canvas: got {canvas}, expected a multiple of 32, at least 64")
-    section = _section(_DEFAULT, model) | _section(recipe, model)
-    shape = {key: section.pop(key, usual) for key, usual in _GEOMETRY.items()}
-    values = {key: _value(recipe, key, value) for key, value in section.items()}
     name = recipe if recipe in recipe_names() else Path(recipe).name
     try:
+        section = _section(_DEFAULT, model) | _section(recipe, model)
+        shape = {key: section.pop(key, usual) for key, usual in _GEOMETRY.items()}
+        values = {key: _value(key, value) for key, value in section.items()}
         return TrainSettings(model, data, name, _geometry(shape, canvas), **values)
     except ValueError as error:
         raise UsageError(f"--recipe {recipe}: {error}") from error
@@ -88,29 +88,23 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
     sections = get_args(Model)
     for name, section in content.items():
         if name not in sections or not isinstance(section, dict):
-            raise UsageError(
-                f"--recipe {recipe}: got {name!r} outside of a section, expected sections "
-                f"[{'], ['.join(sections)}]"
+            raise ValueError(
+                f"got {name!r} outside of a section, expected sections [{'], ['.join(sections)}]"
             )
     if model not in content:
-        raise UsageError(
-            f"--recipe {recipe}: got no section [{model}], only [{'], ['.join(content)}]; "
+        raise ValueError(
+            f"got no section [{model}], only [{'], ['.join(content)}]; "
             "take another recipe or --model"
         )
     chosen: dict[str, Any] = content[model]
     return chosen
 
 
-def _value(recipe: str, key: str, value: Any) -> Any:
+def _value(key: str, value: Any) -> Any:
     """A setting as `TrainSettings` holds it."""
     if key not in _HINTS:
-        raise UsageError(
-            f"--recipe {recipe}: unknown key {key!r}, expected one of "
-            f"{', '.join([*_GEOMETRY, *_HINTS])}"
-        )
+        expected = ", ".join([*_GEOMETRY, *_HINTS])
+        raise ValueError(f"unknown key {key!r}, expected one of {expected}")
     if value == "none" and key in _MAY_BE_NONE:
         return None
-    try:
-        return read_value(_HINTS[key], value, key)
-    except ValueError as error:
-        raise UsageError(f"--recipe {recipe}: {error}") from error
+    return read_value(_HINTS[key], value, key)

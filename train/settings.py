@@ -84,71 +84,51 @@ def check(settings: TrainSettings) -> None:
     Raises:
         UsageError: with the option, its value and the rule.
     """
-    rules = [
-        (settings.epochs >= 1, f"--epochs: got {settings.epochs}, expected at least 1"),
-        (settings.batch_size >= 2, f"--batch-size: got {settings.batch_size}, expected at least 2"),
+    s, canvas = settings, settings.geometry.canvas
+    weights = ("auto", "imagenet", "coco", "none")
+    changes = get_args(Augmentation)
+    limits: list[tuple[str, object, bool, str]] = [
+        ("--epochs", s.epochs, s.epochs >= 1, "at least 1"),
+        ("--batch-size", s.batch_size, s.batch_size >= 2, "at least 2"),
+        ("--lr", s.learning_rate, 0 < s.learning_rate < math.inf, "above 0"),
+        ("--momentum", s.momentum, 0 <= s.momentum < 1, "0 to 1, 1 excluded"),
+        ("clip_norm", s.clip_norm, s.clip_norm is None or 0 < s.clip_norm < math.inf, "above 0"),
+        ("box_weight", s.box_weight, 0 <= s.box_weight < math.inf, "0 or more"),
+        ("box_samples", s.box_samples, s.box_samples >= 1, "1 or more"),
+        ("--seed", s.seed, 0 <= s.seed < 2**31, "0 to 2147483647"),
+        ("--patience", s.patience, s.patience is None or s.patience >= 1, "at least 1"),
+        ("--canvas", canvas, canvas >= 64 and canvas % 32 == 0, "a multiple of 32, at least 64"),
+        ("--validation", s.validation, 0 <= s.validation < 0.9, "0 to 0.9"),
         (
-            0 < settings.learning_rate < math.inf,
-            f"--lr: got {settings.learning_rate}, expected above 0",
+            "--weights",
+            repr(s.weights),
+            s.weights in weights or Path(s.weights).is_file(),
+            "imagenet, coco, none or a .safetensors file",
         ),
         (
-            0 <= settings.momentum < 1,
-            f"--momentum: got {settings.momentum}, expected 0 to 1, 1 excluded",
-        ),
-        (
-            settings.clip_norm is None or 0 < settings.clip_norm < math.inf,
-            f"clip_norm: got {settings.clip_norm}, expected above 0",
-        ),
-        (
-            0 <= settings.box_weight < math.inf,
-            f"box_weight: got {settings.box_weight}, expected 0 or more",
-        ),
-        (settings.box_samples >= 1, f"box_samples: got {settings.box_samples}, expected 1 or more"),
-        (0 <= settings.seed < 2**31, f"--seed: got {settings.seed}, expected 0 to 2147483647"),
-        (
-            settings.patience is None or settings.patience >= 1,
-            f"--patience: got {settings.patience}, expected at least 1",
-        ),
-        (
-            settings.patience is None or settings.validation > 0,
-            f"--patience {settings.patience}: stops by the validation part, and there is none; "
-            "give --validation 0.1",
-        ),
-        (
-            settings.geometry.canvas >= 64 and settings.geometry.canvas % 32 == 0,
-            f"--canvas: got {settings.geometry.canvas}, expected a multiple of 32, at least 64",
-        ),
-        (
-            0 <= settings.validation < 0.9,
-            f"--validation: got {settings.validation}, expected 0 to 0.9",
-        ),
-        (
-            settings.model == "resnet" or settings.loss == "bce",
-            f"--loss {settings.loss}: only for --model resnet",
-        ),
-        (
-            settings.weights in ("auto", "imagenet", "coco", "none")
-            or Path(settings.weights).is_file(),
-            f"--weights: got {settings.weights!r}, expected imagenet, coco, none or a .safetensors "
-            "file",
-        ),
-        (
-            settings.weights != "coco"
-            or (settings.model, settings.backbone) == ("fasterrcnn", "resnet50"),
-            f"--weights coco: only for --model fasterrcnn --backbone resnet50, got "
-            f"{settings.model} {settings.backbone}",
-        ),
-        (
-            (settings.model == "lite") == (settings.backbone == "efficientnet_lite0"),
-            f"--backbone {settings.backbone}: not for --model {settings.model}; lite has "
-            "efficientnet_lite0, the others a resnet18, 34 or 50",
-        ),
-        (
-            set(settings.augment) <= set(get_args(Augmentation)),
-            f"--augment: got {', '.join(settings.augment)}, "
-            f"expected of {', '.join(get_args(Augmentation))}",
+            "--augment",
+            ", ".join(s.augment),
+            set(s.augment) <= set(changes),
+            f"of {', '.join(changes)}",
         ),
     ]
-    for holds, complaint in rules:
+    for option, value, holds, expected in limits:
         if not holds:
-            raise UsageError(complaint)
+            raise UsageError(f"{option}: got {value}, expected {expected}")
+    if s.patience is not None and s.validation == 0:
+        raise UsageError(
+            f"--patience {s.patience}: stops by the validation part, and there is none; "
+            "give --validation 0.1"
+        )
+    if s.model != "resnet" and s.loss != "bce":
+        raise UsageError(f"--loss {s.loss}: only for --model resnet")
+    if s.weights == "coco" and (s.model, s.backbone) != ("fasterrcnn", "resnet50"):
+        raise UsageError(
+            "--weights coco: only for --model fasterrcnn --backbone resnet50, got "
+            f"{s.model} {s.backbone}"
+        )
+    if (s.model == "lite") != (s.backbone == "efficientnet_lite0"):
+        raise UsageError(
+            f"--backbone {s.backbone}: not for --model {s.model}; lite has "
+            "efficientnet_lite0, the others a resnet18, 34 or 50"
+        )

@@ -45,7 +45,7 @@ def explore(
     provider: options.ProviderChoice = ExploreSettings.provider,
     overwrite: options.Overwrite = ExploreSettings.overwrite,
 ) -> None:
-    """Show what a data set holds: counts, boxes, colours, copies, faults, samples.
+    """Show what a data set holds: counts, boxes, colours, duplicates, faults, samples.
 
     Writes a folder with report.html and facts.json.
 
@@ -77,7 +77,7 @@ def _print(exploration: "Exploration", folder: "ReportFolder") -> None:
         column.justify = "right"
     for split in exploration.splits.values():
         counts = (len(split.filenames), split.count(True), split.count(False))
-        faults = (split.unlabelled_count, len(split.impossible), len(split.unreadable))
+        faults = (len(split.unlabelled), len(split.impossible), len(split.unreadable))
         table.add_row(Text(split.name), *map(str, (*counts, *faults)))
     stdout.print(table)
     for warning in exploration.warnings():

@@ -10,24 +10,21 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.folders import list_images
 from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, format_name, parse_name
-from maskinfer.data.side_lists import MAX_LIST_BYTES, OTHER_FACES, SOURCES, WHOLE_NUMBER
+from maskinfer.data.side_lists import OTHER_FACES, SOURCES, WHOLE_NUMBER, open_list, write_list
 from maskinfer.errors import DatasetError, ImageError, LabelError, UsageError
 from maskinfer.files import refuse_inside, replacing_folder
-from maskinfer.text import csv_line, printable_name, quote_cell
+from maskinfer.text import printable_name, quote_cell
 
 from .opinions import FOUND_COLUMNS, Action
 
-_CORRECTIONS_COLUMNS = ("filename", "action", "new_filename")
 # Lists whose first column is an image's name.
 _NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})
 
@@ -39,12 +36,12 @@ class Correction:
     Attributes:
         filename: relative to the data set, printable.
         action: not `keep`.
-        found_xywh: the box that replaces the label's; None where the action does not replace it.
+        box_xywh: the box that replaces the label's; None where the action does not replace it.
     """
 
     filename: str
     action: Action
-    found_xywh: BoxXywh | None
+    box_xywh: BoxXywh | None
 
 
 @dataclass
@@ -70,20 +67,12 @@ def read_corrections(path: Path) -> list[Correction]:
         DatasetError: it is not such a list; the message names the line.
     """
     try:
-        with _open_list(path, encoding="utf-8-sig") as file:
+        with open_list(path, encoding="utf-8-sig") as file:
             return list(_corrections(path, csv.DictReader(file, strict=True)))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: cannot be read ({error})") from error
-
-
-@contextmanager
-def _open_list(path: Path, encoding: str, errors: str = "strict") -> Iterator[TextIO]:
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise DatasetError(f"{path}: larger than {MAX_LIST_BYTES // 10**6} MB")
-    with path.open(newline="", encoding=encoding, errors=errors) as file:
-        yield file
 
 
 def has_actions(path: Path) -> bool:
@@ -119,11 +108,11 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
         if name in seen:
             raise DatasetError(f"{where}: {name} is in line {seen[name]} already")
         seen[name] = reader.line_num
-        box = _found_box(where, row) if action in (Action.box, Action.both) else None
+        box = _read_box(where, row) if action in (Action.box, Action.both) else None
         yield Correction(name, action, box)
 
 
-def _found_box(where: str, row: dict[str, str]) -> BoxXywh:
+def _read_box(where: str, row: dict[str, str]) -> BoxXywh:
     cells = [(row.get(column) or "").strip() for column in FOUND_COLUMNS]
     if not all(map(WHOLE_NUMBER.fullmatch, cells)):
         raise DatasetError(
@@ -151,7 +140,12 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
         DatasetError: a name is not in the data set, two images would have one name, or the copy
             cannot be written.
     """
-    _check_out(data, out)
+    if not data.is_dir():
+        raise UsageError(f"{data}: no such folder, expected the data set that was audited")
+    refuse_inside(out, data, "which is never changed. Choose another --out")
+    refuse_inside(data, out, "so that --out holds the data set. Choose another --out")
+    if out.exists() or out.is_symlink():
+        raise UsageError(f"{out}: exists, expected a new folder. Choose another --out")
     new_names = _new_names(data, corrections)
     done = Corrected(Counter(correction.action for correction in corrections))
     rows = (
@@ -162,23 +156,22 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
         with replacing_folder(out.resolve()) as copy:
             copy.chmod(data.stat().st_mode)
             for relative in _files(data, done.passed_over):
-                _copy(data, relative, copy, new_names, done)
-            text = "".join(map(csv_line, [_CORRECTIONS_COLUMNS, *rows]))
-            _free_name(copy).write_text(text, encoding="utf-8")
+                new = new_names.get(printable_name(relative), relative)
+                if new is None:
+                    continue
+                target = copy / new
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.name in _NAMING:
+                    _copy_list(data, relative, target, new_names)
+                else:
+                    shutil.copy2(data / relative, target)
+                done.files += 1
+            write_list(_free_name(copy), ("filename", "action", "new_filename"), rows)
     except OSError as error:
         file = os.fsdecode(error.filename or "")
         what = f"{file}: cannot be copied" if file else f"{out}: cannot be written"
         raise DatasetError(f"{what}, {error.strerror or error}") from error
     return done
-
-
-def _check_out(data: Path, out: Path) -> None:
-    if not data.is_dir():
-        raise UsageError(f"{data}: no such folder, expected the data set that was audited")
-    refuse_inside(out, data, "which is never changed. Choose another --out")
-    refuse_inside(data, out, "so that --out holds the data set. Choose another --out")
-    if out.exists() or out.is_symlink():
-        raise UsageError(f"{out}: exists, expected a new folder. Choose another --out")
 
 
 def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | None]:
@@ -198,7 +191,10 @@ def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | Non
     for correction in corrections:
         if correction.filename not in names:
             raise DatasetError(f"{correction.filename}: not in {data}; was another one audited?")
-        changed[correction.filename] = _new_name(data, names[correction.filename], correction)
+        try:
+            changed[correction.filename] = _new_name(data, names[correction.filename], correction)
+        except (LabelError, ImageError) as error:
+            raise DatasetError(f"{correction.filename}: cannot be corrected, {error}") from error
     final = Counter(changed.get(printable, name) for printable, name in names.items())
     for printable, new in changed.items():
         if new is not None and final[new] > 1:
@@ -213,20 +209,14 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
     if correction.action is Action.drop:
         return None
     path = PurePosixPath(name)
-    try:
-        label = parse_name(path.name)
-    except LabelError as error:
-        raise DatasetError(f"{correction.filename}: cannot be corrected, {error}") from error
+    label = parse_name(path.name)
     if correction.action in (Action.flip, Action.both):
         label = replace(label, proper_mask=not label.proper_mask)
-    if correction.found_xywh is not None:
-        try:
-            fault = find_fault(correction.found_xywh, image_size(data / name))
-        except ImageError as error:
-            raise DatasetError(f"{correction.filename}: cannot be read, {error}") from error
+    if correction.box_xywh is not None:
+        fault = find_fault(correction.box_xywh, image_size(data / name))
         if fault is not None:
             raise DatasetError(f"{correction.filename}: {fault.reason}, expected one inside it")
-        label = replace(label, box_xywh=correction.found_xywh)
+        label = replace(label, box_xywh=correction.box_xywh)
     return path.with_name(format_name(label, path.suffix)).as_posix()
 
 
@@ -246,27 +236,12 @@ def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
                 passed_over.append(relative)
 
 
-def _copy(
-    data: Path, relative: str, copy: Path, new_names: dict[str, str | None], done: Corrected
-) -> None:
-    new = new_names.get(printable_name(relative), relative)
-    if new is None:
-        return
-    target = copy / new
-    target.parent.mkdir(parents=True, exist_ok=True)
-    done.files += 1
-    if target.name in _NAMING:
-        _copy_list(data, relative, target, new_names)
-    else:
-        shutil.copy2(data / relative, target)
-
-
 def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:
     """Copy a list with the images' new names and without dropped images."""
     folder = PurePosixPath(relative).parent
     path = data / relative
     try:
-        with _open_list(path, "utf-8", "surrogateescape") as file:
+        with open_list(path, "utf-8", "surrogateescape") as file:
             rows = list(csv.reader(file))
     except csv.Error as error:
         raise DatasetError(f"{path}: damaged ({error})") from error

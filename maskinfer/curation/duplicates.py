@@ -7,8 +7,7 @@ by more than about a thirtieth, mirrored or turned does not, and is missed.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal
 
@@ -54,29 +53,14 @@ def _cosines() -> NDArray[np.float64]:
 _COSINES = _cosines()  # (16, 32), rows of the discrete cosine transform
 
 
-@dataclass(frozen=True)
-class Copies:
-    """Images of the same photo.
-
-    Attributes:
-        kind: `exact` where all files have the same bytes, else `near`.
-        members: at least two, by their index, ascending.
-    """
-
-    kind: Literal["exact", "near"]
-    members: tuple[int, ...]
-
-
-def find_copies(hashes: Hashes, digest: Callable[[int], bytes | None]) -> list[Copies]:
+def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:
     """Group images that are copies of each other, or of another's copy.
 
     Args:
         hashes: (N, 5), made by `perceptual_hash`.
-        digest: of an image's file, by its index, called only for images with the same hash; None
-            where the file can no longer be read.
 
     Returns:
-        the groups, in the order of their first members.
+        the groups, each of at least two images by their index, ascending.
     """
     # Each hash once, so that a folder with one image a million times is little work.
     distinct, place = np.unique(hashes, axis=0, return_inverse=True)
@@ -84,21 +68,21 @@ def find_copies(hashes: Hashes, digest: Callable[[int], bytes | None]) -> list[C
     groups: dict[int, list[int]] = {}
     for index, group in enumerate(leader.tolist()):
         groups.setdefault(group, []).append(index)
-    copies = [
-        Copies(_kind(members, place.ravel(), digest), tuple(members))
-        for members in groups.values()
-        if len(members) > 1
-    ]
-    return sorted(copies, key=lambda group: group.members)
+    return [tuple(members) for members in groups.values() if len(members) > 1]
 
 
-def _kind(
-    members: Sequence[int], place: Indices, digest: Callable[[int], bytes | None]
-) -> Literal["exact", "near"]:
-    if len(set(place[list(members)].tolist())) > 1:
+def kind_of(hashes: Hashes, digests: Iterator[bytes | None]) -> Literal["exact", "near"]:
+    """Whether copies have the same bytes.
+
+    Args:
+        hashes: (M, 5), theirs.
+        digests: of their files, read only where all hashes are the same; None where a file can no
+            longer be read.
+    """
+    if (hashes != hashes[0]).any():
         return "near"
-    first = digest(members[0])
-    same = first is not None and all(digest(member) == first for member in members[1:])
+    first = next(digests)
+    same = first is not None and all(digest == first for digest in digests)
     return "exact" if same else "near"
 
 

@@ -10,10 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.data.boxes import Boxes
 from maskinfer.data.folders import Failure
-from maskinfer.data.labels import parse_name
-from maskinfer.errors import LabelError
 from maskinfer.evaluation.labelled import LabelledPrediction
-from maskinfer.text import counted, printable_name, strict_json
+from maskinfer.text import counted, strict_json
 from maskinfer.version import __version__
 
 from .opinions import opinion_facts
@@ -92,6 +90,7 @@ class ExploredSplit:
         proper_mask: (N,) the labels; False where there is none.
         colors: None without a readable image.
         unreadable: each file that cannot be read, and each folder.
+        unlabelled: each readable image without a label, and why.
         impossible: each impossible box.
     """
 
@@ -104,18 +103,8 @@ class ExploredSplit:
     proper_mask: NDArray[np.bool_]
     colors: Colors | None
     unreadable: list[Failure]
+    unlabelled: list[Failure]
     impossible: list[ImpossibleBox]
-
-    @property
-    def unlabelled(self) -> list[Failure]:
-        """Each readable image without a label, and why."""
-        names = (self.filenames[place] for place in np.flatnonzero(~self.labelled))
-        return [Failure(name, _why_unlabelled(name)) for name in names]
-
-    @property
-    def unlabelled_count(self) -> int:
-        """How many those are, without parsing their names."""
-        return int((~self.labelled).sum())
 
     def count(self, proper: bool) -> int:
         """How many readable images have this label."""
@@ -127,6 +116,18 @@ class ExploredSplit:
         inside = (boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
         inside &= (boxes[:, :2] + boxes[:, 2:] <= sizes).all(axis=1)
         return self.labelled & inside
+
+    def measures(self) -> dict[str, NDArray[Any]]:
+        """Sides of images in pixels, and of possible boxes, with their shape and share of area."""
+        width, height = self.boxes_xywh[self.possible(), 2:].T
+        return {
+            "width": self.sizes_wh[:, 0],
+            "height": self.sizes_wh[:, 1],
+            "box_width": width,
+            "box_height": height,
+            "box_aspect": width / height,
+            "box_area_share": self.relative_boxes()[:, 2:].prod(axis=1),
+        }
 
     def relative_boxes(self) -> Boxes:
         """(M, 4) the possible boxes, as shares of their image's width and height."""
@@ -164,11 +165,8 @@ class Exploration:
     model: str | None
     outside: int = 0
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> Iterator[str]:
         """What the owner should know, one line each, the worst first."""
-        return list(self._warnings())
-
-    def _warnings(self) -> Iterator[str]:
         across = [copied for copied in self.copies if copied.across]
         if across:
             tested = {name for copied in across for name in copied.filenames}
@@ -202,27 +200,18 @@ class Exploration:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
-        return {
-            "data": printable_name(str(self.data)),
-            "model": None if self.model is None else printable_name(self.model),
-            "warnings": self.warnings(),
+        facts = {
+            "data": str(self.data),
+            "model": self.model,
+            "warnings": [*self.warnings()],
             "splits": {name: _split_facts(split) for name, split in self.splits.items()},
-            "copies": [
-                {**asdict(copied), "filenames": [*map(printable_name, copied.filenames)]}
-                for copied in self.copies
-            ],
+            "copies": [*map(asdict, self.copies)],
             "doubted_labels": [*map(opinion_facts, self.doubted)],
             "outside": self.outside,
             "maskinfer_version": __version__,
         }
-
-
-def _why_unlabelled(filename: str) -> str:
-    try:
-        parse_name(filename.rpartition("/")[2])
-    except LabelError as error:
-        return str(error)
-    raise AssertionError(filename)
+        strict: dict[str, Any] = strict_json(facts)
+        return strict
 
 
 def quantiles(values: ArrayLike) -> dict[str, float] | None:
@@ -245,8 +234,8 @@ def _warnings_of(split: ExploredSplit) -> Iterator[str]:
     if split.impossible:
         action = "repaired" if split.name == "test" else "dropped when training"
         yield f"{_count(len(split.impossible), 'box', 'boxes')} impossible {place}; {action}"
-    if split.unlabelled_count:
-        yield f"{_count(split.unlabelled_count, 'image')} without a label that can be read {place}"
+    if split.unlabelled:
+        yield f"{_count(len(split.unlabelled), 'image')} without a label that can be read {place}"
     proper, improper = split.count(True), split.count(False)
     if not proper + improper:
         yield f"no image {place} has a label that can be read"
@@ -280,35 +269,20 @@ def _rgb(values: NDArray[np.float64]) -> str:
 
 
 def _split_facts(split: ExploredSplit) -> dict[str, Any]:
-    width, height = split.sizes_wh.T
-    boxes = split.relative_boxes()
-    kept = split.boxes_xywh[split.possible()]
-    colors = split.colors
+    colors = split.colors._asdict() if split.colors is not None else {}
     return {
-        "folder": printable_name(str(split.folder)),
+        "folder": str(split.folder),
         "images": len(split.filenames),
         "proper": split.count(True),
         "improper": split.count(False),
         "unlabelled": _failures(split.unlabelled),
         "unreadable": _failures(split.unreadable),
-        "impossible_boxes": [
-            {**asdict(box), "filename": printable_name(box.filename)} for box in split.impossible
-        ],
-        "width": quantiles(width),
-        "height": quantiles(height),
-        "box_width": quantiles(kept[:, 2]),
-        "box_height": quantiles(kept[:, 3]),
-        "box_aspect": quantiles(kept[:, 2] / kept[:, 3]),
-        "box_area_share": quantiles(boxes[:, 2] * boxes[:, 3]),
+        "impossible_boxes": [*map(asdict, split.impossible)],
+        **{name: quantiles(values) for name, values in split.measures().items()},
         "box_coverage": split.coverage().round(4).tolist(),
-        "colors": None
-        if colors is None
-        else strict_json({k: v.round(3).tolist() for k, v in colors._asdict().items()}),
+        "colors": {name: values.round(3).tolist() for name, values in colors.items()} or None,
     }
 
 
 def _failures(failures: list[Failure]) -> list[dict[str, str]]:
-    return [
-        {"filename": printable_name(failure.filename), "reason": printable_name(failure.error)}
-        for failure in failures
-    ]
+    return [{"filename": failure.filename, "reason": failure.error} for failure in failures]

@@ -21,7 +21,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
 from maskinfer.data.images import load_photo
-from maskinfer.data.labels import Label, parse_name
+from maskinfer.data.labels import Label, label_of, parse_name
 from maskinfer.data.pixels import Pixels
 from maskinfer.data.sources import FolderSource, survey
 from maskinfer.errors import DatasetError, ImageError, LabelError
@@ -31,7 +31,7 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
 from maskinfer.threads import map_ahead, usable_cores
 
-from .duplicates import Hashes, find_copies, perceptual_hash
+from .duplicates import Hashes, find_copies, kind_of, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 
@@ -64,7 +64,7 @@ class _PhotoFacts(NamedTuple):
     """What is kept of one photo, and for a moment what the network is shown."""
 
     filename: str
-    label: Label | None
+    label: Label | str  # or why there is none
     size_wh: tuple[int, int]
     mean: NDArray[np.float64]  # (3,)
     square: NDArray[np.float64]  # (3,) mean of the squares
@@ -91,27 +91,23 @@ def explore(
     """
     folders = Dataset.open(data).splits
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())
-    splits: dict[str, ExploredSplit] = {}
-    hashes: list[Hashes] = []
-    doubted: list[LabelledPrediction] = []
-    done = 0
-    for name, folder in folders.items():
-        prefix = "" if folder == data else f"{name}/"
-        collector = _Collector(name, folder, prefix, detector)
-        for _ in collector.collect():
-            done += 1
-            on_progress(done, total)
-        splits[name] = collector.split()
-        hashes.append(collector.hashes())
-        doubted += collector.doubted
+    collectors = [
+        _Collector(name, folder, "" if folder == data else f"{name}/", detector)
+        for name, folder in folders.items()
+    ]
+    images = (image for collector in collectors for image in collector.collect())
+    for done, _ in enumerate(images, start=1):
+        on_progress(done, total)
+    splits = {collector.name: collector.split() for collector in collectors}
     if not any(split.filenames for split in splits.values()):
         failures = [failure for split in splits.values() for failure in split.unreadable]
         why = f"; the first of {len(failures)}: {failures[0].error}" if failures else ""
         raise DatasetError(f"{data}: no image in it that can be read{why}")
-    doubted = by_label(doubted)
+    doubted = by_label(doubt for collector in collectors for doubt in collector.doubted)
     model = str(detector.session.path) if detector is not None else None
     outside = 0 if data in folders.values() else survey(FolderSource(data)).images - total
-    copies = _copies(data, splits, np.concatenate(hashes))
+    hashes = np.concatenate([collector.hashes() for collector in collectors])
+    copies = _copies(data, splits, hashes)
     return Exploration(data, splits, copies, doubted, model, outside)
 
 
@@ -128,6 +124,7 @@ class _Collector:
         self._hashes = array("Q")  # 5
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
+        self.unlabelled: list[Failure] = []
         self.impossible: list[ImpossibleBox] = []
         # Over the photos: of their channel means, mean squares, and squared means.
         self._sums = np.zeros((3, 3))
@@ -156,7 +153,11 @@ class _Collector:
             return Failure(filename, str(error))
         counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
-        label = _label_of(name)
+        label: Label | str
+        try:
+            label = parse_name(name.rpartition("/")[2])
+        except LabelError as error:
+            label = str(error)
         return _PhotoFacts(
             filename,
             label,
@@ -164,7 +165,7 @@ class _Collector:
             counts @ _VALUES,
             counts @ _VALUES**2,
             perceptual_hash(photo.image),
-            place(photo, self._geometry) if self.detector and label else None,
+            place(photo, self._geometry) if self.detector and isinstance(label, Label) else None,
         )
 
     def _least_wh(self, size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -175,19 +176,19 @@ class _Collector:
     def _take(self, photo: _PhotoFacts) -> None:
         label = photo.label
         self.filenames.append(photo.filename)
-        labelled = (label.proper_mask, *label.box_xywh) if label else (-1, 0, 0, 0, 0)
+        none = (-1, 0, 0, 0, 0)
+        labelled = (label.proper_mask, *label.box_xywh) if isinstance(label, Label) else none
         self._numbers.extend((*photo.size_wh, *labelled))
         self._hashes.extend(photo.hashed.tolist())
         self._sums += [photo.mean, photo.square, photo.mean**2]
-        if label is None:
+        if isinstance(label, str):
+            self.unlabelled.append(Failure(photo.filename, label))
             return
         fault = find_fault(label.box_xywh, photo.size_wh)
         if fault is not None:
-            box = ", ".join(map(str, repair(label.box_xywh, photo.size_wh)))
             how = "grown" if 0 in label.box_xywh[2:] else "clipped"
-            self.impossible.append(
-                ImpossibleBox(photo.filename, fault.reason, "dropped", f"{how} to [{box}]")
-            )
+            how = f"{how} to {list(repair(label.box_xywh, photo.size_wh))}"
+            self.impossible.append(ImpossibleBox(photo.filename, fault.reason, "dropped", how))
         if photo.shown is not None and self.detector is not None:
             self._waiting.append((photo.filename, label, *photo.shown))
             if len(self._waiting) == self.detector.session.batch_size:
@@ -197,22 +198,15 @@ class _Collector:
         """Predict the labelled images that wait for it, one batch."""
         if not self._waiting or self.detector is None:
             return
-        names, labels, canvases, placements = zip(*self._waiting, strict=True)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        canvases, placements = [item[2] for item in waiting], [item[3] for item in waiting]
         predictions = self.detector.predict_canvases(canvases, placements)
         threshold = self.detector.choice.threshold
-        for name, label, placement, faces in zip(
-            names, labels, placements, predictions, strict=True
-        ):
+        for (name, label, _, placement), faces in zip(waiting, predictions, strict=True):
             if not faces:
                 continue
-            labelled = LabelledPrediction(
-                name,
-                repair(label.box_xywh, placement.size_wh),
-                label.proper_mask,
-                faces[0],
-                threshold,
-            )
+            box = repair(label.box_xywh, placement.size_wh)
+            labelled = LabelledPrediction(name, box, label.proper_mask, faces[0], threshold)
             if contradicts(labelled):
                 self.doubted.append(labelled)
 
@@ -229,6 +223,7 @@ class _Collector:
             proper_mask=numbers[:, 2] == 1,
             colors=self._colors(),
             unreadable=self.unreadable,
+            unlabelled=self.unlabelled,
             impossible=self.impossible,
         )
 
@@ -262,27 +257,26 @@ def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> lis
     where = [split.name for split in splits.values() for _ in split.filenames]
     sizes = np.concatenate([split.sizes_wh for split in splits.values()])
 
-    def digest(index: int) -> bytes | None:
+    def digest(name: str) -> bytes | None:
         try:
-            with (data / names[index]).open("rb") as file:
+            with (data / name).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").digest()
         except OSError:
             return None
 
-    return [
-        CopiedPhoto(
-            copies.kind,
-            tuple(names[i] for i in copies.members),
-            len({where[i] for i in copies.members}) > 1,
-            _contradiction([(names[i], sizes[i]) for i in copies.members]),
-        )
-        for copies in find_copies(hashes, digest)
-    ]
+    copies = []
+    for members in find_copies(hashes):
+        filenames = tuple(names[i] for i in members)
+        kind = kind_of(hashes[list(members)], map(digest, filenames))
+        across = len({where[i] for i in members}) > 1
+        labelled = [(names[i], sizes[i]) for i in members]
+        copies.append(CopiedPhoto(kind, filenames, across, _contradiction(labelled)))
+    return copies
 
 
 def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
     """In what the labels of copies differ: the mask, else the box; None where they agree."""
-    labels = [(label, size_wh) for name, size_wh in members if (label := _label_of(name))]
+    labels = [(label, size_wh) for name, size_wh in members if (label := label_of(name))]
     if len({label.proper_mask for label, _ in labels}) > 1:
         return "mask"
     # Copies may differ in size: as shares of the image.
@@ -291,10 +285,3 @@ def _contradiction(members: list[tuple[str, NDArray[np.int64]]]) -> str | None:
         for label, size_wh in labels
     ]
     return "box" if any(iou_xywh(boxes[0], box) < FOUND_IOU for box in boxes[1:]) else None
-
-
-def _label_of(filename: str) -> Label | None:
-    try:
-        return parse_name(filename.rpartition("/")[2])
-    except LabelError:
-        return None

@@ -58,11 +58,6 @@ class Geometry:
         """Keep the whole photo and its aspect."""
         return cls("letterbox", canvas, canvas)
 
-    @classmethod
-    def center_crop(cls, canvas: int, resize: int) -> "Geometry":
-        """Stretch to `resize` x `resize`, keep the middle."""
-        return cls("center_crop", canvas, resize)
-
 
 @dataclass(frozen=True)
 class Placement:

@@ -13,7 +13,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -70,19 +69,17 @@ class Photo:
 
     def __init__(self, pixels: Pixels | Image.Image, size_wh: tuple[int, int]) -> None:
         """Take pixels in either form; the other is made on demand, as copies cost."""
+        self._stored = pixels
         self.size_wh = size_wh
-        if isinstance(pixels, Image.Image):
-            self.image = pixels
-        else:
-            self.pixels = pixels
 
     @cached_property
     def image(self) -> Image.Image:
-        return Image.fromarray(self.pixels)
+        stored = self._stored
+        return stored if isinstance(stored, Image.Image) else Image.fromarray(stored)
 
     @cached_property
     def pixels(self) -> Pixels:
-        return np.asarray(self.image)
+        return np.asarray(self._stored)
 
 
 ImageSource = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
@@ -123,20 +120,12 @@ def load_photo(
             return Photo(photo.pixels, photo.size_wh)
         if isinstance(source, bytes):
             return _load_bytes(source, least_wh, max_pixels)
-        return _load_file(source, least_wh, max_pixels)
-
-
-@dataclass(frozen=True)
-class Header:
-    """What is known of an image before any pixel is decoded.
-
-    Attributes:
-        size_wh: width and height of the upright image in pixels.
-        orientation: EXIF orientation of the stored pixels, 1 to 8; 1 is upright.
-    """
-
-    size_wh: tuple[int, int]
-    orientation: int
+        with _open_file(source) as file:
+            size = os.fstat(file.fileno()).st_size
+            with _alone(size > _LARGE_BYTES):
+                # Read whole, as Pillow's lazy file handles stay open when a decoder raises; and no
+                # more than the size that was checked.
+                return _load_bytes(file.read(size), least_wh, max_pixels)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -145,11 +134,15 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file cannot be read as an image.
     """
-    return read_header(path).size_wh
+    return read_header(path)[0]
 
 
-def read_header(path: Path) -> Header:
-    """Read size and orientation without decoding pixels.
+def read_header(path: Path) -> tuple[tuple[int, int], int]:
+    """Read an image's header, without decoding pixels.
+
+    Returns:
+        the upright image's width and height in pixels, and the EXIF orientation of the stored
+        pixels, 1 to 8; 1 is upright.
 
     Raises:
         ImageError: the file cannot be read as an image.
@@ -157,7 +150,7 @@ def read_header(path: Path) -> Header:
     with _reading(MAX_PIXELS), _open_file(path) as file, _open_image(file) as image:
         _check_size(image.size, MAX_PIXELS)
         orientation = read_orientation(image)
-        return Header(turn_size(image.size, orientation), orientation)
+        return turn_size(image.size, orientation), orientation
 
 
 @contextmanager
@@ -173,15 +166,6 @@ def _reading(max_pixels: int) -> Iterator[None]:
         raise
     except Exception as error:
         raise ImageError(_reason(error, max_pixels)) from error
-
-
-def _load_file(path: str | os.PathLike[str], least_wh: LeastWh | None, max_pixels: int) -> Photo:
-    with _open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        with _alone(size > _LARGE_BYTES):
-            # Read whole, as Pillow's lazy file handles stay open when a decoder raises; and no
-            # more than the size that was checked.
-            return _load_bytes(file.read(size), least_wh, max_pixels)
 
 
 def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo:

@@ -7,7 +7,7 @@ border, as they are in real data sets; `maskinfer.data.cleaning` deals with thos
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from maskinfer.errors import LabelError
 
@@ -107,10 +107,9 @@ def format_name(label: Label, suffix: str = ".jpg") -> str:
     return f"{label.id}__[{x}, {y}, {w}, {h}]__{label.proper_mask}{suffix}"
 
 
-def is_labelled(path: PurePath) -> bool:
-    """Whether a file's name carries a label that can be read."""
+def label_of(path: str) -> Label | None:
+    """The label in the last part of a path with `/`; None where it has none that can be read."""
     try:
-        parse_name(path.name)
+        return parse_name(path.rpartition("/")[2])
     except LabelError:
-        return False
-    return True
+        return None

@@ -12,7 +12,9 @@ A data set needs neither.
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from maskinfer.errors import DatasetError
 from maskinfer.files import replacing
@@ -24,7 +26,7 @@ SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES = "other_faces.csv"
 _OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
-MAX_LIST_BYTES = 1_000_000_000
+_MAX_BYTES = 1_000_000_000
 
 
 def read_sources(data: Path) -> dict[str, str]:
@@ -64,18 +66,29 @@ def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
         faces: each with the name of its image.
     """
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
-    lines = "".join(map(csv_line, [_OTHER_FACES_COLUMNS, *rows]))
-    with replacing(folder / OTHER_FACES) as beside:
-        beside.write_text(lines, encoding="utf-8")
+    write_list(folder / OTHER_FACES, _OTHER_FACES_COLUMNS, rows)
+
+
+def write_list(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Write a list beside its place, then rename it; an `OSError` is the caller's."""
+    with replacing(path) as beside:
+        beside.write_text("".join(map(csv_line, [columns, *rows])), encoding="utf-8")
+
+
+@contextmanager
+def open_list(path: Path, encoding: str = "utf-8", errors: str = "strict") -> Iterator[TextIO]:
+    """Open a list that is not too large to be read whole."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise _damaged(path, f"larger than {_MAX_BYTES // 10**6} MB")
+    with path.open(newline="", encoding=encoding, errors=errors) as file:
+        yield file
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
     if not path.is_file():
         return
     try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise _damaged(path, f"larger than {MAX_LIST_BYTES // 10**6} MB")
-        with path.open(newline="", encoding="utf-8") as file:
+        with open_list(path) as file:
             reader = csv.reader(file)
             header = next(reader, [])
             if tuple(header) != columns:

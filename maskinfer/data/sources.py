@@ -9,14 +9,14 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from maskinfer.errors import UsageError
 
 from .folders import Failure, scan_folder
 from .images import ImageSource
-from .labels import is_labelled
+from .labels import label_of
 
 _CHUNK = 1 << 20  # bytes
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
@@ -176,5 +176,5 @@ def survey(source: Source) -> Survey:
     for name in source:
         images += 1
         if not labelled and isinstance(name, str):
-            labelled = _BEFORE_BOX in name and is_labelled(PurePosixPath(name))
+            labelled = _BEFORE_BOX in name and label_of(name) is not None
     return Survey(images, labelled)

@@ -7,7 +7,7 @@ listed and does not stop the rest. Boxes are in pixels of the upright photo, as 
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -97,7 +97,7 @@ class Skipped:
 
 
 class ImageIndex:
-    """The images under a source folder, found by the names that annotations give them.
+    """The images under a source folder, looked up by the names that annotations give them.
 
     Names are looked up here and never opened as paths, so that none can lead out of the folder.
     """
@@ -110,10 +110,10 @@ class ImageIndex:
         """
         self.src = src
         self.sources = list_images(src)
+        self._claimed: set[str] = set()
         self._by_name: dict[str, list[str]] = {}
         for source in self.sources:
-            name = PurePosixPath(source).name
-            for key in {name, _stem(name)}:
+            for key in {PurePosixPath(source).name, stem_of(source)}:
                 self._by_name.setdefault(key, []).append(source)
 
     def find(self, name: str, near: str, split: Split | None = None) -> str:
@@ -161,43 +161,49 @@ class ImageIndex:
             split: as the source says.
             faces: with boxes in the pixels of `stated_wh`.
         """
+        path = self.src / source
         try:
-            header = read_header(self.src / source)
+            size_wh, orientation = read_header(path)
         except ImageError as error:
             return Skipped(source, f"unreadable image: {error}", unreadable=True)
-        size_wh = header.size_wh
         if stated_wh is not None and stated_wh != size_wh:
-            if header.orientation < 5 or stated_wh != size_wh[::-1]:
+            if orientation < 5 or stated_wh != size_wh[::-1]:
                 return Skipped(
                     source,
                     f"annotated as {stated_wh[0]} x {stated_wh[1]} pixels, "
                     f"the image has {size_wh[0]} x {size_wh[1]}",
                 )
             faces = [
-                AnnotatedFace(_turn(face.box_xywh, stated_wh, header.orientation), face.class_name)
+                AnnotatedFace(_turn(face.box_xywh, stated_wh, orientation), face.class_name)
                 for face in faces
             ]
-        path = self.src / source
-        return AnnotatedImage(source, path, size_wh, header.orientation, split, tuple(faces))
+        return AnnotatedImage(source, path, size_wh, orientation, split, tuple(faces))
 
-    def unused(self, used: Collection[str], reason: str) -> Iterator[Skipped]:
-        """List the images that no annotation speaks of."""
-        return (Skipped(source, reason) for source in self.sources if source not in used)
+    def claim(self, source: str, twice: str) -> None:
+        """Note that an image is annotated.
+
+        Raises:
+            AnnotationError: it was already; the message says `twice`.
+        """
+        if source in self._claimed:
+            raise AnnotationError(f"{source} is {twice}")
+        self._claimed.add(source)
+
+    def unclaimed(self, reason: str) -> Iterator[Skipped]:
+        """List the images that no annotation claims."""
+        return (Skipped(source, reason) for source in self.sources if source not in self._claimed)
 
 
-def _stem(name: str) -> str:
-    path = PurePosixPath(name)
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else name
+def stem_of(source: str) -> str:
+    """A photo's name without folder and ending."""
+    path = PurePosixPath(source)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 def _rank(source: str, near: str, split: Split | None) -> tuple[bool, int, bool]:
-    folders, near_folders = PurePosixPath(source).parts[:-1], PurePosixPath(near).parts[:-1]
-    shared = 0
-    for ours, theirs in zip(folders, near_folders, strict=False):
-        if ours != theirs:
-            break
-        shared += 1
-    in_images = bool(folders) and folders[-1].lower() in ("images", "jpegimages")
+    folders, near_folders = PurePosixPath(source).parents, PurePosixPath(near).parents
+    shared = len({*folders} & {*near_folders})
+    in_images = folders[0].name.lower() in ("images", "jpegimages")
     return split is not None and split_of(source) == split, shared, in_images
 
 
@@ -229,7 +235,7 @@ def read_split_lists(src: Path) -> dict[str, Split]:
     """Read `train.txt`, `val.txt`, `test.txt` of a folder, or else of its `ImageSets/Main`.
 
     Returns:
-        split by the photo's name without folder and ending; empty where there are no lists. A photo
+        split by the photo's `stem_of` its name; empty where there are no lists. A photo
         in several lists belongs to the last of train, val, test: never train on a test photo.
     """
     for folder in (src, src / "ImageSets" / "Main"):
@@ -238,30 +244,18 @@ def read_split_lists(src: Path) -> dict[str, Split]:
             path = folder / f"{word}.txt"
             if path.is_file():
                 lines = read_text(path, _MAX_LIST_BYTES).splitlines()
-                stems = (
-                    _stem(PurePosixPath(line.strip().replace("\\", "/")).name) for line in lines
-                )
+                stems = (stem_of(line.strip().replace("\\", "/")) for line in lines)
                 splits.update((stem, _SPLIT_WORDS[word]) for stem in stems if stem)
         if splits:
             return splits
     return {}
 
 
-def split_key(source: str) -> str:
-    """A photo's key in what `read_split_lists` returns."""
-    return _stem(PurePosixPath(source).name)
-
-
 def list_files(src: Path, suffix: str) -> list[str]:
     """Relative paths of the regular files with an ending, hidden ones passed over, sorted."""
-    files = (
-        path.relative_to(src)
-        for path in src.rglob("*")
-        if path.suffix.lower() == suffix and path.is_file()
-    )
-    return sorted(
-        path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts)
-    )
+    files = (path for path in src.rglob("*") if path.suffix.lower() == suffix and path.is_file())
+    parts = (path.relative_to(src).parts for path in files)
+    return sorted("/".join(p) for p in parts if not any(part.startswith(".") for part in p))
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
@@ -278,18 +272,19 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         raise AnnotationError(f"cannot be read, {error.strerror}") from error
 
 
-def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+def read_text(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> str:
     """Read a UTF-8 text file whole.
 
     Raises:
-        AnnotationError: it cannot be read, or is larger.
+        AnnotationError: it cannot be read, or is larger; the message names it, by default its path.
     """
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        why = "not a text file in UTF-8"
     except AnnotationError as error:
-        raise AnnotationError(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path}: not a text file in UTF-8") from error
+        why = str(error)
+    raise AnnotationError(f"{name or path}: {why}")
 
 
 def parse_number(value: Any, what: str) -> float:
@@ -307,6 +302,9 @@ def parse_number(value: Any, what: str) -> float:
     return number
 
 
-def parse_size(width: float, height: float) -> tuple[int, int] | None:
-    """A stated size in pixels; None where it is 0, which tools write that do not know it."""
-    return (int(width), int(height)) if width > 0 and height > 0 else None
+def parse_size(width: Any, height: Any) -> tuple[int, int] | None:
+    """A stated size in pixels; None without one, or where tools that do not know it write 0."""
+    if width in (None, "") or height in (None, ""):
+        return None
+    w, h = int(parse_number(width, "width")), int(parse_number(height, "height"))
+    return (w, h) if w > 0 and h > 0 else None

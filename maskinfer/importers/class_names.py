@@ -43,11 +43,7 @@ def class_labels(
     labels: dict[str, bool | None] = dict.fromkeys(map(fold, _PROPER_NAMES), True)
     labels.update(dict.fromkeys(map(fold, _IMPROPER_NAMES), False))
     given: dict[str, bool | None] = {}
-    for names, label in (
-        (proper, True),
-        (improper, False),
-        (ignore, None),
-    ):
+    for names, label in ((proper, True), (improper, False), (ignore, None)):
         for name in names:
             if given.setdefault(fold(name), label) is not label:
                 raise UsageError(

@@ -43,7 +43,6 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
         if matching:
             files = matching
             break
-    used: set[str] = set()
     for relative in files:
         try:
             entries = _parse_coco(src / relative)
@@ -55,17 +54,14 @@ def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
         for name, stated_wh, faces in entries:
             try:
                 source = index.find(name, relative, split)
-                used_before = source in used
-                used.add(source)
-                if used_before:
-                    raise AnnotationError(f"{source} is annotated twice")
+                index.claim(source, "annotated twice")
                 if isinstance(faces, str):
                     raise AnnotationError(faces)
             except AnnotationError as error:
                 yield Skipped(name, f"{relative}: {error}")
                 continue
             yield index.describe(source, stated_wh, split_of(source) or split, faces)
-    yield from index.unused(used, "no annotation")
+    yield from index.unclaimed("no annotation")
 
 
 def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[AnnotatedFace] | str]]:
@@ -85,35 +81,26 @@ def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[Anno
         if item.get("iscrowd"):
             continue
         try:
-            face = _parse_coco_face(item, names, number)
+            faces.setdefault(image_id, []).append(_parse_coco_face(item, names))
         except AnnotationError as error:
-            faults.setdefault(image_id, str(error))
-        else:
-            faces.setdefault(image_id, []).append(face)
+            faults.setdefault(image_id, f"annotation {number}: {error}")
     entries = []
     for item in images:
         image_id, name = _id(item, "id"), item.get("file_name")
         if not isinstance(name, str) or not name:
             raise AnnotationError(f"image {image_id!r} has no file_name")
-        width, height = item.get("width"), item.get("height")
-        stated_wh = None
-        if width is not None and height is not None:
-            stated_wh = parse_size(parse_number(width, "width"), parse_number(height, "height"))
+        stated_wh = parse_size(item.get("width"), item.get("height"))
         entries.append((name, stated_wh, faults.get(image_id, faces.get(image_id, []))))
     return entries
 
 
-def _parse_coco_face(
-    item: dict[str, Any], names: dict[int | str, str], number: int
-) -> AnnotatedFace:
+def _parse_coco_face(item: dict[str, Any], names: dict[int | str, str]) -> AnnotatedFace:
     category_id, box = _id(item, "category_id"), item.get("bbox")
     if category_id not in names:
-        raise AnnotationError(f"annotation {number}: category {category_id!r} is not described")
+        raise AnnotationError(f"category {category_id!r} is not described")
     if not isinstance(box, list) or len(box) != 4:
-        raise AnnotationError(
-            f"annotation {number}: bbox is {str(box)[:60]}, expected [x, y, w, h]"
-        )
-    x, y, w, h = (parse_number(value, f"bbox of annotation {number}") for value in box)
+        raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
+    x, y, w, h = (parse_number(value, "bbox") for value in box)
     return AnnotatedFace((x, y, w, h), names[category_id])
 
 

@@ -25,10 +25,15 @@ from PIL import Image
 from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name
-from maskinfer.data.side_lists import OTHER_FACES, SOURCES, SOURCES_COLUMNS, write_other_faces
+from maskinfer.data.side_lists import (
+    OTHER_FACES,
+    SOURCES,
+    SOURCES_COLUMNS,
+    write_list,
+    write_other_faces,
+)
 from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
 from maskinfer.files import check_folder, refuse_inside, replacing_folder
-from maskinfer.text import csv_line
 
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold
@@ -104,20 +109,10 @@ class ImportReport:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A face that can be labelled: its box inside the photo, whole pixels."""
+class _Candidate(Face):
+    """A face that can be labelled, its box inside the photo, and what was wrong with that box."""
 
-    box_xywh: BoxXywh
-    proper_mask: bool
     repair: str | None
-
-
-@dataclass
-class _Written:
-    """Rows of the lists that name each image written."""
-
-    sources: list[tuple[str, str]] = field(default_factory=list)
-    other_faces: list[tuple[str, Face]] = field(default_factory=list)
 
 
 def import_annotations(
@@ -143,18 +138,18 @@ def import_annotations(
         with replacing_folder(settings.out.resolve()) as folder:
             for split in ("train", "test"):
                 (folder / split).mkdir()
-            written = _Written()
+            writer = _Writer(folder, settings, label_of, report)
             for done, image in enumerate(images):
                 on_progress(done, len(images))
-                _write_image(image, settings, label_of, folder, report, written)
+                writer.write(image)
             on_progress(len(images), len(images))
-            if not written.sources:
+            if not writer.sources:
                 raise AnnotationError(_nothing_imported(settings.src, report.skipped))
-            _write_csv(folder / SOURCES, SOURCES_COLUMNS, written.sources)
-            write_other_faces(folder, written.other_faces)
-            _write_csv(folder / _REPAIRED, ("filename", "reason"), report.repaired)
-            skipped = [(item.source, item.reason) for item in report.skipped]
-            _write_csv(folder / _SKIPPED, ("source", "reason"), skipped)
+            write_list(folder / SOURCES, SOURCES_COLUMNS, writer.sources)
+            write_other_faces(folder, writer.other_faces)
+            write_list(folder / _REPAIRED, ("filename", "reason"), report.repaired)
+            skipped = ((item.source, item.reason) for item in report.skipped)
+            write_list(folder / _SKIPPED, ("source", "reason"), skipped)
     except OSError as error:
         raise DatasetError(
             f"{settings.out}: cannot be written, {error.strerror or error}"
@@ -163,12 +158,11 @@ def import_annotations(
 
 
 def _nothing_imported(src: Path, skipped: list[Skipped]) -> str:
-    if not skipped:
-        return f"{src}: nothing could be imported; the annotations name no photo"
-    return (
-        f"{src}: nothing could be imported; {len(skipped)} photos or faces were left out, the "
-        f"first: {skipped[0].source}: {skipped[0].reason}"
-    )
+    why = "the annotations name no photo"
+    if skipped:
+        first = f"{skipped[0].source}: {skipped[0].reason}"
+        why = f"{len(skipped)} photos or faces were left out, the first: {first}"
+    return f"{src}: nothing could be imported; {why}"
 
 
 def _check_places(settings: ImportSettings) -> None:
@@ -189,8 +183,7 @@ def _check_places(settings: ImportSettings) -> None:
             f"{out}: has no {SOURCES}, so no import made it and --overwrite leaves it alone. "
             "Choose another --out"
         )
-    others = _list_others(out)
-    if others:
+    if others := _list_others(out):
         raise UsageError(
             f"{out}: holds {len(others)} files that no import made, the first: {others[0]}; "
             "move them"
@@ -203,12 +196,8 @@ def _list_others(out: Path) -> list[str]:
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
-    files = (
-        path.relative_to(out).as_posix()
-        for path in out.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    )
-    return sorted(path for path in files if path not in made)
+    files = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted({path.relative_to(out).as_posix() for path in files} - made)
 
 
 def _read(
@@ -230,111 +219,105 @@ def _read(
             "--improper NAME or --ignore NAME"
         )
     images.sort(key=lambda image: image.source)
-    assigned = assign_splits(images, settings.src, settings.test_fraction)
-    report.skipped.extend(assigned.skipped)
-    report.held_out = assigned.held_out
-    return assigned.images
+    images, in_no_split, report.held_out = assign_splits(
+        images, settings.src, settings.test_fraction
+    )
+    report.skipped += in_no_split
+    return images
 
 
-def _write_image(
-    image: AnnotatedImage,
-    settings: ImportSettings,
-    label_of: dict[str, bool | None],
-    folder: Path,
-    report: ImportReport,
-    written: _Written,
-) -> None:
-    """Write one photo's samples: one of the whole photo, or one a face."""
-    faces = _candidates(image, label_of, report)
-    if not faces:
+@dataclass
+class _Writer:
+    """Writes images into a data set's folder, and keeps the rows of its lists."""
+
+    folder: Path
+    settings: ImportSettings
+    label_of: dict[str, bool | None]
+    report: ImportReport
+    sources: list[tuple[str, str]] = field(default_factory=list)
+    other_faces: list[tuple[str, Face]] = field(default_factory=list)
+
+    def write(self, image: AnnotatedImage) -> None:
+        """Write one photo's samples: one of the whole photo, or one a face."""
+        whole = self.settings.face != "each"
         if not image.faces:
-            report.skipped.append(Skipped(image.source, "no face"))
-        return
-    try:
-        if settings.face == "each":
-            samples = _crops(image, faces, settings.min_face, report)
-        else:
-            chosen = choose_face([face.box_xywh for face in faces], settings.face)
-            samples = [(faces[chosen], (0, 0, *image.size_wh))]
+            self._skip(image, "no face")
+        faces = self._candidates(image)
+        samples = self._samples(image, faces)
         if not samples:
             return
-        # Decoding in full is the proof that the file is whole; a copy needs no pixels.
-        copied = settings.face != "each" and _can_be_copied(image)
-        pixels = load_photo(image.path, least_wh=smallest if copied else None).pixels
-    except ImageError as error:
-        report.skipped.append(Skipped(image.source, f"unreadable image: {error}", unreadable=True))
-        return
-    for face, crop_xyxy in samples:
-        box = _moved(face.box_xywh, crop_xyxy)
-        suffix = image.path.suffix if copied else ".jpg"
-        name = format_name(Label(f"{len(written.sources):06d}", box, face.proper_mask), suffix)
-        filename = f"{image.split}/{name}"
-        if copied:
-            shutil.copyfile(image.path, folder / filename)
-        else:
-            picture = Image.fromarray(pixels)
-            picture = picture if settings.face != "each" else picture.crop(crop_xyxy)
-            picture.save(folder / filename, quality=_JPEG_QUALITY)
-        written.sources.append((filename, image.source))
-        written.other_faces += [
-            (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
-            for other in faces
-            if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
-        ]
-        report.counts[str(image.split), face.proper_mask] += 1
-        if face.repair:
-            report.repaired.append((filename, face.repair))
+        # A photo that is upright already is copied. Decoding it in full is the proof that the file
+        # is whole; a copy needs no pixels.
+        suffix = image.path.suffix
+        copied = whole and image.orientation == 1 and suffix.lower() in IMAGE_SUFFIXES
+        try:
+            pixels = load_photo(image.path, least_wh=smallest if copied else None).pixels
+        except ImageError as error:
+            self._skip(image, f"unreadable image: {error}", unreadable=True)
+            return
+        for face, crop_xyxy in samples:
+            box = _moved(face.box_xywh, crop_xyxy)
+            label = Label(f"{len(self.sources):06d}", box, face.proper_mask)
+            filename = f"{image.split}/{format_name(label, suffix if copied else '.jpg')}"
+            if copied:
+                shutil.copyfile(image.path, self.folder / filename)
+            else:
+                picture = Image.fromarray(pixels)
+                picture = picture if whole else picture.crop(crop_xyxy)
+                picture.save(self.folder / filename, quality=_JPEG_QUALITY)
+            self.sources.append((filename, image.source))
+            self.other_faces += [
+                (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
+                for other in faces
+                if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
+            ]
+            self.report.counts[str(image.split), face.proper_mask] += 1
+            if face.repair:
+                self.report.repaired.append((filename, face.repair))
 
+    def _candidates(self, image: AnnotatedImage) -> list[_Candidate]:
+        """The faces of a photo that have a label and an area; the others are listed."""
+        candidates = []
+        for face in image.faces:
+            label = self.label_of[fold(face.class_name)]
+            box, fault = fit_box(face.box_xywh, image.size_wh)
+            if label is None:
+                self._skip(image, f"class {face.class_name!r} is ignored")
+            elif box is None:
+                self._skip(image, f"{fault}; nothing of it is in the image")
+            else:
+                candidates.append(_Candidate(box, label, fault))
+        return candidates
 
-def _can_be_copied(image: AnnotatedImage) -> bool:
-    return image.orientation == 1 and image.path.suffix.lower() in IMAGE_SUFFIXES
+    def _samples(
+        self, image: AnnotatedImage, faces: list[_Candidate]
+    ) -> list[tuple[_Candidate, _Crop]]:
+        """The faces to label, each with its part of the photo."""
+        boxes = [face.box_xywh for face in faces]
+        if self.settings.face != "each":
+            chosen = [choose_face(boxes, self.settings.face)] if faces else []
+            return [(faces[number], (0, 0, *image.size_wh)) for number in chosen]
+        samples = []
+        for number, face in enumerate(faces):
+            if min(face.box_xywh[2:]) < self.settings.min_face:
+                box = list(face.box_xywh)
+                self._skip(image, f"face {box} is smaller than {self.settings.min_face} pixels")
+            else:
+                others = boxes[:number] + boxes[number + 1 :]
+                samples.append((face, crop_around(face.box_xywh, others, image.size_wh)))
+        return samples
 
-
-def _candidates(
-    image: AnnotatedImage, label_of: dict[str, bool | None], report: ImportReport
-) -> list[_Candidate]:
-    """The faces of a photo that have a label and an area; the others are listed."""
-    candidates = []
-    for face in image.faces:
-        label = label_of[fold(face.class_name)]
-        box, fault = fit_box(face.box_xywh, image.size_wh)
-        if label is None:
-            report.skipped.append(Skipped(image.source, f"class {face.class_name!r} is ignored"))
-        elif box is None:
-            report.skipped.append(Skipped(image.source, f"{fault}; nothing of it is in the image"))
-        else:
-            candidates.append(_Candidate(box, label, fault))
-    return candidates
-
-
-def _crops(
-    image: AnnotatedImage, faces: list[_Candidate], min_face: int, report: ImportReport
-) -> list[tuple[_Candidate, _Crop]]:
-    """Each face that is large enough, with its crop."""
-    boxes = [face.box_xywh for face in faces]
-    crops: list[tuple[_Candidate, _Crop]] = []
-    for number, face in enumerate(faces):
-        x, y, w, h = face.box_xywh
-        if min(w, h) < min_face:
-            reason = f"face [{x}, {y}, {w}, {h}] is smaller than {min_face} pixels"
-            report.skipped.append(Skipped(image.source, reason))
-        else:
-            others = boxes[:number] + boxes[number + 1 :]
-            crops.append((face, crop_around(face.box_xywh, others, image.size_wh)))
-    return crops
+    def _skip(self, image: AnnotatedImage, reason: str, *, unreadable: bool = False) -> None:
+        self.report.skipped.append(Skipped(image.source, reason, unreadable))
 
 
 def _moved(box_xywh: BoxXywh, crop_xyxy: _Crop) -> BoxXywh:
     """A box of the photo in pixels of a crop."""
-    return (box_xywh[0] - crop_xyxy[0], box_xywh[1] - crop_xyxy[1], box_xywh[2], box_xywh[3])
+    x, y, w, h = box_xywh
+    return x - crop_xyxy[0], y - crop_xyxy[1], w, h
 
 
 def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:
     x, y, w, h = box_xywh
     left, top, right, bottom = crop_xyxy
     return x < right and x + w > left and y < bottom and y + h > top
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        file.writelines(map(csv_line, [header, *rows]))

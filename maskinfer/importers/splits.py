@@ -1,42 +1,33 @@
 """Which photos of an annotated source are for training and which for testing."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from .annotations import AnnotatedImage, Skipped, read_split_lists, split_key
+from .annotations import AnnotatedImage, Skipped, read_split_lists, stem_of
 
 
-@dataclass(frozen=True)
-class Assigned:
-    """Photos with their splits.
-
-    Attributes:
-        images: each in `train` or `test`.
-        skipped: photos in no split, where the source names splits.
-        held_out: whether the test set was drawn here, as the source names none.
-    """
-
-    images: list[AnnotatedImage]
-    skipped: list[Skipped] = field(default_factory=list)
-    held_out: bool = False
-
-
-def assign_splits(images: list[AnnotatedImage], src: Path, fraction: float) -> Assigned:
+def assign_splits(
+    images: list[AnnotatedImage], src: Path, fraction: float
+) -> tuple[list[AnnotatedImage], list[Skipped], bool]:
     """Give every photo the split `train` or `test`.
 
     The source's own lists and folders decide. A validation part joins training where there is a
     test part, else it is the test part.
 
     Args:
-        images: as a reader found them, `split` None where no folder says.
+        images: as a reader yields them, `split` None where no folder says.
         src: the source, for its lists of names.
         fraction: share of the photos to test on, where the source names no test part.
+
+    Returns:
+        the photos, each in `train` or `test`; those in no split, where the source names splits; and
+        whether the test set was drawn here, as the source names none.
     """
     lists = read_split_lists(src)
     if lists:
-        images = [replace(image, split=lists.get(split_key(image.source))) for image in images]
+        images = [replace(image, split=lists.get(stem_of(image.source))) for image in images]
     named = {image.split for image in images if image.split is not None}
     skipped: list[Skipped] = []
     if named:
@@ -44,12 +35,10 @@ def assign_splits(images: list[AnnotatedImage], src: Path, fraction: float) -> A
         skipped = [Skipped(image.source, why) for image in images if image.split is None]
         images = [image for image in images if image.split is not None]
     if named <= {"train"}:
-        return Assigned(_hold_out(images, fraction), skipped, held_out=True)
+        return _hold_out(images, fraction), skipped, True
     val_is: Literal["train", "test"] = "train" if "test" in named else "test"
-    return Assigned(
-        [replace(image, split=val_is) if image.split == "val" else image for image in images],
-        skipped,
-    )
+    images = [replace(i, split=val_is) if i.split == "val" else i for i in images]
+    return images, skipped, False
 
 
 def _hold_out(images: list[AnnotatedImage], fraction: float) -> list[AnnotatedImage]:

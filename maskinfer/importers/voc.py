@@ -37,19 +37,16 @@ def read_voc(src: Path) -> Iterator[AnnotatedImage | Skipped]:
     files = list_files(src, ".xml")
     if not files:
         raise AnnotationError(f"{src}: no .xml file in it, expected Pascal VOC annotations")
-    used: set[str] = set()
     for relative in files:
         try:
             name, stated_wh, faces = _parse_voc(src / relative)
             source = _find_voc_image(index, name, relative)
-            if source in used:
-                raise AnnotationError(f"{source} is annotated by another file already")
+            index.claim(source, "annotated by another file already")
         except AnnotationError as error:
             yield Skipped(relative, str(error))
             continue
-        used.add(source)
         yield index.describe(source, stated_wh, split_of(source), faces)
-    yield from index.unused(used, "no usable annotation")
+    yield from index.unclaimed("no usable annotation")
 
 
 def _find_voc_image(index: ImageIndex, name: str | None, xml: str) -> str:
@@ -80,10 +77,7 @@ def _parse_voc(path: Path) -> tuple[str | None, tuple[int, int] | None, list[Ann
             for key in ("xmin", "ymin", "xmax", "ymax")
         )
         faces.append(AnnotatedFace((x1, y1, x2 - x1, y2 - y1), name))
-    width, height = root.findtext("size/width"), root.findtext("size/height")
-    stated_wh = None
-    if width and height:
-        stated_wh = parse_size(parse_number(width, "<width>"), parse_number(height, "<height>"))
+    stated_wh = parse_size(root.findtext("size/width"), root.findtext("size/height"))
     return (root.findtext("filename") or "").strip() or None, stated_wh, faces
 
 

@@ -20,7 +20,6 @@ from .annotations import (
     ImageIndex,
     Skipped,
     list_files,
-    read_bytes,
     read_text,
     split_of,
 )
@@ -67,27 +66,16 @@ def read_yolo(src: Path) -> Iterator[AnnotatedImage | Skipped]:
 
 
 def _label_file(source: str, texts: set[str]) -> str | None:
-    path = PurePosixPath(source).with_suffix(".txt")
-    folders = list(path.parts[:-1])
-    candidates = [path.as_posix()]
-    if "images" in folders:
-        last = len(folders) - 1 - folders[::-1].index("images")
-        folders[last] = "labels"
-        candidates.insert(0, PurePosixPath(*folders, path.name).as_posix())
-    return next((candidate for candidate in candidates if candidate in texts), None)
+    beside = f"/{PurePosixPath(source).with_suffix('.txt')}"
+    in_labels = "/labels/".join(beside.rsplit("/images/", 1))
+    return next((path[1:] for path in (in_labels, beside) if path[1:] in texts), None)
 
 
 def _parse_labels(
     path: Path, relative: str, names: dict[int, str], size_wh: tuple[int, int]
 ) -> list[AnnotatedFace]:
     faces = []
-    try:
-        lines = read_bytes(path).decode("utf-8-sig").splitlines()
-    except AnnotationError as error:
-        raise AnnotationError(f"{relative}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{relative}: not a text file that can be read") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, name=relative).splitlines(), 1):
         if line.strip():
             try:
                 faces.append(_parse_line(line, names, size_wh))
@@ -119,17 +107,13 @@ def _parse_line(line: str, names: dict[int, str], size_wh: tuple[int, int]) -> A
 
 def _to_pixels(fractions: list[float], size_wh: tuple[int, int]) -> BoxXywhFloat:
     """Center, width and height, or the points of a polygon, to x, y, w, h in pixels."""
-    width, height = size_wh
     if len(fractions) == 4:
         cx, cy, w, h = fractions
-        return (cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height
-    xs, ys = fractions[0::2], fractions[1::2]
-    return (
-        min(xs) * width,
-        min(ys) * height,
-        (max(xs) - min(xs)) * width,
-        (max(ys) - min(ys)) * height,
-    )
+        left, top = cx - w / 2, cy - h / 2
+    else:
+        xs, ys = fractions[0::2], fractions[1::2]
+        left, top, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    return left * size_wh[0], top * size_wh[1], w * size_wh[0], h * size_wh[1]
 
 
 def read_class_names(src: Path) -> dict[int, str]:

@@ -45,16 +45,7 @@ def write_audit(
     folder: ReportFolder,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:
-    """Write the page, its facts, and the list to judge.
-
-    Args:
-        audit: what to write.
-        folder: where to.
-        on_progress: called with the number of thumbnails done so far, and of all.
-
-    Raises:
-        MaskinferError: the disk is full, or otherwise refuses.
-    """
+    """Write the page and its facts, as `ReportFolder.write` does, and the list to judge."""
     folder.write(audit_page(audit), on_progress)
     write_suspects(folder.path / SUSPECTS, audit.predictions)
 

@@ -15,13 +15,7 @@ from .predictions import models_table, not_measured, prediction_card
 def comparison_page(
     comparison: OneFaceComparison, detector_a: MaskDetector, detector_b: MaskDetector
 ) -> Page:
-    """Make the page.
-
-    Args:
-        comparison: what was measured.
-        detector_a: one model.
-        detector_b: the other.
-    """
+    """Make the page."""
     names = (detector.session.path.name for detector in (detector_a, detector_b))
     return Page(
         "Comparison of A, {}, and B, {}".format(*names),

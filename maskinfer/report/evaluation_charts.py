@@ -1,6 +1,6 @@
 """The charts of `maskinfer evaluate --report`, each with what it shows in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,8 +33,7 @@ def precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
     """A curve for each label that occurs; none where no face was predicted."""
     series, words = {}, []
     for word, curve in analysis.precision_recall().items():
-        places = np.linspace(0, len(curve.recall) - 1, _MOST_POINTS).astype(int)
-        places = np.unique(places)
+        places = np.unique(np.linspace(0, len(curve.recall) - 1, _MOST_POINTS).astype(int))
         # Starting at the axis, so that a single point is a line, too.
         recall = np.append(0.0, curve.recall[places])
         precision = np.append(curve.precision[0], curve.precision[places])
@@ -68,15 +67,16 @@ def iou_chart(analysis: ErrorAnalysis) -> Chart:
     )
 
 
-def quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> list[Chart]:
-    """Accuracy and mean IoU over the bins of a quantity.
+def quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator[Chart]:
+    """Accuracy and mean IoU over the bins of a quantity; nothing without bins.
 
     Args:
         what: the quantity is.
-        bins: at least one.
+        bins: of images.
         unit: written after their ends, with its space.
     """
-    charts = []
+    if not bins:
+        return
     for figure, values in {
         "accuracy": [group.accuracy for group in bins],
         "mean IoU": [group.mean_iou for group in bins],
@@ -88,5 +88,4 @@ def quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> list[Char
             words.append(f"{name}: {'none' if value is None else f'{value:.2f}'} of {group.images}")
         title = f"{figure[0].upper()}{figure[1:]} by {what}"
         alt = f"{title}, with the number of images: {'; '.join(words)}."
-        charts.append(figures.bars(title, bars, figure, alt, ylim=(0, 1.1)))
-    return charts
+        yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))

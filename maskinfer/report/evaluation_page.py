@@ -2,12 +2,12 @@
 
 from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
-from maskinfer.evaluation.metrics import FOUND_IOU, Confusion
+from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.evaluation.mistakes import ErrorAnalysis
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
-from .blocks import Card, Chart, Gallery, Link, Page, Row, Section, Table
+from .blocks import Card, Gallery, Link, Page, Row, Section, Table
 from .evaluation_charts import iou_chart, precision_recall_chart, quality_bars, reliability_chart
 from .predictions import models_table, not_measured, prediction_card
 
@@ -15,13 +15,7 @@ from .predictions import models_table, not_measured, prediction_card
 def evaluation_page(
     evaluation: Evaluation, analysis: ErrorAnalysis, detector: MaskDetector
 ) -> Page:
-    """Make the page.
-
-    Args:
-        evaluation: what was measured.
-        analysis: the same, image by image.
-        detector: the model.
-    """
+    """Make the page of what was measured, and of the same image by image."""
     return Page(
         f"Evaluation of {detector.session.path.name}",
         f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
@@ -47,21 +41,17 @@ def evaluation_page(
 
 def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
     metrics = evaluation.metrics
+    headings = ("label", "called proper", "called improper", "no face", "share correct")
     rows: list[Row] = [("images", metrics.images), *metrics.figures().items()]
     return Section(
         "Figures",
         "",
         [
             Table("Over all measured images", ("figure", "value"), rows),
-            _confusion(metrics.confusion),
+            Table("Confusion, images", headings, metrics.confusion.rows()),
             models_table("The model", {"value": detector}),
         ],
     )
-
-
-def _confusion(counts: Confusion) -> Table:
-    headings = ("label", "called proper", "called improper", "no face", "share correct")
-    return Table("Confusion, images", headings, counts.rows())
 
 
 def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
@@ -123,10 +113,11 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
         "size of the box": (analysis.by_box_share(), " %"),
         "brightness of the face": (analysis.by_brightness(), ""),
     }
-    charts: list[Chart] = []
-    for what, (bins, unit) in quantities.items():
-        if bins:
-            charts += quality_bars(what, bins, unit)
+    charts = [
+        chart
+        for what, (bins, unit) in quantities.items()
+        for chart in quality_bars(what, bins, unit)
+    ]
     return Section(
         "By kind of photo",
         "Size is the square root of the labelled box's share of the photo's area, in percent; "

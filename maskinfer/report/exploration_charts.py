@@ -13,15 +13,23 @@ from .blocks import Chart, Row, Table
 _MOST_POINTS = 2000
 _ASPECTS = np.geomspace(1 / 3, 3, 31)
 _SHARES = np.linspace(0, 1, 31)
+_MEASURES = {
+    "width": "image width, px",
+    "height": "image height, px",
+    "box_width": "face width, px",
+    "box_height": "face height, px",
+    "box_aspect": "face width / height",
+}
 _CHANNELS = ("red", "green", "blue")
 
 
 def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
     """Size and shape of faces, and where in the image they are."""
-    boxes = {split.name: split.relative_boxes() for split in splits if split.possible().any()}
-    if not boxes:
+    splits = [split for split in splits if split.possible().any()]
+    if not splits:
         return
-    sides = {name: np.sqrt(b[:, 2] * b[:, 3]) for name, b in boxes.items()}
+    measures = {split.name: split.measures() for split in splits}
+    sides = {name: np.sqrt(m["box_area_share"]) for name, m in measures.items()}
     yield figures.histogram(
         "Size of faces",
         sides,
@@ -30,7 +38,7 @@ def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
         _alt("Share of the image's side that a face takes", sides),
         shares=True,
     )
-    aspects = {split.name: _aspects(split) for split in splits if split.name in boxes}
+    aspects = {name: m["box_aspect"] for name, m in measures.items()}
     yield figures.histogram(
         "Shape of faces",
         {name: np.clip(a, _ASPECTS[0], _ASPECTS[-1]) for name, a in aspects.items()},
@@ -41,23 +49,14 @@ def box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
         shares=True,
     )
     for split in splits:
-        if split.name in boxes:
-            x, y = np.median(boxes[split.name][:, :2] + boxes[split.name][:, 2:] / 2, axis=0)
-            yield figures.heat_map(
-                f"Where faces are, {split.name}",
-                split.coverage(),
-                "x, share of the width",
-                "y, share of the height",
-                f"Share of the faces of {split.name} that cover each part of the image; the median "
-                f"centre is {x:.0%} from the left and {y:.0%} from the top.",
-            )
-
-
-def _aspects(split: ExploredSplit) -> NDArray[np.float64]:
-    """(M,) width over height of the possible boxes."""
-    boxes = split.boxes_xywh[split.possible()]
-    aspects: NDArray[np.float64] = boxes[:, 2] / boxes[:, 3]
-    return aspects
+        boxes = split.relative_boxes()
+        x, y = np.median(boxes[:, :2] + boxes[:, 2:] / 2, axis=0)
+        yield figures.heat_map(
+            f"Where faces are, {split.name}",
+            split.coverage(),
+            f"Share of the faces of {split.name} that cover each part of the image; the median "
+            f"centre is {x:.0%} from the left and {y:.0%} from the top.",
+        )
 
 
 def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
@@ -73,16 +72,9 @@ def quantile_table(splits: Sequence[ExploredSplit]) -> Table:
     rows: list[Row] = []
     headings: list[str] = []
     for split in splits:
-        boxes = split.boxes_xywh[split.possible()]
-        measured = {
-            "image width, px": split.sizes_wh[:, 0],
-            "image height, px": split.sizes_wh[:, 1],
-            "face width, px": boxes[:, 2],
-            "face height, px": boxes[:, 3],
-            "face width / height": _aspects(split),
-        }
-        for what, values in measured.items():
-            spread = quantiles(values)
+        measures = split.measures()
+        for name, what in _MEASURES.items():
+            spread = quantiles(measures[name])
             if spread is not None:
                 headings = list(spread)
                 rows.append([split.name, what, *spread.values()])

@@ -7,8 +7,7 @@ import numpy as np
 
 from maskinfer.curation.exploration import CopiedPhoto, Exploration, ExploredSplit
 from maskinfer.data.folders import Failure
-from maskinfer.data.labels import parse_name
-from maskinfer.errors import LabelError
+from maskinfer.data.labels import label_of
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 
 from .blocks import Block, Card, Gallery, Link, Notes, Page, Row, Section, Table
@@ -32,7 +31,7 @@ def exploration_page(exploration: Exploration) -> Page:
 
 def _sections(exploration: Exploration) -> Iterator[Section]:
     splits = list(exploration.splits.values())
-    warnings = exploration.warnings()
+    warnings = [*exploration.warnings()]
     yield Section(
         "What stands out",
         "",
@@ -84,12 +83,12 @@ def _counts(exploration: Exploration) -> Table:
     for split in exploration.splits.values():
         names = set(split.filenames)
         copied = sum(name in names for copies in exploration.copies for name in copies.filenames)
-        labels = (split.count(True), split.count(False), split.unlabelled_count)
+        labels = (split.count(True), split.count(False), len(split.unlabelled))
         faults = (len(split.impossible), copied, len(split.unreadable))
         rows.append((split.name, len(split.filenames), *labels, *faults))
     headings = (
         *("split", "images", "proper", "improper", "unlabelled"),
-        *("impossible boxes", "copies", "unreadable"),
+        *("impossible boxes", "duplicates", "unreadable"),
     )
     return Table("Images by split and label", headings, rows)
 
@@ -118,27 +117,23 @@ def _copies(exploration: Exploration) -> Iterator[Block]:
         for name in copies.filenames[:_MOST_OF_A_GROUP]
     ]
     total = sum(len(copies.filenames) for copies in worst)
-    yield Gallery("Copies, side by side", cards, total)
+    yield Gallery("Duplicates, side by side", cards, total)
     yield Table.of(
         "Duplicate photos",
-        ("photo", "copies", "kind", "across splits", "labels differ in", "first", "second"),
+        ("photo", "duplicates", "kind", "across splits", "labels differ in", "first", "second"),
         list(enumerate(worst, start=1)),
         lambda numbered: (numbered[0], *_copy_cells(numbered[1], data)),
     )
 
 
 def _copy_cells(copies: CopiedPhoto, data: Path) -> Row:
-    across = "yes" if copies.across else "no"
-    links = (_link(data, name) for name in _first_two(copies))
-    return (len(copies.filenames), copies.kind, across, copies.contradiction, *links)
-
-
-def _first_two(copies: CopiedPhoto) -> tuple[str, str]:
-    """Two of the copies, from two splits where they are in more than one."""
-    first = copies.filenames[0]
+    first, *others = copies.filenames
+    # From two splits where they are in more than one.
     split = first.partition("/")[0]
-    others = (n for n in copies.filenames if copies.across and n.partition("/")[0] != split)
-    return first, next(others, copies.filenames[1])
+    elsewhere = (n for n in others if copies.across and n.partition("/")[0] != split)
+    links = (_link(data, name) for name in (first, next(elsewhere, others[0])))
+    across = "yes" if copies.across else "no"
+    return (len(copies.filenames), copies.kind, across, copies.contradiction, *links)
 
 
 def _copy_words(number: int, copies: CopiedPhoto) -> str:
@@ -186,9 +181,8 @@ def _sheets(split: ExploredSplit, data: Path) -> Iterator[Gallery]:
 
 def _card(data: Path, filename: str, lines: tuple[str, ...] = ()) -> Card:
     """A photo with its label's box, if it has one."""
-    try:
-        label = parse_name(filename.rpartition("/")[2])
-    except LabelError:
+    label = label_of(filename)
+    if label is None:
         return Card(data / filename, filename, (), f"{filename}, no label", lines)
     word = label_word(label.proper_mask)
     return Card(

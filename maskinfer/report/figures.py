@@ -104,8 +104,7 @@ def line_chart(
             axes.plot(x, y, **style | {"label": shown})
         if log_y:
             axes.set_yscale("log")
-        if ylim:
-            axes.set_ylim(*ylim)
+        axes.set(ylim=ylim)
         if whole_x:
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
 
@@ -167,13 +166,12 @@ def bars(
         axes.set_xticks(places, [_plain(name) for name in values])
         words = ["–" if value is None else f"{value:.2f}" for value in values.values()]
         axes.bar_label(drawn, words, color=_INK)
-        if ylim:
-            axes.set_ylim(*ylim)
+        axes.set(ylim=ylim)
 
     return _chart(title, "", ylabel, alt, draw)
 
 
-def heat_map(title: str, density: ArrayLike, xlabel: str, ylabel: str, alt: str) -> Chart:
+def heat_map(title: str, density: ArrayLike, alt: str) -> Chart:
     """A density over the picture's width and height, both 0..1, origin top left."""
 
     def draw(axes: "Axes") -> None:
@@ -184,7 +182,7 @@ def heat_map(title: str, density: ArrayLike, xlabel: str, ylabel: str, alt: str)
         axes.grid(visible=False)
         axes.figure.colorbar(mesh, ax=axes)
 
-    return _chart(title, xlabel, ylabel, alt, draw)
+    return _chart(title, "x, share of the width", "y, share of the height", alt, draw)
 
 
 def scatter(

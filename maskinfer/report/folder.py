@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import count
@@ -19,6 +20,7 @@ REPORTS = Path("reports")
 PAGE, FACTS = "report.html", "facts.json"
 
 
+@dataclass(frozen=True)
 class ReportFolder:
     """Where a report goes.
 
@@ -27,9 +29,8 @@ class ReportFolder:
         now: when the report is made.
     """
 
-    def __init__(self, path: Path, now: datetime) -> None:
-        self.path = path
-        self.now = now
+    path: Path
+    now: datetime
 
     @classmethod
     def choose(
@@ -47,7 +48,12 @@ class ReportFolder:
             UsageError: it is not a folder, cannot be made, or is not empty.
             MaskinferError: this package's `report` extra is not installed.
         """
-        _check_installed()
+        for name in ("jinja2", "matplotlib"):
+            if find_spec(name) is None:
+                raise MaskinferError(
+                    f"{name} is not installed; reports need maskinfer's 'report' extra. "
+                    "Run, in the project's folder: pip install '.[report]'"
+                )
         path = out if out is not None else _new_folder(f"{command}-{now:%Y%m%d-%H%M%S}")
         check_folder(path, overwrite=overwrite)
         return cls(path, now)
@@ -99,12 +105,3 @@ def _new_folder(name: str) -> Path:
     """A folder under `reports/` that does not exist yet."""
     tried = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
     return next(path for path in tried if not path.exists())
-
-
-def _check_installed() -> None:
-    for name in ("jinja2", "matplotlib"):
-        if find_spec(name) is None:
-            raise MaskinferError(
-                f"{name} is not installed; reports need maskinfer's 'report' extra. "
-                "Run, in the project's folder: pip install '.[report]'"
-            )

@@ -47,7 +47,8 @@ def render_page(
     environment.filters["cell"] = cell_text
     environment.filters["address"] = address
     environment.tests["file"] = lambda photo: isinstance(photo, Path)
-    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    assets = files(__package__) / _TEMPLATES
+    style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
     blocks = (block for section in page.sections for block in section.blocks)
     cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
     html = environment.get_template("page.html").render(
@@ -80,10 +81,6 @@ def cell_text(cell: Cell) -> str:
         size = abs(cell)
         return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 1000 else f"{cell:.0f}"
     return str(cell)
-
-
-def _asset(name: str) -> str:
-    return (files(__package__) / _TEMPLATES / name).read_text(encoding="utf-8")
 
 
 _KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}

@@ -78,7 +78,7 @@ def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli:
 
 
 def test_info_shows_weights_domains_and_the_crop(tmp_path: Path, run_cli: RunCli) -> None:
-    metadata = replace(METADATA, geometry=Geometry.center_crop(32, 40))
+    metadata = replace(METADATA, geometry=Geometry("center_crop", 32, 40))
     model = build_model(metadata)
     for name, kind in (("a", onnx.TensorProto.FLOAT16), ("b", onnx.TensorProto.FLOAT)):
         model.graph.initializer.append(helper.make_tensor(name, kind, [2, 3], [0.0] * 6))

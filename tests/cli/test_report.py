@@ -16,7 +16,7 @@ from support.written_run import DATA, ROWS, row, write_run
 
 from maskinfer.data.cleaning import Decision, FaultKind
 from maskinfer.train import loop
-from maskinfer.train.display import Silent
+from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 
 NOT_HELD_OUT = (row(1, None), row(2, None), row(3, None))
@@ -384,7 +384,7 @@ def test_report_of_a_real_training(drawn: Path, folder: Path, run_cli: RunCli) -
     usual = recipe_settings("resnet", "default", (str(drawn),), 64)
     small: dict[str, Any] = {"backbone": "resnet18", "batch_size": 8, "epochs": 2, "workers": 0}
     settings = replace(usual, weights="none", **small)
-    run = loop.train(settings, Path("runs"), datetime(2026, 1, 2, 3, 4, 5), Silent())
+    run = loop.train(settings, Path("runs"), datetime(2026, 1, 2, 3, 4, 5), Display())
     with safe_open(run.path / "best.safetensors", framework="pt") as file:
         best = str(file.metadata()["epoch"])
     shutil.rmtree(run.path / "last")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from maskinfer.curation.duplicates import Copies, find_copies, perceptual_hash
+from maskinfer.curation.duplicates import find_copies, kind_of, perceptual_hash
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 PHOTOS = [draw_scene(random_scene(41, index, 160)) for index in range(12)]
@@ -23,10 +23,6 @@ def hashes_of(images: list[Image.Image]) -> np.ndarray:
     return np.array([perceptual_hash(image) for image in images], dtype=np.uint64).reshape(-1, 5)
 
 
-def no_digest(index: int) -> bytes | None:
-    return None
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -38,38 +34,43 @@ def no_digest(index: int) -> bytes | None:
     ],
 )
 def test_copies_are_found_whatever_was_done_to_them(change: Any) -> None:
-    groups = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]), no_digest)
-    pairs = {copies.members for copies in groups}
+    groups = find_copies(hashes_of([*PHOTOS, *map(change, PHOTOS)]))
+    pairs = set(groups)
     expected = {(index, index + len(PHOTOS)) for index in range(len(PHOTOS))}
     assert pairs <= expected
     assert len(pairs) >= len(PHOTOS) - 1
-    assert {copies.kind for copies in groups} == {"near"}
 
 
 def test_different_photos_are_no_copies() -> None:
     photos = [draw_scene(random_scene(42, index, 96)) for index in range(150)]
-    assert find_copies(hashes_of(photos), no_digest) == []
+    assert find_copies(hashes_of(photos)) == []
 
 
 def test_copies_are_exact_where_files_are_the_same_bytes() -> None:
     hashes = hashes_of([PHOTOS[0], PHOTOS[1], PHOTOS[0], PHOTOS[1], PHOTOS[1]])
     digests = [b"a", b"b", b"a", b"b", b"another"]
-    assert find_copies(hashes, lambda index: digests[index]) == [
-        Copies("exact", (0, 2)),
-        Copies("near", (1, 3, 4)),
-    ]
+    groups = [list(group) for group in find_copies(hashes)]
+    assert groups == [[0, 2], [1, 3, 4]]
+    kinds = [kind_of(hashes[group], (digests[i] for i in group)) for group in groups]
+    assert kinds == ["exact", "near"]
+
+
+def test_copies_of_other_hashes_or_lost_files_are_near() -> None:
+    hashes = hashes_of(PHOTOS[:2])
+    assert kind_of(hashes, iter(())) == "near"  # without reading a file
+    assert kind_of(hashes[[0, 0]], iter([None, None])) == "near"
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_images_have_no_copies(count: int) -> None:
-    assert find_copies(hashes_of(PHOTOS[:count]), no_digest) == []
+    assert find_copies(hashes_of(PHOTOS[:count])) == []
 
 
 def test_a_folder_of_one_image_many_times_is_one_group() -> None:
     hashes = np.repeat(hashes_of(PHOTOS[:1]), 20_000, axis=0)
-    (group,) = find_copies(hashes, lambda index: b"same")
-    assert group.kind == "exact"
-    assert len(group.members) == 20_000
+    (group,) = find_copies(hashes)
+    assert len(group) == 20_000
+    assert kind_of(hashes, (b"same" for _ in group)) == "exact"
 
 
 @given(st.data())
@@ -80,8 +81,8 @@ def test_hashes_that_differ_by_few_bits_are_always_grouped(data: st.DataObject) 
     close = hashes[7].copy()
     for bit in bits:
         close[0] ^= np.uint64(1 << bit)
-    groups = find_copies(np.vstack([hashes, close]), no_digest)
-    assert [copies.members for copies in groups] == [(7, 40)]
+    groups = find_copies(np.vstack([hashes, close]))
+    assert groups == [(7, 40)]
 
 
 def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:
@@ -90,8 +91,8 @@ def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:
     hashes = np.tile(rng.integers(0, 2**64, 5, dtype=np.uint64), (6000, 1))
     for _ in range(2):
         hashes[:, 0] ^= np.uint64(1) << rng.integers(0, 64, 6000, dtype=np.uint64)
-    (group,) = find_copies(hashes, no_digest)
-    assert len(group.members) == 6000
+    (group,) = find_copies(hashes)
+    assert len(group) == 6000
 
 
 def test_copies_of_copies_are_one_group() -> None:
@@ -103,5 +104,5 @@ def test_copies_of_copies_are_one_group() -> None:
             following[0] ^= np.uint64(1 << bit)
         chain.append(following)
     order = rng.permutation(len(chain))
-    (group,) = find_copies(np.array(chain)[order], no_digest)
-    assert group.members == tuple(range(8))
+    (group,) = find_copies(np.array(chain)[order])
+    assert group == tuple(range(8))

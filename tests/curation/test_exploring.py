@@ -117,7 +117,7 @@ def test_clean_data_raises_no_alarm(tmp_path: Path) -> None:
     write_samples(tmp_path / "train", SynthSettings(40, 11, 96))
     write_samples(tmp_path / "test", SynthSettings(40, 12, 96))
     exploration = explore(tmp_path)
-    assert exploration.warnings() == []
+    assert [*exploration.warnings()] == []
     assert exploration.copies == []
     assert exploration.model is None
 
@@ -163,7 +163,9 @@ def split_of(name: str, photos: int, mean: float, std: float, error: float) -> E
     none = np.zeros(photos, dtype=bool)
     boxes = np.zeros((photos, 4), dtype=np.int64)
     names = [f"{name}/{i}.jpg" for i in range(photos)]
-    return ExploredSplit(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [])
+    return ExploredSplit(
+        name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from maskinfer.data.images import Photo
 
 GEOMETRIES = {
     "letterbox": Geometry.letterbox(224),
-    "center crop": Geometry.center_crop(224, 256),
-    "center crop of all": Geometry.center_crop(64, 64),
+    "center crop": Geometry("center_crop", 224, 256),
+    "center crop of all": Geometry("center_crop", 64, 64),
 }
 BOTH = pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
 
@@ -111,7 +111,7 @@ def test_letterbox_keeps_the_whole_photo_in_the_middle() -> None:
 
 
 def test_center_crop_lets_boxes_reach_past_the_canvas() -> None:
-    _, placement = place(blank(256, 256), Geometry.center_crop(224, 256))
+    _, placement = place(blank(256, 256), Geometry("center_crop", 224, 256))
 
     assert image_to_canvas([[0, 0, 256, 256]], [placement]).tolist() == [[-16, -16, 256, 256]]
 
@@ -162,7 +162,7 @@ def test_decoding_keeps_more_detail_than_the_canvas_shows(
         (Geometry.letterbox(224), (3000, 4000), (210, 280)),
         (Geometry.letterbox(224), (20_000, 10), (280, 2)),
         (Geometry.letterbox(224), (20, 10), (280, 140)),
-        (Geometry.center_crop(224, 256), (640, 480), (320, 320)),
+        (Geometry("center_crop", 224, 256), (640, 480), (320, 320)),
     ],
     ids=["landscape", "portrait", "thin", "small", "center crop"],
 )

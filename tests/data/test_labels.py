@@ -1,11 +1,10 @@
-from pathlib import PurePath
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maskinfer.data.labels import Label, format_name, is_labelled, parse_name
+from maskinfer.data.labels import Label, format_name, label_of, parse_name
 from maskinfer.errors import LabelError
 
 NUMBERS = st.integers(-(10**9) + 1, 10**9 - 1)
@@ -49,7 +48,7 @@ def test_parse_accepts_what_can_only_mean_one_thing(
     label = parse_name(name)
 
     assert (label.box_xywh, label.proper_mask) == (box_xywh, proper_mask)
-    assert is_labelled(PurePath("folder", name))
+    assert label_of(f"folder/{name}") == label
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from support.pictures import (
 )
 
 from maskinfer.data.images import (
-    Header,
     image_size,
     load_photo,
     read_header,
@@ -45,7 +44,7 @@ def test_header_says_how_the_pixels_are_stored(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(stored_as(quarters(), 6), "JPEG", exif=exif(6)))
 
-    assert read_header(path) == Header((64, 48), 6)
+    assert read_header(path) == ((64, 48), 6)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])

@@ -116,7 +116,7 @@ def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
     draw_photo((64, 64), (32, 32, 2, 2)).save(folder / "small__[32, 32, 2, 2]__True.png")
     draw_photo((64, 64), (0, 0, 16, 16)).save(folder / "border__[0, 0, 16, 16]__True.png")
     coarse = write_model(tmp_path / "coarse.onnx", geometry=Geometry.letterbox(4))
-    middle = write_model(tmp_path / "middle.onnx", geometry=Geometry.center_crop(32, 64))
+    middle = write_model(tmp_path / "middle.onnx", geometry=Geometry("center_crop", 32, 64))
     with pytest.raises(DatasetError, match="no image that both models could measure"):
         compare_models(MaskDetector(coarse, "cpu"), MaskDetector(middle, "cpu"), folder)
 

@@ -18,7 +18,7 @@ from maskinfer.export import exporting as job
 from maskinfer.export.faster_rcnn import BatchedFasterRCNN
 from maskinfer.export.settings import ExportSettings
 from maskinfer.train import loop
-from maskinfer.train.display import Silent
+from maskinfer.train.display import Display
 from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.networks.lite import LiteDetector
 from maskinfer.train.networks.resnet import ResNetDetector
@@ -40,7 +40,7 @@ def _train(model: Model, data: Path, runs: Path) -> RunFolder:
         epochs=1,
         workers=0,
     )
-    return loop.train(settings, runs, datetime(2026, 1, 2, 3, 4, 5), Silent())
+    return loop.train(settings, runs, datetime(2026, 1, 2, 3, 4, 5), Display())
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def test_coco_crowds_are_no_faces(tmp_path: Path) -> None:
     [
         (FACE | {"bbox": [1, 2, 3]}, "expected [x, y, w, h]"),
         (FACE | {"bbox": None}, "expected [x, y, w, h]"),
-        (FACE | {"bbox": [1, 2, 3, "x"]}, "bbox of annotation 1 is 'x'"),
+        (FACE | {"bbox": [1, 2, 3, "x"]}, "annotation 1: bbox is 'x'"),
         (FACE | {"bbox": [1, 2, 3, float("nan")]}, "expected a number"),
         (FACE | {"bbox": [1, 2, 3, 10**400]}, "expected a number"),
         (FACE | {"category_id": 9}, "category 9 is not described"),

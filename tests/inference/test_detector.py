@@ -99,7 +99,7 @@ def test_box_refers_to_the_upright_image(
 
 
 def test_center_crop_carries_boxes_back_too(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "m.onnx", geometry=Geometry.center_crop(32, 40))
+    model = write_model(tmp_path / "m.onnx", geometry=Geometry("center_crop", 32, 40))
     detector = MaskDetector(model, provider="cpu")
     # 160 x 80 becomes 40 x 40, minus 4 pixels at each side: 16 and 8 pixels of the photo.
     assert detector(draw_photo((160, 80), (40, 20, 64, 32))).box_xywh == (40, 20, 64, 32)

@@ -44,7 +44,7 @@ def test_every_file_is_a_photo_or_a_reason(corpus: Any, tiny_model: Path, name: 
     if reason is None:
         photo = load_photo(folder / name, least_wh)
         assert photo.pixels.shape[2] == 3
-        assert read_header(folder / name).size_wh == photo.size_wh
+        assert read_header(folder / name)[0] == photo.size_wh
         MaskDetector(tiny_model, provider="cpu")(folder / name)
     else:
         with pytest.raises(ImageError) as caught:

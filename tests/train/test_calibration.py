@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from maskinfer.evaluation.metrics import expected_calibration_error
 from maskinfer.train.calibration import Calibration, calibrate
 
 
@@ -15,11 +16,10 @@ def test_calibration_finds_the_temperature(temperature: float) -> None:
 
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     assert found.images == 20_000
-    assert found.error_after is not None
-    assert found.error_before is not None
-    assert found.error_after < 0.02
+    calibrated = 1 / (1 + np.exp(-log_odds * temperature / found.temperature))
+    assert expected_calibration_error(calibrated, is_proper) < 0.02
     if temperature != 1:
-        assert found.error_before > 0.04
+        assert expected_calibration_error(overconfident, is_proper) > 0.04
 
 
 def test_threshold_is_the_best_balanced_one() -> None:
@@ -50,8 +50,13 @@ def test_few_images_of_a_label_calibrate_nothing(rare: int) -> None:
 
 
 def test_calibration_reads_what_it_wrote() -> None:
-    found = Calibration(1.5, 0.4, 20, 0.1, 0.02)
+    found = Calibration(1.5, 0.4, 20)
     assert Calibration.from_json(found.to_json()) == found
+
+
+def test_calibration_reads_the_errors_that_older_checkpoints_hold() -> None:
+    text = '{"temperature": 1.5, "images": 20, "error_before": 0.1, "error_after": null}'
+    assert Calibration.from_json(text) == Calibration(1.5, images=20)
 
 
 @pytest.mark.parametrize(

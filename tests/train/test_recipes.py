@@ -22,7 +22,7 @@ def test_shipped_recipe_fills_every_network(model: Model, recipe: str) -> None:
 def test_report_recipe_holds_the_reports_numbers() -> None:
     assert recipe_names() == ["audit", "default", "report", "two-cores"]
     resnet = recipe_settings("resnet", "report", DATA)
-    assert resnet.geometry == Geometry.center_crop(224, 256)
+    assert resnet.geometry == Geometry("center_crop", 224, 256)
     assert (resnet.batch_size, resnet.optimizer, resnet.learning_rate) == (32, "adam", 0.02)
     assert (resnet.patience, resnet.clip_norm) == (None, None)
     faster = recipe_settings("fasterrcnn", "report", DATA)
@@ -32,7 +32,9 @@ def test_report_recipe_holds_the_reports_numbers() -> None:
 
 
 def test_canvas_takes_the_resize_along() -> None:
-    assert recipe_settings("resnet", "report", DATA, 448).geometry == Geometry.center_crop(448, 512)
+    assert recipe_settings("resnet", "report", DATA, 448).geometry == Geometry(
+        "center_crop", 448, 512
+    )
     assert recipe_settings("resnet", "default", DATA, 96).geometry == Geometry.letterbox(96)
 
 

@@ -22,7 +22,7 @@ from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.records import read_record
 from maskinfer.train import loop
 from maskinfer.train.data.parts import read_samples
-from maskinfer.train.display import Silent
+from maskinfer.train.display import Display
 from maskinfer.train.measuring import measure_samples
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
@@ -39,7 +39,7 @@ def _settings(data: Path, model: Model = "resnet", **changes: object) -> TrainSe
     return replace(settings, **{**small, **changes})  # type: ignore[arg-type]
 
 
-class _Recorder(Silent):
+class _Recorder(Display):
     """Keeps what was said, and interrupts at the beginning of a given epoch."""
 
     def __init__(self, interrupt_at: int | None = None) -> None:
@@ -58,7 +58,7 @@ class _Recorder(Silent):
 
 @pytest.mark.parametrize("model", get_args(Model))
 def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model) -> None:
-    run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Silent())
+    run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Display())
 
     assert run.path == tmp_path / "runs" / f"{model}-20260102-030405"
     names = {path.name for path in run.path.iterdir()}
@@ -98,13 +98,13 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
 ) -> None:
     augment = ("crop", "color", "flip")
     settings = _settings(drawn, model, optimizer=optimizer, augment=augment)
-    whole = loop.train(settings, tmp_path / "whole", NOW, Silent())
+    whole = loop.train(settings, tmp_path / "whole", NOW, Display())
 
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Continue with: maskinfer train"):
         loop.train(settings, tmp_path / "cut", NOW, _Recorder(interrupt_at=2))
     cut = RunFolder.newest(tmp_path / "cut")
     assert len(cut.read_history()) == 1
-    loop.resume(cut, None, Silent())
+    loop.resume(cut, None, Display())
 
     expected, got = (load_file(r.path / "last" / "network.safetensors") for r in (whole, cut))
     assert all(torch.equal(expected[name], got[name]) for name in expected)
@@ -115,11 +115,11 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
 def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(
     drawn: Path, tmp_path: Path
 ) -> None:
-    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
+    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Display())
     recorder = _Recorder()
     loop.resume(run, None, recorder)
     assert "all 1 epochs are done" in recorder.lines[-1]
-    loop.resume(run, 2, Silent())
+    loop.resume(run, 2, Display())
     assert len(run.read_history()) == 2
     assert run.read_config().settings.epochs == 2
 
@@ -127,17 +127,17 @@ def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(
 def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
-    run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Silent())
+    run = loop.train(_settings(data, epochs=1), tmp_path, NOW, Display())
     listed = data / "train" / "other_faces.csv"
     before = listed.read_text()
     image = min((data / "train").glob("*.jpg"))
     listed.write_text(before + f'"{image.name}",1,2,9,9,True\n')
     with pytest.raises(RunError, match="the data has changed"):
-        loop.resume(run, 2, Silent())
+        loop.resume(run, 2, Display())
     listed.write_text(before)
     image.unlink()
     with pytest.raises(RunError, match="the data has changed"):
-        loop.resume(run, 2, Silent())
+        loop.resume(run, 2, Display())
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_resume_refuses_changed_data(tmp_path: Path, drawn: Path) -> None:
 def test_resume_of_a_damaged_run_is_refused(
     drawn: Path, tmp_path: Path, name: str, content: str
 ) -> None:
-    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Silent())
+    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Display())
     (run.path / name).write_text(content)
     with pytest.raises(RunError, match="damaged"):
-        loop.resume(run, 2, Silent())
+        loop.resume(run, 2, Display())
 
 
 def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed(
@@ -169,7 +169,7 @@ def test_impossible_boxes_are_dropped_in_training_repaired_in_testing_and_listed
             name = format_name(Label(f"{index}", box, index % 2 == 0), ".png")
             Image.effect_noise((64, 64), 50).convert("RGB").save(folder / name)
     settings = _settings(tmp_path / "data", epochs=1, validation=0.0, patience=None)
-    run = loop.train(settings, tmp_path / "runs", NOW, Silent())
+    run = loop.train(settings, tmp_path / "runs", NOW, Display())
 
     counts = run.read_config().data["counts"]
     assert sum(counts["train"].values()) == 8
@@ -189,7 +189,7 @@ def test_images_that_cannot_be_used_are_listed_and_the_rest_trains(
         truncated.write_bytes(truncated.read_bytes()[:-200])
         (data / split / "no label.jpg").write_bytes(b"")
         (data / split / "7__[1, 2, 3]__True.jpg").write_bytes(b"")
-    run = loop.train(_settings(data, epochs=1, workers=1), tmp_path / "runs", NOW, Silent())
+    run = loop.train(_settings(data, epochs=1, workers=1), tmp_path / "runs", NOW, Display())
 
     with (run.path / "cleaning.csv").open(newline="") as file:
         rows = [(row["filename"], row["action"], row["reason"]) for row in csv.DictReader(file)]
@@ -204,13 +204,13 @@ def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path) -> None:
     shutil.copytree(drawn, data)
     odd = os.fsencode(data / "train") + b"/x\xff__[500, 5, 5, 5]__True.jpg"
     Path(os.fsdecode(odd)).write_bytes(min((data / "train").glob("*.jpg")).read_bytes())
-    run = loop.train(_settings(data, epochs=1), tmp_path / "runs", NOW, Silent())
+    run = loop.train(_settings(data, epochs=1), tmp_path / "runs", NOW, Display())
     assert "x\\xff__" in (run.path / "cleaning.csv").read_text(encoding="utf-8")
 
 
 def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path) -> None:
     settings = _settings(drawn, validation=0.0, patience=None)
-    run = loop.train(settings, tmp_path, NOW, Silent())
+    run = loop.train(settings, tmp_path, NOW, Display())
     best, last = (
         load_file(run.path / name) for name in ("best.safetensors", "last/network.safetensors")
     )
@@ -230,7 +230,7 @@ def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path)
         drawn, epochs=5, learning_rate=1e30, schedule="constant", clip_norm=None, optimizer="sgd"
     )
     with pytest.raises(TrainingError, match=r"the loss is not a number.*\.jpg"):
-        loop.train(settings, tmp_path, NOW, Silent())
+        loop.train(settings, tmp_path, NOW, Display())
 
 
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
@@ -245,7 +245,7 @@ def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model) -> None
         assert (report.learning_rate, report.clip_norm) == (0.001, 2.0)
     small = recipe_settings(model, "report", (str(drawn),), 64)
     small = replace(small, backbone="resnet18", weights="none", epochs=1, workers=0)
-    assert len(loop.train(small, tmp_path, NOW, Silent()).read_history()) == 1
+    assert len(loop.train(small, tmp_path, NOW, Display()).read_history()) == 1
 
 
 def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path: Path) -> None:
@@ -293,10 +293,10 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path) -> None:
     samples, _ = read_samples(Dataset(drawn), "test", "test")
     figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
     assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)
-    assert row.test_iou == pytest.approx(figures.iou, abs=1e-5)
+    assert row.test_iou == pytest.approx(figures.metrics.mean_iou, abs=1e-5)
 
     with pytest.raises(RunError, match="was trained by 2 processes, got 1"):
-        loop.resume(run, 3, Silent())
+        loop.resume(run, 3, Display())
 
 
 def test_resume_refuses_other_options_by_their_names(
@@ -346,5 +346,5 @@ def test_settings_survive_json(drawn: Path) -> None:
 def test_training_on_cuda_with_mixed_precision(drawn: Path, tmp_path: Path) -> None:
     for model in ("resnet", "fasterrcnn"):
         settings = _settings(drawn, model, epochs=2)  # type: ignore[arg-type]
-        run = loop.train(settings, tmp_path, NOW, Silent())
+        run = loop.train(settings, tmp_path, NOW, Display())
         assert len(run.read_history()) == 2

@@ -45,13 +45,7 @@ def answer_samples(
         canvas=network.canvas,
         resize=round(settings.geometry.resize * network.canvas / side),
     )
-    batches = loader(
-        SampleCanvases(samples, geometry),
-        Share(len(samples), 1, 0),
-        settings.batch_size,
-        settings.workers,
-        whole_batches=False,
-    )
+    batches = loader(SampleCanvases(samples, geometry), Share(len(samples), 1, 0), settings)
     network.eval()
     answers: list[Answer] = []
     for batch in batches:

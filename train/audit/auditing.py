@@ -1,9 +1,7 @@
 """An audit by networks that are trained for it: its plan, its report's folder, its folds."""
 
 import shlex
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.settings import check
 
-from .folds import PLAN, AuditPlan, audit_folds
+from .folds import PLAN, AuditPlan, Clock, audit_folds
 from .settings import AuditSettings
 
 
 def audit_by_folds(
-    settings: AuditSettings, display: Display, now: Callable[[], datetime]
+    settings: AuditSettings, display: Display, now: Clock
 ) -> tuple[Audit, ReportFolder]:
     """Start an audit, or resume one.
 

@@ -44,6 +44,8 @@ _HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
 
+Clock = Callable[[], datetime]
+
 
 @dataclass(frozen=True)
 class AuditPlan:
@@ -127,9 +129,9 @@ def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str
             photo = joined[photo]
         return photo
 
-    for copies in find_copies(np.array(hashes).reshape(-1, 5), lambda index: None):
-        for member in copies.members[1:]:
-            one, other = find(photos[copies.members[0]]), find(photos[member])
+    for first, *copies in find_copies(np.array(hashes).reshape(-1, 5)):
+        for copy in copies:
+            one, other = find(photos[first]), find(photos[copy])
             if one != other:
                 joined[other] = one
     return [find(photo) for photo in photos]
@@ -160,7 +162,7 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def audit_folds(
-    plan: AuditPlan, folder: Path, display: Display, now: Callable[[], datetime]
+    plan: AuditPlan, folder: Path, display: Display, now: Clock
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
@@ -216,11 +218,7 @@ def _digest(pool: Pool, dealt: Sequence[int]) -> str:
 
 
 def _answers(
-    settings: TrainSettings,
-    place: Path,
-    parts: Parts,
-    display: Display,
-    now: Callable[[], datetime],
+    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
 ) -> list[Answer]:
     """One fold's answers about its own images, by a network that is trained if need be."""
     path = place / _ANSWERS
@@ -244,11 +242,7 @@ def _answers(
 
 
 def _train(
-    settings: TrainSettings,
-    place: Path,
-    parts: Parts,
-    display: Display,
-    now: Callable[[], datetime],
+    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
 ) -> RunFolder:
     begun = sorted(path.parent for path in place.glob("*/config.json"))
     for earlier in begun:

@@ -23,7 +23,7 @@ from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.threads import usable_cores
 from maskinfer.train.networks.network import Targets
-from maskinfer.train.settings import Augmentation
+from maskinfer.train.settings import Augmentation, TrainSettings
 
 from .augmentation import random_color, random_crop, random_zoom
 
@@ -40,16 +40,12 @@ class Key(NamedTuple):
     sample: int
 
 
-# Left, top, right, bottom in canvas pixels.
-Extent = NDArray[np.float64]
-
-
 class Item(NamedTuple):
     """One sample, drawn on its canvas."""
 
     canvas: Pixels  # (S, S, 3)
     faces_on_canvas: Boxes  # (M, 4) x, y, w, h, the labelled one first; may reach past the canvas
-    extent: Extent  # of the photo on the canvas
+    extent: NDArray[np.float64]  # of the photo on the canvas: left, top, right, bottom
     sample: Sample
     placement: Placement
 
@@ -186,6 +182,7 @@ class Share(Sampler[Key]):
     """Every sample once, in order, dealt out among the processes."""
 
     def __init__(self, count: int, processes: int, process: int) -> None:
+        self.processes = processes
         self.indices = range(process, count, processes)
 
     def __len__(self) -> int:
@@ -196,31 +193,26 @@ class Share(Sampler[Key]):
 
 
 def loader(
-    canvases: SampleCanvases,
-    order: Sampler[Key],
-    batch_size: int,
-    workers: int | None,
-    *,
-    whole_batches: bool,
+    canvases: SampleCanvases, order: EpochOrder | Share, settings: TrainSettings
 ) -> DataLoader[Item]:
     """Batches in the order given.
 
     Args:
         canvases: the samples.
         order: which samples, in which order.
-        batch_size: canvases per batch in this process.
-        workers: processes that decode; None takes half the cores, at most 8.
-        whole_batches: leave out a last batch that is not full, which would disturb batch
-            normalisation, unless it is the only one.
+        settings: canvases a batch, over all processes together, and how many processes decode:
+            half the cores, at most 8, where that is None.
     """
-    count = len(order)  # type: ignore[arg-type]
+    batch_size, workers = settings.batch_size // order.processes, settings.workers
     return DataLoader(
         canvases,
         batch_size=batch_size,
         sampler=order,
         num_workers=min(8, usable_cores() // 2) if workers is None else workers,
         collate_fn=collate,
-        drop_last=whole_batches and count >= batch_size,
+        # In training, a last batch that is not full would disturb batch normalisation: it is left
+        # out unless it is the only one.
+        drop_last=isinstance(order, EpochOrder) and len(order) >= batch_size,
         pin_memory=torch.cuda.is_available(),
     )
 

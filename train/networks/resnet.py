@@ -34,13 +34,9 @@ class ResNetDetector(Network):
         self.resnet.fc = nn.Identity()
         self.logits = 1 if loss == "bce" else 2
         self.box_weight = box_weight
-        self.head: nn.Module
-        if head == "pooled":
-            self.head = PooledHead(channels, self.logits)
-        else:
-            self.head = SpatialHead(channels, self.logits)
+        self.head = (PooledHead if head == "pooled" else SpatialHead)(channels, self.logits)
 
-    def _outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, 4) as xywh in units of the canvas, mask logits (B, 1 or 2), score (B,)."""
         body = self.resnet
         x = body.maxpool(body.relu(body.bn1(body.conv1(self.normalise(canvases)))))
@@ -48,7 +44,8 @@ class ResNetDetector(Network):
         boxes, logits, score = self.head(middle, body.layer4(middle))
         return boxes.float(), logits.float(), score.float()
 
-    def _losses(self, boxes: Tensor, logits: Tensor, targets: Targets) -> Losses:
+    def losses(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Losses:
+        boxes, logits, _ = outputs
         true_boxes = targets.boxes_xywh / self.canvas
         box = (boxes - true_boxes).abs().sum(dim=1).mean() * self.box_weight
         if self.logits == 1:
@@ -57,22 +54,11 @@ class ResNetDetector(Network):
             mask = F.cross_entropy(logits, targets.proper_mask.long())
         return {"box": box, "mask": mask}
 
-    def _detections(self, boxes: Tensor, logits: Tensor, score: Tensor) -> Detections:
-        proper = (
-            torch.sigmoid(logits[:, 0]) if self.logits == 1 else torch.softmax(logits, dim=1)[:, 1]
-        )
+    def detections(self, outputs: tuple[Tensor, Tensor, Tensor]) -> Detections:
+        boxes, logits, score = outputs
+        one = self.logits == 1
+        proper = torch.sigmoid(logits[:, 0]) if one else torch.softmax(logits, dim=1)[:, 1]
         return Detections(boxes * self.canvas, proper, score)
-
-    def forward(self, canvases: Tensor, targets: Targets) -> Losses:
-        boxes, logits, _ = self._outputs(canvases)
-        return self._losses(boxes, logits, targets)
-
-    def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
-        boxes, logits, score = self._outputs(canvases)
-        return self._losses(boxes, logits, targets), self._detections(boxes, logits, score)
-
-    def detect(self, canvases: Tensor) -> Detections:
-        return self._detections(*self._outputs(canvases))
 
 
 class PooledHead(nn.Module):

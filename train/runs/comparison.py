@@ -153,13 +153,11 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
     names = []
     for folder in folders:
-        others = [other for other in folders if other != folder]
-        length = 1
-        while length < len(folder.parts) and any(
-            ending(folder, length) == ending(other, length) for other in others
-        ):
-            length += 1
-        names.append(ending(folder, length))
+        for length in range(1, len(folder.parts) + 1):
+            name = ending(folder, length)
+            if [ending(other, length) for other in folders].count(name) == 1:
+                break
+        names.append(name)
     return names
 
 

@@ -14,36 +14,17 @@ from maskinfer.train.settings import TrainSettings
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
 from .files import RunFiles
 
-# The columns of the course report's table come first, where a reader need not scroll.
-_HEADINGS = (
-    "run",
-    "network",
-    "batch",
-    "rate",
-    "optimizer",
-    "train IoU",
-    "test IoU",
-    "train accuracy",
-    "test accuracy",
-    "test balanced accuracy",
-    "best epoch",
-    "validation IoU",
-    "validation accuracy",
-    "epochs",
-    "minutes",
-    "backbone",
-    "canvas, px",
-)
-_OF_BEST = (
-    "train_iou",
-    "test_iou",
-    "train_accuracy",
-    "test_accuracy",
-    "test_balanced_accuracy",
-    "epoch",
-    "validation_iou",
-    "validation_accuracy",
-)
+# Columns of the best epoch's figures, by their headings.
+_OF_BEST = {
+    "train IoU": "train_iou",
+    "test IoU": "test_iou",
+    "train accuracy": "train_accuracy",
+    "test accuracy": "test_accuracy",
+    "test balanced accuracy": "test_balanced_accuracy",
+    "best epoch": "epoch",
+    "validation IoU": "validation_iou",
+    "validation accuracy": "validation_accuracy",
+}
 _RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
 _MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for colour-blind readers
@@ -101,24 +82,28 @@ _DECISIONS_INTRO = (
 
 
 def _results(runs: Sequence[RunRecord]) -> Table:
-    rows = []
-    for run in runs:
-        settings, best = run.config.settings, run.best
-        rows.append(
-            (
-                Link(run.path, run.name),
-                settings.model,
-                settings.batch_size,
-                f"{settings.learning_rate:g}",
-                _optimizer(settings),
-                *(None if best is None else getattr(best, name) for name in _OF_BEST),
-                f"{run.epochs_done} of {settings.epochs}",
-                run.minutes if run.history else None,
-                settings.backbone,
-                settings.geometry.canvas,
-            )
-        )
-    return Table("Runs at their best epoch", _HEADINGS, rows)
+    rows = [_result(run) for run in runs]
+    return Table("Runs at their best epoch", tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def _result(run: RunRecord) -> dict[str, Any]:
+    """A row by its headings; the columns of the course report's table come first.
+
+    So a reader need not scroll to them.
+    """
+    settings, best = run.config.settings, run.best
+    return {
+        "run": Link(run.path, run.name),
+        "network": settings.model,
+        "batch": settings.batch_size,
+        "rate": f"{settings.learning_rate:g}",
+        "optimizer": _optimizer(settings),
+        **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
+        "epochs": f"{run.epochs_done} of {settings.epochs}",
+        "minutes": run.minutes if run.history else None,
+        "backbone": settings.backbone,
+        "canvas, px": settings.geometry.canvas,
+    }
 
 
 def _optimizer(settings: TrainSettings) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from .paint import Canvas, Rgb, smooth, tint
+from .paint import Canvas, Rgb, ellipse, smooth, tint
 from .person import Person
 
 
@@ -15,25 +15,23 @@ def strands(rng: np.random.Generator, rgb: Rgb) -> Image.Image:
 
 def draw_hair_back(canvas: Canvas, person: Person, texture: Image.Image) -> None:
     """Paint the hair that is behind the head; `texture` comes from `strands`."""
-    pose, style = person.pose, person.hairstyle
+    pose, style = canvas.pose, person.hairstyle
     if style == "afro":
-        turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        puff = np.stack([1.25 * np.cos(turn), -0.55 + 1.15 * np.sin(turn)], axis=-1)
-        canvas.solid(pose.flat(puff * (pose.half_width / 0.78, 1)), person.hair, pose, texture)
+        puff = ellipse(0, -0.55, 1.25, 1.15, 24)
+        canvas.solid(pose.flat(puff * (pose.half_width / 0.78, 1)), person.hair, texture)
     elif style == "long":
         a = pose.half_width
         fall = [(-1.1 * a, -0.6), (-1.22 * a, 0.3), (-1.3 * a, 1.5), (-0.6 * a, 1.75)]
         points = fall + [(-x, y) for x, y in reversed(fall)] + [(0.7 * a, -1.3), (-0.7 * a, -1.3)]
-        canvas.solid(smooth(pose.body(points)), tint(person.hair, 0.8), pose, texture)
+        canvas.solid(smooth(pose.body(points)), tint(person.hair, 0.8), texture)
     elif style == "bun":
-        turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-        bun = np.stack([0.33 * np.cos(turn), -1.55 + 0.3 * np.sin(turn)], axis=-1)
-        canvas.solid(pose.flat(bun), person.hair, pose, texture)
+        bun = ellipse(0, -1.55, 0.33, 0.3, 16)
+        canvas.solid(pose.flat(bun), person.hair, texture)
 
 
 def draw_hair_front(canvas: Canvas, person: Person, texture: Image.Image) -> None:
     """Paint the hair between crown and hairline; `texture` comes from `strands`."""
-    pose, style = person.pose, person.hairstyle
+    pose, style = canvas.pose, person.hairstyle
     if style == "bald":
         return
     angles = np.array([-86.0, -74, -58, -30, 0, 30, 58, 74, 86])
@@ -46,44 +44,44 @@ def draw_hair_front(canvas: Canvas, person: Person, texture: Image.Image) -> Non
     crown = pose.outline(-1.4, line[0], lift)  # down the left from the crown, up the right
     left, right = crown[: len(crown) // 2], crown[len(crown) // 2 :]
     hairline = pose.wrap(angles, line)
-    canvas.solid(np.concatenate([left, hairline, right]), person.hair, pose, texture)
+    canvas.solid(np.concatenate([left, hairline, right]), person.hair, texture)
 
 
 def draw_hat(canvas: Canvas, person: Person) -> None:
     """Paint a cap or a beanie."""
-    pose, unit, rgb = person.pose, person.pose.unit_px, person.headwear_rgb
+    pose, rgb = canvas.pose, person.headwear_rgb
     edge = -0.72 if person.headwear == "cap" else -0.7
     angles = np.linspace(-90, 90, 11)
     rim = pose.wrap(angles, edge + 0.06 * (angles / 90) ** 2, 1.06)
     crown = pose.outline(-1.4, edge, 1.1)
     dome = np.concatenate([crown[:16], rim, crown[16:]])
-    canvas.solid(dome, rgb, pose)
+    canvas.solid(dome, rgb)
     if person.headwear == "beanie":
-        canvas.line(pose.wrap(angles, edge - 0.2, 1.09), tint(rgb, 0.7), 0.03 * unit)
+        canvas.line(pose.wrap(angles, edge - 0.2, 1.09), tint(rgb, 0.7), 0.03)
         return
     front = np.linspace(-66, 66, 9)
     back_edge = pose.wrap(front, edge - 0.06, 1.06)
     peak = pose.wrap(front, edge + 0.04 + 0.1 * np.cos(np.radians(front * 1.3)), 1.06, 0.3)
-    canvas.solid(np.concatenate([back_edge, peak[::-1]]), tint(rgb, 0.75), pose)
+    canvas.solid(np.concatenate([back_edge, peak[::-1]]), tint(rgb, 0.75))
 
 
 def draw_headscarf_back(canvas: Canvas, person: Person) -> None:
     """Paint the part of a headscarf that is behind head and shoulders."""
-    pose, a = person.pose, person.pose.half_width
+    pose, a = canvas.pose, canvas.pose.half_width
     half = [(0.0, -1.5), (0.75 * a, -1.35), (1.18 * a, -0.6), (1.2 * a, 0.4), (1.15 * a, 1.1)]
     cloth = [(-x, y) for x, y in reversed(half[1:])] + half
-    canvas.solid(smooth(pose.flat(cloth)), person.headwear_rgb, pose)
+    canvas.solid(smooth(pose.flat(cloth)), person.headwear_rgb)
 
 
 def draw_headscarf_front(canvas: Canvas, person: Person) -> None:
     """Paint a headscarf's band about forehead, cheeks and neck, outside the face's outline."""
-    pose, a, rgb = person.pose, person.pose.half_width, person.headwear_rgb
+    pose, a, rgb = canvas.pose, canvas.pose.half_width, person.headwear_rgb
     half = [(1.2 * a, 0.0), (1.3 * a, 1.3), (0.9 * a, 2.0)]
     drape = pose.body(half + [(-x, y) for x, y in reversed(half)])
-    canvas.solid(np.concatenate([pose.outline(-0.1, 1.0), drape]), rgb, pose)
+    canvas.solid(np.concatenate([pose.outline(-0.1, 1.0), drape]), rgb)
     angles = np.linspace(-90, 90, 11)
     brow = pose.wrap(angles, person.face_top + 0.3 * (angles / 90) ** 2)
     crown = pose.outline(-1.4, person.face_top + 0.3, 1.12)
-    canvas.solid(np.concatenate([crown[:16], brow, crown[16:]]), rgb, pose)
+    canvas.solid(np.concatenate([crown[:16], brow, crown[16:]]), rgb)
     fold = pose.body([(-1.1 * a, 0.9), (-0.4 * a, 1.35), (0.5 * a, 1.5)])
-    canvas.line(fold, tint(rgb, 0.7), 0.03 * pose.unit_px)
+    canvas.line(fold, tint(rgb, 0.7), 0.03)

@@ -6,6 +6,7 @@ vertical axis (0 is the middle of the face, 90 the right-hand silhouette) and it
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +21,6 @@ _WIDEST_Y = -0.25
 _CROWN_Y = -1.4
 _NECK_Y = 0.8  # the head rolls on the neck about this height
 _SHADE_CELLS = 20  # shading is smooth: a coarse grid, stretched, is as good as one value a pixel
-_TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-_CIRCLE: Points = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=-1)  # (16, 2)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,8 @@ class Pose:
 
     def oval(self, x: float, y: float, rx: float, ry: float, bump: float = 0.0) -> Points:
         """(16, 2) pixels, an ellipse lying on the face; arguments in units."""
-        return self.on_face(x + rx * _CIRCLE[:, 0], y + ry * _CIRCLE[:, 1], bump)
+        xs, ys = ellipse(x, y, rx, ry, 16).T
+        return self.on_face(xs, ys, bump)
 
     def flat(self, points: ArrayLike) -> Points:
         """(N, 2) units in the plane of the picture, rolling with the head -> (N, 2) pixels."""
@@ -131,6 +131,12 @@ class Pose:
         return pixels
 
 
+def ellipse(x: float, y: float, rx: float, ry: float, count: int) -> Points:
+    """(count, 2) points of an ellipse about x, y."""
+    turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], axis=-1)
+
+
 def smooth(points: Points, steps: int = 5) -> Points:
     """(N, 2) corners -> (N * steps, 2), a closed Catmull-Rom curve through them."""
     before, after = np.roll(points, 1, 0), np.roll(points, -1, 0)
@@ -143,16 +149,6 @@ def smooth(points: Points, steps: int = 5) -> Points:
         + (3 * points - before - 3 * after + beyond) * t**3
     )  # (steps, N, 2)
     return np.asarray(curve.transpose(1, 0, 2).reshape(-1, 2))
-
-
-def capsule(start: Points, end: Points, radius_px: float) -> Points:
-    """(18, 2) pixels, the outline of a thick line with round ends; start and end are (2,)."""
-    along = end - start
-    heading = np.arctan2(along[1], along[0])
-    half = np.linspace(-np.pi / 2, np.pi / 2, 9)
-    turn = np.concatenate([heading + half, heading + np.pi + half])
-    centres = np.repeat(np.stack([end, start]), 9, axis=0)
-    return np.asarray(centres + radius_px * np.stack([np.cos(turn), np.sin(turn)], axis=-1))
 
 
 def palette(names: str) -> tuple[Rgb, ...]:
@@ -176,36 +172,49 @@ def jitter(rng: np.random.Generator, rgb: Rgb, spread: float) -> Rgb:
 
 
 class Canvas:
-    """An RGB picture under one light.
+    """An RGB picture under one light, on which one person is painted.
+
+    Widths and blurs are in units of that person's head, as the rest of the head's coordinates.
 
     Attributes:
         image: what has been painted so far.
         light: (3,) unit vector towards the light; x right, y down, z to the viewer.
         ambient: 0..1, brightness of what faces away from the light.
+        pose: of the person's head, in pixels of the picture.
     """
 
-    def __init__(self, image: Image.Image, light: NDArray[np.float64], ambient: float) -> None:
-        self.image = image
-        self.light = light
-        self.ambient = ambient
+    def __init__(
+        self, image: Image.Image, light: NDArray[np.float64], ambient: float, pose: Pose
+    ) -> None:
+        self.image, self.light, self.ambient, self.pose = image, light, ambient, pose
         self._draw = ImageDraw.Draw(image)
 
     def fill(self, points: Points, rgb: Rgb) -> None:
         """Paint a polygon in one flat colour."""
         self._draw.polygon(_tuples(points), fill=rgb)
 
-    def line(self, points: Points, rgb: Rgb, width_px: float) -> None:
+    def line(self, points: Points, rgb: Rgb, width: float) -> None:
         """Paint an open line."""
-        self._draw.line(_tuples(points), fill=rgb, width=max(1, round(width_px)), joint="curve")
+        width_px = max(1, round(width * self.pose.unit_px))
+        self._draw.line(_tuples(points), fill=rgb, width=width_px, joint="curve")
+
+    def limb(self, ends: Iterable[Points], radius: float, rgb: Rgb) -> None:
+        """Paint a thick line with round ends, shaded as the head is; its two ends are in pixels."""
+        start, end = ends
+        along = end - start
+        heading = np.arctan2(along[1], along[0])
+        half = np.linspace(-np.pi / 2, np.pi / 2, 9)
+        turn = np.concatenate([heading + half, heading + np.pi + half])
+        rim = radius * self.pose.unit_px * np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+        self.solid(np.repeat(np.stack([end, start]), 9, axis=0) + rim, rgb)
 
     def solid(
         self,
         points: Points,
         rgb: Rgb,
-        pose: Pose,
         texture: Image.Image | None = None,
         opacity: float = 1.0,
-        blur_px: float = 0.0,
+        blur: float = 0.0,
         breadth: float = 1.0,
     ) -> None:
         """Paint a polygon as part of a round head: lit on one side, darker on the other.
@@ -213,13 +222,12 @@ class Canvas:
         Args:
             points: (N, 2) pixels.
             rgb: the colour in full light, where there is no texture.
-            pose: whose roundness to shade.
             texture: an RGB picture stretched over the polygon's bounds instead of the colour.
             opacity: 0..1.
-            blur_px: softness of the polygon's edge.
+            blur: softness of the polygon's edge.
             breadth: how much wider than the head the rounded body is.
         """
-        patch = self._mask(points, opacity, blur_px)
+        patch = self._mask(points, opacity, blur)
         if patch is None:
             return
         mask, left, top = patch
@@ -227,20 +235,21 @@ class Canvas:
             colours = Image.new("RGB", mask.size, rgb)
         else:
             colours = texture.resize(mask.size, Image.Resampling.BILINEAR)
-        shade = self._shade(pose, breadth, left, top, mask.size)
+        shade = self._shade(breadth, left, top, mask.size)
         self.image.paste(ImageChops.multiply(colours, shade), (left, top), mask)
 
-    def glaze(self, points: Points, rgb: Rgb, opacity: float, blur_px: float) -> None:
+    def glaze(self, points: Points, rgb: Rgb, opacity: float, blur: float) -> None:
         """Lay a soft-edged, see-through polygon over the picture: shadows and highlights."""
-        patch = self._mask(points, opacity, blur_px)
+        patch = self._mask(points, opacity, blur)
         if patch is not None:
             mask, left, top = patch
             self.image.paste(rgb, (left, top), mask)
 
     def _mask(
-        self, points: Points, opacity: float, blur_px: float
+        self, points: Points, opacity: float, blur: float
     ) -> tuple[Image.Image, int, int] | None:
         """A polygon's coverage, cut to the canvas, and where its top left corner lies."""
+        blur_px = blur * self.pose.unit_px
         margin = 2 * blur_px + 1
         low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
         high = np.minimum(np.ceil(points.max(axis=0) + margin), self.image.size).astype(int)
@@ -254,15 +263,13 @@ class Canvas:
         left, top = low.tolist()
         return mask, left, top
 
-    def _shade(
-        self, pose: Pose, breadth: float, left: int, top: int, size_wh: tuple[int, int]
-    ) -> Image.Image:
+    def _shade(self, breadth: float, left: int, top: int, size_wh: tuple[int, int]) -> Image.Image:
         """Lambert shading of an ellipsoid about the head, as an RGB picture of factors."""
         xs = left + (np.arange(_SHADE_CELLS) + 0.5) / _SHADE_CELLS * size_wh[0]
         ys = top + (np.arange(_SHADE_CELLS) + 0.5) / _SHADE_CELLS * size_wh[1]
-        x, y = pose.to_units(xs[None, :], ys[:, None])  # (cells, cells) each
+        x, y = self.pose.to_units(xs[None, :], ys[:, None])  # (cells, cells) each
         # The ellipsoid turns over at its edge: below the chin and beside it the slope stays.
-        nx = np.clip(x / (1.25 * breadth * pose.half_width), -0.95, 0.95)
+        nx = np.clip(x / (1.25 * breadth * self.pose.half_width), -0.95, 0.95)
         ny = np.clip((y + 0.2) / 1.6, -0.9, 0.9)
         nz = np.sqrt(np.maximum(0.08, 1 - nx**2 - ny**2))
         facing = nx * self.light[0] + ny * self.light[1] + nz * self.light[2]

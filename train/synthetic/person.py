@@ -1,11 +1,11 @@
-"""Who is in the image: a person as parameters, and the face's exact bounds."""
+"""Who is in the image and what covers the mouth, as parameters, and the face's exact bounds."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
-from .cover import Cover, random_cover, worn_outline
-from .paint import Pose, Rgb, jitter, palette, tint
+from .paint import Points, Pose, Rgb, jitter, palette, smooth, tint
 
 # From Fitzpatrick type I to VI, in full light.
 _SKIN = palette("ffe8da fad8be eec4a0 d8a880 b6845e 8e6244 684632 483228")
@@ -17,6 +17,104 @@ _HAIRSTYLES = ("short", "long", "fringe", "bald", "afro", "bun", "receding")
 _HEADWEAR = ("none", "cap", "beanie", "headscarf")
 # Where the visible face begins, in units: the hairline, a bald forehead, or the hat's edge.
 _FACE_TOP = {"cap": -0.74, "beanie": -0.74, "headscarf": -0.86}
+
+
+class CoverKind(StrEnum):
+    """What covers the mouth; only `PROPER` is labelled True."""
+
+    PROPER = "proper"
+    NONE = "none"
+    UNDER_NOSE = "under nose"
+    UNDER_CHIN = "under chin"
+    HAND = "hand"
+    CUP = "cup"
+
+
+_COVER_ODDS = (0.5, 0.175, 0.125, 0.1, 0.05, 0.05)  # of each kind, in the order above
+MASK_COLOURS = palette("a6d0e8 80b8dc f6f6f4 242428 888a8e a0ceb8 f2bcc8 2c3860 aa3038 d6be96")
+_COLOUR_ODDS = (0.22, 0.12, 0.2, 0.14, 0.08, 0.07, 0.06, 0.05, 0.03, 0.03)
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What covers the mouth.
+
+    Attributes:
+        kind: what, and how it is worn.
+        style: of a mask: `surgical`, `cloth`, `cone` or `duckbill`.
+        rgb: its colour in full light.
+        pattern: `plain`, `stripes`, `dots` or `checks`.
+        second_rgb: the pattern's other colour.
+        valve: whether a mask has a valve.
+        side: -1 or 1, from which side a hand or cup comes.
+        top: the mask's upper edge in the middle of the face, in head units.
+        side_top: the mask's upper edge at the cheeks, in head units.
+        reach_deg: angle about the head that the mask's sides reach.
+    """
+
+    kind: CoverKind
+    style: str
+    rgb: Rgb
+    pattern: str
+    second_rgb: Rgb
+    valve: bool
+    side: int
+    top: float
+    side_top: float
+    reach_deg: float
+
+    @property
+    def on_face(self) -> bool:
+        """Whether it is a mask on the face, if not over the nose; one at the neck is not."""
+        return self.kind in (CoverKind.PROPER, CoverKind.UNDER_NOSE)
+
+    @property
+    def bulge(self) -> float:
+        """How far a mask's middle stands out to the front, in units."""
+        return {"cone": 0.22, "duckbill": 0.28}.get(self.style, 0.1)
+
+    def outline(self, pose: Pose) -> Points:
+        """(N, 2) pixels of a mask: along the upper edge from left to right, back by the jaw."""
+        reach, top, side = self.reach_deg, self.top, self.side_top
+        angles = np.array([-reach, -0.55 * reach, -14, 0, 14, 0.55 * reach, reach])
+        middle = 0.45 * side + 0.55 * top
+        heights = [side, middle, top, top, top, middle, side]
+        if self.kind is CoverKind.UNDER_CHIN:
+            below = np.array([(0.8, 0.95), (0.45, 1.2), (0, 1.28), (-0.45, 1.2), (-0.8, 0.95)])
+            neck = pose.body(below * (pose.half_width, 1))
+            return smooth(np.concatenate([pose.wrap(angles, heights, 1.04), neck]), 3)
+        stands_out = self.bulge * np.array([0, 0.3, 0.5, 0.5, 0.5, 0.3, 0])
+        edge = pose.wrap(angles, heights, 1.03, stands_out)
+        jaw_angles = np.array([reach + 6, reach + 4, 60, 30, 0, -30, -60, -reach - 4, -reach - 6])
+        jaw_y = [0.45, 0.68, 0.86, 0.97, 1.0, 0.97, 0.86, 0.68, 0.45]
+        jaw = pose.wrap(jaw_angles, jaw_y, 1.06, 0.5 * self.bulge * np.cos(np.radians(jaw_angles)))
+        return smooth(np.concatenate([edge, jaw]), 3)
+
+
+def random_cover(rng: np.random.Generator, skin: Rgb) -> Cover:
+    """Draw what covers a mouth at random; half of the time a mask, worn properly."""
+    kind = list(CoverKind)[rng.choice(len(CoverKind), p=_COVER_ODDS)]
+    rgb = MASK_COLOURS[rng.choice(len(MASK_COLOURS), p=_COLOUR_ODDS)]
+    if rng.random() < 0.05:
+        rgb = tint(skin, rng.uniform(0.85, 1.1))
+    style = str(rng.choice(["surgical", "cloth", "cone", "duckbill"], p=[0.42, 0.3, 0.18, 0.1]))
+    pattern_odds = [0.5, 0.16, 0.2, 0.14] if style == "cloth" else [0.97, 0.0, 0.03, 0.0]
+    top, side_top = {
+        CoverKind.UNDER_NOSE: (rng.uniform(0.39, 0.46), rng.uniform(0.3, 0.45)),
+        CoverKind.UNDER_CHIN: (rng.uniform(0.76, 0.88), rng.uniform(0.48, 0.66)),
+    }.get(kind, (rng.uniform(-0.03, 0.12), rng.uniform(0.08, 0.24)))
+    return Cover(
+        kind=kind,
+        style=style,
+        rgb=jitter(rng, rgb, 8),
+        pattern=str(rng.choice(["plain", "stripes", "dots", "checks"], p=pattern_odds)),
+        second_rgb=jitter(rng, MASK_COLOURS[rng.integers(len(MASK_COLOURS))], 20),
+        valve=bool(style in ("cone", "cloth") and rng.random() < 0.3),
+        side=int(rng.choice([-1, 1])),
+        top=top,
+        side_top=side_top,
+        reach_deg=float(rng.uniform(60, 76)),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,12 +188,10 @@ def face_bounds_xyxy(person: Person) -> tuple[float, float, float, float]:
     """
     pose, top = person.pose, person.face_top
     angles = np.linspace(-80, 80, 17)
-    points = np.concatenate(
-        [
-            pose.outline(max(top, -0.5), 1.0),
-            pose.wrap(angles, top + 0.45 * (angles / 80) ** 2),
-            worn_outline(person.cover, pose),
-        ]
-    )
+    outlines = [pose.outline(max(top, -0.5), 1.0)]
+    outlines.append(pose.wrap(angles, top + 0.45 * (angles / 80) ** 2))
+    if person.cover.on_face:
+        outlines.append(person.cover.outline(pose))
+    points = np.concatenate(outlines)
     (left, upper), (right, lower) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     return left, upper, right, lower

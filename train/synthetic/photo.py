@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .cover import MASK_COLOURS
 from .paint import Rgb, jitter, palette
+from .person import MASK_COLOURS
 
 _SKIN_LIKE = palette("eec8aa c89673 78543e")
 
@@ -15,16 +15,15 @@ def draw_background(rng: np.random.Generator, size_wh: tuple[int, int]) -> Image
     Some shapes have the colours of masks and of skin, so that colour alone tells nothing.
     """
     image = _field(rng, size_wh)
-    draw = ImageDraw.Draw(image)
     for _ in range(rng.poisson(7)):
-        _draw_shape(draw, rng, size_wh)
+        _draw_shape(image, rng)
     if rng.random() < 0.3:
-        _draw_stripes(draw, rng, size_wh)
+        _draw_stripes(image, rng)
     blur_px = float(rng.choice([0.0, 1.0, 3.0, 7.0])) * max(size_wh) / 224
     if blur_px:
         image = image.filter(ImageFilter.BoxBlur(blur_px))
     for _ in range(rng.poisson(1.2)):
-        _draw_shape(draw := ImageDraw.Draw(image), rng, size_wh)
+        _draw_shape(image, rng)
     return image
 
 
@@ -84,36 +83,32 @@ def _colour(rng: np.random.Generator) -> Rgb:
     return jitter(rng, (grey := int(rng.integers(10, 246)), grey, grey), rng.uniform(5, 60))
 
 
-def _draw_shape(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, size_wh: tuple[int, int]
-) -> None:
-    side = max(size_wh)
-    x, y = rng.uniform(0, 1, 2) * size_wh
+def _draw_shape(image: Image.Image, rng: np.random.Generator) -> None:
+    draw, side = ImageDraw.Draw(image), max(image.size)
+    x, y = rng.uniform(0, 1, 2) * image.size
     w, h = np.exp(rng.uniform(np.log(0.04), np.log(0.5), 2)) * side
     rgb = _colour(rng)
+    bounds = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
     kind = rng.integers(4)
     if kind == 0:
-        draw.rectangle((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=rgb)
+        draw.rectangle(bounds, fill=rgb)
     elif kind == 1:
-        draw.ellipse((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=rgb)
+        draw.ellipse(bounds, fill=rgb)
     elif kind == 2:
-        end = rng.uniform(0, 1, 2) * size_wh
-        draw.line(
-            (x, y, *end.tolist()), fill=rgb, width=max(1, int(0.02 * side * rng.random() + 1))
-        )
+        end = rng.uniform(0, 1, 2) * image.size
+        draw.line((x, y, *end.tolist()), fill=rgb, width=int(0.02 * side * rng.random() + 1))
     else:
         corners = rng.normal(0, 0.5, (int(rng.integers(3, 7)), 2)) * (w, h) + (x, y)
         draw.polygon([(cx, cy) for cx, cy in corners.tolist()], fill=rgb)
 
 
-def _draw_stripes(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, size_wh: tuple[int, int]
-) -> None:
+def _draw_stripes(image: Image.Image, rng: np.random.Generator) -> None:
     """Blinds, fences, shelves: parallel lines over the whole width or height."""
     rgb = _colour(rng)
     upright = bool(rng.integers(2))
-    length = size_wh[0] if upright else size_wh[1]
+    width, height = image.size
+    length = width if upright else height
     step = length * rng.uniform(0.04, 0.2)
     for place in np.arange(step / 2, length, step).tolist():
-        line = (place, 0, place, size_wh[1]) if upright else (0, place, size_wh[0], place)
-        draw.line(line, fill=rgb, width=max(1, int(step * 0.25)))
+        line = (place, 0, place, height) if upright else (0, place, width, place)
+        ImageDraw.Draw(image).line(line, fill=rgb, width=max(1, int(step * 0.25)))

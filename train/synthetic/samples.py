@@ -12,15 +12,14 @@ import numpy as np
 from PIL import Image
 
 from maskinfer.data.folders import list_images
-from maskinfer.data.labels import BoxXywh, Face, Label, format_name, is_labelled
+from maskinfer.data.labels import BoxXywh, Face, Label, format_name, label_of
 from maskinfer.data.side_lists import OTHER_FACES, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.files import replacing
 
-from .cover import CoverKind
 from .face import draw_person
 from .paint import Canvas, Pose
-from .person import Person, face_bounds_xyxy, random_person
+from .person import CoverKind, Person, face_bounds_xyxy, random_person
 from .photo import develop, draw_background
 
 MIN_SIZE_PX = 64
@@ -103,17 +102,16 @@ def random_scene(seed: int, index: int, size_px: int) -> Scene:
     size_wh = (longer, shorter) if aspect >= 1 else (shorter, longer)
     fraction = np.exp(np.clip(rng.normal(np.log(0.36), 0.42), np.log(0.12), np.log(0.75)))
     crowded = rng.random() < 0.22 and fraction < 0.55
-    person = _placed(
-        rng, random_person(rng, _random_pose(rng, fraction * min(size_wh))), size_wh, crowded
-    )
+    person = random_person(rng, _random_pose(rng, fraction * min(size_wh)))
+    person = _placed(rng, person, size_wh, crowded)
     azimuth, height = rng.normal(0, 0.7), rng.normal(-0.35, 0.3)
     light = np.array([np.sin(azimuth), height, np.cos(azimuth)])
-    light = light / np.linalg.norm(light)
+    x, y, z = (light / np.linalg.norm(light)).tolist()
     return Scene(
         size_wh=size_wh,
         person=person,
         neighbour=_random_neighbour(rng, person, size_wh) if crowded else None,
-        light=(float(light[0]), float(light[1]), float(light[2])),
+        light=(x, y, z),
         ambient=float(rng.uniform(0.35, 0.75)),
         paint_seed=int(rng.integers(2**32)),
         jpeg_quality=int(rng.integers(50, 96)),
@@ -123,15 +121,12 @@ def random_scene(seed: int, index: int, size_px: int) -> Scene:
 def draw_scene(scene: Scene) -> Image.Image:
     """Paint a scene; returns an RGB image of the scene's size."""
     rng = np.random.default_rng(scene.paint_seed)
-    width, height = scene.size_wh
-    background = draw_background(rng, scene.size_wh)
-    large = background.resize(
-        (width * _SUPERSAMPLING, height * _SUPERSAMPLING), Image.Resampling.BILINEAR
-    )
-    canvas = Canvas(large, np.array(scene.light), scene.ambient)
+    large_wh = (scene.size_wh[0] * _SUPERSAMPLING, scene.size_wh[1] * _SUPERSAMPLING)
+    large = draw_background(rng, scene.size_wh).resize(large_wh, Image.Resampling.BILINEAR)
     for person in (scene.neighbour, scene.person):
         if person is not None:
-            draw_person(canvas, replace(person, pose=person.pose.scaled(_SUPERSAMPLING)))
+            pose = person.pose.scaled(_SUPERSAMPLING)
+            draw_person(Canvas(large, np.array(scene.light), scene.ambient, pose), person)
     return develop(rng, large.reduce(_SUPERSAMPLING))
 
 
@@ -190,7 +185,7 @@ def _prepare(folder: Path, overwrite: bool) -> set[str]:
             f"{folder}: holds images already, {len(images)} of them, expected none. "
             "Name another folder, or add --overwrite to replace what synth drew"
         )
-    labelled = [name for name in images if is_labelled(folder / name)]
+    labelled = [name for name in images if label_of(name)]
     others = [name for name in labelled if not _is_drawn(folder / name)]
     if others:
         raise UsageError(

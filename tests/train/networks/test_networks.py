@@ -81,6 +81,10 @@ def test_boxes_past_the_canvas_can_be_trained_on() -> None:
         assert all(torch.isfinite(loss) for loss in losses.values())
 
 
+def _trunk(network: Network) -> nn.Module:
+    return network.get_submodule(network.trunk_name)
+
+
 def _statistics(network: Network) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
@@ -123,7 +127,7 @@ def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path) -> None:
         settings = _settings(model, weights=str(tmp_path / "resnet18.safetensors"))  # type: ignore[arg-type]
         network = build(settings)
         assert load_initial_weights(network, settings, said.append) == "resnet18.safetensors"
-        assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.conv1.weight)
+        assert torch.equal(_trunk(network).state_dict()["conv1.weight"], source.conv1.weight)
     assert said[0].endswith("do not fit: fc")
 
 
@@ -154,7 +158,7 @@ def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:
     network.mean.fill_(99.0)
     load_initial_weights(network, settings, lambda _: None)
     assert network.mean.tolist() == [99.0] * 3  # a run normalises by its own images
-    trunk, expected = network.trunk.state_dict(), source.trunk.state_dict()
+    trunk, expected = _trunk(network).state_dict(), _trunk(source).state_dict()
     assert all(torch.equal(trunk[name], expected[name]) for name in trunk)
 
 
@@ -183,7 +187,7 @@ def test_lite_starts_from_imagenet_weights_without_a_network() -> None:
     said: list[str] = []
     network = build(settings)
     assert load_initial_weights(network, settings, said.append) == "imagenet"
-    fitting = len(network.trunk.state_dict())
+    fitting = len(_trunk(network).state_dict())
     assert said == [
         f"ImageNet weights: {fitting} of the network's {len(network.state_dict())} tensors"
     ]
