@@ -9,11 +9,12 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from maskinfer.data.folders import Failure
-from maskinfer.data.labels import is_labelled, parse_name
+from maskinfer.data.labels import label_of
 from maskinfer.data.sources import LocalSource, Source
+from maskinfer.evaluation.labelled import label_word
 from maskinfer.inference.choosing import UNSURE_WITHIN, Kind, is_unsure, photo_kinds
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
@@ -198,9 +199,7 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
     focus = worst.worst_face(prediction)
     improper = sum(not face.proper_mask for face in faces)
     counts = f"{counted(len(faces), 'face')}, {improper} not proper" if faces else "no face"
-    label: Literal["proper", "improper"] | None = None
-    if prediction.correct is not None and is_labelled(Path(name)):
-        label = "proper" if parse_name(Path(name).name).proper_mask else "improper"
+    label = None if prediction.correct is None else label_of(name)
     return Card(
         Path(str(source.image(name)))
         if isinstance(source, LocalSource)
@@ -217,7 +216,7 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
         ),
         f"{name}: {counts}",
         _lines(faces, worst.threshold),
-        label,
+        None if label is None else label_word(label.proper_mask),
         prediction.correct,
         answer=_ANSWERS[kind],
     )
