@@ -24,8 +24,7 @@ from rich.table import Table
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
-from maskinfer.evaluation.face_metrics import measure_faces
-from maskinfer.evaluation.metrics import Confusion
+from maskinfer.evaluation.face_metrics import PhotoVerdicts, measure_faces
 from maskinfer.evaluation.photo_faces import PhotoFaces
 from maskinfer.inference.choosing import Choice
 from maskinfer.inference.detector import MaskDetector
@@ -45,7 +44,7 @@ class Verdicts:
     point: str
     min_score: float
     threshold: float
-    confusion: Confusion
+    confusion: PhotoVerdicts
 
     def facts(self) -> dict[str, Any]:
         """Fit for JSON."""
@@ -143,7 +142,7 @@ def _best_point(photos: Sequence[PhotoFaces], choice: Choice, scores: Sequence[f
         for column, threshold in enumerate(_THRESHOLDS):
             called = np.array(lowest) >= threshold
             seen = ~np.isnan(lowest)
-            figures[row, column] = Confusion.count(label, called, seen).balanced_accuracy
+            figures[row, column] = PhotoVerdicts.count(label, called, seen).balanced_accuracy
     best = np.argwhere(figures >= figures.max() - 1e-9)
     row, column = best[len(best) // 2]
     return replace(choice, min_score=float(scores[row]), threshold=float(_THRESHOLDS[column]))

@@ -84,6 +84,21 @@ class SizeBin:
 
 
 @dataclass(frozen=True)
+class PhotoVerdicts(Confusion):
+    """Photos by whether every mask is worn properly, as labelled and as predicted.
+
+    What is predicted is whether somebody is not properly masked, as the summary of `predict` counts
+    photos. A photo in which no face is seen is not among those, which is right where every mask is
+    worn properly.
+    """
+
+    @property
+    def proper_right(self) -> int:
+        """Photos without anyone to look at, and not called so."""
+        return self.proper_called_proper + self.proper_no_face
+
+
+@dataclass(frozen=True)
 class AllFacesMetrics:
     """Figures over every annotated face of photos.
 
@@ -93,7 +108,7 @@ class AllFacesMetrics:
         any_label: counts of faces, whatever their masks are called.
         ap: average precision of each label that there is, by its word.
         sizes: faces by size, without sizes that no face has.
-        verdict: photos by whether all masks are worn properly, and what they are called.
+        verdict: photos by whether every mask is worn properly.
     """
 
     photos: int
@@ -101,7 +116,7 @@ class AllFacesMetrics:
     any_label: Counts
     ap: dict[str, AveragePrecision]
     sizes: list[SizeBin]
-    verdict: Confusion
+    verdict: PhotoVerdicts
 
     @property
     def ap50(self) -> float:
@@ -170,7 +185,7 @@ def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
         any_label=Counts(len(labels), len(called), len(calls) - calls.count(None)),
         ap={word: figures for word, figures in ap.items() if figures is not None},
         sizes=list(_by_size(photos)),
-        verdict=Confusion.count(
+        verdict=PhotoVerdicts.count(
             [photo.all_proper for photo in photos],
             [bool(photo.called_proper) for photo in photos],
             [bool(photo.called) for photo in photos],

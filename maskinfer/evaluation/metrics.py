@@ -53,15 +53,20 @@ class Confusion:
             self.improper_no_face,
         )
         return [
-            ("proper", *proper, proper[0] / sum(proper) if any(proper) else None),
+            ("proper", *proper, self.proper_right / sum(proper) if any(proper) else None),
             ("improper", *improper, improper[1] / sum(improper) if any(improper) else None),
         ]
+
+    @property
+    def proper_right(self) -> int:
+        """Of those labelled proper, how many answers are right."""
+        return self.proper_called_proper
 
     @property
     def accuracy(self) -> float | None:
         """Share of right calls, 0..1; None without images."""
         total = sum(vars(self).values())
-        right = self.proper_called_proper + self.improper_called_improper
+        right = self.proper_right + self.improper_called_improper
         return right / total if total else None
 
     @property

@@ -72,8 +72,11 @@ class PhotoFaces:
 
     @property
     def correct(self) -> bool:
-        """Whether the verdict about the photo is right; never without a face."""
-        return self.called_proper == self.all_proper
+        """Whether it is right that somebody is not properly masked, or nobody.
+
+        Where no face is seen, nobody is.
+        """
+        return (self.called_proper is not False) == self.all_proper
 
     @property
     def missed(self) -> int:

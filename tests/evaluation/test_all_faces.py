@@ -12,8 +12,7 @@ from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import write_other_faces
 from maskinfer.errors import DatasetError
 from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
-from maskinfer.evaluation.face_metrics import Counts
-from maskinfer.evaluation.metrics import Confusion
+from maskinfer.evaluation.face_metrics import Counts, PhotoVerdicts
 from maskinfer.inference.results import Prediction
 
 FIRST, SECOND = (16, 8, 24, 32), (44, 44, 16, 16)
@@ -77,7 +76,7 @@ def test_figures_of_labels_and_photos(folder: Path, tiny_model: Path) -> None:
     assert metrics.by_label["improper"].recall == 0.5
     assert metrics.by_label["improper"].f1 == pytest.approx(4 / 7)
     # Each photo has someone without a proper mask.
-    assert metrics.verdict == Confusion(0, 0, 2, 2)
+    assert metrics.verdict == PhotoVerdicts(0, 0, 2, 2)
     assert metrics.verdict.balanced_accuracy == 0.5
     assert metrics.ap["proper"].ap50 == 1.0  # the wrong ones have half the score
     assert 0 < metrics.ap["improper"].ap50_95 <= metrics.ap["improper"].ap50 < 1
@@ -93,14 +92,14 @@ def test_average_precision_takes_faces_below_the_least_score(
     low, high = evaluated(folder, tiny_model), evaluated(folder, tiny_model, 0.6)
     assert high.metrics.ap50 == low.metrics.ap50
     assert high.metrics.any_label == Counts(7, 4, 4)
-    assert high.metrics.verdict == Confusion(0, 0, 3, 1)
+    assert high.metrics.verdict == PhotoVerdicts(0, 0, 3, 1)
 
 
-def test_no_face_is_no_verdict(folder: Path, tiny_model: Path) -> None:
+def test_a_photo_without_a_face_has_nobody_to_look_at(folder: Path, tiny_model: Path) -> None:
     metrics = evaluated(folder, tiny_model, 0.9).metrics
     assert metrics.any_label == Counts(7, 0, 0)
     assert (metrics.any_label.precision, metrics.any_label.f1) == (None, 0.0)
-    assert metrics.verdict == Confusion(0, 0, 0, 0, 0, 4)
+    assert metrics.verdict == PhotoVerdicts(0, 0, 0, 0, 0, 4)
     assert metrics.verdict.accuracy == 0.0
 
 

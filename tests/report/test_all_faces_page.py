@@ -114,10 +114,10 @@ def test_comparison_shows_photos_that_one_judges_right(tmp_path: Path, folder: P
         for title, cards in page.galleries.items()
     }
     assert names["Only A is right: furthest apart first"] == ["called improper"]
-    assert sorted(names["Only B is right: furthest apart first"]) == ["none", "right"]
+    assert sorted(names["Only B is right: furthest apart first"]) == ["right"]
     figures = {row[0]: row[1:] for row in page.tables["Figures"][1:]}
-    assert figures["photos, accuracy"][:2] == ["0.333", "0.500"]
-    assert facts["calls"]["only_b_right"] == 2
+    assert figures["photos, accuracy"][:2] == ["0.500", "0.500"]
+    assert facts["calls"]["only_b_right"] == 1
     assert "can be told from these 6 images" in page.text
 
 
