@@ -207,7 +207,8 @@ def _with_canvas(model: bytes, canvas: int) -> bytes:
         return model
     for side in sides:
         side.dim_value = canvas
-    return proto.SerializeToString()
+    fixed: bytes = proto.SerializeToString()
+    return fixed
 
 
 def _gpus(toolkit: Toolkit) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Two flavours of the same recipe (QDQ nodes, weights per channel, symmetric):
   8 by 8 bits, so weights take 7 bits; with `any-cpu` also where it has, for a file that travels.
 - `tensorrt`: signed, symmetric activations, and biases left in FP32.
 
-All layers are quantised first. Where that moves the outputs too far, layers return to float, first
-those whose quantisation alone moves the outputs furthest.
+The last layers stay in float: in 256 steps, many faces of a photo score the same. All others are
+quantised first. Where that moves the outputs too far, layers return to float, first those whose
+quantisation alone moves the outputs furthest.
 """
 
 import tempfile
@@ -32,7 +33,7 @@ from maskinfer.errors import ExportError, UsageError
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
 from maskinfer.runtime.session import Outputs
 
-from .layers import Layer, find_layers, reduced_nodes
+from .layers import Layer, find_layers, last_layers, reduced_nodes
 from .matching import match
 from .parity import in_batches
 from .settings import Target
@@ -109,7 +110,8 @@ def quantise(
     judged[-1] = True
     ranges = _calibrate(model, canvases[~judged])
     weight_bits = 8 if full_range or target == "tensorrt" else 7
-    layers = find_layers(model.graph)
+    every_layer = find_layers(model.graph)
+    layers = [x for x in every_layer if x not in last_layers(model.graph, every_layer)]
 
     def lower(chosen: Sequence[Layer]) -> ModelProto:
         return _quantise(model, ranges, chosen, target, reduce_range=weight_bits == 7)
@@ -145,8 +147,10 @@ def quantise(
         "target": target,
         "weight_bits": weight_bits,
         "calibration_images": int((~judged).sum()),
-        "layers": len(layers),
-        "layers_in_float": [layer.weight for layer in layers if layer.weight in in_float],
+        "layers": len(every_layer),
+        "layers_in_float": [
+            layer.weight for layer in every_layer if layer.weight in in_float or layer not in layers
+        ],
         "mean_iou_with_float": drift.iou,
         "mean_probability_difference": drift.probability,
     }

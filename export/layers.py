@@ -52,5 +52,19 @@ def reduced_nodes(graph: GraphProto, layers: Collection[Layer]) -> list[str]:
     return names
 
 
+def last_layers(graph: GraphProto, layers: Collection[Layer]) -> list[Layer]:
+    """Those from whose outputs no other layer computes."""
+    weighted = {name for layer in layers for name in layer.nodes}
+    leads_on: set[str] = set()  # values that a layer computes from
+    last_nodes: set[str] = set()
+    for node in reversed(graph.node):  # which are sorted
+        if not leads_on.isdisjoint(node.output):
+            leads_on.update(node.input)
+        elif node.name in weighted:
+            last_nodes.add(node.name)
+            leads_on.update(node.input)
+    return [layer for layer in layers if last_nodes.issuperset(layer.nodes)]
+
+
 def _computed(node: NodeProto, constants: set[str]) -> set[str]:
     return {name for name in node.input if name and name not in constants}

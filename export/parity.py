@@ -243,7 +243,7 @@ def _compare(
     batch_size: int,
     allowed: Tolerance,
 ) -> Agreement:
-    usable = np.isfinite(numbers(ours)).all(axis=(1, 2))  # (N,)
+    usable = np.asarray(np.isfinite(numbers(ours)).all(axis=(1, 2)))  # (N,)
     theirs = reference.traced if against == "traced" else reference.checkpoint
     matches = match(_only(ours, usable), _only(theirs, usable))
     difference = np.abs(matches.ours - matches.theirs)  # (M, 6)

@@ -42,12 +42,12 @@ def answer_samples(session: Session, samples: list[Sample]) -> Iterator[Photo]:
         batch = samples[start : start + session.batch_size]
         canvases, placements = zip(*islice(drawn, len(batch)), strict=True)
         outputs = session.run(np.stack(canvases))
-        for sample, placement, *numbers in zip(
+        for sample, placement, boxes, proper, score in zip(
             batch, placements, outputs.boxes_xywh, outputs.proper_mask, outputs.score, strict=True
         ):
             [label] = image_to_canvas([sample.box_xywh], [placement])
             labels = (sample.proper_mask, *(face.proper_mask for face in sample.others))
-            yield Photo(*numbers, label, labels)
+            yield Photo(boxes, proper, score, label, labels)
 
 
 def _draw(geometry: Geometry, sample: Sample) -> tuple[Pixels, Placement]:

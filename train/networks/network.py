@@ -113,6 +113,9 @@ class Network(nn.Module):
 
     def normalise(self, canvases: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 -> (B, 3, S, S) float32, about zero mean and unit deviation."""
-        # Cast before the transpose: TensorRT's parser has no uint8 transpose.
-        pixels = (canvases.float() - self.mean) / self.std
-        return pixels.permute(0, 3, 1, 2).contiguous()
+        # Cast before the transpose: TensorRT's parser has no uint8 transpose. And row by row: with
+        # means of three numbers, ONNX Runtime takes a fifth of lite's time for these two steps.
+        width = canvases.shape[2]
+        rows = canvases.float().flatten(2)  # (B, S, S * 3)
+        rows = (rows - self.mean.repeat(width)) / self.std.repeat(width)
+        return rows.reshape(canvases.shape).permute(0, 3, 1, 2).contiguous()
