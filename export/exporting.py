@@ -41,9 +41,12 @@ from .settings import (
 )
 from .validation import answer_samples, validation_samples
 from .verification import draw_evenly, verification_canvases
-from .working_points import measure
+from .working_points import Photo, measure
 
 _CALIBRATION_IMAGES = 96
+# On which models that read any canvas are asked about photos of several faces besides their own.
+_CROWD_CANVAS = 640
+_MOST_CROWDS = 500
 _ENDINGS = {"onnx": ".onnx", "engine": ENGINE_SUFFIX, "triton": ""}
 Say = Callable[[str], None]
 
@@ -256,7 +259,13 @@ def _measure(session: Session, config: RunConfig) -> tuple[ModelMetadata, str]:
     metadata = session.metadata
     samples = validation_samples(config)
     photos = list(answer_samples(session, samples))
-    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas)
+    larger: list[Photo] = []
+    if metadata.free_canvas:
+        crowds = [sample for sample in samples if sample.others]
+        crowds = crowds[:: -(-len(crowds) // _MOST_CROWDS) or 1]
+        on_larger = Session(session.path, Provider.CPU, max(BATCH_SIZES), canvas=_CROWD_CANVAS)
+        larger = list(answer_samples(on_larger, crowds))
+    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas, larger)
     facts = asdict(points)
     metadata = replace(
         metadata,

@@ -50,41 +50,50 @@ class WorkingPoints:
         photos: how many `one_face.min_score` was measured on; 0 where they were too few.
         photos_of_all: how many `all_faces` was measured on, those with other faces annotated; 0
             where they were too few, and it is `one_face`.
-        balanced_accuracy: of the verdict on those photos.
+        balanced_accuracy: of the verdict on those photos, one figure a canvas.
     """
 
     one_face: WorkingPoint
     all_faces: WorkingPoint
     photos: int = 0
     photos_of_all: int = 0
-    balanced_accuracy: float | None = None
+    balanced_accuracy: tuple[float, ...] = ()
 
 
-def measure(photos: Sequence[Photo], threshold: float, canvas: int) -> WorkingPoints:
+def measure(
+    photos: Sequence[Photo], threshold: float, canvas: int, larger: Sequence[Photo] = ()
+) -> WorkingPoints:
     """Choose both working points.
 
     Args:
         photos: of the validation part; may be empty.
         threshold: least calibrated probability that counts as a properly worn mask.
         canvas: side in pixels.
+        larger: those with other faces again, on a larger canvas, of a model that reads any. What
+            suits one canvas does not suit the other, so the pair is the best on both.
     """
     enough = len(photos) >= _LEAST_PHOTOS
     one_face = WorkingPoint(_least_score(photos, canvas) if enough else 0.0, threshold)
     counted = len(photos) if enough else 0
     crowds = [photo for photo in photos if len(photo.labels) > 1 and len(photo.score) > 1]
-    someone = np.array([not all(photo.labels) for photo in crowds], dtype=bool)  # (P,)
-    if min(someone.sum(), (~someone).sum()) < _LEAST_OF_A_KIND:
+    if not _are_enough(crowds):
         return WorkingPoints(one_face, one_face, counted)
-    verdicts = _verdicts(crowds)  # (M, T, P)
-    balanced = (verdicts[..., someone].mean(axis=2) + (~verdicts[..., ~someone]).mean(axis=2)) / 2
-    best = np.argwhere(balanced >= balanced.max() - 1e-9)
+    each = np.stack([_balanced_accuracy(part) for part in (crowds, larger) if _are_enough(part)])
+    mean = each.mean(axis=0)  # (M, T)
+    best = np.argwhere(mean >= mean.max() - 1e-9)
     # Of equals the nearest to the point for one face.
     tried = np.stack([_MIN_SCORES[best[:, 0]], _THRESHOLDS[best[:, 1]]], axis=1)
     distance = np.abs(tried - [one_face.min_score, threshold]).sum(axis=1)
-    min_score, least = tried[int(distance.argmin())].round(3).tolist()
-    return WorkingPoints(
-        one_face, WorkingPoint(min_score, least), counted, len(crowds), float(balanced.max())
-    )
+    nearest = int(distance.argmin())
+    min_score, least = tried[nearest].round(3).tolist()
+    reached = tuple(each[:, best[nearest, 0], best[nearest, 1]].tolist())
+    return WorkingPoints(one_face, WorkingPoint(min_score, least), counted, len(crowds), reached)
+
+
+def _are_enough(photos: Sequence[Photo]) -> bool:
+    """Whether photos with somebody not properly masked, and without, are enough to measure on."""
+    proper = sum(all(photo.labels) for photo in photos)
+    return min(proper, len(photos) - proper) >= _LEAST_OF_A_KIND
 
 
 def _least_score(photos: Sequence[Photo], canvas: int) -> float:
@@ -104,12 +113,16 @@ def _least_score(photos: Sequence[Photo], canvas: int) -> float:
     return float(np.floor(np.sort(scores)[may_be_lost] * 1000) / 1000)
 
 
-def _verdicts(photos: Sequence[Photo]) -> NDArray[np.bool_]:
-    """Whether somebody is not properly masked: (scores tried, thresholds tried, P)."""
+def _balanced_accuracy(photos: Sequence[Photo]) -> NDArray[np.float64]:
+    """Of "somebody is not properly masked": (M scores tried, T thresholds tried)."""
+    someone = np.array([not all(photo.labels) for photo in photos], dtype=bool)  # (P,)
     least = np.array(
         [
             [photo.proper_mask[photo.score >= score].min(initial=np.inf) for photo in photos]
             for score in _MIN_SCORES
         ]
     )  # (M, P), the probability of the face that is least properly masked
-    return least[:, None] < _THRESHOLDS[None, :, None]
+    verdicts = least[:, None] < _THRESHOLDS[None, :, None]  # (M, T, P)
+    right = verdicts[..., someone].mean(axis=2) + (~verdicts[..., ~someone]).mean(axis=2)
+    balanced: NDArray[np.float64] = right / 2
+    return balanced

@@ -236,7 +236,7 @@ def test_evaluate_measures_what_training_measured(
     import json
 
     for model, file in files.items():
-        done = run_cli("evaluate", drawn, "--model", file, "--provider", "cpu", "--json", "-")
+        done = run_cli("evaluate", drawn, "--model", file, "--face", "best", "--json", "-")
         assert done.code == 0, done.stderr
         measured = json.loads(done.stdout)["metrics"]
         stated = Session(file, "cpu").metadata.metrics

@@ -73,7 +73,9 @@ def canvases() -> np.ndarray:
 
 
 @pytest.mark.parametrize("target", ["cpu", "tensorrt"])
-def test_layers_that_bear_it_are_all_quantised_but_the_last(canvases: np.ndarray, target: str) -> None:
+def test_layers_that_bear_it_are_all_quantised_but_the_last(
+    canvases: np.ndarray, target: str
+) -> None:
     done = quantise(_graph(0, 4), canvases, target, full_range=True, say=print)
     assert done.details["layers_in_float"] == ["to_boxes"]
     assert done.details["layers"] == 5

@@ -56,17 +56,26 @@ def test_pair_for_photos_tells_those_with_somebody_not_properly_masked() -> None
     proper = [_photo([0.9, 0.6, 0.3], [0.9, 0.45, 0.35], (True, True))] * 15
     improper = [_photo([0.9, 0.5, 0.0], [0.9, 0.4, 0.0], (True, False))] * 15
     points = measure(proper + improper, 0.7, _CANVAS)
-    assert points.balanced_accuracy == 1
+    assert points.balanced_accuracy == (1,)
     assert points.photos_of_all == 30
     assert 0.3 < points.all_faces.min_score <= 0.5
     assert 0.4 < points.all_faces.threshold <= 0.45
+
+
+def test_pair_for_photos_suits_a_larger_canvas_too() -> None:
+    proper = [_photo([0.9, 0.6], [0.9, 0.45], (True, True))] * 15
+    improper = [_photo([0.9, 0.5], [0.9, 0.3], (True, False))] * 15
+    finer = [_photo([0.9, 0.6], [0.9, 0.34], (True, True))] * 15
+    points = measure(proper + improper, 0.7, _CANVAS, finer + improper)
+    assert points.balanced_accuracy == (1, 1)
+    assert 0.3 < points.all_faces.threshold <= 0.34
 
 
 def test_photos_of_one_kind_say_nothing_of_photos() -> None:
     photos = [_photo([0.9, 0.6], [0.9, 0.8], (True, True))] * 60
     points = measure(photos, 0.7, _CANVAS)
     assert points.all_faces == points.one_face
-    assert (points.photos_of_all, points.balanced_accuracy) == (0, None)
+    assert (points.photos_of_all, points.balanced_accuracy) == (0, ())
 
 
 def test_model_of_one_face_has_one_point() -> None:
