@@ -98,8 +98,7 @@ def _torchvisions(
     network: FasterRCNNDetector, canvases: torch.Tensor, options: GraphOptions
 ) -> Faces:
     """torchvision's own final detections, suppressed over its classes too; no probability."""
-    images = network._images(canvases)
-    features = network._features(images)
+    images, features = network.outputs(canvases)
     proposals, _ = network.detector.rpn(images, features)
     detections, _ = network.detector.roi_heads(features, proposals, images.image_sizes)
     candidates = [
