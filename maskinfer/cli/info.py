@@ -13,6 +13,7 @@ from rich.text import Text
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.runtime.default_model import resolve_model
+from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
 
 from .console import out, print_heading, print_section, say
@@ -73,6 +74,9 @@ def _model_rows(values: dict[str, Any]) -> Iterator[tuple[str, object]]:
         if isinstance(value, Geometry):
             yield "canvas", f"{value.canvas} x {value.canvas} px"
             yield "geometry", _geometry_text(value)
+        elif isinstance(value, WorkingPoint):
+            counts = f"from score {value.min_score:.6g}, proper from {value.threshold:.6g}"
+            yield name.replace("_", " "), counts
         elif not isinstance(value, dict) and value != "":
             yield name.replace("_", " "), _value_text(value)
 

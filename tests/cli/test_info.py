@@ -54,17 +54,20 @@ def test_info_shows_what_a_model_contains(tiny_model: Path, run_cli: RunCli) -> 
         "network": "tiny",
         "canvas": "32 x 32 px",
         "geometry": "letterbox: the whole photo, its aspect kept",
-        "threshold": "0.5",
+        "one face": "from score 0, proper from 0.5",
+        "all faces": "from score 0, proper from 0.5",
         "precision": "fp32",
         "maskinfer version": "0.1.0",
+        "faces": "2",
+        "free canvas": "False",
         "schema": str(SCHEMA),
     }
     assert printed["Normalisation"] == {"mean": "0, 0, 0", "std": "1, 1, 1"}
     assert printed["Inputs"] == {"images": "uint8 (N, 32, 32, 3)"}
     assert printed["Outputs"] == {
-        "boxes": "float32 (N, 4)",
-        "proper_mask": "float32 (N)",
-        "score": "float32 (N)",
+        "boxes": "float32 (N, 2, 4)",
+        "proper_mask": "float32 (N, 2)",
+        "score": "float32 (N, 2)",
     }
 
 

@@ -78,7 +78,8 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
     assert held == 35
     assert learnt == 34  # of two folds each image is learned once, but for the impossible box
     for opinion in opinions:
-        x, y, w, h = opinion.box_xywh
+        assert opinion.face is not None
+        x, y, w, h = opinion.face.box_xywh
         assert x >= 0 <= y
         assert w >= 1 <= h
         assert x + w <= 200
