@@ -10,6 +10,7 @@ from maskinfer.runtime.session import Outputs
 
 FLOOR = 0.2  # a face that scores less may be missing on the other side
 _SAME_FACE_IOU = 0.5
+_SAME_BOX_PX = 1.0  # of boxes without an area
 
 Numbers = NDArray[np.float32]  # (M, 6): x, y, w, h, proper_mask, score
 
@@ -53,7 +54,7 @@ def match(ours: Outputs, theirs: Outputs) -> Matches:
     unmatched = 0
     for mine, other in zip(numbers(ours), numbers(theirs), strict=True):  # (K, 6)
         counts, counts_other = _counts(mine), _counts(other)
-        iou = iou_xywh(mine[:, None, :4], other[None, :, :4])  # (K, K), 0 where a place is empty
+        iou = _overlap(mine[:, None], other[None])  # (K, K), 0 where a place is empty
         free, free_other = counts.copy(), counts_other.copy()
         taken, taken_other = set[int](), set[int]()
         for place in np.argsort(-iou, axis=None, kind="stable").tolist():
@@ -74,6 +75,15 @@ def match(ours: Outputs, theirs: Outputs) -> Matches:
         np.array([pair[2] for pair in pairs], np.float64),
         unmatched,
     )
+
+
+def _overlap(ours: Numbers, theirs: Numbers) -> NDArray[np.float64]:
+    """IoU of boxes; 1 for those without an area, of a network that has learned little, if equal."""
+    moved_px = np.abs(ours[..., :4] - theirs[..., :4]).max(axis=-1)
+    are_empty = np.minimum(ours[..., 2:4], theirs[..., 2:4]).min(axis=-1) <= 0
+    are_faces = np.minimum(ours[..., 5], theirs[..., 5]) > 0
+    iou = iou_xywh(ours[..., :4], theirs[..., :4])
+    return np.where(are_empty & are_faces & (moved_px < _SAME_BOX_PX), 1.0, iou)
 
 
 def numbers(outputs: Outputs) -> NDArray[np.float32]:

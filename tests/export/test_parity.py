@@ -87,6 +87,7 @@ def _faces(*rows: tuple[float, float, float, float, float, float]) -> Outputs:
 
 A, B = (0, 0, 10, 10, 0.9, 0.8), (50, 0, 10, 10, 0.4, 0.3)
 FAINT = (30, 30, 10, 10, 0.5, 0.1)
+FLAT = (40, 5, 0, -3, 0.5, 1.0)  # what a network that has learned little may answer
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,8 @@ FAINT = (30, 30, 10, 10, 0.5, 0.1)
         pytest.param([FAINT], [], 0, 1, id="best-is-missing"),
         pytest.param([A, B], [A, (50, 0, 10, 10, 0.4, 0.19)], 2, 0, id="partner-of-any-score"),
         pytest.param([A, (1, 0, 10, 10, 0.9, 0.7)], [A], 1, 1, id="one-to-one"),
+        pytest.param([FLAT], [FLAT], 1, 0, id="no-area"),
+        pytest.param([FLAT], [(9, 5, 0, -3, 0.5, 1.0)], 0, 2, id="no-area-elsewhere"),
     ],
 )
 def test_faces_are_matched_one_to_one(
