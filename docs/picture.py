@@ -30,7 +30,7 @@ class Tile(NamedTuple):
     """One photo, what is predicted for it, and the lines beneath it."""
 
     path: Path
-    prediction: Prediction
+    prediction: Prediction | None
     words: tuple[str, ...]
     shows_label: bool
 
@@ -55,13 +55,21 @@ def main() -> None:
 def _failures(detector: MaskDetector, paths: list[Path]) -> Iterable[Tile]:
     for path, prediction in zip(paths, detector(paths), strict=True):
         label = parse_name(path.name)
-        overlap = float(iou_xywh(prediction.box_xywh, label.box_xywh))
-        if overlap < MISSED_IOU or prediction.proper_mask != label.proper_mask:
+        overlap = 0.0
+        if prediction is not None:
+            overlap = float(iou_xywh(prediction.box_xywh, label.box_xywh))
+        if not _is_right(prediction, label.proper_mask) or overlap < MISSED_IOU:
             truth = f"is {label_word(label.proper_mask)}, IoU {overlap:.2f}"
             yield Tile(path, prediction, (_words(prediction), truth), shows_label=True)
 
 
-def _words(prediction: Prediction) -> str:
+def _is_right(prediction: Prediction | None, proper_mask: bool) -> bool:
+    return prediction is not None and prediction.proper_mask == proper_mask
+
+
+def _words(prediction: Prediction | None) -> str:
+    if prediction is None:
+        return "no face"
     return f"{label_word(prediction.proper_mask)} {prediction.probability:.2f}"
 
 
@@ -79,10 +87,11 @@ def _draw(tiles: list[Tile], out: Path) -> None:
         ratio = TILE / max(photo.size)
         photo = photo.resize((round(photo.width * ratio), round(photo.height * ratio)))
         label = parse_name(tile.path.name)
-        color = RIGHT if tile.prediction.proper_mask == label.proper_mask else WRONG
+        color = RIGHT if _is_right(tile.prediction, label.proper_mask) else WRONG
         if tile.shows_label:
             _outline(photo, label.box_xywh, ratio, LABEL)
-        _outline(photo, tile.prediction.box_xywh, ratio, color)
+        if tile.prediction is not None:
+            _outline(photo, tile.prediction.box_xywh, ratio, color)
         sheet.paste(photo, (left, top))
         for line, words in enumerate(tile.words):
             draw.text((left, top + TILE + 2 + line * LINE), words, fill=color, font=font)
