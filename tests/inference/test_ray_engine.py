@@ -63,7 +63,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{i:04}.png").write_bytes(photo)
     draw_photo(blue=150).save(folder / "sub" / "1__[16, 8, 24, 32]__True.png")
     draw_photo(proper=False, blue=160).save(folder / "sub" / "2__[16, 8, 24, 16]__True.png")
-    draw_photo(blue=170).save(folder / "a, comma.png")
+    draw_photo(blue=170, second_xywh=(2, 44, 12, 16)).save(folder / "a, comma.png")
     draw_photo(blue=180).save(folder / NOT_UTF8)
     draw_photo(box_xywh=None).save(folder / "no_face.png")
     (folder / "0100.png").write_bytes(b"not an image")
@@ -91,6 +91,7 @@ def expected(photos: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
 
 def command(photos: Path, model: Path, out: Path, engine: str = "ray") -> list[str]:
     options = ["--model", model, "--engine", engine, "--provider", "cpu", "--batch-size", BATCH]
+    options += ["--face", "all"]
     return list(map(str, ["-m", "maskinfer", "predict", photos, "--out", out, *options]))
 
 
