@@ -55,8 +55,11 @@ def compare(
     some images failed.
     """
     settings = CompareSettings(
-        *(model_a, model_b, data, provider, batch_size, face, min_score, threshold, canvas),
-        *(out, overwrite),
+        *(model_a, model_b, data, provider, batch_size, out, overwrite),
+        face=face,
+        min_score=min_score,
+        threshold=threshold,
+        canvas=canvas,
     )
     comparison = _compare(settings)
     _say_left_out(comparison)
@@ -75,15 +78,7 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
         settings.out, "compare", datetime.now(), overwrite=settings.overwrite
     )
     detector_a, detector_b = (
-        open_detector(
-            model,
-            settings.provider,
-            settings.batch_size,
-            face=settings.face,
-            min_score=settings.min_score,
-            threshold=settings.threshold,
-            canvas=settings.canvas,
-        )
+        open_detector(model, settings.provider, settings.batch_size, faces=settings)
         for model in (settings.model_a, settings.model_b)
     )
     compare_both = compare_faces if settings.face == "all" else compare_models

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from maskinfer.data.images import MAX_PIXELS, settle_pillow
-from maskinfer.inference.choosing import FaceRule
+from maskinfer.inference.choosing import FaceSettings
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider, default_streams
 from maskinfer.runtime.session import Session
@@ -20,11 +20,7 @@ def open_detector(
     batch_size: int = DEFAULT_BATCH_SIZE,
     max_pixels: int = MAX_PIXELS,
     where: str | None = None,
-    *,
-    face: FaceRule = "main",
-    min_score: float | None = None,
-    threshold: float | None = None,
-    canvas: int | None = None,
+    faces: FaceSettings | None = None,
 ) -> MaskDetector:
     """Load a model and name it on stderr, with where it runs: `where`, else its provider."""
     settle_pillow(max_pixels)
@@ -34,10 +30,7 @@ def open_detector(
         model,
         provider,
         batch_size,
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
+        **(faces or FaceSettings()).asked(),
         max_pixels=max_pixels,
         streams=default_streams(),
     )

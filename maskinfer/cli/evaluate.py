@@ -90,8 +90,11 @@ def evaluate(
     some images failed.
     """
     settings = EvaluateSettings(
-        *(data, model, provider, batch_size, face, min_score, threshold, canvas),
-        *(json_file, report, overwrite),
+        *(data, model, provider, batch_size, json_file, report, overwrite),
+        face=face,
+        min_score=min_score,
+        threshold=threshold,
+        canvas=canvas,
     )
     evaluation = _evaluate(settings)
     _say_left_out(evaluation, where="" if json_file or report else " To see each: --json FILE")
@@ -106,15 +109,7 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
         check_file(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
-    detector = open_detector(
-        settings.model,
-        settings.provider,
-        settings.batch_size,
-        face=settings.face,
-        min_score=settings.min_score,
-        threshold=settings.threshold,
-        canvas=settings.canvas,
-    )
+    detector = open_detector(settings.model, settings.provider, settings.batch_size, faces=settings)
     measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
         evaluation = measure(detector, data.test_part().path, show)

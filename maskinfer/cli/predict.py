@@ -220,10 +220,7 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
         settings.batch_size,
         settings.max_pixels,
         where,
-        face=settings.face,
-        min_score=settings.min_score,
-        threshold=settings.threshold,
-        canvas=settings.canvas,
+        settings,
     )
 
 

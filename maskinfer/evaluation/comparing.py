@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceRule
+from maskinfer.inference.choosing import FaceSettings
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
@@ -30,8 +30,8 @@ _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class CompareSettings:
-    """The options of `maskinfer compare`.
+class CompareSettings(FaceSettings):
+    """The options of `maskinfer compare`; what is asked about faces holds for both models.
 
     Attributes:
         model_a: one model file.
@@ -39,10 +39,6 @@ class CompareSettings:
         data: a data set, or a folder of labelled images; None for the sample images.
         provider: what computes.
         batch_size: images per batch.
-        face: which face of several is measured; `all` measures every annotated one.
-        min_score: least score of a face, of both; None for each model's own.
-        threshold: least probability that counts as a properly worn mask, of both; None likewise.
-        canvas: side in pixels of what both networks see of a photo; None likewise.
         out: the report's folder; None for `reports/compare-TIME`.
         overwrite: whether an existing report may be replaced.
     """
@@ -52,10 +48,6 @@ class CompareSettings:
     data: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
-    face: FaceRule = "main"
-    min_score: float | None = None
-    threshold: float | None = None
-    canvas: int | None = None
     out: Path | None = None
     overwrite: bool = False
 

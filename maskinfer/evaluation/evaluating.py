@@ -11,7 +11,7 @@ from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceRule
+from maskinfer.inference.choosing import FaceSettings
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name, strict_json
@@ -22,18 +22,14 @@ from .metrics import Metrics, measure
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
-    """The options of `maskinfer evaluate`.
+class EvaluateSettings(FaceSettings):
+    """The options of `maskinfer evaluate`; face `all` measures every annotated one.
 
     Attributes:
         data: a data set, or a folder of labelled images; None for the sample images.
         model: the model file; None for the default one.
         provider: what computes.
         batch_size: images per batch.
-        face: which face of several is measured; `all` measures every annotated one.
-        min_score: least score of a face; None for the model's own.
-        threshold: least probability that counts as a properly worn mask; None for the model's own.
-        canvas: side in pixels of what the network sees of a photo; None for the model's own.
         json: the file that all figures are written to; None for none.
         report: the folder of a page that shows the mistakes; None for no page.
         overwrite: whether an existing `json` and `report` may be replaced.
@@ -43,10 +39,6 @@ class EvaluateSettings:
     model: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
-    face: FaceRule = "main"
-    min_score: float | None = None
-    threshold: float | None = None
-    canvas: int | None = None
     json: Path | None = None
     report: Path | None = None
     overwrite: bool = False

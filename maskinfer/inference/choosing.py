@@ -4,9 +4,9 @@ Every command, the Python API and servers read a model's numbers by these rules.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,27 @@ RIVAL_SCORE = 0.4
 LEAN = 0.4
 # How near the threshold a probability is that people should look at themselves.
 UNSURE_WITHIN = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSettings:
+    """What commands ask about the faces in a photo.
+
+    Attributes:
+        face: which face of several, or `all`.
+        min_score: least score of a face; None for the model's own.
+        threshold: least probability that counts as a properly worn mask; None likewise.
+        canvas: side in pixels of what the network sees of a photo; None likewise.
+    """
+
+    face: FaceRule = "main"
+    min_score: float | None = None
+    threshold: float | None = None
+    canvas: int | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """By the names of `MaskDetector`'s arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(FaceSettings)}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
-from .choosing import FaceRule, Kind
+from .choosing import FaceSettings, Kind
 from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
 from .outputs import STDOUT, RowStream, check_format
@@ -35,7 +35,7 @@ Engine = Callable[[Iterable[str | Failure]], Results]
 
 
 @dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(FaceSettings):
     """Settings of `maskinfer predict`.
 
     Attributes:
@@ -45,10 +45,6 @@ class PredictSettings:
         model: the model file; None for the newest export, else the one that ships.
         provider: what computes.
         batch_size: images per batch.
-        face: which face of several is predicted, or `all`.
-        min_score: least score of a face; None for the model's own.
-        threshold: least probability that counts as a properly worn mask; None likewise.
-        canvas: side in pixels of what the network sees of a photo; None likewise.
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
         max_pixels: images of more pixels are not decoded.
@@ -69,10 +65,6 @@ class PredictSettings:
     model: Path | None = None
     provider: Provider = Provider.AUTO
     batch_size: int = DEFAULT_BATCH_SIZE
-    face: FaceRule = "main"
-    min_score: float | None = None
-    threshold: float | None = None
-    canvas: int | None = None
     threads: int | None = None
     recursive: bool = True
     max_pixels: int = MAX_PIXELS

@@ -166,10 +166,7 @@ class Worker:
                     path,
                     settings.pool.provider,
                     settings.predict.batch_size,
-                    face=settings.predict.face,
-                    min_score=settings.predict.min_score,
-                    threshold=settings.predict.threshold,
-                    canvas=settings.predict.canvas,
+                    **settings.predict.asked(),
                     max_pixels=max_pixels,
                     threads=settings.pool.threads,
                 )
