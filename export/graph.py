@@ -11,8 +11,8 @@ import torch
 from onnx import helper
 from torch import nn
 
+from maskinfer.data.geometry import CANVAS_STEP
 from maskinfer.runtime.model_file import (
-    CANVAS_STEP,
     INPUT_NAME,
     METADATA_KEY,
     OUTPUT_NAMES,

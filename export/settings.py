@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from maskinfer.data.geometry import CANVAS_RULE, is_canvas
 from maskinfer.errors import UsageError
 from maskinfer.runtime.model_file import ModelMetadata
 
@@ -124,9 +125,7 @@ def check(settings: ExportSettings) -> None:
         f"--faces: got {settings.faces}, expected 1 to {_MOST_FACES}": (
             settings.faces is None or 1 <= settings.faces <= _MOST_FACES
         ),
-        f"--canvas: got {canvas}, expected a multiple of 32, at least 64": (
-            canvas is None or (canvas >= 64 and canvas % 32 == 0)
-        ),
+        f"--canvas: got {canvas}, expected {CANVAS_RULE}": (canvas is None or is_canvas(canvas)),
     }
     for complaint, holds in rules.items():
         if not holds:

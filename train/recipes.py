@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from maskinfer.data.geometry import Geometry
+from maskinfer.data.geometry import CANVAS_RULE, Geometry
 from maskinfer.errors import UsageError
 from maskinfer.records import read_value
 
@@ -51,7 +51,7 @@ def recipe_settings(
             is not allowed.
     """
     if canvas is not None and canvas < 1:
-        raise UsageError(f"--canvas: got {canvas}, expected a multiple of 32, at least 64")
+        raise UsageError(f"--canvas: got {canvas}, expected {CANVAS_RULE}")
     name = recipe if recipe in recipe_names() else Path(recipe).name
     try:
         section = _section(_DEFAULT, model) | _section(recipe, model)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from maskinfer.data.geometry import Geometry
+from maskinfer.data.geometry import CANVAS_RULE, Geometry, is_canvas
 from maskinfer.errors import UsageError
 
 Model = Literal["resnet", "fasterrcnn", "lite"]
@@ -97,7 +97,7 @@ def check(settings: TrainSettings) -> None:
         ("box_samples", s.box_samples, s.box_samples >= 1, "1 or more"),
         ("--seed", s.seed, 0 <= s.seed < 2**31, "0 to 2147483647"),
         ("--patience", s.patience, s.patience is None or s.patience >= 1, "at least 1"),
-        ("--canvas", canvas, canvas >= 64 and canvas % 32 == 0, "a multiple of 32, at least 64"),
+        ("--canvas", canvas, is_canvas(canvas), CANVAS_RULE),
         ("--validation", s.validation, 0 <= s.validation < 0.9, "0 to 0.9"),
         (
             "--weights",

@@ -24,7 +24,16 @@ from .pixels import Pixels
 # Grey, the least conspicuous border.
 _PADDING = 114
 
+# Networks halve a canvas five times.
+CANVAS_STEP, LEAST_CANVAS = 32, 64
+CANVAS_RULE = f"a multiple of {CANVAS_STEP}, at least {LEAST_CANVAS}"
+
 _Kind = Literal["letterbox", "center_crop"]
+
+
+def is_canvas(side: int) -> bool:
+    """Whether networks can read canvases of a side in pixels, by `CANVAS_RULE`."""
+    return side >= LEAST_CANVAS and side % CANVAS_STEP == 0
 
 
 @dataclass(frozen=True)

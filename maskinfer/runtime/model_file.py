@@ -27,7 +27,6 @@ from maskinfer.records import read_record, read_value
 
 METADATA_KEY = "maskinfer"
 SCHEMA = 3  # every face; 1 and 2 answered with one
-CANVAS_STEP = 32  # a canvas of free size is a multiple of this
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = ("boxes", "proper_mask", "score")
@@ -67,7 +66,7 @@ class ModelMetadata:
         normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
         precision: what its layers compute with: `fp32`, `fp16` or `int8`.
         faces: K, the most faces it finds in a photo.
-        free_canvas: whether it reads canvases of any side that is a multiple of `CANVAS_STEP`.
+        free_canvas: whether it reads canvases of any side that `is_canvas` allows.
         training: the data and the recipe the model comes from.
         metrics: figures measured when it was trained, by split.
         export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.

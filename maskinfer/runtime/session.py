@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.data.geometry import Geometry
+from maskinfer.data.geometry import CANVAS_RULE, Geometry, is_canvas
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import MaskinferError, ModelFileError, ProviderError, UsageError
 from maskinfer.threads import usable_cores
@@ -29,7 +29,6 @@ from maskinfer.threads import usable_cores
 from . import cpu, gpu
 from .engine_file import ENGINE_SUFFIX
 from .model_file import (
-    CANVAS_STEP,
     INPUT_NAME,
     OUTPUT_NAMES,
     OUTPUT_SHAPES,
@@ -40,7 +39,6 @@ from .model_file import (
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
 _LOG_FATAL_ONLY = 4
-_LEAST_CANVAS = 64
 
 _ORT_NAME = {
     Provider.TENSORRT: "TensorrtExecutionProvider",
@@ -225,11 +223,8 @@ class Session:
                 f"--canvas {canvas}: {self.path} reads canvases of {own.canvas} px only; "
                 "lite models read any"
             )
-        if canvas < _LEAST_CANVAS or canvas % CANVAS_STEP:
-            raise UsageError(
-                f"--canvas: got {canvas}, expected a multiple of {CANVAS_STEP}, at least "
-                f"{_LEAST_CANVAS}"
-            )
+        if not is_canvas(canvas):
+            raise UsageError(f"--canvas: got {canvas}, expected {CANVAS_RULE}")
         return Geometry.letterbox(canvas)
 
     def _saturates(self) -> bool:
