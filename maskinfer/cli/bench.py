@@ -18,7 +18,7 @@ from maskinfer.runtime.providers import Provider
 from maskinfer.text import counted, printable_name
 
 from . import options
-from .console import add_figure, err, figures_table, images_per_second, out, say
+from .console import err, figures_table, images_per_second, out, say
 from .detector import FAILED_SOME, model_words
 
 _COLUMNS: dict[str, Callable[[Speed], str]] = {
@@ -121,7 +121,6 @@ def bench(
 
 
 def _print_heading(console: Console, bench: Bench) -> None:
-    table = figures_table()
     machine, session = bench.machine, bench.session
     lines: dict[str, object] = {
         "machine": f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores",
@@ -131,9 +130,7 @@ def _print_heading(console: Console, bench: Bench) -> None:
         "sha256": session.sha256,
         "images": f"{bench.images} in {bench.source}",
     }
-    for name, value in lines.items():
-        add_figure(table, name, value)
-    console.print(table)
+    console.print(figures_table(lines))
     console.print()
 
 

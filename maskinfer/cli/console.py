@@ -36,17 +36,14 @@ def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def figures_table() -> Table:
-    """Make an empty table of names and figures."""
+def figures_table(lines: Mapping[str, object]) -> Table:
+    """Make a table of names and values; these are taken as they are, without markup, printable."""
     table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
+    for name, value in lines.items():
+        table.add_row(name, Text(printable_name(str(value))))
     return table
-
-
-def add_figure(table: Table, name: str, value: object) -> None:
-    """Add a line; the value is taken as it is, without markup, and made printable."""
-    table.add_row(name, Text(printable_name(str(value))))
 
 
 def percent(share: float | None) -> str:
@@ -80,9 +77,7 @@ def print_section(title: str, rows: Mapping[str, object]) -> None:
     if not rows:
         return
     print_heading(title)
-    table = figures_table()
-    for name, value in rows.items():
-        add_figure(table, escape(printable_name(name)), value)
+    table = figures_table({escape(printable_name(name)): rows[name] for name in rows})
     out.print(Padding(table, (0, 0, 0, 2), expand=False))
     out.print()
 

@@ -26,7 +26,6 @@ from maskinfer.text import counted
 
 from . import options
 from .console import (
-    add_figure,
     decimals,
     err,
     figures_table,
@@ -167,7 +166,6 @@ def _write_report(
 
 def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: Console) -> None:
     metrics, session = evaluation.metrics, detector.session
-    table = figures_table()
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "images": metrics.images,
@@ -179,9 +177,7 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
         "model": f"{session.path} [{model_words(session)}]",
         "provider": session.provider,
     }
-    for name, value in lines.items():
-        add_figure(table, name, value)
-    console.print(table)
+    console.print(figures_table(lines))
     console.print()
     console.print(_confusion_table(metrics.confusion))
 
@@ -198,7 +194,6 @@ def _print_all_faces(
     evaluation: AllFacesEvaluation, detector: MaskDetector, console: Console
 ) -> None:
     metrics, session, choice = evaluation.metrics, detector.session, detector.choice
-    table = figures_table()
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "photos": metrics.photos,
@@ -213,9 +208,8 @@ def _print_all_faces(
         "model": f"{session.path} [{model_words(session)}]",
         "provider": session.provider,
     }
-    for name, value in lines.items():
-        add_figure(table, name, value)
-    for part in (table, _faces_by_label(metrics), _faces_by_size(metrics), _photos_table(metrics)):
+    tables = (_faces_by_label(metrics), _faces_by_size(metrics), _photos_table(metrics))
+    for part in (figures_table(lines), *tables):
         console.print(part)
         console.print()
 

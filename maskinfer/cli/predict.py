@@ -35,7 +35,7 @@ from maskinfer.runtime.providers import Provider
 from maskinfer.text import counted
 
 from . import options
-from .console import add_figure, err, figures_table, images_per_second, percent, progress_bar, say
+from .console import err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
 
@@ -372,7 +372,6 @@ def _counts(summary: Summary, settings: PredictSettings) -> dict[str, object]:
 
 
 def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
-    table = figures_table()
     session = detector.session
     predicted = summary.images - summary.kept
     lines: dict[str, object] = {
@@ -391,7 +390,5 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
         "provider": settings.provider if settings.engine == "ray" else session.provider,
         "written to": "standard output" if settings.to_stdout else settings.out,
     }
-    for name, value in lines.items():
-        add_figure(table, name, value)
     # Standard output may be the CSV.
-    (err if settings.to_stdout else stdout).print(table)
+    (err if settings.to_stdout else stdout).print(figures_table(lines))
