@@ -54,8 +54,8 @@ def _write_data(data: Path, count: int) -> None:
     drawn = []
     for index in range(min(_DISTINCT, count)):
         scene = random_scene(5, index, max(_SIZE_WH))
-        image, proper = draw_scene(scene), scene.proper_mask
-        x, y, w, h = scene.box_xywh
+        image, proper = draw_scene(scene), scene.face.proper_mask
+        x, y, w, h = scene.face.box_xywh
         scale = (_SIZE_WH[0] / image.width, _SIZE_WH[1] / image.height)
         resized = (
             round(x * scale[0]),

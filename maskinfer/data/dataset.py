@@ -1,7 +1,7 @@
 """Data sets: labelled images in `train/` and `test/`, or in one folder, with their side lists."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -12,7 +12,13 @@ from maskinfer.text import printable_name
 from .cleaning import Decision, FaultKind, Mode, clean
 from .folders import list_images
 from .labels import Face, Sample, parse_name
-from .side_lists import read_other_faces, read_sources
+from .side_lists import (
+    FaceNotes,
+    noted,
+    read_face_notes,
+    read_other_faces,
+    read_sources,
+)
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
 SAMPLE_IMAGES = Path("sample_images")
@@ -104,7 +110,8 @@ class Dataset:
                 name, why = self.name_of(path), str(error)
                 unlabelled.append(Decision(name, "dropped", FaultKind.NO_LABEL, why))
             else:
-                samples.append(Sample(path, label.box_xywh, label.proper_mask))
+                own = self._noted(self.name_of(path), Face(label.box_xywh, label.proper_mask))
+                samples.append(Sample(path=path, **asdict(own)))
         if not samples:
             count = len(unlabelled)
             hint = f"; the first of {count} images: {unlabelled[0].reason}" if count else ""
@@ -131,7 +138,20 @@ class Dataset:
         Raises:
             DatasetError: a list is damaged.
         """
-        return self._listed(read_other_faces)
+        listed = self._listed(read_other_faces)
+        return {name: tuple(self._noted(name, f) for f in faces) for name, faces in listed.items()}
+
+    @cached_property
+    def face_notes(self) -> FaceNotes:
+        """What lists note of faces, by image and box.
+
+        Raises:
+            DatasetError: a list is damaged.
+        """
+        return self._listed(read_face_notes)
+
+    def _noted(self, name: str, face: Face) -> Face:
+        return noted(face, self.face_notes.get(name, {}).get(face.box_xywh, frozenset()))
 
     def _listed(self, read: Callable[[Path], dict[str, _T]]) -> dict[str, _T]:
         """What the lists beside the splits and among their images hold; the latter prevail."""

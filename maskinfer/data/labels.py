@@ -39,10 +39,15 @@ class Face:
     Attributes:
         box_xywh: in pixels of the upright image; may reach past it.
         proper_mask: whether the mask is worn properly.
+        worn_incorrectly: of a face without a properly worn mask, whether it wears one that leaves
+            nose or mouth bare; None where that is not known, and of any other face.
+        box_known: whether the box was drawn by hand; a detector's says only about where a face is.
     """
 
     box_xywh: BoxXywh
     proper_mask: bool
+    worn_incorrectly: bool | None = None
+    box_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,21 @@ class Sample:
         box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
         proper_mask: whether the mask is worn properly.
         others: the image's other faces, as far as they are known.
+        worn_incorrectly, box_known: as those of a `Face`.
     """
 
     path: Path
     box_xywh: BoxXywh
     proper_mask: bool
     others: tuple[Face, ...] = ()
+    worn_incorrectly: bool | None = None
+    box_known: bool = True
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """The labelled face, then the others."""
+        own = Face(self.box_xywh, self.proper_mask, self.worn_incorrectly, self.box_known)
+        return (own, *self.others)
 
 
 def parse_name(name: str) -> Label:

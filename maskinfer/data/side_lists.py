@@ -2,17 +2,22 @@
 
 - `sources.csv`, `filename,source`: which photo an image was cut from.
 - `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
+- `face_notes.csv`, `filename,x,y,w,h,note`: of the face with that box, `worn incorrectly` (a mask
+  that leaves nose or mouth bare), `no mask`, or `approximate box` (a detector's). A face may have
+  several rows or none.
 
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
-import` writes both beside `train/` and `test/`; `maskinfer synth` writes the second among the
+import` writes all beside `train/` and `test/`; `maskinfer synth` writes the last two among the
 images it draws. Where both places have one, the list among the images prevails for those it names.
-A data set needs neither.
+A data set needs none.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -20,13 +25,27 @@ from maskinfer.errors import DatasetError
 from maskinfer.files import replacing
 from maskinfer.text import csv_line
 
-from .labels import Face
+from .labels import BoxXywh, Face
 
 SOURCES, SOURCES_COLUMNS = "sources.csv", ("filename", "source")
 OTHER_FACES = "other_faces.csv"
 _OTHER_FACES_COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask")
+FACE_NOTES = "face_notes.csv"
+_FACE_NOTES_COLUMNS = ("filename", "x", "y", "w", "h", "note")
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")  # as in file names
 _MAX_BYTES = 1_000_000_000
+
+
+class FaceNote(StrEnum):
+    """What a face's label has no room for."""
+
+    WORN_INCORRECTLY = "worn incorrectly"
+    NO_MASK = "no mask"
+    APPROXIMATE_BOX = "approximate box"
+
+
+# By image and box.
+FaceNotes = dict[str, dict[BoxXywh, frozenset[FaceNote]]]
 
 
 def read_sources(data: Path) -> dict[str, str]:
@@ -46,15 +65,10 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
     """
     path = data / OTHER_FACES
     faces: dict[str, list[Face]] = {}
-    for filename, *numbers, proper in _rows(path, _OTHER_FACES_COLUMNS):
-        if not all(map(WHOLE_NUMBER.fullmatch, numbers)):
-            raise _damaged(
-                path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
-            )
-        x, y, w, h = map(int, numbers)
+    for filename, box_xywh, proper in _rows_of_boxes(path, _OTHER_FACES_COLUMNS):
         if proper not in ("True", "False"):
             raise _damaged(path, f"{proper!r} of {filename}, expected True or False")
-        faces.setdefault(filename, []).append(Face((x, y, w, h), proper == "True"))
+        faces.setdefault(filename, []).append(Face(box_xywh, proper == "True"))
     return {filename: tuple(listed) for filename, listed in faces.items()}
 
 
@@ -67,6 +81,52 @@ def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
     """
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
     write_list(folder / OTHER_FACES, _OTHER_FACES_COLUMNS, rows)
+
+
+def read_face_notes(data: Path) -> FaceNotes:
+    """What is noted of faces; empty where there is no such list.
+
+    Raises:
+        DatasetError: the list is damaged.
+    """
+    path = data / FACE_NOTES
+    notes: FaceNotes = {}
+    for filename, box_xywh, note in _rows_of_boxes(path, _FACE_NOTES_COLUMNS):
+        if note not in list(FaceNote):
+            known = ", ".join(FaceNote)
+            raise _damaged(path, f"{note!r} of {filename}, expected one of: {known}")
+        of_image = notes.setdefault(filename, {})
+        of_image[box_xywh] = of_image.get(box_xywh, frozenset()) | {FaceNote(note)}
+    return notes
+
+
+def write_face_notes(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
+    """Write what `read_face_notes` reads.
+
+    Args:
+        folder: that the list is written into.
+        faces: each with the name of its image.
+    """
+    rows = (
+        (name, *map(str, face.box_xywh), note) for name, face in faces for note in _notes_of(face)
+    )
+    write_list(folder / FACE_NOTES, _FACE_NOTES_COLUMNS, rows)
+
+
+def _notes_of(face: Face) -> Iterator[FaceNote]:
+    if face.worn_incorrectly:
+        yield FaceNote.WORN_INCORRECTLY
+    elif face.worn_incorrectly is False:
+        yield FaceNote.NO_MASK
+    if not face.box_known:
+        yield FaceNote.APPROXIMATE_BOX
+
+
+def noted(face: Face, notes: Collection[FaceNote]) -> Face:
+    """A face with what is noted of it."""
+    if FaceNote.WORN_INCORRECTLY in notes or FaceNote.NO_MASK in notes:
+        face = replace(face, worn_incorrectly=FaceNote.WORN_INCORRECTLY in notes)
+    return replace(face, box_known=FaceNote.APPROXIMATE_BOX not in notes)
 
 
 def write_list(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -82,6 +142,17 @@ def open_list(path: Path, encoding: str = "utf-8", errors: str = "strict") -> It
         raise _damaged(path, f"larger than {_MAX_BYTES // 10**6} MB")
     with path.open(newline="", encoding=encoding, errors=errors) as file:
         yield file
+
+
+def _rows_of_boxes(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, BoxXywh, str]]:
+    """Name, box and last column of each row."""
+    for filename, *numbers, last in _rows(path, columns):
+        if not all(map(WHOLE_NUMBER.fullmatch, numbers)):
+            raise _damaged(
+                path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
+            )
+        x, y, w, h = map(int, numbers)
+        yield filename, (x, y, w, h), last
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:

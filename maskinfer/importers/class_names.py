@@ -11,17 +11,31 @@ _PROPER_NAMES = (
     *("proper", "proper_mask", "correct", "correct_mask", "good"),
     *("mask_worn_correctly", "mask_weared_correct", "worn_correctly"),
 )
-_IMPROPER_NAMES = (
+_NO_MASK_NAMES = (
     *("without_mask", "without_face_mask", "no_mask", "no_face_mask", "mask_off"),
-    *("face", "none", "unmasked", "not_masked"),
+    *("unmasked", "not_masked"),
+)
+_WORN_INCORRECTLY_NAMES = (
     *("mask_weared_incorrect", "mask_worn_incorrectly", "worn_incorrectly", "mask_incorrect"),
-    *("incorrect", "incorrect_mask", "improper", "improper_mask", "wrong", "wrong_mask", "bad"),
+    "incorrect_mask",
+)
+_IMPROPER_NAMES = (
+    *(*_NO_MASK_NAMES, *_WORN_INCORRECTLY_NAMES),
+    *("face", "none", "incorrect", "improper", "improper_mask", "wrong", "wrong_mask", "bad"),
 )
 
 
 def fold(class_name: str) -> str:
     """Take away what tools spell differently: case, spaces, `-` and `_`."""
     return re.sub(r"[-_\s]+", "", class_name).casefold()
+
+
+def is_worn_incorrectly(class_name: str) -> bool | None:
+    """Whether a name says that a mask leaves nose or mouth bare; None where it may mean both."""
+    folded = fold(class_name)
+    if folded in map(fold, _WORN_INCORRECTLY_NAMES):
+        return True
+    return False if folded in map(fold, _NO_MASK_NAMES) else None
 
 
 def class_labels(

@@ -1,9 +1,10 @@
-"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and four lists.
+"""Turn another tool's annotations into a labelled data set: `train/`, `test/`, and five lists.
 
 | file              | says                                                            |
 | ----------------- | --------------------------------------------------------------- |
 | `sources.csv`     | which photo each image came from: `filename,source`             |
 | `other_faces.csv` | the faces its name leaves out: `filename,x,y,w,h,proper_mask`   |
+| `face_notes.csv`  | faces without a mask, masks worn wrongly: `filename,x,y,w,h,note` |
 | `repaired.csv`    | which boxes reached past the photo: `filename,reason`           |
 | `skipped.csv`     | which photos, faces and files were left out: `source,reason`    |
 
@@ -26,9 +27,11 @@ from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name
 from maskinfer.data.side_lists import (
+    FACE_NOTES,
     OTHER_FACES,
     SOURCES,
     SOURCES_COLUMNS,
+    write_face_notes,
     write_list,
     write_other_faces,
 )
@@ -36,7 +39,7 @@ from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageErr
 from maskinfer.files import check_folder, refuse_inside, replacing_folder
 
 from .annotations import AnnotatedImage, Skipped
-from .class_names import class_labels, fold
+from .class_names import class_labels, fold, is_worn_incorrectly
 from .coco import read_coco
 from .crops import choose_face, crop_around, fit_box
 from .splits import assign_splits
@@ -52,7 +55,7 @@ _READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
 _JPEG_QUALITY = 95
 
 _REPAIRED, _SKIPPED = "repaired.csv", "skipped.csv"
-_LISTS = (SOURCES, OTHER_FACES, _REPAIRED, _SKIPPED)
+_LISTS = (SOURCES, OTHER_FACES, FACE_NOTES, _REPAIRED, _SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,17 @@ class ImportReport:
         return sum(item.unreadable for item in self.skipped)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Candidate(Face):
     """A face that can be labelled, its box inside the photo, and what was wrong with that box."""
 
     repair: str | None
+
+    def moved(self, crop_xyxy: _Crop) -> Face:
+        """The face in pixels of a crop of the photo."""
+        x, y, w, h = self.box_xywh
+        box = (x - crop_xyxy[0], y - crop_xyxy[1], w, h)
+        return Face(box, self.proper_mask, self.worn_incorrectly)
 
 
 def import_annotations(
@@ -147,6 +156,7 @@ def import_annotations(
                 raise AnnotationError(_nothing_imported(settings.src, report.skipped))
             write_list(folder / SOURCES, SOURCES_COLUMNS, writer.sources)
             write_other_faces(folder, writer.other_faces)
+            write_face_notes(folder, writer.noted_faces)
             write_list(folder / _REPAIRED, ("filename", "reason"), report.repaired)
             skipped = ((item.source, item.reason) for item in report.skipped)
             write_list(folder / _SKIPPED, ("source", "reason"), skipped)
@@ -236,6 +246,7 @@ class _Writer:
     report: ImportReport
     sources: list[tuple[str, str]] = field(default_factory=list)
     other_faces: list[tuple[str, Face]] = field(default_factory=list)
+    noted_faces: list[tuple[str, Face]] = field(default_factory=list)
 
     def write(self, image: AnnotatedImage) -> None:
         """Write one photo's samples: one of the whole photo, or one a face."""
@@ -256,8 +267,8 @@ class _Writer:
             self._skip(image, f"unreadable image: {error}", unreadable=True)
             return
         for face, crop_xyxy in samples:
-            box = _moved(face.box_xywh, crop_xyxy)
-            label = Label(f"{len(self.sources):06d}", box, face.proper_mask)
+            own = face.moved(crop_xyxy)
+            label = Label(f"{len(self.sources):06d}", own.box_xywh, face.proper_mask)
             filename = f"{image.split}/{format_name(label, suffix if copied else '.jpg')}"
             if copied:
                 shutil.copyfile(image.path, self.folder / filename)
@@ -266,11 +277,13 @@ class _Writer:
                 picture = picture if whole else picture.crop(crop_xyxy)
                 picture.save(self.folder / filename, quality=_JPEG_QUALITY)
             self.sources.append((filename, image.source))
-            self.other_faces += [
-                (filename, Face(_moved(other.box_xywh, crop_xyxy), other.proper_mask))
+            others = [
+                (filename, other.moved(crop_xyxy))
                 for other in faces
                 if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
             ]
+            self.other_faces += others
+            self.noted_faces += [(filename, own), *others]
             self.report.counts[str(image.split), face.proper_mask] += 1
             if face.repair:
                 self.report.repaired.append((filename, face.repair))
@@ -286,7 +299,8 @@ class _Writer:
             elif box is None:
                 self._skip(image, f"{fault}; nothing of it is in the image")
             else:
-                candidates.append(_Candidate(box, label, fault))
+                incorrectly = None if label else is_worn_incorrectly(face.class_name)
+                candidates.append(_Candidate(box, label, incorrectly, repair=fault))
         return candidates
 
     def _samples(
@@ -309,12 +323,6 @@ class _Writer:
 
     def _skip(self, image: AnnotatedImage, reason: str, *, unreadable: bool = False) -> None:
         self.report.skipped.append(Skipped(image.source, reason, unreadable))
-
-
-def _moved(box_xywh: BoxXywh, crop_xyxy: _Crop) -> BoxXywh:
-    """A box of the photo in pixels of a crop."""
-    x, y, w, h = box_xywh
-    return x - crop_xyxy[0], y - crop_xyxy[1], w, h
 
 
 def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:

@@ -144,3 +144,20 @@ def test_a_class_with_two_meanings_is_refused(settings: Any) -> None:
 
 
 # The place of the data set
+
+
+def test_how_masks_are_worn_is_noted_where_the_class_says_so(tmp_path: Path) -> None:
+    faces = [
+        ((10, 10, 20, 20), "mask_weared_incorrect"),
+        ((40, 10, 20, 20), "with_mask"),
+        ((10, 40, 20, 20), "Without Mask"),
+        ((40, 40, 20, 20), "improper"),
+    ]
+    save_photo(tmp_path / "src" / "a.jpg", faces)
+    write(tmp_path / "src" / "a.xml", voc_text("a.jpg", faces))
+    import_annotations(ImportSettings("voc", tmp_path / "src", tmp_path / "out"))
+    notes = rows_of(tmp_path / "out" / "face_notes.csv")
+    assert {(row["x"], row["y"], row["note"]) for row in notes} == {
+        ("10", "10", "worn incorrectly"),
+        ("10", "40", "no mask"),
+    }

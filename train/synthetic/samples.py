@@ -13,7 +13,7 @@ from PIL import Image
 
 from maskinfer.data.folders import list_images
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name, label_of
-from maskinfer.data.side_lists import OTHER_FACES, write_other_faces
+from maskinfer.data.side_lists import OTHER_FACES, write_face_notes, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.files import replacing
 
@@ -66,17 +66,13 @@ class Scene:
     jpeg_quality: int
 
     @property
-    def proper_mask(self) -> bool:
-        """Whether the labelled person wears a mask properly."""
-        return self.person.cover.kind is CoverKind.PROPER
-
-    @property
-    def box_xywh(self) -> BoxXywh:
-        """The labelled face in whole pixels, inside the image."""
+    def face(self) -> Face:
+        """The labelled face, its box in whole pixels and inside the image."""
         left, top, right, bottom = face_bounds_xyxy(self.person)
         x, y = max(0, round(left)), max(0, round(top))
         width, height = self.size_wh
-        return x, y, min(width, round(right)) - x, min(height, round(bottom)) - y
+        box = (x, y, min(width, round(right)) - x, min(height, round(bottom)) - y)
+        return _covered(box, self.person)
 
     @property
     def other_face(self) -> Face | None:
@@ -84,8 +80,14 @@ class Scene:
         if self.neighbour is None:
             return None
         left, top, right, bottom = map(round, face_bounds_xyxy(self.neighbour))
-        proper = self.neighbour.cover.kind is CoverKind.PROPER
-        return Face((left, top, right - left, bottom - top), proper)
+        return _covered((left, top, right - left, bottom - top), self.neighbour)
+
+
+def _covered(box_xywh: BoxXywh, person: Person) -> Face:
+    kind = person.cover.kind
+    if kind is CoverKind.PROPER:
+        return Face(box_xywh, True)
+    return Face(box_xywh, False, kind in (CoverKind.UNDER_NOSE, CoverKind.UNDER_CHIN))
 
 
 def random_scene(seed: int, index: int, size_px: int) -> Scene:
@@ -139,7 +141,8 @@ def write_samples(
 ) -> None:
     """Write labelled JPEGs into a folder, which is made where it is missing.
 
-    Neighbours' faces are listed in `other_faces.csv` among the images.
+    Neighbours' faces are listed in `other_faces.csv` among the images, and how masks are worn in
+    `face_notes.csv`.
 
     Args:
         folder: where to.
@@ -153,18 +156,21 @@ def write_samples(
             images from elsewhere, or it cannot be made.
     """
     earlier = _prepare(folder, overwrite)
-    other_faces = list[tuple[str, Face]]()
+    drawn, other_faces = list[tuple[str, Face]](), list[tuple[str, Face]]()
     for index in range(settings.count):
         scene = random_scene(settings.seed, index, settings.size_px)
-        name = format_name(Label(f"{index:06d}", scene.box_xywh, scene.proper_mask))
+        face = scene.face
+        name = format_name(Label(f"{index:06d}", face.box_xywh, face.proper_mask))
         with replacing(folder / name) as beside:
             draw_scene(scene).save(beside, "JPEG", quality=scene.jpeg_quality, comment=_MARK)
         earlier.discard(name)
+        drawn.append((name, face))
         if scene.other_face is not None:
             other_faces.append((name, scene.other_face))
         if on_progress is not None:
             on_progress(index + 1)
     write_other_faces(folder, other_faces)
+    write_face_notes(folder, [*drawn, *other_faces])
     for name in earlier:
         (folder / name).unlink()
 

@@ -52,7 +52,10 @@ def test_synth_names_carry_the_label(tmp_path: Path) -> None:
     assert decisions == unlabelled == []
     for index, sample in enumerate(samples):
         scene = random_scene(3, index, 96)
-        assert (sample.box_xywh, sample.proper_mask) == (scene.box_xywh, scene.proper_mask)
+        assert (sample.box_xywh, sample.proper_mask) == (
+            scene.face.box_xywh,
+            scene.face.proper_mask,
+        )
         assert image_size(sample.path) == draw_scene(scene).size
 
 
@@ -60,7 +63,7 @@ def test_synth_names_carry_the_label(tmp_path: Path) -> None:
 def test_scene_box_is_inside_the_image_and_not_empty(size_px: int) -> None:
     for index in range(300):
         scene = random_scene(11, index, size_px)
-        x, y, w, h = scene.box_xywh
+        x, y, w, h = scene.face.box_xywh
         width, height = scene.size_wh
         assert max(width, height) == size_px
         assert x >= 0
@@ -72,7 +75,7 @@ def test_scene_box_is_inside_the_image_and_not_empty(size_px: int) -> None:
 
 def test_scene_faces_come_in_many_sizes() -> None:
     scenes = [random_scene(11, index, 224) for index in range(300)]
-    heights = np.array([scene.box_xywh[3] / min(scene.size_wh) for scene in scenes])
+    heights = np.array([scene.face.box_xywh[3] / min(scene.size_wh) for scene in scenes])
     assert heights.min() < 0.2
     assert heights.max() > 0.6
     assert 0.25 < np.median(heights) < 0.5
@@ -80,10 +83,10 @@ def test_scene_faces_come_in_many_sizes() -> None:
 
 def test_scene_labels_are_about_half_true_and_every_kind_occurs() -> None:
     scenes = [random_scene(11, index, 224) for index in range(300)]
-    assert 0.35 < np.mean([scene.proper_mask for scene in scenes]) < 0.65
+    assert 0.35 < np.mean([scene.face.proper_mask for scene in scenes]) < 0.65
     assert {scene.person.cover.kind for scene in scenes} == set(CoverKind)
     for scene in scenes:
-        assert scene.proper_mask is (scene.person.cover.kind is CoverKind.PROPER)
+        assert scene.face.proper_mask is (scene.person.cover.kind is CoverKind.PROPER)
 
 
 def test_scene_neighbour_is_right_of_the_labelled_face() -> None:
@@ -91,10 +94,10 @@ def test_scene_neighbour_is_right_of_the_labelled_face() -> None:
     pairs = [(scene, scene.neighbour) for scene in scenes if scene.neighbour is not None]
     assert 0.1 < len(pairs) / len(scenes) < 0.25
     for scene, neighbour in pairs:
-        x, _, w, _ = scene.box_xywh
+        x, _, w, _ = scene.face.box_xywh
         bounds = face_bounds_xyxy(neighbour)
         assert bounds[0] > x + 0.5 * w
-        assert iou_xywh(scene.box_xywh, xyxy_to_xywh(bounds)) < 0.1
+        assert iou_xywh(scene.face.box_xywh, xyxy_to_xywh(bounds)) < 0.1
 
 
 def test_write_samples_lists_the_neighbours_faces(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_scene_box_holds_the_mask_that_is_drawn() -> None:
         pair = [draw_scene(scene), draw_scene(replace(scene, person=bare))]
         differs = np.abs(np.diff([np.asarray(image, dtype=int) for image in pair], axis=0)) > 40
         ys, xs = np.nonzero(differs[0].any(axis=-1))
-        x, y, w, h = scene.box_xywh
+        x, y, w, h = scene.face.box_xywh
         # The margin is for the straps, which run to the ears, and the mask's shadow.
         assert x - 0.12 * w <= xs.min()
         assert xs.max() < x + 1.12 * w
