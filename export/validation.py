@@ -46,7 +46,7 @@ def answer_samples(session: Session, samples: list[Sample]) -> Iterator[Photo]:
             batch, placements, outputs.boxes_xywh, outputs.proper_mask, outputs.score, strict=True
         ):
             [label] = image_to_canvas([sample.box_xywh], [placement])
-            labels = (sample.proper_mask, *(face.proper_mask for face in sample.others))
+            labels = tuple(face.proper_mask for face in sample.faces)
             yield Photo(boxes, proper, score, label, labels)
 
 

@@ -1,4 +1,4 @@
-"""Random changes to a training photo: crop, zoom and colour."""
+"""Random changes to a training photo: crop, zoom, background and colour."""
 
 import math
 
@@ -9,6 +9,7 @@ from maskinfer.data.boxes import Boxes
 from maskinfer.data.images import Photo
 from maskinfer.data.pixels import Pixels
 
+_BACKGROUND_TRIES = 10
 _LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
 
 
@@ -62,6 +63,30 @@ def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
     low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
     high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
     return _cut(photo, faces, (low[0], low[1], high[0], high[1]))
+
+
+def random_background(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
+    """Cut out a square without any of the faces; the photo as it is where there is hardly one.
+
+    Args:
+        photo: decoded, perhaps reduced.
+        faces: (M, 4) x, y, w, h in pixels of the upright original.
+        rng: drawn from.
+
+    Returns:
+        the cut as a photo of its own, and the faces, all outside it.
+    """
+    boxes = _scaled(photo, faces)
+    wh = np.array(_decoded_wh(photo))
+    most = wh.min()
+    for _ in range(_BACKGROUND_TRIES if most > _LEAST_ZOOM else 0):
+        side = math.exp(rng.uniform(math.log(_LEAST_ZOOM), math.log(most)))
+        low = np.floor((wh - side) * rng.random(2))
+        high = np.ceil(low + side)
+        if not ((boxes[:, :2] < high) & (boxes[:, :2] + boxes[:, 2:] > low)).all(axis=1).any():
+            left, top, right, bottom = np.concatenate([low, high]).astype(int).tolist()
+            return _cut(photo, faces, (left, top, right, bottom))
+    return photo, faces
 
 
 def _decoded_wh(photo: Photo) -> tuple[int, int]:

@@ -25,27 +25,43 @@ from maskinfer.threads import usable_cores
 from maskinfer.train.networks.network import Targets
 from maskinfer.train.settings import Augmentation, TrainSettings
 
-from .augmentation import random_color, random_crop, random_zoom
+from .augmentation import random_background, random_color, random_crop, random_zoom
 
 # Decoded pixels per canvas pixel: augmentation enlarges parts of the photo.
 _OVERSAMPLING = 4.0
 _LEAST_SEEN = 0.5  # of a face's area: with less in view, neither face nor background is taught
+_BACKGROUNDS = 1 / 16  # of training canvases
+_MOSAICS = 1 / 3  # of training canvases
+_QUARTERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # of a mosaic: from the left, from the top
+_SIDES = 1  # sets the draw of canvases' sides apart from that of their order
 
 
 class Key(NamedTuple):
-    """Which sample to draw, and when in the run, which seeds its augmentation."""
+    """Which sample to draw, on a canvas of which side, and when in the run, which seeds chance."""
 
     epoch: int
     position: int
     sample: int
+    canvas: int | None = None  # None: that of the geometry
+
+
+class CanvasFaces(NamedTuple):
+    """The M known faces of a canvas, the labelled one first; the columns of `Targets`."""
+
+    boxes_xywh: Boxes  # (M, 4), clipped to the photo on the canvas
+    proper: NDArray[np.float32]
+    learnt: NDArray[np.bool_]
+    box_known: NDArray[np.bool_]
+    incorrectly: NDArray[np.float32]
 
 
 class Item(NamedTuple):
     """One sample, drawn on its canvas."""
 
+    key: Key
     canvas: Pixels  # (S, S, 3)
-    faces_on_canvas: Boxes  # (M, 4) x, y, w, h, the labelled one first; may reach past the canvas
-    extent: NDArray[np.float64]  # of the photo on the canvas: left, top, right, bottom
+    label_xywh: Boxes  # (4,), may reach past the canvas
+    faces: CanvasFaces
     sample: Sample
     placement: Placement
 
@@ -80,21 +96,23 @@ class SampleCanvases(Dataset[Item]):
 
     def __getitem__(self, key: Key) -> Item:
         sample = self.samples[key.sample]
+        geometry = self.geometry if key.canvas is None else Geometry.letterbox(key.canvas)
         rng = np.random.default_rng((self.seed, key.epoch, key.position))
-        least_wh = partial(decode_wh, self.geometry, oversampling=_OVERSAMPLING)
+        least_wh = partial(decode_wh, geometry, oversampling=_OVERSAMPLING)
         try:
             photo = load_photo(sample.path, least_wh)
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
-        boxes = [sample.box_xywh, *(other.box_xywh for other in sample.others)]
-        faces = np.array(boxes, dtype=np.float64)
-        if "crop" in self.augment:
+        faces = np.array([face.box_xywh for face in sample.faces], dtype=np.float64)
+        if "background" in self.augment and rng.random() < _BACKGROUNDS:
+            photo, faces = random_background(photo, faces, rng)
+        elif "crop" in self.augment:
             photo, faces = random_crop(photo, faces, rng)
-        if "zoom" in self.augment:
+        elif "zoom" in self.augment:
             photo, faces = random_zoom(photo, faces, rng)
-        canvas, placement = place(photo, self.geometry)
+        canvas, placement = place(photo, geometry)
         faces = image_to_canvas(faces, [placement] * len(faces))
-        side = self.geometry.canvas
+        side = geometry.canvas
         corner = np.array(placement.offset_xy)
         far = corner + np.array(placement.scale_xy) * placement.size_wh
         extent = np.clip(np.concatenate([corner, far]), 0, side)
@@ -104,40 +122,76 @@ class SampleCanvases(Dataset[Item]):
             extent[[0, 2]] = side - extent[[2, 0]]
         if "color" in self.augment:
             canvas = random_color(canvas, rng)
-        return Item(canvas, faces, extent, sample, placement)
+        return Item(key, canvas, faces[0], _faces(sample, faces, extent), sample, placement)
+
+    def collate(self, items: list[Item]) -> Batch:
+        """Items -> a batch, in which some canvases are mosaics of four."""
+        drawn = items
+        if "mosaic" in self.augment and len(items) >= len(_QUARTERS):
+            rng = np.random.default_rng((self.seed, *items[0].key[:2], len(items)))
+            drawn = [_mosaic(item, items, rng) for item in items]
+        return Batch(
+            torch.from_numpy(np.stack([item.canvas for item in drawn])),
+            _targets(drawn),
+            [item.sample for item in items],
+            [item.placement for item in items],
+        )
 
 
-def collate(items: list[Item]) -> Batch:
-    """Items -> a batch."""
-    return Batch(
-        torch.from_numpy(np.stack([item.canvas for item in items])),
-        _targets(items),
-        [item.sample for item in items],
-        [item.placement for item in items],
+def _faces(sample: Sample, boxes: Boxes, extent: NDArray[np.float64]) -> CanvasFaces:
+    """Faces in canvas pixels, clipped to the photo's extent: left, top, right, bottom."""
+    low = np.maximum(boxes[:, :2], extent[:2])
+    high = np.minimum(boxes[:, :2] + boxes[:, 2:], extent[2:])
+    seen = np.maximum(high - low, 0)
+    area = boxes[:, 2:].prod(axis=1)
+    known = sample.faces
+    incorrectly = [-1 if f.worn_incorrectly is None else f.worn_incorrectly for f in known]
+    return CanvasFaces(
+        np.concatenate([low, seen], axis=1),
+        np.array([face.proper_mask for face in known], dtype=np.float32),
+        (area > 0) & (seen.prod(axis=1) >= _LEAST_SEEN * area),
+        np.array([face.box_known for face in known]),
+        np.array(incorrectly, dtype=np.float32),
     )
 
 
+def _mosaic(item: Item, items: list[Item], rng: np.random.Generator) -> Item:
+    """At times a canvas with four of a batch, each at half its size, in the item's place.
+
+    After YOLOv4's mosaic (Bochkovskiy et al. 2020, arXiv 2004.10934): faces that fill their photos
+    are seen smaller, and beside others.
+    """
+    if rng.random() >= _MOSAICS:
+        return item
+    others = rng.choice(len(items), len(_QUARTERS) - 1)
+    half = len(item.canvas) // 2
+    canvas = np.empty_like(item.canvas)
+    faces = []
+    corners = rng.permutation(_QUARTERS) * half
+    for (left, top), part in zip(corners, [item, *(items[i] for i in others)], strict=True):
+        halved = part.canvas.reshape(half, 2, half, 2, 3).mean(axis=(1, 3))
+        canvas[top : top + half, left : left + half] = halved.round()
+        faces.append(part.faces._replace(boxes_xywh=part.faces.boxes_xywh / 2 + [left, top, 0, 0]))
+    joined = CanvasFaces(*map(np.concatenate, zip(*faces, strict=True)))
+    label = item.label_xywh / 2 + [*corners[0], 0, 0]
+    return item._replace(canvas=canvas, label_xywh=label, faces=joined)
+
+
 def _targets(items: list[Item]) -> Targets:
-    most = max(len(item.faces_on_canvas) for item in items)
-    boxes = np.zeros((len(items), most, 4), dtype=np.float32)
-    proper = np.zeros((len(items), most), dtype=np.float32)
-    learnt = np.zeros((len(items), most), dtype=bool)
-    for row, item in enumerate(items):
-        faces, sample = item.faces_on_canvas, item.sample
-        low = np.maximum(faces[:, :2], item.extent[:2])
-        high = np.minimum(faces[:, :2] + faces[:, 2:], item.extent[2:])
-        seen = np.maximum(high - low, 0)
-        count = len(faces)
-        boxes[row, :count] = np.concatenate([low, seen], axis=1)
-        proper[row, :count] = [sample.proper_mask, *(o.proper_mask for o in sample.others)]
-        area = faces[:, 2:].prod(axis=1)
-        learnt[row, :count] = (area > 0) & (seen.prod(axis=1) >= _LEAST_SEEN * area)
+    most = max(len(item.faces.proper) for item in items)
+
+    def filled(column: str) -> Tensor:
+        parts = [getattr(item.faces, column) for item in items]
+        full = np.zeros((len(items), most, *parts[0].shape[1:]), dtype=parts[0].dtype)
+        for row, part in zip(full, parts, strict=True):
+            row[: len(part)] = part
+        return torch.from_numpy(full)
+
     return Targets(
-        torch.from_numpy(np.stack([item.faces_on_canvas[0] for item in items])).float(),
+        torch.from_numpy(np.stack([item.label_xywh for item in items])).float(),
         torch.tensor([float(item.sample.proper_mask) for item in items]),
-        torch.from_numpy(boxes),
-        torch.from_numpy(proper),
-        torch.from_numpy(learnt),
+        filled("boxes_xywh").float(),
+        *(filled(column) for column in CanvasFaces._fields[1:]),
     )
 
 
@@ -145,35 +199,46 @@ def _targets(items: list[Item]) -> Targets:
 class EpochOrder(Sampler[Key]):
     """The order of one epoch's training samples, and this process's share of it.
 
-    Every process gets as many samples as any other. With `balance` both labels are drawn equally
-    often: samples of the rarer label are repeated, and the epoch's length stays.
+    Every process gets as many samples as any other. With `settings.balance`, half of them show a
+    properly worn mask; of the other half a quarter show one worn incorrectly, where such are known.
+    Samples of rarer kinds are repeated, and the epoch's length stays. With `settings.canvases`,
+    every batch has one of those sides.
     """
 
-    proper: NDArray[np.bool_]
-    balance: bool
-    seed: int
+    samples: Sequence[Sample]
+    settings: TrainSettings
     processes: int
     process: int
     epoch: int = 0
 
     def __len__(self) -> int:
-        return -(-len(self.proper) // self.processes)
+        return -(-len(self.samples) // self.processes)
 
     def __iter__(self) -> Iterator[Key]:
         order = np.resize(self._order(), len(self) * self.processes)
+        settings = self.settings
+        batches = -(-len(order) // settings.batch_size)
+        rng = np.random.default_rng((settings.seed, self.epoch, _SIDES))
+        sides = rng.choice(settings.canvases or [settings.geometry.canvas], batches).tolist()
         for position in range(self.process, len(order), self.processes):
-            yield Key(self.epoch, position, int(order[position]))
+            side = sides[position // settings.batch_size] if settings.canvases else None
+            yield Key(self.epoch, position, int(order[position]), side)
 
     def _order(self) -> NDArray[np.int64]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        count = len(self.proper)
-        classes = [np.flatnonzero(self.proper), np.flatnonzero(~self.proper)]
-        if not self.balance or min(map(len, classes)) == 0:
+        rng = np.random.default_rng((self.settings.seed, self.epoch))
+        count = len(self.samples)
+        proper = np.array([sample.proper_mask for sample in self.samples])
+        incorrectly = np.array([sample.worn_incorrectly is True for sample in self.samples])
+        kinds = [proper, ~proper & ~incorrectly, incorrectly]
+        shares = [count - count // 2, count // 2 - count // 8, count // 8]
+        members = [np.flatnonzero(kind) for kind in kinds]
+        if not len(members[2]) or not len(members[1]):
+            members, shares = [members[0], np.flatnonzero(~proper)], [shares[0], count // 2]
+        if not self.settings.balance or min(map(len, members)) == 0:
             return rng.permutation(count)
-        shares = (count - count // 2, count // 2)
         drawn = [
-            np.resize(rng.permutation(members), share)
-            for members, share in zip(classes, shares, strict=True)
+            np.resize(rng.permutation(its), share)
+            for its, share in zip(members, shares, strict=True)
         ]
         return rng.permutation(np.concatenate(drawn))
 
@@ -209,7 +274,7 @@ def loader(
         batch_size=batch_size,
         sampler=order,
         num_workers=min(8, usable_cores() // 2) if workers is None else workers,
-        collate_fn=collate,
+        collate_fn=canvases.collate,
         # In training, a last batch that is not full would disturb batch normalisation: it is left
         # out unless it is the only one.
         drop_last=isinstance(order, EpochOrder) and len(order) >= batch_size,

@@ -56,7 +56,7 @@ class Parts:
             counts[part] = {"proper": proper, "improper": len(samples) - proper}
             names = [part, *(sample.path.name for sample in samples)]
             digest.update(os.fsencode("\0".join(names)))
-            digest.update("".join(repr(s.others) for s in samples if s.others).encode())
+            digest.update("".join(repr(s.faces) for s in samples).encode())
         return {
             "names": self.names,
             "counts": counts,
@@ -82,12 +82,19 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     decisions: list[Decision] = []
     for dataset in (Dataset(Path(folder)) for folder in data):
         samples, decided = read_samples(dataset, "train", "train")
-        tested, decided_in_test = read_samples(dataset, "test", "test")
-        kept["test"] += tested
-        decisions += [*decided, *decided_in_test]
+        decisions += decided
+        if "test" in dataset.splits or len(data) == 1:
+            tested, decided = read_samples(dataset, "test", "test")
+            kept["test"] += tested
+            decisions += decided
         photos = [dataset.photo_of(sample.path) for sample in samples]
+        # Boxes that are not known measure nothing, so their photos are not held out.
+        measurable = dict.fromkeys(
+            photo for photo, s in zip(photos, samples, strict=True) if s.box_known
+        )
+        held_photos |= dict.fromkeys(set(photos) - measurable.keys() - held_photos.keys(), False)
         # Crops of one photo may lie in several data sets: the first decides where it goes.
-        fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
+        fresh = [photo for photo in measurable if photo not in held_photos]
         held_photos |= _choose_held(fresh, validation, seed)
         for sample, photo in zip(samples, photos, strict=True):
             (held if held_photos[photo] else kept["train"]).append(sample)

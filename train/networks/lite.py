@@ -29,14 +29,17 @@ _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
 # Logit of 0.01: at first no cell holds a face (Lin et al. 2017, arXiv 1708.02002).
 _SURE_OF_NOTHING = -4.6
 _EDGES_AT_FIRST = 4.0  # distance in cells
-_BOX_WEIGHT = 2.0  # of the box loss against the other two
+_BOX_WEIGHT = 2.0  # of the box loss against those of centre and mask
+_INCORRECTLY_WEIGHT = 0.5
 
 
 class LiteDetector(Network):
     """EfficientNet-Lite0 with a dense head at stride 8.
 
     Losses: `centre`, CenterNet's penalty-reduced focal loss of where faces are; `box`, generalised
-    IoU loss; `mask`, binary cross-entropy, the last two over the cells about a face's centre.
+    IoU loss; `mask`, binary cross-entropy; `incorrectly`, the same of improper faces alone, whether
+    there is a mask that leaves nose or mouth bare. The last three over the cells about a face's
+    centre.
     """
 
     learns_all_faces = True
@@ -58,6 +61,7 @@ class LiteDetector(Network):
         self.centre = nn.Conv2d(_CHANNELS, 1, 1)
         self.edges = nn.Conv2d(_CHANNELS, 4, 1)
         self.mask = nn.Conv2d(_CHANNELS, 1, 1)
+        self.incorrectly = nn.Conv2d(_CHANNELS, 1, 1)  # teaches; what `outputs` last returns
         assert self.centre.bias is not None
         assert self.edges.bias is not None
         nn.init.constant_(self.centre.bias, _SURE_OF_NOTHING)
@@ -70,10 +74,16 @@ class LiteDetector(Network):
 
     def every_face(self, canvases: Tensor) -> Candidates:
         """What every cell says: a batch of candidates, row by row."""
-        return self._candidates(*self.outputs(canvases))
+        centre, boxes, mask, _ = self.outputs(canvases)
+        return self._candidates(centre, boxes, mask)
 
-    def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of centres (B, S/8, S/8), boxes (B, S/8, S/8, 4) xyxy in pixels, mask logits."""
+    def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What every cell says.
+
+        Returns:
+            logits of centres (B, S/8, S/8), boxes (B, S/8, S/8, 4) xyxy in pixels, logits of masks
+            worn properly, and of those worn incorrectly among all other faces.
+        """
         levels = self.body(self.normalise(canvases))
         fine, middle, coarse = (
             lateral(level) for lateral, level in zip(self.lateral, levels, strict=True)
@@ -88,10 +98,13 @@ class LiteDetector(Network):
         centre_xy = (torch.stack([x_, y], dim=2) + 0.5) * STRIDE  # (S/8, S/8, 2)
         low, high = torch.split(edges.permute(0, 2, 3, 1), 2, dim=3)
         boxes = torch.cat([centre_xy - low, centre_xy + high], dim=3)
-        return self.centre(x).float()[:, 0], boxes, self.mask(x).float()[:, 0]
+        centre, mask, incorrectly = (
+            head(x).float()[:, 0] for head in (self.centre, self.mask, self.incorrectly)
+        )
+        return centre, boxes, mask, incorrectly
 
-    def losses(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Losses:
-        centre, boxes, mask = outputs
+    def losses(self, outputs: tuple[Tensor, Tensor, Tensor, Tensor], targets: Targets) -> Losses:
+        centre, boxes, mask, incorrectly = outputs
         goals = dense_goals(targets, centre.shape[-1])
         faces = (goals.heat == 1).sum().clamp(min=1)
         at_face = (goals.heat == 1).float()
@@ -101,17 +114,23 @@ class LiteDetector(Network):
         miss = (1 - at_face) * (1 - goals.heat) ** 4 * is_face.exp() ** 2 * is_none
         focal = -((hit + miss) * goals.counts).sum() / faces
 
-        total = goals.weight.sum().clamp(min=1e-6)
+        def mean(loss: Tensor, weight: Tensor) -> Tensor:
+            return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
+
         overlap = generalized_box_iou_loss(boxes, goals.boxes_xyxy, reduction="none")
         proper = F.binary_cross_entropy_with_logits(mask, goals.proper, reduction="none")
+        known = goals.incorrectly.clamp(min=0)
+        wrong = F.binary_cross_entropy_with_logits(incorrectly, known, reduction="none")
+        improper = goals.weight * (1 - goals.proper) * (goals.incorrectly >= 0)
         return {
             "centre": focal,
-            "box": _BOX_WEIGHT * (overlap * goals.weight).sum() / total,
-            "mask": (proper * goals.weight).sum() / total,
+            "box": _BOX_WEIGHT * mean(overlap, goals.box_weight),
+            "mask": mean(proper, goals.weight),
+            "incorrectly": _INCORRECTLY_WEIGHT * mean(wrong, improper),
         }
 
-    def detections(self, outputs: tuple[Tensor, Tensor, Tensor]) -> Detections:
-        boxes, proper, score = self._candidates(*outputs)
+    def detections(self, outputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> Detections:
+        boxes, proper, score = self._candidates(*outputs[:3])
         best_score, best = score.max(dim=1)  # (B,)
         box = boxes.gather(1, best[:, None, None].expand(-1, 1, 4))[:, 0]
         box_xywh = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1)

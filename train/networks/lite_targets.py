@@ -24,6 +24,9 @@ class DenseGoals(NamedTuple):
         weight: (B, C, C), how much a cell's box and mask count: its heat, or 0.
         boxes_xyxy: (B, C, C, 4), the face of each such cell, canvas pixels.
         proper: (B, C, C), its label, 0 or 1.
+        box_weight: (B, C, C), `weight`, or 0 where the face's box is not known.
+        incorrectly: (B, C, C), 1 where its mask leaves nose or mouth bare, 0 where none does, -1
+            where neither is known.
     """
 
     heat: Tensor
@@ -31,6 +34,8 @@ class DenseGoals(NamedTuple):
     weight: Tensor
     boxes_xyxy: Tensor
     proper: Tensor
+    box_weight: Tensor
+    incorrectly: Tensor
 
 
 def dense_goals(targets: Targets, cells: int) -> DenseGoals:
@@ -59,11 +64,18 @@ def dense_goals(targets: Targets, cells: int) -> DenseGoals:
     passed_over = (covered & ~learnt[..., None, None]).any(dim=1)
 
     flat = owner.flatten(1)  # (B, C * C)
+
+    def of_owner(values: Tensor) -> Tensor:
+        return values.gather(1, flat).reshape(-1, cells, cells)
+
     face = torch.cat([low, high], dim=2).gather(1, flat[..., None].expand(-1, -1, 4))
+    weight = heat * (heat > _LEAST_HEAT)
     return DenseGoals(
         heat,
         (~passed_over | (heat == 1)).float(),
-        heat * (heat > _LEAST_HEAT),
+        weight,
         face.reshape(-1, cells, cells, 4),
-        targets.faces_proper.gather(1, flat).reshape(-1, cells, cells),
+        of_owner(targets.faces_proper),
+        weight * of_owner(targets.box_known.float()),
+        of_owner(targets.incorrectly),
     )

@@ -44,6 +44,9 @@ class Targets(NamedTuple):
             filled up with boxes of no size.
         faces_proper: (B, M) float32, as `proper_mask`.
         learnt: (B, M) bool; False where most of a face is cut off: it is neither a face nor none.
+        box_known: (B, M) bool; False where the box says only about where a face is.
+        incorrectly: (B, M) float32, 1 where a mask leaves nose or mouth bare, 0 where none does,
+            -1 where neither is known.
     """
 
     boxes_xywh: Tensor
@@ -51,6 +54,8 @@ class Targets(NamedTuple):
     faces_xywh: Tensor
     faces_proper: Tensor
     learnt: Tensor
+    box_known: Tensor
+    incorrectly: Tensor
 
 
 Losses = dict[str, Tensor]

@@ -47,7 +47,8 @@ class ResNetDetector(Network):
     def losses(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Losses:
         boxes, logits, _ = outputs
         true_boxes = targets.boxes_xywh / self.canvas
-        box = (boxes - true_boxes).abs().sum(dim=1).mean() * self.box_weight
+        known = targets.box_known[:, 0].float()
+        box = ((boxes - true_boxes).abs().sum(dim=1) * known).mean() * self.box_weight
         if self.logits == 1:
             mask = F.binary_cross_entropy_with_logits(logits[:, 0], targets.proper_mask)
         else:

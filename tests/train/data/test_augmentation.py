@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskinfer.data.images import Photo
-from maskinfer.train.data.augmentation import random_crop, random_zoom
+from maskinfer.train.data.augmentation import random_background, random_crop, random_zoom
 
 
 @given(
@@ -59,3 +59,19 @@ def test_zoom_keeps_one_of_the_faces_whole(
     assert ((low >= 0) & (high <= [zoomed_w, zoomed_h])).all(axis=1).any()
     shift = faces[0, 0] - moved[0, 0] * scale
     assert zoomed.pixels[0, 0, 0] == shift  # the box moved as the pixels did
+
+
+@given(st.integers(50, 200), st.integers(50, 200), st.data(), st.integers(0, 2**32))
+def test_background_has_no_face_in_it(
+    width: int, height: int, data: st.DataObject, seed: int
+) -> None:
+    x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    w, h = data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[y : y + h, x : x + w] = 255
+    photo, faces = Photo(pixels, (width, height)), np.array([[x, y, w, h]], float)
+    cut, moved = random_background(photo, faces, np.random.default_rng(seed))
+    if cut is photo:  # there is hardly a place without it
+        assert moved is faces
+    else:
+        assert cut.pixels.max(initial=0) == 0 < cut.pixels.size

@@ -1,3 +1,5 @@
+from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,30 @@ from maskinfer.train.data.batches import (
     EpochOrder,
     Key,
     SampleCanvases,
-    collate,
     measure_normalisation,
 )
+from maskinfer.train.recipes import recipe_settings
 
 
 def _order(
-    proper: list[bool], *, balance: bool, processes: int = 1, process: int = 0, epoch: int = 1
-):
-    order = EpochOrder(np.array(proper), balance, 0, processes, process)
-    order.epoch = epoch
-    return list(order)
+    proper: list[bool],
+    *,
+    balance: bool,
+    processes: int = 1,
+    process: int = 0,
+    epoch: int = 1,
+    incorrectly: Container[int] = (),
+    **changes: object,
+) -> list[Key]:
+    samples = [
+        Sample(Path(f"{index}.jpg"), (0, 0, 1, 1), label, worn_incorrectly=index in incorrectly)
+        for index, label in enumerate(proper)
+    ]
+    settings = replace(
+        recipe_settings("lite", "default", ("data",), 64),
+        **{"batch_size": 4, "balance": balance, **changes},  # type: ignore[arg-type]
+    )
+    return list(EpochOrder(samples, settings, processes, process, epoch))
 
 
 def test_order_draws_every_sample_once_without_balance() -> None:
@@ -44,6 +59,27 @@ def test_order_balanced_draws_both_labels_equally_often() -> None:
     assert sum(proper[key.sample] for key in keys) == 50
     rare = [key.sample for key in keys if not proper[key.sample]]
     assert all(rare.count(index) == 5 for index in range(90, 100))
+
+
+def test_order_balanced_draws_masks_worn_incorrectly_an_eighth_of_the_time() -> None:
+    proper = [True] * 60 + [False] * 20
+    keys = _order(proper, balance=True, incorrectly=(78, 79))
+    drawn = [key.sample for key in keys]
+    assert sum(proper[sample] for sample in drawn) == 40
+    assert sum(sample >= 78 for sample in drawn) == 10
+
+
+def test_every_batch_has_one_of_the_sides_on_every_process() -> None:
+    sides = (64, 96, 128)
+    shares = [
+        _order([True, False] * 40, balance=False, processes=2, process=process, canvases=sides)
+        for process in range(2)
+    ]
+    by_batch: dict[int, set[int | None]] = {}
+    for key in (*shares[0], *shares[1]):
+        by_batch.setdefault(key.position // 4, set()).add(key.canvas)
+    assert all(len(its) == 1 for its in by_batch.values())
+    assert {side for its in by_batch.values() for side in its} == set(sides)
 
 
 def test_order_balanced_with_one_label_draws_every_sample_once() -> None:
@@ -76,7 +112,7 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) 
         Sample(tmp_path / "b.png", (0, 0, 20, 20), False),
     ]
     canvases = SampleCanvases(samples, Geometry.letterbox(64))
-    targets = collate([canvases[Key(1, index, index)] for index in range(2)]).targets
+    targets = canvases.collate([canvases[Key(1, index, index)] for index in range(2)]).targets
 
     assert targets.learnt.tolist() == [[True, True, False, False], [True, False, False, False]]
     assert targets.faces_proper[0].tolist() == [1, 0, 1, 1]
@@ -93,14 +129,53 @@ def test_flip_mirrors_canvas_and_box(drawn: Path) -> None:
     for index in range(len(samples)):
         a, b = plain[Key(1, index, index)], flipped[Key(1, index, index)]
         if np.array_equal(a.canvas, b.canvas):
-            np.testing.assert_allclose(a.faces_on_canvas, b.faces_on_canvas)
+            np.testing.assert_allclose(a.label_xywh, b.label_xywh)
             seen.add("same")
         else:
             np.testing.assert_array_equal(a.canvas[:, ::-1], b.canvas)
-            x, y, w, h = a.faces_on_canvas[0]
-            np.testing.assert_allclose(b.faces_on_canvas, [[64 - x - w, y, w, h]])
+            x, y, w, h = a.label_xywh
+            np.testing.assert_allclose(b.label_xywh, [64 - x - w, y, w, h])
             seen.add("mirrored")
     assert seen == {"same", "mirrored"}
+
+
+def test_mosaic_shows_every_face_at_half_its_size_where_it_says(tmp_path: Path) -> None:
+    """Each face is the only red of its photo, so pixels tell where the faces of a mosaic are."""
+    samples = []
+    for index, (x, y, side) in enumerate([(8, 8, 16), (32, 16, 24), (0, 40, 20), (44, 4, 16)]):
+        photo = Image.new("RGB", (64, 64), (0, 0, 200))
+        photo.paste((255, 0, 0), (x, y, x + side, y + side))
+        photo.save(tmp_path / f"{index}.png")
+        samples.append(Sample(tmp_path / f"{index}.png", (x, y, side, side), index % 2 == 0))
+    canvases = SampleCanvases(samples, Geometry.letterbox(64), ("mosaic",), seed=1)
+    batch = canvases.collate([canvases[Key(1, index, index % 4)] for index in range(32)])
+    mosaics = 0
+    for canvas, boxes, proper, learnt, label in zip(
+        batch.canvases.numpy(),
+        batch.targets.faces_xywh.numpy(),
+        batch.targets.faces_proper,
+        batch.targets.learnt,
+        batch.targets.boxes_xywh.numpy(),
+        strict=True,
+    ):
+        red = np.zeros((64, 64), bool)
+        for x, y, w, h in boxes[learnt].astype(int):
+            red[y : y + h, x : x + w] = True
+        np.testing.assert_array_equal(canvas[..., 0] > 127, red)
+        assert label.tolist() == boxes[0].tolist()
+        assert len(proper[learnt]) in (1, 4)
+        mosaics += int(learnt.sum()) == 4
+    assert 3 < mosaics < 24
+
+
+def test_batch_says_which_boxes_are_known_and_how_masks_are_worn(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    others = (Face((0, 0, 9, 9), False), Face((9, 9, 9, 9), False, worn_incorrectly=True))
+    sample = Sample(tmp_path / "a.png", (20, 20, 20, 20), True, others, False, box_known=False)
+    canvases = SampleCanvases([sample], Geometry.letterbox(64))
+    targets = canvases.collate([canvases[Key(1, 0, 0)]]).targets
+    assert targets.box_known.tolist() == [[False, True, True]]
+    assert targets.incorrectly.tolist() == [[0, -1, 1]]
 
 
 def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path) -> None:

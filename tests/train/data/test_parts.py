@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from maskinfer.data.labels import Face
+from maskinfer.data.side_lists import write_face_notes
 from maskinfer.train.data.parts import Parts, read_parts
 
 
@@ -57,3 +58,17 @@ def test_other_faces_join_their_sample(tmp_path: Path) -> None:
     assert by_name["000"] == (Face((3, 4, 5, 6), False),)
     assert by_name["001"] == ()
     assert parts.test[0].others == (Face((7, 8, 5, 6), True),)
+
+
+def test_approximate_boxes_are_learned_from_and_never_held_out(tmp_path: Path) -> None:
+    data = Path(_data_set(tmp_path / "a", [str(number) for number in range(20)]))
+    more = tmp_path / "more" / "train"  # and no test/
+    more.mkdir(parents=True)
+    names = [f"{number}__[1, 1, 9, 9]__False.png" for number in range(20)]
+    for name in names:
+        Image.new("RGB", (16, 16)).save(more / name)
+    write_face_notes(more, [(name, Face((1, 1, 9, 9), False, False, False)) for name in names])
+    parts = read_parts([str(data), str(more.parent)], 0.5, seed=0)
+    assert sum(not sample.box_known for sample in parts.train) == 20
+    assert len(parts.validation) == 20
+    assert all(sample.box_known for sample in parts.validation)

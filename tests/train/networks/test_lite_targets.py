@@ -10,7 +10,8 @@ def _targets(faces: list[tuple[list[float], float, bool]]) -> Targets:
     boxes = torch.tensor([[box for box, _, _ in faces]])
     proper = torch.tensor([[label for _, label, _ in faces]])
     learnt = torch.tensor([[known for _, _, known in faces]])
-    return Targets(boxes[:, 0], proper[:, 0], boxes, proper, learnt)
+    unknown = torch.full_like(proper, -1)
+    return Targets(boxes[:, 0], proper[:, 0], boxes, proper, learnt, learnt, unknown)
 
 
 def test_goals_are_hottest_where_each_centre_lies() -> None:
