@@ -58,7 +58,7 @@ def main(
     began = time.monotonic()
     run = loop.train(settings, folder / "runs", datetime.now(), TerminalDisplay(Console()))
     seconds = time.monotonic() - began
-    file = export(run, ExportSettings(out=folder / "learned.onnx"), print).path
+    file = export(run.path, ExportSettings(out=folder / "learned.onnx"), print).path
     metrics = evaluate_folder(MaskDetector(file, "cpu"), data / "test").metrics
     print(
         json.dumps(

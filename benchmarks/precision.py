@@ -55,7 +55,7 @@ def _measure(run: RunFolder, data: list[Path], batch_size: int, images: int, wor
     accuracy: dict[str, list[str]] = {}
     for precision in get_args(Precision):
         out = work / f"{precision}.onnx"
-        export(run, ExportSettings(out=out, precision=precision), _CONSOLE.print)
+        export(run.path, ExportSettings(out=out, precision=precision), _CONSOLE.print)
         session = Session(out, "cpu", batch_size)
         ways[precision] = session.run
         if precision == "int8":

@@ -77,7 +77,7 @@ def _exported(run: RunFolder, canvas: int | None, work: Path) -> Iterator[tuple[
     for precision in _PRECISIONS:
         out = work / f"{run.path.name}-{precision}.onnx"
         settings = ExportSettings(out=out, precision=precision, canvas=canvas)
-        yield export(run, settings, lambda _: None).path, minutes
+        yield export(run.path, settings, lambda _: None).path, minutes
 
 
 def _faces(file: Path) -> tuple[FaceRule, ...]:

@@ -22,8 +22,6 @@ from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
 from maskinfer.train.runs.checkpoint import Checkpoint
-from maskinfer.train.runs.files import RunConfig
-from maskinfer.train.runs.folder import RunFolder
 from maskinfer.version import __version__
 
 from . import engine, triton
@@ -72,14 +70,14 @@ class Exported:
         return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
+def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     """Trace a run's best weights, lower their precision, verify on real images, and package.
 
     Everything is written beside its place and renamed only when it agrees, so a failed or
     interrupted export leaves an older one of that name as it was.
 
     Args:
-        run: a run folder with weights.
+        run: a run's folder, or a file of weights.
         settings: what to make of them.
         say: takes a line about each step that takes long.
 
@@ -93,7 +91,7 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
     check(settings)
     if settings.format == "engine":
         engine.find_toolkit()
-    checkpoint = Checkpoint.load(run.path)
+    checkpoint = Checkpoint.load(run)
     _check_network(checkpoint, settings)
     path = _destination(run, settings)
     config, network = checkpoint.config, checkpoint.network
@@ -129,10 +127,15 @@ def export(run: RunFolder, settings: ExportSettings, say: Say) -> Exported:
         session = Session(onnx_file, Provider.CPU, max(BATCH_SIZES))
         parity = _verify(partial(in_batches, session.run), reference, metadata, path)
         say("Measuring from which score on a face counts")
-        metadata, note = _measure(session, config)
+        metadata, note = _measure(session, checkpoint)
         metadata = replace(metadata, verification=parity.to_dict())
         write_onnx(graph, metadata, onnx_file)
         exported = Exported(path, parity, note)
+        if settings.weights is not None:
+            measured = replace(
+                checkpoint.calibration, one_face=metadata.one_face, all_faces=metadata.all_faces
+            )
+            checkpoint._replace(calibration=measured).write(settings.weights)
         batch = settings.batch or BatchRange()
         if settings.format == "engine":
             say("Building the engine")
@@ -168,7 +171,7 @@ def _check_network(checkpoint: Checkpoint, settings: ExportSettings) -> None:
         )
 
 
-def _destination(run: RunFolder, settings: ExportSettings) -> Path:
+def _destination(run: Path, settings: ExportSettings) -> Path:
     """Where the model goes; what cannot be written is refused before the work."""
     ending = _ENDINGS[settings.format]
     path = settings.out
@@ -180,7 +183,8 @@ def _destination(run: RunFolder, settings: ExportSettings) -> Path:
             f"{settings.canvas}px": settings.canvas is not None,
             target: precision == "int8" and target == "tensorrt",
         }
-        name = "-".join([run.path.resolve().name, *(mark for mark, it in marks.items() if it)])
+        own = run.stem if run.is_file() else run.resolve().name
+        name = "-".join([own, *(mark for mark, it in marks.items() if it)])
         path = (TRITON if settings.format == "triton" else EXPORTS) / f"{name}{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
     if settings.format == "triton":
@@ -201,6 +205,11 @@ def _calibration_canvases(
         folders = [settings.calibrate]
     else:
         data = checkpoint.config.settings.data
+        if not data:
+            raise UsageError(
+                f"--precision int8: {checkpoint.path} names no training images to measure its "
+                "ranges on; give --calibrate DIR"
+            )
         folders = [Dataset(Path(name)).split("train") for name in data]
     return draw_evenly(folders, geometry, _CALIBRATION_IMAGES)
 
@@ -254,10 +263,10 @@ def _describe(
     )
 
 
-def _measure(session: Session, config: RunConfig) -> tuple[ModelMetadata, str]:
+def _measure(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadata, str]:
     """A file's metadata with its working points, and what to say where they are not measured."""
-    metadata = session.metadata
-    samples = validation_samples(config)
+    metadata, earlier = session.metadata, checkpoint.calibration
+    samples = validation_samples(checkpoint.config)
     photos = list(answer_samples(session, samples))
     larger: list[Photo] = []
     if metadata.free_canvas:
@@ -266,6 +275,11 @@ def _measure(session: Session, config: RunConfig) -> tuple[ModelMetadata, str]:
         on_larger = Session(session.path, Provider.CPU, max(BATCH_SIZES), canvas=_CROWD_CANVAS)
         larger = list(answer_samples(on_larger, crowds))
     points = measure(photos, metadata.one_face.threshold, session.geometry.canvas, larger)
+    if not points.photos and earlier.one_face is not None:
+        one_face = replace(earlier.one_face, threshold=earlier.threshold)
+        points = replace(points, one_face=one_face, all_faces=one_face)
+    if not points.photos_of_all and earlier.all_faces is not None:
+        points = replace(points, all_faces=earlier.all_faces)
     facts = asdict(points)
     metadata = replace(
         metadata,
@@ -275,6 +289,8 @@ def _measure(session: Session, config: RunConfig) -> tuple[ModelMetadata, str]:
     )
     if points.photos:
         return metadata, ""
+    if earlier.one_face is not None:
+        return metadata, "from which score on a face counts was measured on earlier weights"
     lack = f"only {len(samples)} validation images" if samples else "no validation images"
     return metadata, f"{lack}, so every face counts, whatever its score: predict with --min-score"
 

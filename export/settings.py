@@ -51,6 +51,7 @@ class ExportSettings:
             network that finds one.
         canvas: side of the canvas in pixels, for `lite` the default one; None takes the one
             trained on.
+        weights: where the weights go as well, as one file to train on from and to export again.
     """
 
     out: Path | None = None
@@ -63,6 +64,7 @@ class ExportSettings:
     proposals: int | None = None
     faces: int | None = None
     canvas: int | None = None
+    weights: Path | None = None
 
     @property
     def int8_target(self) -> Target:

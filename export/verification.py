@@ -9,18 +9,20 @@ import numpy as np
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import list_images
 from maskinfer.data.geometry import Geometry, decode_wh, place
-from maskinfer.data.images import load_photo
+from maskinfer.data.images import Photo, load_photo
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import DatasetError, ImageError, UsageError
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.files import RunConfig
-from maskinfer.train.runs.folder import RunFolder
+from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 from .graph import ContractModule, checkpoint_function
 from .parity import BATCH_SIZES, Parity, Reference, compare, in_batches, tolerance
 from .settings import VERIFIED_ON, GraphOptions
+
+_DRAWN_SEED = 0
 
 
 def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixels:
@@ -61,9 +63,15 @@ def verification_canvases(
     Args:
         config: of the run, which names its data.
         geometry: how photos become canvases.
-        data: a data set, or any folder of images; None takes the run's own.
+        data: a data set, or any folder of images; None takes the run's own, and drawn ones where
+            it names none.
         images: the largest number of images.
     """
+    if data is None and not config.settings.data:
+        scenes = (random_scene(_DRAWN_SEED, index, geometry.canvas) for index in range(images))
+        photos = (np.array(draw_scene(scene)) for scene in scenes)
+        drawn = (place(Photo(p, (p.shape[1], p.shape[0])), geometry)[0] for p in photos)
+        return np.stack(list(drawn))
     try:
         if data is None:
             folders = [Dataset(Path(name)).split("test") for name in config.settings.data]
@@ -76,14 +84,12 @@ def verification_canvases(
         ) from error
 
 
-def verify_file(
-    file: Path, run: RunFolder, data: Path | None, images: int
-) -> tuple[Parity, list[str]]:
+def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[Parity, list[str]]:
     """Compare a model file with the best weights of the run it came from.
 
     Args:
         file: the model file.
-        run: the run.
+        run: the run's folder, or a file of weights.
         data: a data set, or any folder of images; None takes the run's own test images.
         images: how many to compare on, at most.
 
@@ -98,8 +104,8 @@ def verify_file(
     """
     session = Session(file, Provider.CPU, max(BATCH_SIZES))
     metadata = session.metadata
-    # Compared before the weights are loaded, which would fail with a less helpful message.
-    trained = run.read_config().settings
+    checkpoint = Checkpoint.load(run)
+    trained = checkpoint.config.settings
     geometry = trained.geometry
     if trained.model != "resnet":  # and so may have been exported for another canvas
         geometry = metadata.geometry
@@ -107,9 +113,8 @@ def verify_file(
     theirs = _kind(trained.model, trained.backbone, geometry)
     if ours != theirs:
         raise UsageError(
-            f"{file} is a {ours}, {run.path} a {theirs}: name the run that it was exported from"
+            f"{file} is a {ours}, {run} a {theirs}: name the run that it was exported from"
         )
-    checkpoint = Checkpoint.load(run.path)
     network = checkpoint.network
     network.canvas = geometry.canvas
     options = GraphOptions.recall(metadata)

@@ -70,7 +70,7 @@ def _learn(folder: Path, images: int, model: Model, weights: str, epochs: int, *
     # All of Faster R-CNN's proposals: this short training leaves it unsure among many.
     proposals = 1000 if model == "fasterrcnn" else None
     settings = ExportSettings(out=folder / f"{model}.onnx", proposals=proposals)
-    return Learned(data, run, export(run, settings, print).path)
+    return Learned(data, run, export(run.path, settings, print).path)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_int8_keeps_what_was_learned(
     monkeypatch.setattr(job, "to_onnx", lambda module, canvas, **_: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
     proposals = 1000 if learned.run.path.name.startswith("fasterrcnn") else None
-    export(learned.run, ExportSettings(out=out, precision="int8", proposals=proposals), print)
+    export(learned.run.path, ExportSettings(out=out, precision="int8", proposals=proposals), print)
     assert out.stat().st_size < 0.35 * learned.file.stat().st_size
     samples = Dataset(learned.data / "test").samples("test").samples
     iou, accuracy = _figures(learned.file, samples)

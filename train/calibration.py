@@ -5,12 +5,13 @@ And the threshold from which a mask counts as properly worn.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskinfer.records import read_record
+from maskinfer.runtime.model_file import WorkingPoint
 
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
@@ -29,11 +30,15 @@ class Calibration:
         threshold: least calibrated probability that counts as properly worn: the one with the
             best balanced accuracy, of equals the nearest to a half.
         images: how many it was learned from; 0 where they were too few.
+        one_face, all_faces: from which figures on an answer about one face counts, and one about
+            all, as an earlier export measured them; None where none did.
     """
 
     temperature: float = 1.0
     threshold: float = THRESHOLD
     images: int = 0
+    one_face: WorkingPoint | None = None
+    all_faces: WorkingPoint | None = None
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
@@ -56,15 +61,18 @@ class Calibration:
         return calibration
 
 
-def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> Calibration:
+def calibrate(
+    probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_], earlier: Calibration
+) -> Calibration:
     """Learn temperature and threshold, where there are at least ten images of either label.
 
     Args:
         probabilities: (N,) of a properly worn mask, N at least 1.
         is_proper: (N,) bool, the labels.
+        earlier: of the weights that training began with; stays where there are too few images.
     """
     if min(is_proper.sum(), (~is_proper).sum()) < _LEAST_IMAGES:
-        return Calibration()
+        return earlier
     clipped = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     logits = np.log(clipped) - np.log1p(-clipped)
     signed = np.where(is_proper, -logits, logits)  # log-odds of being wrong
@@ -72,7 +80,8 @@ def calibrate(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) 
     losses = [np.logaddexp(0, signed / temperature).mean() for temperature in temperatures]
     temperature = float(temperatures[int(np.argmin(losses))])
     calibrated = 1 / (1 + np.exp(-logits / temperature))
-    return Calibration(temperature, _best_threshold(calibrated, is_proper), len(probabilities))
+    threshold = _best_threshold(calibrated, is_proper)
+    return replace(earlier, temperature=temperature, threshold=threshold, images=len(probabilities))
 
 
 def _best_threshold(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> float:

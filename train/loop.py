@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import (
@@ -26,7 +27,7 @@ from maskinfer.train.data.batches import (
     measure_normalisation,
 )
 from maskinfer.train.data.parts import Parts, read_parts
-from maskinfer.train.networks.build import build, load_initial_weights
+from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Losses
 from maskinfer.train.runs.curves import draw_curves
 from maskinfer.train.runs.files import EpochRow, RunConfig, versions
@@ -34,6 +35,7 @@ from maskinfer.train.runs.folder import RunFolder, State
 
 from .calibration import Calibration
 from .display import Display
+from .initial_weights import load_initial_weights
 from .measuring import measure_parts, to_device, total_loss
 from .optimization import build_accelerator, build_optimizer, learning_rate
 from .settings import TrainSettings, check
@@ -110,6 +112,10 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     # Seeded anew each epoch, so that a resumed run samples proposals as it would have.
     torch.manual_seed((settings.seed * 10_007 + epoch) * 1_009 + accelerator.process_index)
     model.train()
+    if settings.freeze_statistics:
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
     display.begin("train", len(batches))
     total, count, rate = 0.0, 0, 0.0
     for step, batch in enumerate(batches, start=(epoch - 1) * len(batches)):
@@ -175,9 +181,8 @@ class Trainer:
         self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
         self.order = EpochOrder(
-            np.array([sample.proper_mask for sample in self.parts.train]),
-            settings.balance,
-            settings.seed,
+            self.parts.train,
+            settings,
             processes,
             self.accelerator.process_index,
         )
@@ -188,6 +193,9 @@ class Trainer:
         )
         self.state = State()
         self.history: list[EpochRow] = []
+        # Of the weights that the run begins with.
+        self.calibration = Calibration()
+        self.begins_whole = False
         self.machine: dict[str, Any] = {
             "device": self.accelerator.device.type,
             "processes": processes,
@@ -203,13 +211,25 @@ class Trainer:
         """Load initial weights and make the run's folder."""
         # The first process fetches the weights, the others read its copy.
         with self.accelerator.main_process_first():
-            origin = load_initial_weights(self.network, self.settings, self.display.say)
+            initial = load_initial_weights(self.network, self.settings, self.display.say)
+        self.calibration, self.begins_whole = initial.calibration, initial.whole
+        if initial.whole:  # and so with its own normalisation
+            mean, std = self.network.mean.tolist(), self.network.std.tolist()
+            self.normalisation = {"mean": mean, "std": std}
         settings, data = self.settings, self.parts.summary()
         names: list[Any] = [None]
         if self.is_main:
             run = RunFolder.create(runs, settings.model, now)
             names = [str(run.path)]
-            config = RunConfig(settings, origin, self.normalisation, data, self.machine, versions())
+            config = RunConfig(
+                settings,
+                initial.origin,
+                self.normalisation,
+                data,
+                self.machine,
+                versions(),
+                initial.calibration,
+            )
             run.write_config(config)
             run.write_decisions(self.parts.decisions)
         return RunFolder(Path(broadcast_object_list(names)[0]))
@@ -235,7 +255,9 @@ class Trainer:
             self.display.say(f"This run began on {config.machine} and continues on {self.machine}")
         self.state = run.read_last(self.network, self.optimizer)
         # A run stopped between writing its history and its state has a row too many.
-        self.history = run.read_history()[: self.state.epochs_done]
+        done = self.state.epochs_done
+        self.history = [row for row in run.read_history() if row.epoch <= done]
+        self.calibration = config.initial_calibration
 
     def fit(self, run: RunFolder) -> None:
         """Train until the last epoch or until validation stops improving.
@@ -256,6 +278,8 @@ class Trainer:
         self.model, self.optimizer = accelerator.prepare(self.network, self.optimizer)
         try:
             with self.display.start(run.path, self.state.epochs_done, settings.epochs):
+                if self.begins_whole:
+                    self._measure(run, 0, time.monotonic())
                 while self.state.epochs_done < settings.epochs and not self._is_stuck():
                     began = time.monotonic()
                     self.order.epoch = epoch = self.state.epochs_done + 1
@@ -264,21 +288,37 @@ class Trainer:
                         # Batch norm's statistics differ by process; those of the first are kept.
                         for buffer in self.network.buffers():
                             torch.distributed.broadcast(buffer, 0)
-                    figures, calibration = measure_parts(
-                        self.network, self.parts, settings, accelerator, self.display
-                    )
-                    seconds = time.monotonic() - began
-                    row = EpochRow(epoch, seconds, rate, train_loss=loss, **figures)
-                    self._keep(run, row, calibration)
+                    self._measure(run, epoch, began, learning_rate=rate, train_loss=loss)
         except KeyboardInterrupt as stop:
             done = self.state.epochs_done
             raise KeyboardInterrupt(
                 f"after epoch {done}. Continue with: maskinfer train --resume "
                 f"{shlex.quote(str(run.path))}"
-                if done
+                if self.history
                 else f"before the first epoch ended; {run.path} holds nothing to resume"
             ) from stop
         accelerator.end_training()
+
+    def _measure(self, run: RunFolder, epoch: int, began: float, **trained: float) -> None:
+        """Measure the network as it is after an epoch, and keep what that says.
+
+        Args:
+            run: the run's folder.
+            epoch: 0 before the first.
+            began: when, by the monotonic clock.
+            trained: what only training tells.
+        """
+        figures, calibration = measure_parts(
+            self.network,
+            self.parts,
+            self.settings,
+            self.accelerator,
+            self.display,
+            self.calibration,
+        )
+        seconds = time.monotonic() - began
+        row = EpochRow(epoch, seconds, **({"learning_rate": 0.0} | figures | trained))
+        self._keep(run, row, calibration)
 
     def _keep(self, run: RunFolder, row: EpochRow, calibration: Calibration) -> None:
         """Write an epoch's results to the run's folder, and advance the state."""

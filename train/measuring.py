@@ -53,8 +53,11 @@ def measure_parts(
     settings: TrainSettings,
     accelerator: Accelerator,
     display: Display,
+    earlier: Calibration,
 ) -> tuple[dict[str, Any], Calibration]:
     """Measure a network after an epoch, which is put in evaluation mode.
+
+    `earlier` is what is known of the probabilities of the weights that the run began with.
 
     Returns:
         figures by the names of `EpochRow`, and what the validation part teaches about its
@@ -70,6 +73,7 @@ def measure_parts(
     test = measure_part("test", parts.test)
     validation = measure_part("validation", parts.validation) if parts.validation else None
     figures: dict[str, Any] = {
+        "train_loss": train.loss,
         "train_accuracy": train.metrics.accuracy,
         "train_iou": train.metrics.mean_iou,
     }
@@ -81,8 +85,8 @@ def measure_parts(
             f"{part}_iou": measured and measured.metrics.mean_iou,
         }
     if validation is None:
-        return figures, Calibration()
-    return figures, calibrate(validation.proper_mask, validation.is_proper)
+        return figures, earlier
+    return figures, calibrate(validation.proper_mask, validation.is_proper, earlier)
 
 
 def measure_samples(
@@ -113,7 +117,7 @@ def measure_samples(
         if network.learns_all_faces:
             faces = [_nearest(box, s) for box, s in zip(boxes, batch.samples, strict=True)]
         else:
-            faces = [Face(s.box_xywh, s.proper_mask) for s in batch.samples]
+            faces = [s.faces[0] for s in batch.samples]
         overlap = iou_xywh(boxes, [face.box_xywh for face in faces])
         truth = [face.proper_mask for face in faces]
         rows += zip(overlap.tolist(), truth, detections.proper_mask.tolist(), strict=True)
@@ -128,7 +132,7 @@ def measure_samples(
 
 def _nearest(box_xywh: Boxes, sample: Sample) -> Face:
     """The known face that a box overlaps most; the labelled one where it overlaps none."""
-    faces = [Face(sample.box_xywh, sample.proper_mask), *sample.others]
+    faces = sample.faces
     overlap = iou_xywh(np.tile(box_xywh, (len(faces), 1)), [face.box_xywh for face in faces])
     return faces[int(overlap.argmax())]
 

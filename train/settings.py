@@ -14,7 +14,7 @@ MaskLoss = Literal["bce", "ce"]
 Head = Literal["pooled", "spatial"]
 Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
-Augmentation = Literal["flip", "crop", "zoom", "color"]
+Augmentation = Literal["flip", "crop", "zoom", "color", "mosaic", "background"]
 MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
 
 
@@ -28,8 +28,10 @@ class TrainSettings:
         recipe: the name of the recipe that filled the options not given.
         backbone: the network under the heads: a ResNet, or lite's EfficientNet-Lite0.
         weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
-            (torchvision's Faster R-CNN), `none`, or the path of a safetensors file.
+            (torchvision's Faster R-CNN), `none`, `shipped`, or the path of a run or of a
+            safetensors file. A whole network is measured before its first epoch, as epoch 0.
         geometry: how photos become canvases.
+        canvases: sides that training batches have, one drawn for each; empty: the geometry's own.
         epochs: passes over the training images.
         batch_size: images a step, over all processes together.
         optimizer: `adam`, or `sgd` with `momentum`.
@@ -41,9 +43,10 @@ class TrainSettings:
         head: `pooled` heads see the mean of the feature map (report), `spatial` ones the map
             itself; `resnet` only.
         box_weight: the box loss counts this much against the mask loss; `resnet` only.
+        freeze_statistics: leave those of batch normalisation as the initial weights have them.
         box_samples: proposals an image that train the box head; `fasterrcnn` only.
         augment: changes made to training images at random.
-        balance: draw both labels equally often.
+        balance: draw both labels equally often, and masks worn incorrectly oftener.
         validation: share of the training images held out to choose the best epoch and to stop
             early; 0 trains on all and keeps the last epoch.
         patience: stop after this many epochs without a better validation score; None never does.
@@ -58,6 +61,7 @@ class TrainSettings:
     geometry: Geometry
     backbone: Backbone = "resnet50"
     weights: str = "auto"
+    canvases: tuple[int, ...] = ()
     epochs: int = 30
     batch_size: int = 32
     optimizer: Optimizer = "adam"
@@ -68,6 +72,7 @@ class TrainSettings:
     loss: MaskLoss = "bce"
     head: Head = "spatial"
     box_weight: float = 5.0
+    freeze_statistics: bool = False
     box_samples: int = 32
     augment: tuple[Augmentation, ...] = ()
     balance: bool = True
@@ -85,7 +90,7 @@ def check(settings: TrainSettings) -> None:
         UsageError: with the option, its value and the rule.
     """
     s, canvas = settings, settings.geometry.canvas
-    weights = ("auto", "imagenet", "coco", "none")
+    weights = ("auto", "imagenet", "coco", "none", "shipped")
     changes = get_args(Augmentation)
     limits: list[tuple[str, object, bool, str]] = [
         ("--epochs", s.epochs, s.epochs >= 1, "at least 1"),
@@ -98,12 +103,13 @@ def check(settings: TrainSettings) -> None:
         ("--seed", s.seed, 0 <= s.seed < 2**31, "0 to 2147483647"),
         ("--patience", s.patience, s.patience is None or s.patience >= 1, "at least 1"),
         ("--canvas", canvas, is_canvas(canvas), CANVAS_RULE),
+        ("canvases", s.canvases, all(map(is_canvas, s.canvases)), f"of each: {CANVAS_RULE}"),
         ("--validation", s.validation, 0 <= s.validation < 0.9, "0 to 0.9"),
         (
             "--weights",
             repr(s.weights),
-            s.weights in weights or Path(s.weights).is_file(),
-            "imagenet, coco, none or a .safetensors file",
+            s.weights in weights or Path(s.weights).exists(),
+            "shipped, imagenet, coco, none, a run folder or a .safetensors file",
         ),
         (
             "--augment",
@@ -122,6 +128,10 @@ def check(settings: TrainSettings) -> None:
         )
     if s.model != "resnet" and s.loss != "bce":
         raise UsageError(f"--loss {s.loss}: only for --model resnet")
+    if s.model == "resnet" and (one := {"mosaic", "background"}.intersection(s.augment)):
+        raise UsageError(f"--augment {one.pop()}: not for resnet, which sees one face in any image")
+    if s.canvases and (s.model != "lite" or s.geometry.kind != "letterbox"):
+        raise UsageError(f"canvases {s.canvases}: only for lite on a letterbox")
     if s.weights == "coco" and (s.model, s.backbone) != ("fasterrcnn", "resnet50"):
         raise UsageError(
             "--weights coco: only for --model fasterrcnn --backbone resnet50, got "

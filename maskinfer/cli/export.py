@@ -22,7 +22,11 @@ _BATCH = BatchRange()
 def export(
     run: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN", help="A run folder.", show_default="the newest one"),
+        typer.Argument(
+            metavar="RUN|FILE|shipped",
+            help="A run folder, a file of weights, or the weights that ship.",
+            show_default="the newest run",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -97,11 +101,19 @@ def export(
             show_default="the run's own",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the weights too, half as large, as one .safetensors file to train on from "
+            "and to export again.",
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where to look for the newest run.")] = Path("runs"),
 ) -> None:
     """Write a run's best weights as a model file, and verify it against them on real images."""
     from maskinfer.export.exporting import export as export_run
-    from maskinfer.train.runs.folder import RunFolder
+    from maskinfer.train.runs.files import RunFiles
 
     from .console import err, say
     from .console import out as stdout
@@ -118,10 +130,11 @@ def export(
         proposals=proposals,
         faces=faces,
         canvas=canvas,
+        weights=weights,
     )
-    folder = RunFolder(run) if run is not None else RunFolder.newest(runs, with_weights=True)
-    with err.status(f"Exporting {folder.path}") as status:
-        exported = export_run(folder, settings, status.update)
+    source = run if run is not None else RunFiles.newest(runs, with_weights=True).path
+    with err.status(f"Exporting {source}") as status:
+        exported = export_run(source, settings, status.update)
     stdout.print(parity_table(exported.parity))
     if exported.note:
         say(f"Note: {exported.note}")

@@ -23,6 +23,8 @@ class Augmentation(StrEnum):
     crop = "crop"
     zoom = "zoom"
     color = "color"
+    mosaic = "mosaic"
+    background = "background"
 
 
 _TRAINING = "Training"
@@ -45,7 +47,8 @@ def train(
         typer.Option(
             metavar=f"{'|'.join(recipe_names())}|FILE",
             help="Where the options not given are taken from. report: the course report's numbers; "
-            "two-cores: for two CPU cores and an hour or two; FILE: your own, in TOML.",
+            "two-cores: for two CPU cores and an hour or two; finetune: from a network that has "
+            "learned already; FILE: your own, in TOML.",
         ),
     ] = "default",
     backbone: Annotated[
@@ -58,8 +61,9 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            metavar="imagenet|coco|none|FILE",
-            help="Initial weights; FILE is .safetensors.",
+            metavar="shipped|imagenet|coco|none|RUN|FILE",
+            help="Initial weights: of the model that ships, of a trunk, of an earlier run, or of a "
+            ".safetensors file.",
             show_default="by recipe, else imagenet if it can be fetched, else none",
         ),
     ] = None,

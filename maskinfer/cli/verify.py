@@ -19,7 +19,10 @@ _AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
 def verify(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
     against: Annotated[
-        Path, typer.Option(metavar="RUN", help="The run folder that it was exported from.")
+        Path,
+        typer.Option(
+            metavar="RUN|FILE|shipped", help="The run or the weights that it was exported from."
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -37,21 +40,16 @@ def verify(
 
     Exit code 1 where they differ by more than the file's precision explains.
     """
-    from maskinfer.errors import ExportError, UsageError
+    from maskinfer.errors import ExportError
     from maskinfer.export.verification import verify_file
-    from maskinfer.train.runs.files import WEIGHTS
-    from maskinfer.train.runs.folder import RunFolder
 
     from .console import err, out
 
-    if against.is_file() and against.name != WEIGHTS:
-        raise UsageError(f"--against: got {against}, expected a run folder or its {WEIGHTS}")
-    run = RunFolder(against.parent if against.is_file() else against)
     with err.status(f"Verifying {model}"):
-        parity, faults = verify_file(model, run, data, images)
+        parity, faults = verify_file(model, against, data, images)
     out.print(parity_table(parity))
     if faults:
-        raise ExportError(f"{model}: does not predict what {run.path} does; {'; '.join(faults)}")
+        raise ExportError(f"{model}: does not predict what {against} does; {'; '.join(faults)}")
 
 
 def parity_table(parity: "Parity") -> Table:

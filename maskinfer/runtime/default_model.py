@@ -7,7 +7,7 @@ from maskinfer.errors import ModelFileError
 
 EXPORTS = Path("models")
 TRITON = EXPORTS / "triton"
-SHIPPED = "default.onnx"
+SHIPPED, SHIPPED_WEIGHTS = "default.onnx", "default.safetensors"
 
 
 def resolve_model(named: Path | None = None) -> Path:
@@ -46,3 +46,8 @@ def _is_export(path: Path) -> bool:
 def shipped_model() -> Path:
     """Path of the model that ships in the package, whether it is there or not."""
     return Path(str(importlib.resources.files("maskinfer") / SHIPPED))
+
+
+def shipped_weights() -> Path:
+    """Path of that model's weights, to train on from and to export."""
+    return Path(str(importlib.resources.files("maskinfer") / SHIPPED_WEIGHTS))

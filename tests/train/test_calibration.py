@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from maskinfer.evaluation.metrics import expected_calibration_error
+from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.train.calibration import Calibration, calibrate
 
 
@@ -12,7 +13,7 @@ def test_calibration_finds_the_temperature(temperature: float) -> None:
     is_proper = rng.random(20_000) < 1 / (1 + np.exp(-log_odds))
     overconfident = 1 / (1 + np.exp(-log_odds * temperature))
 
-    found = calibrate(overconfident, is_proper)
+    found = calibrate(overconfident, is_proper, Calibration())
 
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     assert found.images == 20_000
@@ -25,7 +26,7 @@ def test_calibration_finds_the_temperature(temperature: float) -> None:
 def test_threshold_is_the_best_balanced_one() -> None:
     probabilities = np.array([0.1, 0.3, 0.55, 0.6, 0.7, 0.9, 0.95, 0.99] * 3)
     is_proper = np.array([False, False, False, False, True, True, True, True] * 3)
-    found = calibrate(probabilities, is_proper)
+    found = calibrate(probabilities, is_proper, Calibration())
     odds = (probabilities / (1 - probabilities)) ** (1 / found.temperature)
     called = odds / (1 + odds) >= found.threshold
     assert called.tolist() == is_proper.tolist()
@@ -33,11 +34,13 @@ def test_threshold_is_the_best_balanced_one() -> None:
 
 def test_threshold_stays_a_half_where_that_is_as_good() -> None:
     probabilities = np.array([0.1, 0.2, 0.8, 0.9] * 5)
-    assert calibrate(probabilities, probabilities > 0.5).threshold == 0.5
+    assert calibrate(probabilities, probabilities > 0.5, Calibration()).threshold == 0.5
 
 
 def test_certain_probabilities_can_be_calibrated() -> None:
-    found = calibrate(np.array([0.0, 1.0, 1.0, 0.0] * 5), np.array([False, True, False, True] * 5))
+    found = calibrate(
+        np.array([0.0, 1.0, 1.0, 0.0] * 5), np.array([False, True, False, True] * 5), Calibration()
+    )
     assert np.isfinite(found.temperature)
     assert found.images == 20
 
@@ -46,7 +49,8 @@ def test_certain_probabilities_can_be_calibrated() -> None:
 def test_few_images_of_a_label_calibrate_nothing(rare: int) -> None:
     is_proper = np.arange(100) >= rare
     for labels in (is_proper, ~is_proper):
-        assert calibrate(np.linspace(0, 1, 100), labels) == Calibration()
+        earlier = Calibration(2.0, 0.7, 50, WorkingPoint(0.3, 0.7))
+        assert calibrate(np.linspace(0, 1, 100), labels, earlier) == earlier
 
 
 def test_calibration_reads_what_it_wrote() -> None:

@@ -1,23 +1,31 @@
-"""A run's best weights, loaded, with what its folder states about them."""
+"""A trained network, loaded from a run's folder or from one file, with what is known of it."""
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from safetensors import SafetensorError, safe_open
+
 from maskinfer.errors import RunError
+from maskinfer.records import read_record
 from maskinfer.train.calibration import Calibration
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Network
 
-from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, best_row
-from .folder import CALIBRATION, EPOCH, read_tensors
+from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, best_row, weights_path
+from .folder import CALIBRATION, EPOCH, read_calibration, read_tensors, write_tensors
+
+_CONFIG, _FIGURES = "config", "figures"  # in the header of a file of its own
 
 
 class Checkpoint(NamedTuple):
     """A trained network and all that is known of it.
 
     Attributes:
-        path: the run's folder.
-        config: what the run was given.
+        path: the run's folder, or the file.
+        config: what the run was given; a file's names no folders.
         network: in evaluation mode, on the CPU.
         calibration: of its probabilities.
         figures: the row of the history that measured these weights.
@@ -31,23 +39,26 @@ class Checkpoint(NamedTuple):
 
     @classmethod
     def load(cls, run: Path) -> "Checkpoint":
-        """Load the best weights of a run, which may still be training.
+        """Load the best weights of a run, which may still be training, or what `write` wrote.
+
+        Args:
+            run: the run's folder, its file of weights, any other file of weights, or `shipped`.
 
         Raises:
-            RunError: the folder is no run, or its weights are missing, damaged, or of another
+            RunError: there is no run, or its weights are missing, damaged, or of another
                 network than its configuration names.
         """
+        weights = weights_path(str(run))
+        run = weights.parent if weights.name == WEIGHTS else weights
+        if weights.name != WEIGHTS:
+            return cls._load_file(weights)
         files = RunFiles(run)
         config = files.read_config()
         network = build(config.settings).eval()
         header = read_tensors(network, run / WEIGHTS)
         # Read after the weights: a run writes an epoch's row before its weights.
         history = files.read_history()
-        try:
-            stated = header.get(CALIBRATION)
-            calibration = Calibration() if stated is None else Calibration.from_json(stated)
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{run / WEIGHTS}: damaged, its calibration is {stated!r}") from error
+        calibration = read_calibration(header, run / WEIGHTS)
         # Early files of maskinfer 0.1.0 have no header.
         best = None if EPOCH in header else best_row(history)
         epoch = header.get(EPOCH, str(best and best.epoch))
@@ -55,3 +66,32 @@ class Checkpoint(NamedTuple):
         if figures is None:
             raise RunError(f"{run}: damaged, epoch {epoch} of {WEIGHTS} is not in its history")
         return cls(run, config, network, calibration, figures)
+
+    @classmethod
+    def _load_file(cls, path: Path) -> "Checkpoint":
+        try:
+            with safe_open(path, framework="pt") as file:
+                header: dict[str, str] = file.metadata() or {}
+            config = read_record(RunConfig, json.loads(header[_CONFIG]))
+            figures = read_record(EpochRow, json.loads(header[_FIGURES]))
+        except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+            raise RunError(
+                f"{path}: not a file of weights that maskinfer export wrote ({error})"
+            ) from error
+        network = build(config.settings).eval()
+        read_tensors(network, path)
+        return cls(path, config, network, read_calibration(header, path), figures)
+
+    def write(self, path: Path) -> None:
+        """Write all of it into one file: matrices in half precision, no path of this machine."""
+        settings = replace(self.config.settings, data=(), weights=self.config.initial_weights)
+        header = {
+            _CONFIG: json.dumps(asdict(replace(self.config, settings=settings))),
+            _FIGURES: json.dumps(asdict(self.figures)),
+            CALIBRATION: self.calibration.to_json(),
+        }
+        tensors = {
+            name: tensor.half() if tensor.dim() > 1 and tensor.dtype == torch.float32 else tensor
+            for name, tensor in self.network.state_dict().items()
+        }
+        write_tensors(path, tensors, header)

@@ -21,6 +21,8 @@ from maskinfer.data.cleaning import Decision, FaultKind
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.records import read_record, read_value
+from maskinfer.runtime.default_model import shipped_weights
+from maskinfer.train.calibration import Calibration
 from maskinfer.train.settings import TrainSettings
 
 CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
@@ -32,6 +34,8 @@ _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]]
 @dataclass(frozen=True)
 class EpochRow:
     """One row of `history.csv`. A validation figure is None where no validation part is held out.
+
+    Epoch 0 is what a run began with, where that was a whole network.
 
     Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode;
     `train_loss` is the mean over the epoch as it trained, augmentation included.
@@ -77,6 +81,7 @@ class RunConfig:
         data: what the data sets held: counts by part and label, and a digest of their names.
         machine: what trained: `device`, `processes` and the `mixed_precision` in force.
         versions: of maskinfer, torch and the rest.
+        initial_calibration: of the weights that it started from, where they were a whole network.
     """
 
     settings: TrainSettings
@@ -85,6 +90,15 @@ class RunConfig:
     data: dict[str, Any]
     machine: dict[str, Any]
     versions: dict[str, str]
+    initial_calibration: Calibration = Calibration()  # noqa: RUF009 - frozen
+
+
+def weights_path(name: str) -> Path:
+    """The file of weights that `shipped`, a run's folder or the file itself names."""
+    path = Path(name)
+    if name == "shipped" and not path.exists():
+        return shipped_weights()
+    return path if path.suffix == Path(WEIGHTS).suffix else path / WEIGHTS
 
 
 def versions() -> dict[str, str]:
@@ -169,8 +183,9 @@ class RunFiles:
                 EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _FIGURES))  # type: ignore[arg-type]
                 for cells in _read_rows(path, _COLUMNS)
             ]
-            if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
-                raise ValueError("its epochs do not count from 1")
+            first = rows[0].epoch if rows else 1
+            if first not in (0, 1) or [r.epoch for r in rows] != [*range(first, first + len(rows))]:
+                raise ValueError("its epochs do not count from 0 or 1")
             return rows
 
     def write_decisions(self, decisions: Iterable[Decision]) -> None:

@@ -15,6 +15,7 @@ safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ class State:
 
     Attributes:
         epochs_done: whole epochs trained.
-        best_epoch: number of the best epoch so far, from 1; 0 before any.
+        best_epoch: number of the best epoch so far; 0 before any, or where that is the best.
         best_score: its score.
         scaler: state of the loss scaler of FP16 training; empty without.
     """
@@ -74,7 +75,7 @@ class RunFolder(RunFiles):
     def write_best(self, network: nn.Module, epoch: int, calibration: Calibration) -> None:
         """Write the weights that `Checkpoint.load` reads."""
         header = {EPOCH: str(epoch), CALIBRATION: calibration.to_json()}
-        _write_tensors(self.path / WEIGHTS, network.state_dict(), header)
+        write_tensors(self.path / WEIGHTS, network.state_dict(), header)
 
     def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
         """Replace `last/` as a whole."""
@@ -87,8 +88,8 @@ class RunFolder(RunFiles):
         }
         values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
         with replacing_folder(self.path / _LAST) as fresh:
-            _write_tensors(fresh / "network.safetensors", network.state_dict())
-            _write_tensors(fresh / "optimizer.safetensors", tensors)
+            write_tensors(fresh / "network.safetensors", network.state_dict())
+            write_tensors(fresh / "optimizer.safetensors", tensors)
             write_text(fresh / "state.json", json.dumps(values))
 
     def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
@@ -119,6 +120,19 @@ class RunFolder(RunFiles):
         return find_folder(self.path / _LAST) is not None
 
 
+def read_calibration(header: Mapping[str, str], path: Path) -> Calibration:
+    """What the header of a file of weights states of their probabilities.
+
+    Raises:
+        RunError: it is damaged; the message names the path.
+    """
+    stated = header.get(CALIBRATION)
+    try:
+        return Calibration() if stated is None else Calibration.from_json(stated)
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path}: damaged, its calibration is {stated!r}") from error
+
+
 def read_tensors(network: nn.Module, path: Path) -> dict[str, str]:
     """Load tensors into a network; returns the file's header."""
     try:
@@ -138,9 +152,10 @@ def read_tensors(network: nn.Module, path: Path) -> dict[str, str]:
         ) from error
 
 
-def _write_tensors(
+def write_tensors(
     path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None
 ) -> None:
+    """Write tensors beside their place, then rename the file."""
     plain = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()

@@ -11,7 +11,8 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from maskinfer.errors import UsageError
-from maskinfer.train.networks.build import build, load_initial_weights
+from maskinfer.train.initial_weights import load_initial_weights
+from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Network, Targets
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings
@@ -32,7 +33,30 @@ def _batch(count: int) -> tuple[torch.Tensor, Targets]:
 
 def _one_face(boxes: torch.Tensor, proper: torch.Tensor) -> Targets:
     learnt = torch.ones(len(boxes), 1, dtype=torch.bool)
-    return Targets(boxes, proper, boxes[:, None], proper[:, None], learnt)
+    unknown = torch.full((len(boxes), 1), -1.0)
+    return Targets(boxes, proper, boxes[:, None], proper[:, None], learnt, learnt, unknown)
+
+
+def test_box_that_is_not_known_teaches_nothing_and_its_mask_does() -> None:
+    for model in ("resnet", "lite"):
+        network = build(_settings(model)).train()  # type: ignore[arg-type]
+        canvases, targets = _batch(2)
+        known = network(canvases, targets)
+        unknown = network(canvases, targets._replace(box_known=torch.zeros_like(targets.box_known)))
+        assert unknown["box"] == 0 < known["box"]
+        assert unknown["mask"] > 0
+
+
+def test_lite_learns_of_improper_faces_whether_there_is_a_mask() -> None:
+    network = build(_settings("lite")).train()
+    canvases, targets = _batch(2)  # the second face is proper
+    assert network(canvases, targets)["incorrectly"] == 0  # nothing is known of the first
+    worn = torch.tensor([[1.0], [0.0]])
+    loss = network(canvases, targets._replace(incorrectly=worn))["incorrectly"]
+    loss.backward()
+    assert loss > 0
+    gradient = network.incorrectly.weight.grad  # type: ignore[union-attr]
+    assert gradient.abs().sum() > 0
 
 
 @pytest.mark.parametrize("head", ["pooled", "spatial"])
@@ -126,7 +150,9 @@ def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path) -> None:
     for model in ("resnet", "fasterrcnn"):
         settings = _settings(model, weights=str(tmp_path / "resnet18.safetensors"))  # type: ignore[arg-type]
         network = build(settings)
-        assert load_initial_weights(network, settings, said.append) == "resnet18.safetensors"
+        assert load_initial_weights(network, settings, said.append).origin == (
+            "resnet18.safetensors"
+        )
         assert torch.equal(_trunk(network).state_dict()["conv1.weight"], source.conv1.weight)
     assert said[0].endswith("do not fit: fc")
 
@@ -186,7 +212,7 @@ def test_lite_starts_from_imagenet_weights_without_a_network() -> None:
     settings = _settings("lite", weights="imagenet")
     said: list[str] = []
     network = build(settings)
-    assert load_initial_weights(network, settings, said.append) == "imagenet"
+    assert load_initial_weights(network, settings, said.append).origin == "imagenet"
     fitting = len(_trunk(network).state_dict())
     assert said == [
         f"ImageNet weights: {fitting} of the network's {len(network.state_dict())} tensors"
