@@ -19,7 +19,7 @@ from maskinfer.evaluation.evaluating import (
     evaluate_folder,
 )
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
-from maskinfer.evaluation.metrics import Confusion
+from maskinfer.evaluation.metrics import Metrics
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
@@ -179,13 +179,13 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
     }
     console.print(figures_table(lines))
     console.print()
-    console.print(_confusion_table(metrics.confusion))
+    console.print(_confusion_table(metrics))
 
 
-def _confusion_table(confusion: Confusion) -> Table:
+def _confusion_table(metrics: Metrics) -> Table:
     headings = ("label", "called proper", "called improper", "no face", "right")
     table = _table("Confusion (images)", headings)
-    for label, *counts, share in confusion.rows():
+    for label, *counts, share in metrics.rows():
         table.add_row(label, *map(str, counts), percent(share))
     return table
 
@@ -194,6 +194,7 @@ def _print_all_faces(
     evaluation: AllFacesEvaluation, detector: MaskDetector, console: Console
 ) -> None:
     metrics, session, choice = evaluation.metrics, detector.session, detector.choice
+    worn = metrics.incorrectly
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "photos": metrics.photos,
@@ -202,6 +203,7 @@ def _print_all_faces(
         "AP50:95": decimals(metrics.ap50_95),
         "photos judged right": percent(metrics.verdict.accuracy),
         "balanced accuracy": f"{percent(metrics.verdict.balanced_accuracy)} of photos",
+        **({"worn incorrectly": f"{percent(worn.recall)} of {worn.faces} right"} if worn else {}),
         "images/s": images_per_second(metrics.photos, evaluation.seconds),
         "canvas": f"{session.geometry.canvas} px",
         "counted": f"score >= {choice.min_score:.3f}, proper from {choice.threshold:.3f}",

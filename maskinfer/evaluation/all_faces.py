@@ -101,12 +101,12 @@ def _labels(
 ) -> tuple[tuple[Face, ...], list[Decision]]:
     """The annotated faces of a photo inside it, and each repair of one that a list names."""
     name = dataset.name_of(sample.path)
-    faces = [Face(sample.box_xywh, sample.proper_mask)]
+    faces = [sample.faces[0]]
     decisions: list[Decision] = []
     for face in dataset.other_faces.get(name, ()):
         fault = find_fault(face.box_xywh, size_wh)
         box = repair(face.box_xywh, size_wh)
         if fault is not None:
             decisions.append(Decision(name, "repaired", *fault, box))
-        faces.append(Face(box, face.proper_mask))
+        faces.append(replace(face, box_xywh=box))
     return tuple(faces), decisions

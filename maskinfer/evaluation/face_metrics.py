@@ -106,6 +106,8 @@ class AllFacesMetrics:
         photos: that were measured, at least one.
         by_label: counts of each label, by its word.
         any_label: counts of faces, whatever their masks are called.
+        incorrectly: counts of faces whose mask is known to be worn incorrectly; None without any.
+            Of these, `called` are those that were predicted.
         ap: average precision of each label that there is, by its word.
         sizes: faces by size, without sizes that no face has.
         verdict: photos by whether every mask is worn properly.
@@ -117,6 +119,7 @@ class AllFacesMetrics:
     ap: dict[str, AveragePrecision]
     sizes: list[SizeBin]
     verdict: PhotoVerdicts
+    incorrectly: Counts | None = None
 
     @property
     def ap50(self) -> float:
@@ -137,6 +140,7 @@ class AllFacesMetrics:
             **{f"AP50:95 {word}": ap.ap50_95 for word, ap in self.ap.items()},
             **{f"F1 {word}": counts.f1 for word, counts in self.by_label.items()},
             "F1 of faces": self.any_label.f1,
+            **({"worn incorrectly": self.incorrectly.recall} if self.incorrectly else {}),
             "photos, accuracy": self.verdict.accuracy,
             "photos, balanced accuracy": self.verdict.balanced_accuracy,
         }
@@ -153,6 +157,7 @@ class AllFacesMetrics:
                 for word, counts in self.by_label.items()
             },
             "any_label": self.any_label.to_dict(),
+            "incorrectly": self.incorrectly and self.incorrectly.to_dict(),
             "sizes": [asdict(group) for group in self.sizes],
             "verdict": asdict(self.verdict)
             | {
@@ -167,6 +172,12 @@ def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
     labels = [face.proper_mask for photo in photos for face in photo.labels]
     calls = [call for photo in photos for call in photo.calls]
     called = [face.proper_mask for photo in photos for face in photo.called]
+    worn = [
+        call
+        for photo in photos
+        for face, call in zip(photo.labels, photo.calls, strict=True)
+        if face.worn_incorrectly
+    ]
     counts: dict[str, Counts] = {
         label_word(proper): Counts(
             labels.count(proper),
@@ -190,6 +201,9 @@ def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
             [bool(photo.called_proper) for photo in photos],
             [bool(photo.called) for photo in photos],
         ),
+        incorrectly=Counts(len(worn), len(worn) - worn.count(None), worn.count(False))
+        if worn
+        else None,
     )
 
 

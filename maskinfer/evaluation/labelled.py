@@ -26,6 +26,7 @@ class LabelledPrediction:
         label_proper: whether the label says that the mask is worn properly.
         face: the predicted one; None where no face scores enough, which is a miss.
         threshold: the least probability at which the model calls a mask properly worn, 0..1.
+        worn_incorrectly: as that of a `Face`.
         brightness: mean luma of the labelled face (ITU-R BT.601), 0..255; None where it was not
             measured (see `mistakes.analyse`).
         box_share: the labelled box's side in percent of the photo's, as the root of its share of
@@ -37,6 +38,7 @@ class LabelledPrediction:
     label_proper: bool
     face: Prediction | None
     threshold: float = 0.5
+    worn_incorrectly: bool | None = None
     brightness: float | None = None
     box_share: float | None = None
 
@@ -99,9 +101,15 @@ def predict_samples(
                 failures.append(Failure(printable_name(result.filename), result.error))
             else:
                 face = result.faces[0] if result.faces else None
+                own = sample.faces[0]
                 predictions.append(
                     LabelledPrediction(
-                        result.filename, sample.box_xywh, sample.proper_mask, face, threshold
+                        result.filename,
+                        own.box_xywh,
+                        own.proper_mask,
+                        face,
+                        threshold,
+                        own.worn_incorrectly,
                     )
                 )
             on_progress(done, len(names))

@@ -91,6 +91,8 @@ class Metrics:
         calibration_error: expected calibration error of the probabilities, 0..1; None without.
             Images in which no face was predicted have none and are left out.
         confusion: counts behind the accuracies.
+        incorrectly: counts of the masks that are known to be worn incorrectly alone; None where
+            there are none.
     """
 
     images: int
@@ -100,6 +102,14 @@ class Metrics:
     ap50: float | None
     calibration_error: float | None
     confusion: Confusion
+    incorrectly: Confusion | None = None
+
+    def rows(self) -> list[tuple[str, int, int, int, float | None]]:
+        """Those of the confusion, and one of the masks worn incorrectly."""
+        rows = self.confusion.rows()
+        if self.incorrectly is None:
+            return rows
+        return [*rows, ("worn incorrectly", *self.incorrectly.rows()[1][1:])]
 
     def figures(self) -> dict[str, float | None]:
         """The figures by their names in tables."""
@@ -123,6 +133,7 @@ def measure(
     probabilities: ArrayLike | None = None,
     scores: ArrayLike | None = None,
     has_face: ArrayLike | None = None,
+    incorrectly: ArrayLike | None = None,
 ) -> Metrics:
     """Compute all figures.
 
@@ -134,6 +145,7 @@ def measure(
         probabilities: (N,) in 0..1, of a properly worn mask; together with `scores` or not at all.
         scores: (N,) in 0..1, confidence in the boxes.
         has_face: (N,) bool, whether a face was predicted; None for everywhere.
+        incorrectly: (N,) bool, whether the mask is known to be worn incorrectly; None for nowhere.
 
     Raises:
         ValueError: the lengths differ.
@@ -143,7 +155,8 @@ def measure(
     predicted = np.asarray(proper_predicted, dtype=bool)
     given = [np.asarray(v, dtype=np.float64) for v in (probabilities, scores) if v is not None]
     seen = np.ones(iou.shape, bool) if has_face is None else np.asarray(has_face, dtype=bool)
-    shapes = [array.shape for array in (iou, true, predicted, *given, seen)]
+    worn = np.zeros(iou.shape, bool) if incorrectly is None else np.asarray(incorrectly, dtype=bool)
+    shapes = [array.shape for array in (iou, true, predicted, *given, seen, worn)]
     if set(shapes) != {(iou.size,)}:
         raise ValueError(f"shapes {', '.join(map(str, shapes))}, expected one (N,)")
     confusion = Confusion.count(true, predicted, seen)
@@ -161,6 +174,9 @@ def measure(
         ap50=ap50,
         calibration_error=calibration_error,
         confusion=confusion,
+        incorrectly=Confusion.count(true[worn], predicted[worn], seen[worn])
+        if worn.any()
+        else None,
     )
 
 

@@ -48,7 +48,7 @@ def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
         "",
         [
             Table("Over all measured images", ("figure", "value"), rows),
-            Table("Confusion, images", headings, metrics.confusion.rows()),
+            Table("Confusion, images", headings, metrics.rows()),
             models_table("The model", {"value": detector}),
         ],
     )

@@ -184,3 +184,15 @@ def test_reliability_bins_are_those_of_the_calibration_error(images: Any) -> Non
     error = expected_calibration_error(probabilities, labels)
     assert sum(gaps) / len(images) == pytest.approx(error)
     assert all(b.low - 1e-9 <= b.probability <= b.high + 1e-9 for b in bins if b.images)
+
+
+def test_masks_worn_incorrectly_are_a_row_of_their_own() -> None:
+    true = [True, False, False, False]
+    called = [True, False, True, False]
+    seen = [True, True, True, False]
+    metrics = measure([1.0] * 4, true, called, has_face=seen, incorrectly=[False, True, True, True])
+    assert metrics.rows()[1:] == [
+        ("improper", 1, 1, 1, 1 / 3),
+        ("worn incorrectly", 1, 1, 1, 1 / 3),
+    ]
+    assert len(measure([1.0], [True], [True]).rows()) == 2
