@@ -56,7 +56,9 @@ def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("models")
     return {
         model: job.export(
-            run, ExportSettings(folder / f"{model}.onnx", proposals=ALL_PROPOSALS[model]), print
+            run.path,
+            ExportSettings(folder / f"{model}.onnx", proposals=ALL_PROPOSALS[model]),
+            print,
         ).path
         for model, run in runs.items()
     }

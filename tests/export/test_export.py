@@ -92,7 +92,7 @@ def test_each_way_to_export_has_its_own_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ways = (ExportSettings(), ExportSettings(precision="fp16"))
-    made = [job.export(runs["resnet"], way, print).path.name for way in ways]
+    made = [job.export(runs["resnet"].path, way, print).path.name for way in ways]
     name = runs["resnet"].path.name
     assert made == [f"{name}.onnx", f"{name}-fp16.onnx"]
 
@@ -130,7 +130,7 @@ def test_metrics_are_of_the_epoch_whose_weights_were_exported(
         state.write_text(state.read_text().replace('"best_epoch": 1', '"best_epoch": 2'))
 
     out = tmp_path / "model.onnx"
-    job.export(run, ExportSettings(out=out), train_on)
+    job.export(run.path, ExportSettings(out=out), train_on)
     metrics = Session(out, "cpu").metadata.metrics
     assert (metrics["epoch"], metrics["test_iou"]) == (1, pytest.approx(rows[0].test_iou, abs=1e-5))
 
@@ -146,7 +146,7 @@ def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
 ) -> None:
     half = tmp_path / "half.onnx"
     settings = ExportSettings(out=half, precision="fp16", proposals=_ALL_PROPOSALS[model])
-    done = job.export(runs[model], settings, print)
+    done = job.export(runs[model].path, settings, print)
     assert Session(half, "cpu").metadata.precision == "fp16"
     assert half.stat().st_size < 0.55 * files[model].stat().st_size
     kinds = {tensor.name: tensor.data_type for tensor in onnx.load(half).graph.initializer}
@@ -168,7 +168,9 @@ def test_int8_is_calibrated_on_the_images_given(
     for index, image in enumerate(sorted((drawn / "train").glob("*.jpg"))):
         shutil.copy(image, photos / f"{index}.jpg")
     out = tmp_path / "int8.onnx"
-    job.export(runs["resnet"], ExportSettings(out=out, precision="int8", calibrate=photos), print)
+    job.export(
+        runs["resnet"].path, ExportSettings(out=out, precision="int8", calibrate=photos), print
+    )
     metadata = Session(out, "cpu").metadata
     assert metadata.precision == "int8"
     assert metadata.export["int8"]["target"] == "cpu"
@@ -194,7 +196,9 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     out = tmp_path / "model.onnx"
     out.write_bytes(b"older")
     with pytest.raises(ExportError, match="not written, the file disagrees"):
-        job.export(runs[model], ExportSettings(out=out, proposals=_ALL_PROPOSALS[model]), print)
+        job.export(
+            runs[model].path, ExportSettings(out=out, proposals=_ALL_PROPOSALS[model]), print
+        )
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -297,7 +301,7 @@ def test_damaged_run_is_refused(
     out = tmp_path / "model.onnx"
     out.write_bytes(b"older")
     with pytest.raises(RunError, match=complaint) as caught:
-        job.export(RunFolder(run), ExportSettings(out=out), print)
+        job.export(RunFolder(run).path, ExportSettings(out=out), print)
     assert "\n" not in str(caught.value)
     assert out.read_bytes() == b"older"
     assert {path.name for path in tmp_path.iterdir()} == {"run", "model.onnx"}
@@ -312,13 +316,13 @@ def test_destination_that_cannot_be_written_is_refused(
         (tmp_path, "expected a file name"),
     ):
         with pytest.raises(UsageError, match=complaint):
-            job.export(runs["resnet"], ExportSettings(out=out), print)
+            job.export(runs["resnet"].path, ExportSettings(out=out), print)
 
 
 def test_missing_data_is_refused(runs: dict[str, RunFolder], tmp_path: Path) -> None:
     settings = ExportSettings(out=tmp_path / "m.onnx", data=tmp_path / "gone")
     with pytest.raises(DatasetError, match="name some with --data DIR"):
-        job.export(runs["resnet"], settings, print)
+        job.export(runs["resnet"].path, settings, print)
 
 
 @pytest.mark.usefixtures("traced_once")
@@ -330,7 +334,7 @@ def test_unreadable_test_image_does_not_block_an_export(
     truncated = min((data / "test").glob("*.jpg"))
     truncated.write_bytes(truncated.read_bytes()[:-200])
     settings = ExportSettings(out=tmp_path / "model.onnx", data=data)
-    done = job.export(runs["resnet"], settings, print)
+    done = job.export(runs["resnet"].path, settings, print)
     assert done.parity.images == 10
 
 
@@ -366,7 +370,7 @@ def test_triton_repository_holds_the_verified_file(
     runs: dict[str, RunFolder], tmp_path: Path
 ) -> None:
     out = tmp_path / "mask"
-    job.export(runs["resnet"], ExportSettings(out=out, format="triton"), print)
+    job.export(runs["resnet"].path, ExportSettings(out=out, format="triton"), print)
     assert _names(tmp_path) == {"mask", "mask/config.pbtxt", "mask/1", "mask/1/model.onnx"}
     assert Session(out / "1" / "model.onnx", "cpu").metadata.verification["images"] == 11
 

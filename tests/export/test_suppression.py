@@ -116,7 +116,7 @@ def test_file_finds_as_many_faces_as_asked_for(
     """The export compares it with torchvision's suppression and a loop, and refuses to differ."""
     out = tmp_path / "file.onnx"
     proposals = 400 if model == "fasterrcnn" else None
-    done = job.export(runs[model], ExportSettings(out, faces=5, proposals=proposals), print)
+    done = job.export(runs[model].path, ExportSettings(out, faces=5, proposals=proposals), print)
     assert done.parity.comparisons[-1].mean_iou > 0.99
     metadata = _metadata(out)
     assert metadata.faces == 5
@@ -144,7 +144,7 @@ def test_canvas_of_an_export_is_the_default_one(
     runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli, drawn: Path
 ) -> None:
     out = tmp_path / "wide.onnx"
-    job.export(runs["lite"], ExportSettings(out, canvas=96), print)
+    job.export(runs["lite"].path, ExportSettings(out, canvas=96), print)
     assert _metadata(out).geometry.canvas == 96
     assert run_cli("verify", out, "--against", runs["lite"].path).code == 0
     assert run_cli("evaluate", drawn, "--model", out).code == 0
@@ -162,7 +162,7 @@ def test_network_of_one_face_refuses(
     runs: dict[str, RunFolder], settings: ExportSettings, complaint: str
 ) -> None:
     with pytest.raises(UsageError, match=complaint):
-        job.export(runs["resnet"], settings, print)
+        job.export(runs["resnet"].path, settings, print)
 
 
 def _metadata(file: Path) -> ModelMetadata:
