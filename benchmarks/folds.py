@@ -76,14 +76,18 @@ def main(
     parts = read_parts(settings.data, 0.0, seed)
     held_from = tuple(str(folder.resolve()) for folder in data[:2])
     sources = _sources(parts.train, data)
-    photos = sorted(
-        {
-            source
-            for sample, source in zip(parts.train, sources, strict=True)
-            if str(sample.path.resolve()).startswith(held_from) or not sample.box_known
-        }
-    )
-    fold_of = dict(zip(photos, deal(photos, _FOLDS, 0), strict=True))
+    fold_of: dict[str, int] = {}
+    for of_data in (True, False):  # each kind alone, so that further data leaves the folds alone
+        photos = sorted(
+            {
+                source
+                for sample, source in zip(parts.train, sources, strict=True)
+                if str(sample.path.resolve()).startswith(held_from) is of_data
+                and (of_data or not sample.box_known)
+            }
+        )
+        if photos:
+            fold_of |= dict(zip(photos, deal(photos, _FOLDS, 0), strict=True))
     table = Table("fold", "figure", "value")
     rows = []
     for number in fold if fold else range(_FOLDS):
