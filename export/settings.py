@@ -12,7 +12,7 @@ Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
 
-# More than these brought boxes no nearer to torchvision's, and cost time: docs/results.md.
+# More than these brought boxes no nearer to torchvision's, and cost time: docs/experiments.md.
 DEFAULT_PROPOSALS = 128
 
 DEFAULT_FACES = 64  # the most faces in a photo

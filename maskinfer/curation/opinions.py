@@ -17,7 +17,7 @@ from maskinfer.files import write_text
 from maskinfer.text import csv_line, printable_name
 
 # Boxes that overlap by less are of different faces, so that a call about the one mask says nothing
-# about the other. Measured on planted noise: docs/results.md.
+# about the other. Measured on planted noise: docs/experiments.md.
 _SAME_FACE_IOU = 0.3
 
 

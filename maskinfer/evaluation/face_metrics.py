@@ -5,7 +5,8 @@ they are an annotated face and called as it is labelled. Average precision takes
 model predicts, whatever its score: it measures the order, not a working point. There each predicted
 face is a detection of either label, with its score times the probability of the label, as detectors
 with a score for each class have it; so the threshold plays no part. As one detection, of the label
-that is called, the same model would have anything between 0.38 and 0.48 for 0.50 (docs/results.md).
+that is called, the same model would have anything between 0.38 and 0.48 for 0.50
+(docs/experiments.md).
 """
 
 from collections.abc import Iterator, Sequence

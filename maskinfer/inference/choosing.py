@@ -28,10 +28,10 @@ class Kind(StrEnum):
 
 
 # Least score of a face among which the main, left-most or largest is chosen: the one that served
-# best on validation photos (docs/results.md).
+# best on validation photos (docs/experiments.md).
 RIVAL_SCORE = 0.4
 # How much less a face may score than one that stands a canvas's width to its right and still be the
-# main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/results.md).
+# main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/experiments.md).
 LEAN = 0.4
 # How near the threshold a probability is that people should look at themselves.
 UNSURE_WITHIN = 0.2

@@ -16,7 +16,7 @@ from maskinfer.train.networks.network import Candidates, Network
 from maskinfer.train.settings import TrainSettings
 
 # A network trained on zoomed photos sees more on a larger canvas than it was trained on. Measured
-# on planted noise: docs/results.md.
+# on planted noise: docs/experiments.md.
 _FINER = 1.5
 
 

@@ -20,7 +20,7 @@ SMALLEST_BOX = 1e-2  # shorter side in pixels; torchvision leaves smaller boxes 
 # Anchor sides of the five pyramid levels at a canvas of 224; they grow with it.
 _ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
 # Of torchvision's 1,000 proposals an image, those that a run's figures are measured on: its label
-# on 99 % of photos (docs/results.md), and the box head's time an eighth.
+# on 99 % of photos (docs/experiments.md), and the box head's time an eighth.
 _MEASURED_PROPOSALS = 128
 
 _Outputs = tuple[ImageList, dict[str, Tensor]]
