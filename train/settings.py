@@ -24,7 +24,8 @@ class TrainSettings:
 
     Attributes:
         model: which network.
-        data: folders that each hold `train/` and `test/`; several are joined.
+        data: folders that each hold `train/` and `test/`; several are joined, and of those one
+            without `test/` only teaches.
         recipe: the name of the recipe that filled the options not given.
         backbone: the network under the heads: a ResNet, or lite's EfficientNet-Lite0.
         weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`

@@ -37,7 +37,8 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A folder with train/ and test/; repeat the option to join several.",
+            help="A folder with train/ and test/; repeat the option to join several, of which "
+            "one without test/ only teaches.",
             show_default="sample_images",
             rich_help_panel=_DATA,
         ),

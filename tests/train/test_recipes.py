@@ -20,7 +20,9 @@ def test_shipped_recipe_fills_every_network(model: Model, recipe: str) -> None:
 
 
 def test_report_recipe_holds_the_reports_numbers() -> None:
-    assert recipe_names() == ["audit", "default", "report", "two-cores"]
+    assert recipe_names() == [
+        *("audit", "default", "finetune", "multi-scale", "report", "two-cores"),
+    ]
     resnet = recipe_settings("resnet", "report", DATA)
     assert resnet.geometry == Geometry("center_crop", 224, 256)
     assert (resnet.batch_size, resnet.optimizer, resnet.learning_rate) == (32, "adam", 0.02)
@@ -111,10 +113,12 @@ def test_numbers_that_only_a_recipe_can_give_are_checked(
 
 
 def test_recipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="Is a directory; expected audit, default, report, two"):
+    with pytest.raises(
+        UsageError, match="Is a directory; expected audit, default, finetune, multi"
+    ):
         recipe_settings("resnet", str(tmp_path), DATA)
 
 
 def test_missing_recipe_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match="got 'fast', expected audit, default, report, two"):
+    with pytest.raises(UsageError, match="got 'fast', expected audit, default, finetune, multi"):
         recipe_settings("resnet", "fast", DATA)

@@ -69,7 +69,8 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     """Read and clean data sets and hold the validation part out.
 
     Args:
-        data: folders that each hold `train/` and `test/`.
+        data: folders that each hold `train/` and `test/`; of several, one without `test/` only
+            teaches, and nothing of it is held out.
         validation: share of the training samples to hold out.
         seed: which of them.
 
@@ -83,19 +84,15 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     for dataset in (Dataset(Path(folder)) for folder in data):
         samples, decided = read_samples(dataset, "train", "train")
         decisions += decided
-        if "test" in dataset.splits or len(data) == 1:
+        only_teaches = "test" not in dataset.splits and len(data) > 1
+        if not only_teaches:
             tested, decided = read_samples(dataset, "test", "test")
             kept["test"] += tested
             decisions += decided
         photos = [dataset.photo_of(sample.path) for sample in samples]
-        # Boxes that are not known measure nothing, so their photos are not held out.
-        measurable = dict.fromkeys(
-            photo for photo, s in zip(photos, samples, strict=True) if s.box_known
-        )
-        held_photos |= dict.fromkeys(set(photos) - measurable.keys() - held_photos.keys(), False)
         # Crops of one photo may lie in several data sets: the first decides where it goes.
-        fresh = [photo for photo in measurable if photo not in held_photos]
-        held_photos |= _choose_held(fresh, validation, seed)
+        fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
+        held_photos |= _choose_held(fresh, 0.0 if only_teaches else validation, seed)
         for sample, photo in zip(samples, photos, strict=True):
             (held if held_photos[photo] else kept["train"]).append(sample)
     for split, samples in kept.items():

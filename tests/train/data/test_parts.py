@@ -60,7 +60,7 @@ def test_other_faces_join_their_sample(tmp_path: Path) -> None:
     assert parts.test[0].others == (Face((7, 8, 5, 6), True),)
 
 
-def test_approximate_boxes_are_learned_from_and_never_held_out(tmp_path: Path) -> None:
+def test_further_data_without_test_images_only_teaches(tmp_path: Path) -> None:
     data = Path(_data_set(tmp_path / "a", [str(number) for number in range(20)]))
     more = tmp_path / "more" / "train"  # and no test/
     more.mkdir(parents=True)
