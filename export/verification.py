@@ -14,7 +14,7 @@ from maskinfer.data.pixels import Pixels
 from maskinfer.errors import DatasetError, ImageError, UsageError
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
-from maskinfer.train.runs.checkpoint import Checkpoint
+from maskinfer.train.runs.checkpoint import Checkpoint, run_config
 from maskinfer.train.runs.files import RunConfig
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
@@ -104,8 +104,8 @@ def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[
     """
     session = Session(file, Provider.CPU, max(BATCH_SIZES))
     metadata = session.metadata
-    checkpoint = Checkpoint.load(run)
-    trained = checkpoint.config.settings
+    # Compared before the weights are loaded, which would fail with a less helpful message.
+    trained = run_config(run).settings
     geometry = trained.geometry
     if trained.model != "resnet":  # and so may have been exported for another canvas
         geometry = metadata.geometry
@@ -115,6 +115,7 @@ def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[
         raise UsageError(
             f"{file} is a {ours}, {run} a {theirs}: name the run that it was exported from"
         )
+    checkpoint = Checkpoint.load(run)
     network = checkpoint.network
     network.canvas = geometry.canvas
     options = GraphOptions.recall(metadata)

@@ -234,6 +234,28 @@ def test_chain_of_the_four_commands(drawn: Path, tmp_path: Path, run_process: Ru
     assert f"models/{run.path.name}.onnx" in done.stderr
 
 
+def test_weights_of_a_run_go_into_one_file_that_is_exported_again(
+    drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli
+) -> None:
+    first, weights = tmp_path / "first.onnx", tmp_path / "mine.safetensors"
+    done = run_cli("export", runs["lite"].path, "--out", first, "--weights", weights)
+    assert done.code == 0, done.stderr
+    again = tmp_path / "again.onnx"
+    options = ["--canvas", 96, "--precision", "fp16", "--data", drawn]
+    done = run_cli("export", weights, "--out", again, *options)
+    assert done.code == 0, done.stderr
+    ours, theirs = (Session(file, "cpu").metadata for file in (again, first))
+    assert (ours.one_face, ours.all_faces) == (theirs.one_face, theirs.all_faces)
+    assert ours.metrics["epoch"] == theirs.metrics["epoch"]
+    assert (ours.precision, ours.geometry.canvas) == ("fp16", 96)
+    done = run_cli("verify", again, "--against", weights)  # on drawn images, as it names no data
+    assert done.code == 0, done.stderr
+
+    done = run_cli("export", weights, "--out", again, "--precision", "int8", "--data", drawn)
+    assert done.code == 2
+    assert "names no training images to measure its ranges on; give --calibrate DIR" in done.stderr
+
+
 def test_evaluate_measures_what_training_measured(
     drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], run_cli: RunCli
 ) -> None:

@@ -30,8 +30,8 @@ def test_verify_tells_its_own_run_from_another(
     assert "does not predict what" in done.stderr
 
     done = run_cli("verify", files["resnet"], "--against", other / "history.csv")
-    assert done.code == 2
-    assert "expected a run folder or its best.safetensors" in done.stderr
+    assert done.code == 1
+    assert "not a run folder, a file" in done.stderr
 
     config = other / "config.json"
     config.write_text(config.read_text().replace("resnet18", "resnet34"))

@@ -20,6 +20,28 @@ from .folder import CALIBRATION, EPOCH, read_calibration, read_tensors, write_te
 _CONFIG, _FIGURES = "config", "figures"  # in the header of a file of its own
 
 
+def run_config(run: Path) -> RunConfig:
+    """What a run was given, by whatever `Checkpoint.load` takes.
+
+    Raises:
+        RunError: there is no run, or its configuration is damaged.
+    """
+    path = weights_path(str(run))
+    if path.name == WEIGHTS:
+        return RunFiles(path.parent).read_config()
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+        read_record(EpochRow, json.loads(header[_FIGURES]))
+        return read_record(RunConfig, json.loads(header[_CONFIG]))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file") from error
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise RunError(
+            f"{path}: not a file of weights that maskinfer export wrote ({error})"
+        ) from error
+
+
 class Checkpoint(NamedTuple):
     """A trained network and all that is known of it.
 
@@ -48,17 +70,17 @@ class Checkpoint(NamedTuple):
             RunError: there is no run, or its weights are missing, damaged, or of another
                 network than its configuration names.
         """
+        config = run_config(run)
         weights = weights_path(str(run))
-        run = weights.parent if weights.name == WEIGHTS else weights
-        if weights.name != WEIGHTS:
-            return cls._load_file(weights)
-        files = RunFiles(run)
-        config = files.read_config()
         network = build(config.settings).eval()
-        header = read_tensors(network, run / WEIGHTS)
+        header = read_tensors(network, weights)
+        calibration = read_calibration(header, weights)
+        if _CONFIG in header:
+            row = read_record(EpochRow, json.loads(header[_FIGURES]))
+            return cls(weights, config, network, calibration, row)
+        run, files = weights.parent, RunFiles(weights.parent)
         # Read after the weights: a run writes an epoch's row before its weights.
         history = files.read_history()
-        calibration = read_calibration(header, run / WEIGHTS)
         # Early files of maskinfer 0.1.0 have no header.
         best = None if EPOCH in header else best_row(history)
         epoch = header.get(EPOCH, str(best and best.epoch))
@@ -66,21 +88,6 @@ class Checkpoint(NamedTuple):
         if figures is None:
             raise RunError(f"{run}: damaged, epoch {epoch} of {WEIGHTS} is not in its history")
         return cls(run, config, network, calibration, figures)
-
-    @classmethod
-    def _load_file(cls, path: Path) -> "Checkpoint":
-        try:
-            with safe_open(path, framework="pt") as file:
-                header: dict[str, str] = file.metadata() or {}
-            config = read_record(RunConfig, json.loads(header[_CONFIG]))
-            figures = read_record(EpochRow, json.loads(header[_FIGURES]))
-        except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-            raise RunError(
-                f"{path}: not a file of weights that maskinfer export wrote ({error})"
-            ) from error
-        network = build(config.settings).eval()
-        read_tensors(network, path)
-        return cls(path, config, network, read_calibration(header, path), figures)
 
     def write(self, path: Path) -> None:
         """Write all of it into one file: matrices in half precision, no path of this machine."""
