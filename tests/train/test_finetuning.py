@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from maskinfer.errors import RunError
+from maskinfer.runtime.default_model import shipped_model, shipped_weights
 from maskinfer.runtime.model_file import WorkingPoint
+from maskinfer.runtime.session import Session
 from maskinfer.train import loop
 from maskinfer.train.calibration import Calibration
 from maskinfer.train.display import Display
@@ -115,3 +117,12 @@ def test_weights_of_elsewhere_are_no_run(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(RunError, match="not a file of weights that maskinfer export wrote"):
         Checkpoint.load(tmp_path / "other.safetensors")
+
+
+def test_weights_that_ship_are_the_networks_of_the_file_that_ships() -> None:
+    shipped, model = Checkpoint.load(Path("shipped")), Session(shipped_model(), "cpu").metadata
+    assert shipped.calibration.one_face == model.one_face
+    assert shipped.calibration.all_faces == model.all_faces
+    assert shipped.config.settings.data == ()
+    assert shipped.config.normalisation == model.normalisation
+    assert shipped_model().stat().st_size + shipped_weights().stat().st_size < 12e6

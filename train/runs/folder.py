@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -161,4 +161,5 @@ def write_tensors(
         for name, tensor in tensors.items()
     }
     with replacing(path) as beside:
-        save_file(plain, beside, header)
+        # Not `save_file`, whose files nobody else may read.
+        beside.write_bytes(save(plain, header))
