@@ -24,7 +24,7 @@ from .settings import TrainSettings
 _NORMALISATION = ("mean", "std")
 _SUBJECTS = {"imagenet": "ImageNet", "coco": "COCO"}
 # What stands before a trunk's own names in the files of any network.
-_TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.", "body.")
+_TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.", "body.", "features.")
 
 
 class InitialWeights(NamedTuple):

@@ -9,7 +9,7 @@ from maskinfer.data.geometry import CANVAS_RULE, Geometry, is_canvas
 from maskinfer.errors import UsageError
 
 Model = Literal["resnet", "fasterrcnn", "lite"]
-Backbone = Literal["resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "mobilenet_v2", "efficientnet_lite0"]
 MaskLoss = Literal["bce", "ce"]
 Head = Literal["pooled", "spatial"]
 Optimizer = Literal["adam", "sgd"]
@@ -27,7 +27,8 @@ class TrainSettings:
         data: folders that each hold `train/` and `test/`; several are joined, and of those one
             without `test/` only teaches.
         recipe: the name of the recipe that filled the options not given.
-        backbone: the network under the heads: a ResNet, or lite's EfficientNet-Lite0.
+        backbone: the network under the heads: a ResNet or MobileNetV2, or lite's
+            EfficientNet-Lite0.
         weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
             (torchvision's Faster R-CNN), `none`, `shipped`, or the path of a run or of a
             safetensors file. A whole network is measured before its first epoch, as epoch 0.
@@ -141,5 +142,5 @@ def check(settings: TrainSettings) -> None:
     if (s.model == "lite") != (s.backbone == "efficientnet_lite0"):
         raise UsageError(
             f"--backbone {s.backbone}: not for --model {s.model}; lite has "
-            "efficientnet_lite0, the others a resnet18, 34 or 50"
+            "efficientnet_lite0, the others a resnet18, 34 or 50, or mobilenet_v2"
         )

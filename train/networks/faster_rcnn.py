@@ -1,4 +1,4 @@
-"""Experiment two: torchvision's Faster R-CNN with a ResNet and a feature pyramid.
+"""Experiment two: torchvision's Faster R-CNN with a ResNet or MobileNetV2 and a feature pyramid.
 
 Three classes: background, mask worn improperly, mask worn properly. One anchor shape a location,
 as in the report. The one box wanted is the best-scored of all detections.
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import mobilenet_backbone, resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 
 from maskinfer.train.settings import Backbone
@@ -39,9 +39,19 @@ class FasterRCNNDetector(Network):
 
     def __init__(self, backbone: Backbone, canvas: int, box_samples: int) -> None:
         super().__init__(canvas)
-        body = resnet_fpn_backbone(
-            backbone_name=backbone, weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
-        )
+        if backbone == "mobilenet_v2":
+            body = mobilenet_backbone(
+                backbone_name=backbone,
+                weights=None,
+                fpn=True,
+                norm_layer=nn.BatchNorm2d,
+                trainable_layers=6,
+                returned_layers=[1, 2, 3, 5],  # strides 4, 8, 16, 32, as of a ResNet
+            )
+        else:
+            body = resnet_fpn_backbone(
+                backbone_name=backbone, weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
+            )
         sides = tuple((round(side * canvas / 224),) for side in _ANCHOR_SIDES_AT_224)
         self.detector = FasterRCNN(
             body,

@@ -1,4 +1,4 @@
-"""Experiment one: a ResNet with two heads, a box and a mask logit."""
+"""Experiment one: a ResNet, or another trunk, with two heads, a box and a mask logit."""
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from .network import Detections, Losses, Network, Targets
 _NECK = 128  # channels of the spatial head's map
 
 
-class ResNetDetector(Network):
-    """ResNet-18, -34 or -50 with a box head and a mask head.
+class OneFaceDetector(Network):
+    """A trunk with a box head and a mask head.
 
     The pooled heads are the report's: one linear layer each on the mean of the last feature map.
     The spatial heads keep the map: each cell proposes a box and a mask logit, and a softmax over
@@ -23,25 +23,32 @@ class ResNetDetector(Network):
     plus binary cross-entropy of the mask logit (`bce`) or cross-entropy of two (`ce`).
     """
 
-    trunk_name = "resnet"
-
     def __init__(
-        self, backbone: Backbone, canvas: int, head: Head, loss: MaskLoss, box_weight: float
+        self,
+        canvas: int,
+        channels: tuple[int, int],
+        head: Head,
+        loss: MaskLoss,
+        box_weight: float,
     ) -> None:
+        """Make the heads, for the channels of the two maps that `levels` returns."""
         super().__init__(canvas)
-        self.resnet = getattr(models, backbone)(weights=None)
-        channels: int = self.resnet.fc.in_features
-        self.resnet.fc = nn.Identity()
         self.logits = 1 if loss == "bce" else 2
         self.box_weight = box_weight
-        self.head = (PooledHead if head == "pooled" else SpatialHead)(channels, self.logits)
+        middle, last = channels
+        self.head: nn.Module
+        if head == "pooled":
+            self.head = PooledHead(last, self.logits)
+        else:
+            self.head = SpatialHead(middle, last, self.logits)
+
+    def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The trunk's feature maps at strides 16 and 32 of normalised canvases."""
+        raise NotImplementedError
 
     def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes (B, 4) as xywh in units of the canvas, mask logits (B, 1 or 2), score (B,)."""
-        body = self.resnet
-        x = body.maxpool(body.relu(body.bn1(body.conv1(self.normalise(canvases)))))
-        middle = body.layer3(body.layer2(body.layer1(x)))  # (B, C / 2, S / 16, S / 16)
-        boxes, logits, score = self.head(middle, body.layer4(middle))
+        boxes, logits, score = self.head(*self.levels(self.normalise(canvases)))
         return boxes.float(), logits.float(), score.float()
 
     def losses(self, outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Losses:
@@ -60,6 +67,42 @@ class ResNetDetector(Network):
         one = self.logits == 1
         proper = torch.sigmoid(logits[:, 0]) if one else torch.softmax(logits, dim=1)[:, 1]
         return Detections(boxes * self.canvas, proper, score)
+
+
+class ResNetDetector(OneFaceDetector):
+    """ResNet-18, -34 or -50 as the trunk."""
+
+    trunk_name = "resnet"
+
+    def __init__(
+        self, backbone: Backbone, canvas: int, head: Head, loss: MaskLoss, box_weight: float
+    ) -> None:
+        resnet = getattr(models, backbone)(weights=None)
+        last: int = resnet.fc.in_features
+        super().__init__(canvas, (last // 2, last), head, loss, box_weight)
+        resnet.fc = nn.Identity()
+        self.resnet = resnet
+
+    def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        body = self.resnet
+        x = body.maxpool(body.relu(body.bn1(body.conv1(x))))
+        middle = body.layer3(body.layer2(body.layer1(x)))
+        return middle, body.layer4(middle)
+
+
+class MobileNetDetector(OneFaceDetector):
+    """MobileNetV2 as the trunk (Sandler et al. 2018, arXiv 1801.04381)."""
+
+    trunk_name = "features"
+
+    def __init__(self, canvas: int, head: Head, loss: MaskLoss, box_weight: float) -> None:
+        features = models.mobilenet_v2(weights=None).features
+        super().__init__(canvas, (96, 1280), head, loss, box_weight)
+        self.features = features
+
+    def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        middle = self.features[:14](x)
+        return middle, self.features[14:](middle)
 
 
 class PooledHead(nn.Module):
@@ -82,10 +125,10 @@ class SpatialHead(nn.Module):
     The score is the share of that weight which lies inside the box it gave.
     """
 
-    def __init__(self, channels: int, logits: int) -> None:
+    def __init__(self, middle: int, last: int, logits: int) -> None:
         super().__init__()
-        self.last = nn.Conv2d(channels, _NECK, 1)
-        self.middle = nn.Conv2d(channels // 2, _NECK, 1)
+        self.last = nn.Conv2d(last, _NECK, 1)
+        self.middle = nn.Conv2d(middle, _NECK, 1)
         self.mix = nn.Sequential(
             nn.BatchNorm2d(_NECK),
             nn.ReLU(),

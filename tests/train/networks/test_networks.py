@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import mobilenet_v2, resnet18
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
@@ -155,6 +155,25 @@ def test_weights_of_torchvision_fit_the_trunk(tmp_path: Path) -> None:
         )
         assert torch.equal(_trunk(network).state_dict()["conv1.weight"], source.conv1.weight)
     assert said[0].endswith("do not fit: fc")
+
+
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_mobilenet_is_a_trunk_for_either_network(tmp_path: Path, model: Model) -> None:
+    torch.manual_seed(1)
+    source = mobilenet_v2(weights=None)
+    save_file(source.state_dict(), tmp_path / "mobilenet.safetensors")
+    settings = replace(
+        _settings(model, weights=str(tmp_path / "mobilenet.safetensors")), backbone="mobilenet_v2"
+    )
+    network = build(settings)
+    said: list[str] = []
+    load_initial_weights(network, settings, said.append)
+    assert torch.equal(
+        next(iter(_trunk(network).state_dict().values())), source.features[0][0].weight
+    )
+    assert said[0].endswith("do not fit: classifier.1")
+    if model == "resnet":
+        _learns_by_heart(settings)
 
 
 def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_path: Path) -> None:
