@@ -212,7 +212,7 @@ def test_config_that_nests_too_deeply_is_refused(tmp_path: Path) -> None:
 
 def test_history_whose_epochs_do_not_count_up_is_refused(tmp_path: Path) -> None:
     RunFiles(tmp_path).write_history([row(1), row(3)])
-    with pytest.raises(RunError, match="epochs do not count from 1"):
+    with pytest.raises(RunError, match="epochs do not count from 0 or 1"):
         RunFiles(tmp_path).read_history()
 
 
