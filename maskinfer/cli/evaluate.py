@@ -1,6 +1,7 @@
 """`maskinfer evaluate`: a model against labelled images."""
 
 import json
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -259,8 +260,10 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
 
 
 def _say_left_out(evaluation: Measured, where: str) -> None:
-    repaired = sum(decision.action == "repaired" for decision in evaluation.decisions)
-    if repaired:
+    actions = Counter(decision.action for decision in evaluation.decisions)
+    if rounded := actions["rounded"]:
+        say(f"note: rounded {counted(rounded, 'box', 'boxes')} with fractions of pixels.{where}")
+    if repaired := actions["repaired"]:
         say(f"note: repaired {counted(repaired, 'impossible box', 'impossible boxes')}.{where}")
     if evaluation.unlabelled:
         images = counted(len(evaluation.unlabelled), "image")

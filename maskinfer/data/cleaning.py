@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
     NEGATIVE = "negative value in box"
     NO_AREA = "box has no area"
     OUTSIDE = "box reaches past the image"
+    FRACTIONS = "fractions of pixels in box"
 
 
 class Fault(NamedTuple):
@@ -46,14 +47,14 @@ class Decision:
 
     Attributes:
         filename: of the sample, relative to its data set, with `/`; printable.
-        action: `dropped` or `repaired`.
+        action: `dropped`, `repaired`, or `rounded`, which is no fault of the box.
         kind: of the fault.
         reason: one line.
-        box_xywh: the box after repair; None where dropped.
+        box_xywh: the box after that; None where dropped.
     """
 
     filename: str
-    action: Literal["dropped", "repaired"]
+    action: Literal["dropped", "repaired", "rounded"]
     kind: FaultKind
     reason: str
     box_xywh: BoxXywh | None = None

@@ -30,7 +30,7 @@ class LabelledSamples(NamedTuple):
 
     Attributes:
         samples: those that can be used, split by split, sorted by name.
-        decisions: one for each labelled image that was dropped or repaired.
+        decisions: one for each labelled image that was dropped, repaired or rounded.
         unlabelled: one for each image whose name carries no label that can be read.
     """
 
@@ -102,6 +102,7 @@ class Dataset:
         """
         samples: list[Sample] = []
         unlabelled: list[Decision] = []
+        rounded: list[Decision] = []
         folders = self.splits.values() if split is None else [self.split(split)]
         for path in (folder / name for folder in folders for name in list_images(folder)):
             try:
@@ -112,11 +113,16 @@ class Dataset:
             else:
                 own = self._noted(self.name_of(path), Face(label.box_xywh, label.proper_mask))
                 samples.append(Sample(path=path, **asdict(own)))
+                if label.rounded:
+                    kind, box = FaultKind.FRACTIONS, label.box_xywh
+                    why = f"{kind}, rounded to {list(box)}"
+                    rounded.append(Decision(self.name_of(path), "rounded", kind, why, box))
         if not samples:
             count = len(unlabelled)
             hint = f"; the first of {count} images: {unlabelled[0].reason}" if count else ""
             raise DatasetError(f"{self.path / (split or '')}: no labelled image{hint}")
-        return LabelledSamples(*clean(samples, mode, self.name_of), unlabelled)
+        kept, decisions = clean(samples, mode, self.name_of)
+        return LabelledSamples(kept, rounded + decisions, unlabelled)
 
     @cached_property
     def sources(self) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The file-name contract: `000190__[70, 83, 100, 102]__True.jpg`.
 
+`true`, `TRUE` and `1` are read as `True`, and fractions of pixels are rounded.
+
 The name carries the label: an id, the face's box as x, y, width, height in pixels of the upright
 image (origin top left), and whether the mask is worn properly. Numbers may be negative or past the
 border, as they are in real data sets; `maskinfer.data.cleaning` deals with those.
@@ -19,17 +21,26 @@ _LABELLED = re.compile(
     re.DOTALL,
 )
 # Nine digits hold every real image and keep arithmetic on boxes far inside 64 bits.
-_INTEGER = re.compile(r"\s*(-?[0-9]{1,9})\s*")
+_NUMBER = re.compile(r"\s*([+-]?[0-9]{1,9}(\.[0-9]{1,9})?)\s*")
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
 class Label:
-    """The label in a file name."""
+    """The label in a file name.
+
+    Attributes:
+        id: what stands before it.
+        box_xywh: in whole pixels.
+        proper_mask: whether the mask is worn properly.
+        rounded: whether the name has fractions of pixels.
+    """
 
     id: str
     box_xywh: BoxXywh
     proper_mask: bool
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,15 +99,18 @@ def parse_name(name: str) -> Label:
     match = _LABELLED.fullmatch(name)
     if match is None:
         raise LabelError(f"{name!r}: no label in the file name, expected {PATTERN}")
-    numbers = [_INTEGER.fullmatch(part) for part in match["box"].split(",")]
+    numbers = [_NUMBER.fullmatch(part) for part in match["box"].split(",")]
     if len(numbers) != 4 or not all(numbers):
-        raise LabelError(
-            f"{name!r}: box is {match['box']!r}, expected four whole numbers, {PATTERN}"
-        )
-    if match["proper_mask"] not in ("True", "False"):
+        raise LabelError(f"{name!r}: box is {match['box']!r}, expected four numbers, {PATTERN}")
+    proper = _WORDS.get(match["proper_mask"].lower())
+    if proper is None:
         raise LabelError(f"{name!r}: label is {match['proper_mask']!r}, expected True or False")
-    x, y, w, h = (int(number[1]) for number in numbers if number)
-    return Label(match["id"], (x, y, w, h), match["proper_mask"] == "True")
+    x, y, w, h = (float(number[1]) for number in numbers if number)
+    left, top = round(x), round(y)
+    # Edges are rounded, so that a box that ends at the border still does.
+    box = (left, top, round(x + w) - left, round(y + h) - top)
+    rounded = any(number[2] for number in numbers if number)
+    return Label(match["id"], box, proper, rounded)
 
 
 def format_name(label: Label, suffix: str = ".jpg") -> str:

@@ -82,8 +82,17 @@ def test_unlabelled_images_are_listed_with_the_reason(tmp_path: Path) -> None:
     assert len(samples) == 1
     assert decisions == []
     assert [d.filename for d in unlabelled] == ["test/2__[1, 2, 3]__True.jpg", "test/photo.jpg"]
-    assert "four whole numbers" in unlabelled[0].reason
+    assert "expected four numbers" in unlabelled[0].reason
     assert "no label in the file name" in unlabelled[1].reason
+
+
+@pytest.mark.parametrize("mode", ["train", "test"])
+def test_fractions_of_pixels_are_rounded_and_said(tmp_path: Path, mode: Mode) -> None:
+    write_images(tmp_path / "test", "1__[1.5, 2, 3.25, 4]__true.jpg")
+    [sample], [decision], _ = Dataset(tmp_path).samples(mode)
+    assert (sample.box_xywh, sample.proper_mask) == ((2, 2, 3, 4), True)
+    assert (decision.action, decision.box_xywh) == ("rounded", (2, 2, 3, 4))
+    assert decision.reason == "fractions of pixels in box, rounded to [2, 2, 3, 4]"
 
 
 @pytest.mark.parametrize("mode", ["train", "test"])

@@ -39,8 +39,15 @@ def test_format_writes_the_name_of_the_report() -> None:
         ("1__[ 70 ,83,  100,102 ]__True.JPG", (70, 83, 100, 102), True),
         ("1__[-3, 0, 0, 102]__True.jpg", (-3, 0, 0, 102), True),
         ("1__[007, 0, 0, -0]__True.jpg", (7, 0, 0, 0), True),
+        ("1__[+11, 2, 3, 4]__true.jpg", (11, 2, 3, 4), True),
+        ("1__[1, 2, 3, 4]__FALSE.jpg", (1, 2, 3, 4), False),
+        ("1__[1, 2, 3, 4]__0.jpg", (1, 2, 3, 4), False),
+        ("1__[70.5, 83.25, 100.75, 102.0]__1.jpg", (70, 83, 101, 102), True),
     ],
-    ids=["no spaces", "more spaces", "impossible box", "leading zeros"],
+    ids=[
+        *("no spaces", "more spaces", "impossible box", "leading zeros", "a sign"),
+        *("capitals", "a digit", "fractions"),
+    ],
 )
 def test_parse_accepts_what_can_only_mean_one_thing(
     name: str, box_xywh: tuple[int, int, int, int], proper_mask: bool
@@ -66,15 +73,16 @@ def test_parse_accepts_what_can_only_mean_one_thing(
         ("1__[1, 2, 3, 4, 5]__True.jpg", "box"),
         ("1__[]__True.jpg", "box"),
         ("1__[1, 2, 3, ]__True.jpg", "box"),
-        ("1__[1, 2, 3.5, 4]__True.jpg", "box"),
+        ("1__[1, 2, 3., 4]__True.jpg", "box"),
+        ("1__[1, 2, nan, 4]__True.jpg", "box"),
         ("1__[1, 2, 3e2, 4]__True.jpg", "box"),
         ("1__[a, b, c, d]__True.jpg", "box"),
         ("1__[1, 2, 3, 1234567890]__True.jpg", "box"),
         ("1__[1, 2, 3, ٤]__True.jpg", "box"),
         ("1__[- 1, 2, 3, 4]__True.jpg", "box"),
-        ("1__[1, 2, 3, 4]__true.jpg", "label"),
+        ("1__[1, 2, 3, 4]__yes.jpg", "label"),
         ("1__[1, 2, 3, 4]__.jpg", "label"),
-        ("1__[1, 2, 3, 4]__1.jpg", "label"),
+        ("1__[1, 2, 3, 4]__2.jpg", "label"),
     ],
 )
 def test_parse_says_where_a_name_departs(name: str, fault: str) -> None:
