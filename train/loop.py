@@ -273,6 +273,12 @@ class Trainer:
             f"{len(self.parts.test)} test images"
             + (f"; {dropped} dropped or repaired, see cleaning.csv" if dropped else "")
         )
+        labels = {sample.proper_mask for sample in self.parts.train}
+        if len(labels) == 1:
+            self.display.say(
+                f"Every training image is labelled {labels.pop()}, so the network will answer "
+                "nothing else"
+            )
         if accelerator.scaler is not None and self.state.scaler:
             accelerator.scaler.load_state_dict(self.state.scaler)
         self.model, self.optimizer = accelerator.prepare(self.network, self.optimizer)

@@ -51,7 +51,8 @@ class TrainSettings:
         balance: draw both labels equally often, and masks worn incorrectly oftener.
         validation: share of the training images held out to choose the best epoch and to stop
             early; 0 trains on all and keeps the last epoch.
-        patience: stop after this many epochs without a better validation score; None never does.
+        patience: stop after this many epochs without a better validation score; None never does,
+            nor does a run without a validation part.
         mixed_precision: `auto` is BF16 or FP16 on CUDA and none elsewhere.
         seed: of every random choice.
         workers: processes that decode images; None chooses by the number of cores.
@@ -123,11 +124,6 @@ def check(settings: TrainSettings) -> None:
     for option, value, holds, expected in limits:
         if not holds:
             raise UsageError(f"{option}: got {value}, expected {expected}")
-    if s.patience is not None and s.validation == 0:
-        raise UsageError(
-            f"--patience {s.patience}: stops by the validation part, and there is none; "
-            "give --validation 0.1"
-        )
     if s.model != "resnet" and s.loss != "bce":
         raise UsageError(f"--loss {s.loss}: only for --model resnet")
     if s.model == "resnet" and (one := {"mosaic", "background"}.intersection(s.augment)):

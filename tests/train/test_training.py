@@ -209,12 +209,24 @@ def test_run_on_names_that_are_no_text(drawn: Path, tmp_path: Path) -> None:
 
 
 def test_without_validation_the_last_epoch_is_kept(drawn: Path, tmp_path: Path) -> None:
-    settings = _settings(drawn, validation=0.0, patience=None)
+    """Also where the recipe would stop early, by a part that there is not."""
+    settings = _settings(drawn, validation=0.0, patience=1)
     run = loop.train(settings, tmp_path, NOW, Display())
     best, last = (
         load_file(run.path / name) for name in ("best.safetensors", "last/network.safetensors")
     )
     assert all(torch.equal(best[name], last[name]) for name in best)
+
+
+def test_one_label_alone_is_said_before_training_begins(drawn: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for image in (drawn / split).glob("*False.jpg"):
+            shutil.copy(image, tmp_path / "data" / split)
+    recorder = _Recorder(interrupt_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(_settings(tmp_path / "data"), tmp_path, NOW, recorder)
+    assert recorder.lines[-1].startswith("Every training image is labelled False")
 
 
 def test_patience_stops_early(drawn: Path, tmp_path: Path) -> None:
@@ -318,9 +330,9 @@ def test_resume_refuses_other_options_by_their_names(
         pytest.param({"seed": -1}, "--seed: got -1", id="seed"),
         pytest.param({"seed": 10**20}, "--seed: got 1000", id="seed-large"),
         pytest.param({"patience": 0}, "--patience: got 0", id="patience"),
-        pytest.param(
-            {"validation": 0.0, "patience": 3}, "there is none", id="patience-without-validation"
-        ),
+        pytest.param({"augment": ("mosaic",)}, "not for resnet", id="mosaic"),
+        pytest.param({"canvases": (64, 96)}, "only for lite", id="canvases"),
+        pytest.param({"model": "lite", "canvases": (65,)}, "canvases: got", id="canvas-of-several"),
         pytest.param({"validation": 0.95}, "--validation: got 0.95", id="validation"),
         pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
         pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),

@@ -80,15 +80,15 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     kept: dict[str, list[Sample]] = {"train": [], "test": []}
     held: list[Sample] = []
     held_photos: dict[str, bool] = {}
-    decisions: list[Decision] = []
+    decided: dict[str, list[Decision]] = {"train": [], "test": []}
     for dataset in (Dataset(Path(folder)) for folder in data):
-        samples, decided = read_samples(dataset, "train", "train")
-        decisions += decided
+        samples, decisions = read_samples(dataset, "train", "train")
+        decided["train"] += decisions
         only_teaches = "test" not in dataset.splits and len(data) > 1
         if not only_teaches:
-            tested, decided = read_samples(dataset, "test", "test")
+            tested, decisions = read_samples(dataset, "test", "test")
             kept["test"] += tested
-            decisions += decided
+            decided["test"] += decisions
         photos = [dataset.photo_of(sample.path) for sample in samples]
         # Crops of one photo may lie in several data sets: the first decides where it goes.
         fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
@@ -98,10 +98,11 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     for split, samples in kept.items():
         if not samples:
             raise DatasetError(
-                f"{', '.join(data)}: no usable sample in {split}/, {len(decisions)} were dropped"
+                f"{', '.join(data)}: no usable sample in {split}/, {len(decided[split])} were "
+                "dropped"
             )
     names = [Path(folder).resolve().name for folder in data]
-    return Parts(kept["train"], held, kept["test"], decisions, names)
+    return Parts(kept["train"], held, kept["test"], decided["train"] + decided["test"], names)
 
 
 def read_samples(
