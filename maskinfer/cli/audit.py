@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -11,12 +11,12 @@ from rich.text import Text
 from maskinfer.errors import UsageError
 from maskinfer.text import printable_name
 from maskinfer.train.audit.settings import AuditSettings
-from maskinfer.train.settings import MixedPrecision
 
 from . import options
 from .console import err, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
+from .options import argument, option, takes
 
 if TYPE_CHECKING:
     from maskinfer.curation.auditing import Audit
@@ -32,69 +32,37 @@ _WAYS = {
 }
 
 
-def audit(
-    context: typer.Context,
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA", help="A folder with train/ and test/, or a folder of labelled images."
-        ),
-    ] = AuditSettings.data,
-    out: options.ReportOut = AuditSettings.out,
-    folds: Annotated[
-        int,
-        typer.Option(
-            metavar="K",
-            min=2,
-            max=50,
-            help="Parts of the data set: for each, a network is trained on the others.",
-        ),
-    ] = AuditSettings.folds,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Passes of each training over its images.", show_default="by recipe"
-        ),
-    ] = AuditSettings.epochs,
-    recipe: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="Of the networks: a section [lite], as for train."),
-    ] = AuditSettings.recipe,
-    mixed_precision: Annotated[
-        MixedPrecision | None,
-        typer.Option(
-            help="bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
-            show_default="auto, on with CUDA",
-        ),
-    ] = AuditSettings.mixed_precision,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="DIR", help="Resume an interrupted audit; takes no other option."
-        ),
-    ] = AuditSettings.resume,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            metavar="FILE",
-            help="Ask this model in place of training. If it was trained on these images, it "
-            "hides their errors.",
-        ),
-    ] = AuditSettings.model,
-    provider: options.ProviderChoice = AuditSettings.provider,
-    apply: Annotated[
-        Path | None,
-        typer.Option(
-            "--apply",
-            metavar="FILE",
-            help="Write a copy of DATA, corrected by this CSV, to --out, by default "
-            "NAME-corrected here. It is suspects.csv with the column action filled in, or what the "
-            "page saved.",
-        ),
-    ] = AuditSettings.apply,
-    overwrite: options.Overwrite = AuditSettings.overwrite,
-) -> None:
+@takes(
+    AuditSettings,
+    data=argument("A folder with train/ and test/, or a folder of labelled images.", "DATA"),
+    out=options.REPORT_OUT,
+    folds=option(
+        "Parts of the data set: for each, a network is trained on the others.",
+        "K",
+        min=2,
+        max=50,
+    ),
+    epochs=option("Passes of each training over its images.", min=1, show_default="by recipe"),
+    recipe=option("Of the networks: a section [lite], as for train.", "NAME|FILE"),
+    mixed_precision=option(
+        "bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
+        show_default="auto, on with CUDA",
+    ),
+    resume=option("Resume an interrupted audit; takes no other option.", "DIR"),
+    model=option(
+        "Ask this model in place of training. If it was trained on these images, it hides their "
+        "errors.",
+        "FILE",
+    ),
+    provider=options.PROVIDER,
+    apply=option(
+        "Write a copy of DATA, corrected by this CSV, to --out, by default NAME-corrected here. It "
+        "is suspects.csv with the column action filled in, or what the page saved.",
+        "FILE",
+    ),
+    overwrite=options.OVERWRITE,
+)
+def audit(settings: AuditSettings, context: typer.Context) -> None:
     """Rank labels and boxes that may be wrong, by networks that did not see them.
 
     Writes a folder with report.html, suspects.csv and facts.json. Needs the
@@ -104,10 +72,6 @@ def audit(
     some images could not be read.
     """
     _refuse_others(context)
-    settings = AuditSettings(
-        *(data, out, folds, epochs, recipe, mixed_precision),
-        *(resume, model, provider, apply, overwrite),
-    )
     if settings.apply is not None:
         _correct(settings.apply, settings)
         return
@@ -115,7 +79,7 @@ def audit(
     from maskinfer.report.audit_page import write_audit
 
     settle_pillow()
-    findings, folder = _by_folds(settings) if model is None else _by_model(settings)
+    findings, folder = _by_folds(settings) if settings.model is None else _by_model(settings)
     with progress_bar("drawing the report") as show:
         write_audit(findings, folder, show)
     _print(findings, folder)

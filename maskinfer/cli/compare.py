@@ -1,8 +1,7 @@
 """`maskinfer compare`: two models on the same labelled images."""
 
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -22,29 +21,25 @@ from . import options
 from .console import decimals, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
+from .options import argument, option, takes
 
 
-def compare(
-    model_a: Annotated[Path, typer.Argument(metavar="A", help="A model file.")],
-    model_b: Annotated[Path, typer.Argument(metavar="B", help="Another, or the same.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="A data set, or a folder of labelled images. By default sample_images/. "
-            "Where it has a folder test/, that one is used.",
-        ),
-    ] = CompareSettings.data,
-    provider: options.ProviderChoice = CompareSettings.provider,
-    batch_size: options.BatchSize = CompareSettings.batch_size,
-    face: options.Face = CompareSettings.face,
-    min_score: options.MinScore = CompareSettings.min_score,
-    threshold: options.Threshold = CompareSettings.threshold,
-    canvas: options.Canvas = CompareSettings.canvas,
-    out: options.ReportOut = CompareSettings.out,
-    overwrite: options.Overwrite = CompareSettings.overwrite,
-) -> None:
+@takes(
+    CompareSettings,
+    model_a=argument("A model file.", "A"),
+    model_b=argument("Another, or the same.", "B"),
+    data=option(
+        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
+        "folder test/, that one is used.",
+        "DIR",
+    ),
+    provider=options.PROVIDER,
+    batch_size=options.BATCH_SIZE,
+    **options.FACES,
+    out=options.REPORT_OUT,
+    overwrite=options.OVERWRITE,
+)
+def compare(settings: CompareSettings) -> None:
     """Say which of two models is better, whether by chance, and on which photos.
 
     Writes a folder with report.html and facts.json. Differences are B minus A.
@@ -54,13 +49,6 @@ def compare(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = CompareSettings(
-        *(model_a, model_b, data, provider, batch_size, out, overwrite),
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
-    )
     comparison = _compare(settings)
     _say_left_out(comparison)
     if comparison.failed:

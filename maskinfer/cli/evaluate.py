@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -36,6 +36,7 @@ from .console import (
 )
 from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
+from .options import argument, option, takes
 
 if TYPE_CHECKING:
     from maskinfer.report.folder import ReportFolder
@@ -43,40 +44,22 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 
 
-def evaluate(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A data set, or a folder of labelled images. By default sample_images/. "
-            "Where it has a folder test/, that one is used.",
-        ),
-    ] = EvaluateSettings.data,
-    model: options.Model = EvaluateSettings.model,
-    provider: options.ProviderChoice = EvaluateSettings.provider,
-    batch_size: options.BatchSize = EvaluateSettings.batch_size,
-    face: options.Face = EvaluateSettings.face,
-    min_score: options.MinScore = EvaluateSettings.min_score,
-    threshold: options.Threshold = EvaluateSettings.threshold,
-    canvas: options.Canvas = EvaluateSettings.canvas,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write all figures and decisions to this file; - for stdout.",
-        ),
-    ] = EvaluateSettings.json,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            help="Write a page with the mistakes as photos and charts to this folder.",
-        ),
-    ] = EvaluateSettings.report,
-    overwrite: options.Overwrite = EvaluateSettings.overwrite,
-) -> None:
+@takes(
+    EvaluateSettings,
+    data=argument(
+        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
+        "folder test/, that one is used.",
+        "DATA",
+    ),
+    model=options.MODEL,
+    provider=options.PROVIDER,
+    batch_size=options.BATCH_SIZE,
+    **options.FACES,
+    json=option("Write all figures and decisions to this file; - for stdout.", "FILE"),
+    report=option("Write a page with the mistakes as photos and charts to this folder.", "DIR"),
+    overwrite=options.OVERWRITE,
+)
+def evaluate(settings: EvaluateSettings) -> None:
     """Measure a model on labelled images: IoU, accuracy, confusion.
 
     With --face all, every annotated face is measured: the one in each image's
@@ -88,15 +71,10 @@ def evaluate(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = EvaluateSettings(
-        *(data, model, provider, batch_size, json_file, report, overwrite),
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
-    )
     evaluation = _evaluate(settings)
-    _say_left_out(evaluation, where="" if json_file or report else " To see each: --json FILE")
+    _say_left_out(
+        evaluation, where="" if settings.json or settings.report else " To see each: --json FILE"
+    )
     if evaluation.failed:
         raise typer.Exit(FAILED_SOME)
 

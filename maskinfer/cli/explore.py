@@ -1,8 +1,7 @@
 """`maskinfer explore`: what a data set holds, and what is wrong with it."""
 
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -18,33 +17,28 @@ from . import options
 from .console import out as stdout
 from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
+from .options import argument, option, takes
 
 if TYPE_CHECKING:
     from maskinfer.curation.exploration import Exploration
     from maskinfer.report.folder import ReportFolder
 
 
-def explore(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with train/ and test/, or a folder of images. By default "
-            "sample_images/.",
-        ),
-    ] = ExploreSettings.data,
-    out: options.ReportOut = ExploreSettings.out,
-    model: options.Model = ExploreSettings.model,
-    ask_model: Annotated[
-        bool,
-        typer.Option(
-            "--ask-model/--no-model",
-            help="Whether a model is asked about each label, which takes most of the time.",
-        ),
-    ] = ExploreSettings.ask_model,
-    provider: options.ProviderChoice = ExploreSettings.provider,
-    overwrite: options.Overwrite = ExploreSettings.overwrite,
-) -> None:
+@takes(
+    ExploreSettings,
+    data=argument(
+        "A folder with train/ and test/, or a folder of images. By default sample_images/.", "DATA"
+    ),
+    out=options.REPORT_OUT,
+    model=options.MODEL,
+    ask_model=option(
+        "Whether a model is asked about each label, which takes most of the time.",
+        name="--ask-model/--no-model",
+    ),
+    provider=options.PROVIDER,
+    overwrite=options.OVERWRITE,
+)
+def explore(settings: ExploreSettings) -> None:
     """Show what a data set holds: counts, boxes, colours, duplicates, faults, samples.
 
     Writes a folder with report.html and facts.json.
@@ -55,8 +49,8 @@ def explore(
     from maskinfer.report.exploration_page import exploration_page
     from maskinfer.report.folder import ReportFolder
 
-    settings = ExploreSettings(data, out, model, ask_model, provider, overwrite)
-    if not ask_model and (model, provider) != (ExploreSettings.model, ExploreSettings.provider):
+    asked = (settings.model, settings.provider)
+    if not settings.ask_model and asked != (ExploreSettings.model, ExploreSettings.provider):
         raise UsageError("--no-model: no model is asked, so leave out --model and --provider")
     settle_pillow()
     dataset = Dataset.open(settings.data or sample_images("maskinfer explore DATA"))
