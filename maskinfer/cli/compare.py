@@ -11,10 +11,9 @@ from maskinfer.evaluation.comparing import (
     CompareSettings,
     Comparison,
     OneFaceComparison,
-    compare_models,
     p_words,
 )
-from maskinfer.evaluation.comparing_faces import AllFacesComparison, compare_faces
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.text import counted
 
 from . import options
@@ -57,7 +56,6 @@ def compare(settings: CompareSettings) -> None:
 
 def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesComparison:
     """Measure both models, print their figures, write the report."""
-    from maskinfer.report.all_faces_page import faces_comparison_page
     from maskinfer.report.comparison_page import comparison_page
     from maskinfer.report.folder import ReportFolder
 
@@ -69,16 +67,12 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
         open_detector(model, settings.provider, settings.batch_size, faces=settings)
         for model in (settings.model_a, settings.model_b)
     )
-    compare_both = compare_faces if settings.face == "all" else compare_models
+    kind = AllFacesComparison if settings.face == "all" else OneFaceComparison
     with progress_bar("comparing") as show:
-        comparison = compare_both(detector_a, detector_b, data.test_part().path, show)
+        comparison = kind.of(detector_a, detector_b, data.test_part().path, show)
     _print_comparison(comparison)
-    if isinstance(comparison, AllFacesComparison):
-        page = faces_comparison_page(comparison, detector_a, detector_b)
-    else:
-        page = comparison_page(comparison, detector_a, detector_b)
     with progress_bar("drawing the report") as show:
-        report.write(page, show)
+        report.write(comparison_page(comparison, detector_a, detector_b), show)
     say(f"report: {report.page}")
     return comparison
 
