@@ -107,6 +107,20 @@ def prediction_page(
         settings: of the prediction.
     """
     photos = worst.photos()
+    facts = {
+        "images": str(source),
+        "counts": _figures(worst, summary),
+        "model": _model(detector, settings),
+        "photos": [
+            {
+                "filename": photo.filename,
+                "kind": kind,
+                "faces": [face.values() for face in photo.faces],
+            }
+            for kind in Kind
+            for photo in photos[kind]
+        ],
+    }
     return Page(
         f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
@@ -115,7 +129,7 @@ def prediction_page(
             _galleries(worst, photos, source, settings),
             Section("The model", "", [_model_table(detector, settings)]),
         ],
-        _facts(worst, photos, summary, detector, source, settings),
+        strict_json(facts),
     )
 
 
@@ -247,30 +261,3 @@ def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
     if len(ordered) > 1:
         lines.append(counted(len(ordered), "face"))
     return lines
-
-
-def _facts(
-    worst: WorstPhotos,
-    photos: dict[Kind, list[ImagePrediction]],
-    summary: Summary,
-    detector: MaskDetector,
-    source: Source,
-    settings: PredictSettings,
-) -> dict[str, Any]:
-    facts: dict[str, Any] = strict_json(
-        {
-            "images": str(source),
-            "counts": _figures(worst, summary),
-            "model": _model(detector, settings),
-            "photos": [
-                {
-                    "filename": prediction.filename,
-                    "kind": kind,
-                    "faces": [face.values() for face in prediction.faces],
-                }
-                for kind in Kind
-                for prediction in photos[kind]
-            ],
-        }
-    )
-    return facts

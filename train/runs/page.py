@@ -9,7 +9,6 @@ from typing import Any
 from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
 from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.report.folder import ReportFolder
-from maskinfer.train.settings import TrainSettings
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
 from .files import RunFiles
@@ -55,6 +54,9 @@ def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison,
 def runs_page(comparison: RunComparison) -> Page:
     """Make the page."""
     runs, warnings = comparison.runs, Notes(comparison.warnings(), "warning")
+    rows = [_result(run) for run in runs]
+    cells = [tuple(row.values()) for row in rows]
+    results = Table("Runs at their best epoch", tuple(rows[0]), cells)
     title, subtitle = f"{len(runs)} training runs", ", ".join(run.name for run in runs)
     if len(runs) == 1:
         title, subtitle = f"Training run {runs[0].name}", str(runs[0].path)
@@ -62,7 +64,7 @@ def runs_page(comparison: RunComparison) -> Page:
         title,
         subtitle,
         [
-            Section("Results", _RESULTS_INTRO, [warnings, _results(runs)]),
+            Section("Results", _RESULTS_INTRO, [warnings, results]),
             Section("Curves", _curves_intro(runs), _curves(runs)),
             Section("Settings", "", list(_settings(comparison))),
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
@@ -81,35 +83,25 @@ _DECISIONS_INTRO = (
 )
 
 
-def _results(runs: Sequence[RunRecord]) -> Table:
-    rows = [_result(run) for run in runs]
-    return Table("Runs at their best epoch", tuple(rows[0]), [tuple(row.values()) for row in rows])
-
-
 def _result(run: RunRecord) -> dict[str, Any]:
     """A row by its headings; the columns of the course report's table come first.
 
     So a reader need not scroll to them.
     """
     settings, best = run.config.settings, run.best
+    momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     return {
         "run": Link(run.path, run.name),
         "network": settings.model,
         "batch": settings.batch_size,
         "rate": f"{settings.learning_rate:g}",
-        "optimizer": _optimizer(settings),
+        "optimizer": settings.optimizer + momentum,
         **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
         "epochs": f"{run.epochs_done} of {settings.epochs}",
         "minutes": run.minutes if run.history else None,
         "backbone": settings.backbone,
         "canvas, px": settings.geometry.canvas,
     }
-
-
-def _optimizer(settings: TrainSettings) -> str:
-    if settings.optimizer == "sgd":
-        return f"sgd, momentum {settings.momentum:g}"
-    return settings.optimizer
 
 
 def _curves_intro(runs: Sequence[RunRecord]) -> str:
