@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import FaceSettings
@@ -18,6 +18,7 @@ from .evaluating import Measured, evaluate_folder, measure_all, model_facts
 from .face_metrics import AllFacesMetrics
 from .labelled import LabelledPrediction
 from .metrics import Metrics
+from .photo_faces import PhotoFaces
 from .significance import (
     RESAMPLES,
     SEED,
@@ -53,20 +54,8 @@ class CompareSettings(FaceSettings):
     overwrite: bool = False
 
 
-class Answer(Protocol):
-    """What is known of a model's answer about an image."""
-
-    @property
-    def filename(self) -> str:
-        """Relative to the data set."""
-
-    @property
-    def correct(self) -> bool:
-        """Whether the answer is right."""
-
-
 Progress = Callable[[int, int], object]
-AnswerT = TypeVar("AnswerT", bound=Answer)
+AnswerT = TypeVar("AnswerT", bound=LabelledPrediction | PhotoFaces)
 
 
 @dataclass(frozen=True)
