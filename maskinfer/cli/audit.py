@@ -2,13 +2,19 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.curation.auditing import SUSPECTS, Audit, audit_by_model, correct
+from maskinfer.curation.opinions import by_label
+from maskinfer.data.cleaning import FaultKind
+from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
+from maskinfer.evaluation.labelled import label_word
+from maskinfer.report.audit_page import write_audit
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import printable_name
 from maskinfer.train.audit.settings import AuditSettings
 
@@ -17,10 +23,6 @@ from .console import err, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes
-
-if TYPE_CHECKING:
-    from maskinfer.curation.auditing import Audit
-    from maskinfer.report.folder import ReportFolder
 
 _SHOWN = 10
 # The options that each way to audit reads; others would be ignored silently.
@@ -37,16 +39,12 @@ _WAYS = {
     data=argument("A folder with train/ and test/, or a folder of labelled images.", "DATA"),
     out=options.REPORT_OUT,
     folds=option(
-        "Parts of the data set: for each, a network is trained on the others.",
-        "K",
-        min=2,
-        max=50,
+        "Parts of the data set: for each, a network is trained on the others.", "K", min=2, max=50
     ),
     epochs=option("Passes of each training over its images.", min=1, show_default="by recipe"),
     recipe=option("Of the networks: a section [lite], as for train.", "NAME|FILE"),
     mixed_precision=option(
-        "bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
-        show_default="auto, on with CUDA",
+        "bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.", show_default="auto, on with CUDA"
     ),
     resume=option("Resume an interrupted audit; takes no other option.", "DIR"),
     model=option(
@@ -75,9 +73,6 @@ def audit(settings: AuditSettings, context: typer.Context) -> None:
     if settings.apply is not None:
         _correct(settings.apply, settings)
         return
-    from maskinfer.data.images import settle_pillow
-    from maskinfer.report.audit_page import write_audit
-
     settle_pillow()
     findings, folder = _by_folds(settings) if settings.model is None else _by_model(settings)
     with progress_bar("drawing the report") as show:
@@ -99,21 +94,16 @@ def _refuse_others(context: typer.Context) -> None:
         raise UsageError(f"{', '.join(others)}: has no meaning {beside}; leave it out")
 
 
-def _by_folds(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
+def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
     from maskinfer.train.audit.auditing import audit_by_folds
     from maskinfer.train.display import display_for
 
     return audit_by_folds(settings, display_for(err), datetime.now)
 
 
-def _by_model(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
-    from maskinfer.curation.auditing import audit_by_model
-    from maskinfer.report.folder import ReportFolder
-
+def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
     data = settings.named_data()
-    folder = ReportFolder.choose(
-        settings.out, "audit", datetime.now(), overwrite=settings.overwrite
-    )
+    folder = ReportFolder.choose(settings.out, "audit", overwrite=settings.overwrite)
     detector = open_detector(settings.model, settings.provider)
     with progress_bar("auditing") as show:
         findings = audit_by_model(data, detector, show)
@@ -122,12 +112,7 @@ def _by_model(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
     return findings, folder
 
 
-def _print(findings: "Audit", folder: "ReportFolder") -> None:
-    from maskinfer.curation.auditing import SUSPECTS
-    from maskinfer.curation.opinions import by_label
-    from maskinfer.data.cleaning import FaultKind
-    from maskinfer.evaluation.labelled import label_word
-
+def _print(findings: Audit, folder: ReportFolder) -> None:
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for prediction in by_label(findings.predictions)[:_SHOWN]:
         confidence = prediction.self_confidence
@@ -145,8 +130,6 @@ def _print(findings: "Audit", folder: "ReportFolder") -> None:
 
 
 def _correct(decisions: Path, settings: AuditSettings) -> None:
-    from maskinfer.curation.auditing import correct
-
     done, out = correct(decisions, settings.data, settings.out)
     words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))
     say(f"{done.files} files written to {out}; corrected: {words or 'none'}")

@@ -1,19 +1,15 @@
 """`maskinfer compare`: two models on the same labelled images."""
 
-from datetime import datetime
 from typing import Any
 
 import typer
 from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
-from maskinfer.evaluation.comparing import (
-    CompareSettings,
-    Comparison,
-    OneFaceComparison,
-    p_words,
-)
+from maskinfer.evaluation.comparing import CompareSettings, Comparison, OneFaceComparison, p_words
 from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.report.comparison_page import comparison_page
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
@@ -56,13 +52,8 @@ def compare(settings: CompareSettings) -> None:
 
 def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesComparison:
     """Measure both models, print their figures, write the report."""
-    from maskinfer.report.comparison_page import comparison_page
-    from maskinfer.report.folder import ReportFolder
-
     data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
-    report = ReportFolder.choose(
-        settings.out, "compare", datetime.now(), overwrite=settings.overwrite
-    )
+    report = ReportFolder.choose(settings.out, "compare", overwrite=settings.overwrite)
     detector_a, detector_b = (
         open_detector(model, settings.provider, settings.batch_size, faces=settings)
         for model in (settings.model_a, settings.model_b)

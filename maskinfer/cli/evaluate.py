@@ -1,9 +1,7 @@
 """`maskinfer evaluate`: a model against labelled images."""
 
 import json
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,34 +10,22 @@ from rich.table import Table
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.errors import UsageError
 from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
-from maskinfer.evaluation.evaluating import (
-    EvaluateSettings,
-    Evaluation,
-    Measured,
-    evaluate_folder,
-)
+from maskinfer.evaluation.evaluating import EvaluateSettings, Evaluation, Measured, evaluate_folder
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.metrics import Metrics
+from maskinfer.evaluation.mistakes import analyse
 from maskinfer.files import check_file, write_text
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.report.all_faces_page import all_faces_page
+from maskinfer.report.evaluation_page import evaluation_page
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
-from .console import (
-    decimals,
-    err,
-    figures_table,
-    images_per_second,
-    percent,
-    progress_bar,
-    say,
-)
+from .console import decimals, err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
 from .options import argument, option, takes
-
-if TYPE_CHECKING:
-    from maskinfer.report.folder import ReportFolder
 
 _STDOUT = Path("-")
 
@@ -111,26 +97,18 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
     return evaluation
 
 
-def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
+def _choose_report(settings: EvaluateSettings) -> ReportFolder | None:
     if settings.report is None:
         return None
-    from maskinfer.report.folder import ReportFolder
-
-    folder = ReportFolder.choose(
-        settings.report, "evaluate", datetime.now(), overwrite=settings.overwrite
-    )
+    folder = ReportFolder.choose(settings.report, "evaluate", overwrite=settings.overwrite)
     if settings.json is not None and settings.json.resolve() in folder.files():
         raise UsageError(f"--json {settings.json}: is a file of the report; name another")
     return folder
 
 
 def _write_report(
-    folder: "ReportFolder", evaluation: Evaluation | AllFacesEvaluation, detector: MaskDetector
+    folder: ReportFolder, evaluation: Evaluation | AllFacesEvaluation, detector: MaskDetector
 ) -> None:
-    from maskinfer.evaluation.mistakes import analyse
-    from maskinfer.report.all_faces_page import all_faces_page
-    from maskinfer.report.evaluation_page import evaluation_page
-
     if isinstance(evaluation, AllFacesEvaluation):
         page = all_faces_page(evaluation, detector)
     else:

@@ -1,27 +1,23 @@
 """`maskinfer explore`: what a data set holds, and what is wrong with it."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING
-
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.curation.exploration import Exploration
 from maskinfer.curation.exploring import ExploreSettings
 from maskinfer.curation.exploring import explore as explore_data
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
+from maskinfer.report.exploration_page import exploration_page
+from maskinfer.report.folder import ReportFolder
 
 from . import options
 from .console import out as stdout
 from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes
-
-if TYPE_CHECKING:
-    from maskinfer.curation.exploration import Exploration
-    from maskinfer.report.folder import ReportFolder
 
 
 @takes(
@@ -46,17 +42,12 @@ def explore(settings: ExploreSettings) -> None:
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    from maskinfer.report.exploration_page import exploration_page
-    from maskinfer.report.folder import ReportFolder
-
     asked = (settings.model, settings.provider)
     if not settings.ask_model and asked != (ExploreSettings.model, ExploreSettings.provider):
         raise UsageError("--no-model: no model is asked, so leave out --model and --provider")
     settle_pillow()
     dataset = Dataset.open(settings.data or sample_images("maskinfer explore DATA"))
-    folder = ReportFolder.choose(
-        settings.out, "explore", datetime.now(), overwrite=settings.overwrite
-    )
+    folder = ReportFolder.choose(settings.out, "explore", overwrite=settings.overwrite)
     detector = open_detector(settings.model, settings.provider) if settings.ask_model else None
     with progress_bar("exploring") as show:
         exploration = explore_data(dataset.path, detector, show)
@@ -65,7 +56,7 @@ def explore(settings: ExploreSettings) -> None:
     _print(exploration, folder)
 
 
-def _print(exploration: "Exploration", folder: "ReportFolder") -> None:
+def _print(exploration: Exploration, folder: ReportFolder) -> None:
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -142,12 +141,7 @@ def _open_detector(settings: PredictSettings) -> MaskDetector:
     if settings.engine == "ray":  # this machine need not have the devices that the cluster has
         provider, where = Provider.CPU, "Ray"
     return open_detector(
-        settings.model,
-        provider,
-        settings.batch_size,
-        settings.max_pixels,
-        where,
-        settings,
+        settings.model, provider, settings.batch_size, settings.max_pixels, where, settings
     )
 
 
@@ -157,7 +151,7 @@ def _choose_report(settings: PredictSettings) -> "ReportFolder | None":
     from maskinfer.report.folder import ReportFolder
 
     replaces = settings.overwrite or settings.resume
-    return ReportFolder.choose(settings.report, "predict", datetime.now(), overwrite=replaces)
+    return ReportFolder.choose(settings.report, "predict", overwrite=replaces)
 
 
 def _predict(

@@ -211,8 +211,7 @@ def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
 
 
 def analyse(
-    evaluation: Evaluation,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    evaluation: Evaluation, on_progress: Callable[[int, int], object] = lambda done, total: None
 ) -> ErrorAnalysis:
     """Decode the photos of an evaluation again, to measure what may explain its mistakes.
 

@@ -34,14 +34,14 @@ class ReportFolder:
 
     @classmethod
     def choose(
-        cls, out: Path | None, command: str, now: datetime, *, overwrite: bool
+        cls, out: Path | None, command: str, now: datetime | None = None, *, overwrite: bool
     ) -> "ReportFolder":
         """Choose the folder, before any work is done for it; `write` makes it.
 
         Args:
             out: as the user named it; None for a new one, `reports/COMMAND-TIME`.
             command: that makes the report.
-            now: for the name.
+            now: for the name; None for this moment.
             overwrite: whether an existing report may be replaced.
 
         Raises:
@@ -54,7 +54,10 @@ class ReportFolder:
                     f"{name} is not installed; reports need maskinfer's 'report' extra. "
                     "Run, in the project's folder: pip install '.[report]'"
                 )
-        path = out if out is not None else _new_folder(f"{command}-{now:%Y%m%d-%H%M%S}")
+        now = now or datetime.now()
+        name = f"{command}-{now:%Y%m%d-%H%M%S}"
+        new = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
+        path = out or next(path for path in new if not path.exists())
         check_folder(path, overwrite=overwrite)
         return cls(path, now)
 
@@ -99,9 +102,3 @@ class ReportFolder:
             raise MaskinferError(f"{self.path}: cannot be made, {error.strerror}") from error
         write_text(self.path / FACTS, facts)
         write_text(self.page, html)
-
-
-def _new_folder(name: str) -> Path:
-    """A folder under `reports/` that does not exist yet."""
-    tried = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
-    return next(path for path in tried if not path.exists())
