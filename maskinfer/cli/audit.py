@@ -1,6 +1,5 @@
 """`maskinfer audit`: suspected wrong labels, and a corrected copy of the data set."""
 
-from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -98,7 +97,7 @@ def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
     from maskinfer.train.audit.auditing import audit_by_folds
     from maskinfer.train.display import display_for
 
-    return audit_by_folds(settings, display_for(err), datetime.now)
+    return audit_by_folds(settings, display_for(err))
 
 
 def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:

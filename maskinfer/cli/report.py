@@ -1,7 +1,5 @@
 """`maskinfer report`: training runs compared."""
 
-from datetime import datetime
-
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +39,7 @@ def report(settings: ReportSettings) -> None:
     """
     from maskinfer.train.runs.page import report_runs
 
-    comparison, page = report_runs(settings, datetime.now())
+    comparison, page = report_runs(settings)
     stdout.print(_table(comparison))
     for warning in comparison.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)

@@ -14,19 +14,16 @@ from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.settings import check
 
-from .folds import PLAN, AuditPlan, Clock, audit_folds
+from .folds import PLAN, AuditPlan, audit_folds
 from .settings import AuditSettings
 
 
-def audit_by_folds(
-    settings: AuditSettings, display: Display, now: Clock
-) -> tuple[Audit, ReportFolder]:
+def audit_by_folds(settings: AuditSettings, display: Display) -> tuple[Audit, ReportFolder]:
     """Start an audit, or resume one.
 
     Args:
         settings: which of the two, and how.
         display: where the trainings show their progress.
-        now: for the names of folders.
 
     Returns:
         the audit, and where its report belongs.
@@ -44,14 +41,14 @@ def audit_by_folds(
                 f"{suspects}: holds your decisions, which resuming would replace. "
                 "Apply it, or move it elsewhere"
             )
-        folder = ReportFolder.choose(settings.resume, "audit", now(), overwrite=True)
+        folder = ReportFolder.choose(settings.resume, "audit", overwrite=True)
     else:
         data = settings.named_data()
         plan = _new_plan(settings, data)
-        folder = ReportFolder.choose(settings.out, "audit", now(), overwrite=settings.overwrite)
+        folder = ReportFolder.choose(settings.out, "audit", overwrite=settings.overwrite)
         refuse_inside(folder.path, data, "which it audits. Choose another --out")
     try:
-        predictions, decisions = audit_folds(plan, folder.path, display, now)
+        predictions, decisions = audit_folds(plan, folder.path, display)
     except KeyboardInterrupt as stop:
         if not (folder.path / PLAN).is_file():
             raise KeyboardInterrupt("before the first network began") from stop

@@ -7,7 +7,7 @@ with the project's own loop, and asked about the images of this one.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -43,8 +43,6 @@ _BLOCKS = 10  # a fold
 _HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def audit_folds(
-    plan: AuditPlan, folder: Path, display: Display, now: Clock
+    plan: AuditPlan, folder: Path, display: Display
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
@@ -170,7 +168,6 @@ def audit_folds(
         plan: what to do.
         folder: of the audit, made where it is missing; folds that it holds are resumed.
         display: where the trainings show their progress.
-        now: for the names of run folders.
 
     Returns:
         a prediction for each labelled image that can be decoded, in the order of their names, and
@@ -205,7 +202,7 @@ def audit_folds(
         parts = Parts(train, [], test, [], [data.name])
         settings = replace(plan.settings, seed=plan.settings.seed + fold)
         place = folder / _FOLDS / str(fold + 1)
-        answers |= dict(zip(held, _answers(settings, place, parts, display, now), strict=True))
+        answers |= dict(zip(held, _answers(settings, place, parts, display), strict=True))
     predictions = [_prediction(sample, answers[i], data) for i, sample in enumerate(pool.samples)]
     return predictions, pool.decisions
 
@@ -217,9 +214,7 @@ def _digest(pool: Pool, dealt: Sequence[int]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def _answers(
-    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
-) -> list[Answer]:
+def _answers(settings: TrainSettings, place: Path, parts: Parts, display: Display) -> list[Answer]:
     """One fold's answers about its own images, by a network that is trained if need be."""
     path = place / _ANSWERS
     if path.is_file():
@@ -232,7 +227,7 @@ def _answers(
             raise RunError(
                 f"{path}: damaged ({error!r}); remove it to train that fold anew"
             ) from error
-    run = _train(settings, place, parts, display, now)
+    run = _train(settings, place, parts, display)
     network = Checkpoint.load(run.path).network
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     answers = answer_samples(network, parts.test, settings)
@@ -241,9 +236,7 @@ def _answers(
     return answers
 
 
-def _train(
-    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
-) -> RunFolder:
+def _train(settings: TrainSettings, place: Path, parts: Parts, display: Display) -> RunFolder:
     begun = sorted(path.parent for path in place.glob("*/config.json"))
     for earlier in begun:
         run = RunFolder(earlier)
@@ -252,7 +245,7 @@ def _train(
         if run.can_be_resumed:
             return loop.resume(run, None, display, parts)
         shutil.rmtree(earlier)  # stopped in its first epoch
-    return loop.train(settings, place, now(), display, parts)
+    return loop.train(settings, place, datetime.now(), display, parts)
 
 
 def _prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ _MOST_EVEN = 50
 _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
 
-def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison, Path]:
+def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
     """Compare runs and write the report.
 
     Returns:
@@ -46,7 +45,7 @@ def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison,
         UsageError: the report's folder cannot be used.
     """
     comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
-    folder = ReportFolder.choose(settings.out, "report", now, overwrite=settings.overwrite)
+    folder = ReportFolder.choose(settings.out, "report", overwrite=settings.overwrite)
     folder.write(runs_page(comparison))
     return comparison, folder.page
 
