@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from maskinfer.curation.auditing import SUSPECTS, Audit, audit_by_model, correct
-from maskinfer.curation.opinions import by_label
+from maskinfer.curation.opinions import by_label, write_suspects
 from maskinfer.data.cleaning import FaultKind
 from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
 from maskinfer.evaluation.labelled import label_word
-from maskinfer.report.audit_page import write_audit
+from maskinfer.report.audit_page import audit_page
 from maskinfer.report.folder import ReportFolder
 from maskinfer.text import printable_name
 from maskinfer.train.audit.settings import AuditSettings
@@ -75,7 +75,8 @@ def audit(settings: AuditSettings, context: typer.Context) -> None:
     settle_pillow()
     findings, folder = _by_folds(settings) if settings.model is None else _by_model(settings)
     with progress_bar("drawing the report") as show:
-        write_audit(findings, folder, show)
+        folder.write(audit_page(findings), show)
+    write_suspects(folder.path / SUSPECTS, findings.predictions)
     _print(findings, folder)
 
 
