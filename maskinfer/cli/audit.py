@@ -12,6 +12,7 @@ from maskinfer.data.cleaning import FaultKind
 from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
 from maskinfer.evaluation.labelled import label_word
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.audit_page import audit_page
 from maskinfer.report.folder import ReportFolder
 from maskinfer.text import printable_name
@@ -104,7 +105,7 @@ def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
 def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
     data = settings.named_data()
     folder = ReportFolder.choose(settings.out, "audit", overwrite=settings.overwrite)
-    detector = open_detector(settings.model, settings.provider)
+    detector = open_detector(settings.model, DetectorSettings(provider=settings.provider))
     with progress_bar("auditing") as show:
         findings = audit_by_model(data, detector, show)
     for warning in findings.warnings:

@@ -55,8 +55,7 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
     data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
     report = ReportFolder.choose(settings.out, "compare", overwrite=settings.overwrite)
     detector_a, detector_b = (
-        open_detector(model, settings.provider, settings.batch_size, faces=settings)
-        for model in (settings.model_a, settings.model_b)
+        open_detector(model, settings) for model in (settings.model_a, settings.model_b)
     )
     kind = AllFacesComparison if settings.face == "all" else OneFaceComparison
     with progress_bar("comparing") as show:

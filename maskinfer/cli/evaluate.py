@@ -72,7 +72,7 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
         check_file(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
-    detector = open_detector(settings.model, settings.provider, settings.batch_size, faces=settings)
+    detector = open_detector(settings.model, settings)
     measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
         evaluation = measure(detector, data.test_part().path, show)

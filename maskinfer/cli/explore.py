@@ -10,6 +10,7 @@ from maskinfer.curation.exploring import explore as explore_data
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.exploration_page import exploration_page
 from maskinfer.report.folder import ReportFolder
 
@@ -48,7 +49,8 @@ def explore(settings: ExploreSettings) -> None:
     settle_pillow()
     dataset = Dataset.open(settings.data or sample_images("maskinfer explore DATA"))
     folder = ReportFolder.choose(settings.out, "explore", overwrite=settings.overwrite)
-    detector = open_detector(settings.model, settings.provider) if settings.ask_model else None
+    provider = DetectorSettings(provider=settings.provider)
+    detector = open_detector(settings.model, provider) if settings.ask_model else None
     with progress_bar("exploring") as show:
         exploration = explore_data(dataset.path, detector, show)
     with progress_bar("drawing the report") as show:

@@ -108,7 +108,11 @@ def predict(
     check_settings(settings)
     folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)
-    detector = _open_detector(settings)
+    is_local = settings.engine == "local"
+    # This machine need not have the devices that a cluster has.
+    here = settings if is_local else replace(settings, provider=Provider.CPU)
+    where = None if is_local else "Ray"
+    detector = open_detector(settings.model, here, settings.max_pixels, where)
     with _stopping(settings):
         summary = _predict(detector, source, contents, settings, folder)
     _print_outcome(summary, source, detector, settings, folder)
@@ -134,15 +138,6 @@ def _open_source(
         endings = " ".join(sorted(IMAGE_SUFFIXES))
         raise DatasetError(f"{source}: no image in it, expected files ending in {endings}{deeper}")
     return source, contents
-
-
-def _open_detector(settings: PredictSettings) -> MaskDetector:
-    provider, where = settings.provider, None
-    if settings.engine == "ray":  # this machine need not have the devices that the cluster has
-        provider, where = Provider.CPU, "Ray"
-    return open_detector(
-        settings.model, provider, settings.batch_size, settings.max_pixels, where, settings
-    )
 
 
 def _choose_report(settings: PredictSettings) -> "ReportFolder | None":

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceSettings
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
@@ -32,15 +31,13 @@ _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class CompareSettings(FaceSettings):
+class CompareSettings(DetectorSettings):
     """The options of `maskinfer compare`; what is asked about faces holds for both models.
 
     Attributes:
         model_a: one model file.
         model_b: the other.
         data: a data set, or a folder of labelled images; None for the sample images.
-        provider: what computes.
-        batch_size: images per batch.
         out: the report's folder; None for `reports/compare-TIME`.
         overwrite: whether an existing report may be replaced.
     """
@@ -48,8 +45,6 @@ class CompareSettings(FaceSettings):
     model_a: Path
     model_b: Path
     data: Path | None = None
-    provider: Provider = Provider.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
     out: Path | None = None
     overwrite: bool = False
 

@@ -11,9 +11,8 @@ from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceSettings
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name, strict_json
 from maskinfer.version import __version__
 
@@ -22,14 +21,12 @@ from .metrics import Metrics, measure
 
 
 @dataclass(frozen=True)
-class EvaluateSettings(FaceSettings):
+class EvaluateSettings(DetectorSettings):
     """The options of `maskinfer evaluate`; face `all` measures every annotated one.
 
     Attributes:
         data: a data set, or a folder of labelled images; None for the sample images.
         model: the model file; None for the default one.
-        provider: what computes.
-        batch_size: images per batch.
         json: the file that all figures are written to; None for none.
         report: the folder of a page that shows the mistakes; None for no page.
         overwrite: whether an existing `json` and `report` may be replaced.
@@ -37,8 +34,6 @@ class EvaluateSettings(FaceSettings):
 
     data: Path | None = None
     model: Path | None = None
-    provider: Provider = Provider.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
     json: Path | None = None
     report: Path | None = None
     overwrite: bool = False
