@@ -22,10 +22,9 @@ from maskinfer.threads import map_ahead
 from .choosing import DetectorSettings, Kind
 from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
-from .outputs import STDOUT, RowStream, check_format
 from .pictures import Pictures
 from .pipeline import decode_threads, predict_images
-from .results import Result
+from .results import STDOUT, Result, RowStream, check_format
 
 EngineName = Literal["local", "ray"]
 Results = Generator[Result, None, None]
