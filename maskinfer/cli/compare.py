@@ -62,7 +62,7 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
         comparison = kind.of(detector_a, detector_b, data.test_part().path, show)
     _print_comparison(comparison)
     with progress_bar("drawing the report") as show:
-        report.write(comparison_page(comparison, detector_a, detector_b), show)
+        report.write(comparison_page(comparison), show)
     say(f"report: {report.page}")
     return comparison
 

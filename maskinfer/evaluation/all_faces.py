@@ -40,10 +40,10 @@ class AllFacesEvaluation(Measured):
         """Over the photos."""
         return measure_faces(self.photos)
 
-    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the model, fit for JSON."""
         photos = [photo.to_dict() for photo in self.photos]
-        return self.facts(detector, self.metrics.to_dict()) | {"photos": photos}
+        return self.facts(self.metrics.to_dict()) | {"photos": photos}
 
 
 def evaluate_faces(
@@ -84,6 +84,7 @@ def evaluate_faces(
                 photos.append(PhotoFaces(result.filename, size_wh, labels, result.faces, min_score))
             on_progress(done, len(samples))
     evaluation = AllFacesEvaluation(
+        detector=detector,
         folder=folder,
         photos=photos,
         only_named=all(len(photo.labels) == 1 for photo in photos),

@@ -134,7 +134,17 @@ class Comparison(ABC, Generic[AnswerT]):
         b, answers_b = cls.evaluate(
             detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
         )
-        return cls(folder, a, b, *_pair_up(folder, answers_a, answers_b))
+        by_a = {answer.filename: answer for answer in answers_a}
+        by_b = {answer.filename: answer for answer in answers_b}
+        pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
+        if not pairs:
+            raise DatasetError(
+                f"{folder}: no image that both models could measure, expected at least one; "
+                f"A measured {len(by_a)}, B {len(by_b)}"
+            )
+        only_a = [printable_name(name) for name in by_a if name not in by_b]
+        only_b = [printable_name(name) for name in by_b if name not in by_a]
+        return cls(folder, a, b, pairs, only_a, only_b)
 
     @staticmethod
     @abstractmethod
@@ -224,24 +234,24 @@ class Comparison(ABC, Generic[AnswerT]):
         better, more, less = ("A", a, b) if a > b else ("B", b, a)
         return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
 
-    def to_dict(self, detector_a: MaskDetector, detector_b: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
         sides = (
-            ("a", self.a, self.metrics_a, detector_a, self.only_a),
-            ("b", self.b, self.metrics_b, detector_b, self.only_b),
+            ("a", self.a, self.metrics_a, self.only_a),
+            ("b", self.b, self.metrics_b, self.only_b),
         )
         return {
             "data": printable_name(str(self.folder)),
             "verdict": self.verdict(),
             **{
                 name: {
-                    **model_facts(detector),
+                    **model_facts(measured.detector),
                     "seconds": round(measured.seconds, 3),
                     "metrics": metrics.to_dict(),
                     "failures": [asdict(failure) for failure in measured.failures],
                     "measured_alone": alone,
                 }
-                for name, measured, metrics, detector, alone in sides
+                for name, measured, metrics, alone in sides
             },
             "calls": {
                 "both_right": self.both_right,
@@ -314,29 +324,6 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
 def iou_difference(pair: Pair[LabelledPrediction]) -> float:
     """B's minus A's."""
     return pair.b.iou - pair.a.iou
-
-
-def _pair_up(
-    folder: Path, a: Sequence[AnswerT], b: Sequence[AnswerT]
-) -> tuple[list[Pair[AnswerT]], list[str], list[str]]:
-    """The images that two models measured, and the names of those that only one did.
-
-    Raises:
-        DatasetError: there is no such image.
-    """
-    by_a = {answer.filename: answer for answer in a}
-    by_b = {answer.filename: answer for answer in b}
-    pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
-    if not pairs:
-        raise DatasetError(
-            f"{folder}: no image that both models could measure, expected at least one; "
-            f"A measured {len(by_a)}, B {len(by_b)}"
-        )
-    return (
-        pairs,
-        [printable_name(name) for name in by_a if name not in by_b],
-        [printable_name(name) for name in by_b if name not in by_a],
-    )
 
 
 def p_words(p: float) -> str:

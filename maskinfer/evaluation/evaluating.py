@@ -44,6 +44,7 @@ class Measured:
     """What a model was measured on, and what not.
 
     Attributes:
+        detector: the model.
         folder: where the images are.
         decisions: each repaired box, and each image dropped before it was decoded, with a reason.
         unlabelled: one line for each image without a label that can be read; not measured.
@@ -51,6 +52,7 @@ class Measured:
         seconds: wall-clock time of decoding and predicting.
     """
 
+    detector: MaskDetector
     folder: Path
     decisions: list[Decision]
     unlabelled: list[str]
@@ -75,11 +77,11 @@ class Measured:
                 f"the first: {reason}"
             )
 
-    def facts(self, detector: MaskDetector, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def facts(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """All of it, the model and its figures, fit for JSON."""
         return {
             "data": printable_name(str(self.folder)),
-            **model_facts(detector),
+            **model_facts(self.detector),
             "seconds": round(self.seconds, 3),
             "metrics": metrics,
             "decisions": [asdict(decision) for decision in self.decisions],
@@ -105,9 +107,9 @@ class Evaluation(Measured):
         """Over the predictions."""
         return measure_all(self.predictions)
 
-    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the model, fit for JSON."""
-        return self.facts(detector, self.metrics.to_dict())
+        return self.facts(self.metrics.to_dict())
 
 
 def model_facts(detector: MaskDetector) -> dict[str, Any]:
@@ -149,6 +151,7 @@ def evaluate_folder(
     predictions, failures = predict_samples(detector, folder, samples, on_progress)
     seconds = time.perf_counter() - start
     evaluation = Evaluation(
+        detector=detector,
         folder=folder,
         predictions=predictions,
         decisions=decisions,

@@ -6,7 +6,6 @@ from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.labelled import label_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
-from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import figures
@@ -25,16 +24,11 @@ _BOXES = (
 )
 
 
-def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Page:
-    """Make the page of one model.
-
-    Args:
-        evaluation: what was measured.
-        detector: the model.
-    """
+def all_faces_page(evaluation: AllFacesEvaluation) -> Page:
+    """Make the page of what was measured."""
     metrics = evaluation.metrics
     return Page(
-        f"Evaluation of {detector.session.path.name}, every face",
+        f"Evaluation of {evaluation.detector.session.path.name}, every face",
         f"{counted(metrics.any_label.faces, 'face')} in {counted(metrics.photos, 'photo')} of "
         f"{evaluation.folder}",
         [
@@ -44,7 +38,7 @@ def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Pa
                 "with its score times the probability of the label. The other figures count faces "
                 "from the least score on, right where they overlap a face by half and are called "
                 "as it is labelled.",
-                _figures(evaluation, detector),
+                _figures(evaluation),
             ),
             _photos(evaluation),
             Section(
@@ -54,11 +48,11 @@ def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Pa
             ),
             not_measured_section(evaluation),
         ],
-        evaluation.to_dict(detector),
+        evaluation.to_dict(),
     )
 
 
-def _figures(evaluation: AllFacesEvaluation, detector: MaskDetector) -> list[Block]:
+def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
     metrics = evaluation.metrics
     notes: list[Block] = [Notes([_ONLY_NAMED], "warning")] if evaluation.only_named else []
     headings = (
@@ -81,7 +75,7 @@ def _figures(evaluation: AllFacesEvaluation, detector: MaskDetector) -> list[Blo
                 ("balanced accuracy", metrics.verdict.balanced_accuracy),
             ],
         ),
-        models_table("The model", {"value": detector}),
+        models_table("The model", {"value": evaluation.detector}),
     ]
 
 

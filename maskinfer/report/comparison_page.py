@@ -22,13 +22,10 @@ _ALL_FACES_INTRO = (
 )
 
 
-def comparison_page(
-    comparison: OneFaceComparison | AllFacesComparison,
-    detector_a: MaskDetector,
-    detector_b: MaskDetector,
-) -> Page:
+def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
     """Make the page."""
-    title = f"A, {detector_a.session.path.name}, and B, {detector_b.session.path.name}"
+    detectors = {"A": comparison.a.detector, "B": comparison.b.detector}
+    title = ", and ".join(f"{name}, {d.session.path.name}" for name, d in detectors.items())
     if isinstance(comparison, AllFacesComparison):
         title += ", every face"
         noun, photos, intro = "photo", _photos_of_faces(comparison), _ALL_FACES_INTRO
@@ -39,11 +36,11 @@ def comparison_page(
         f"{counted(len(comparison.pairs), noun)} of {comparison.folder}",
         [
             _verdict(comparison),
-            _differences(comparison, {"A": detector_a, "B": detector_b}, intro),
+            _differences(comparison, detectors, intro),
             photos,
             _left_out(comparison),
         ],
-        comparison.to_dict(detector_a, detector_b),
+        comparison.to_dict(),
     )
 
 

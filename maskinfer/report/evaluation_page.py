@@ -8,7 +8,6 @@ from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.evaluation.mistakes import IOU_EDGES, ErrorAnalysis, QuantityBin
-from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import figures
@@ -18,15 +17,13 @@ from .predictions import models_table, not_measured, prediction_card
 _MOST_POINTS = 200  # of a curve, more than there are pixels to tell them apart
 
 
-def evaluation_page(
-    evaluation: Evaluation, analysis: ErrorAnalysis, detector: MaskDetector
-) -> Page:
+def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
     """Make the page of what was measured, and of the same image by image."""
     return Page(
-        f"Evaluation of {detector.session.path.name}",
+        f"Evaluation of {evaluation.detector.session.path.name}",
         f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
         [
-            _figures(evaluation, detector),
+            _figures(evaluation),
             _photos(evaluation, analysis),
             _worst(evaluation, analysis),
             Section(
@@ -41,11 +38,11 @@ def evaluation_page(
             _kinds(analysis),
             not_measured_section(evaluation),
         ],
-        evaluation.to_dict(detector) | analysis.to_dict(),
+        evaluation.to_dict() | analysis.to_dict(),
     )
 
 
-def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
+def _figures(evaluation: Evaluation) -> Section:
     metrics = evaluation.metrics
     headings = ("label", "called proper", "called improper", "no face", "share correct")
     rows: list[Row] = [("images", metrics.images), *metrics.figures().items()]
@@ -55,7 +52,7 @@ def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
         [
             Table("Over all measured images", ("figure", "value"), rows),
             Table("Confusion, images", headings, metrics.rows()),
-            models_table("The model", {"value": detector}),
+            models_table("The model", {"value": evaluation.detector}),
         ],
     )
 

@@ -58,7 +58,7 @@ def report_of(tmp_path: Path, page: Any) -> tuple[Page, dict[str, Any]]:
 def evaluated(tmp_path: Path, folder: Path, min_score: float) -> tuple[Page, dict[str, Any]]:
     model = write_model(tmp_path / "m.onnx", all_faces=WorkingPoint(min_score=min_score))
     detector = MaskDetector(model, "cpu", face="all")
-    return report_of(tmp_path, all_faces_page(evaluate_faces(detector, folder), detector))
+    return report_of(tmp_path, all_faces_page(evaluate_faces(detector, folder)))
 
 
 def test_page_shows_photos_judged_wrong(tmp_path: Path, folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_comparison_shows_photos_that_one_judges_right(tmp_path: Path, folder: P
     b = write_model(tmp_path / "b.onnx", all_faces=WorkingPoint(min_score=0.3))
     detectors = [MaskDetector(model, "cpu", face="all") for model in (a, b)]
     comparison = AllFacesComparison.of(*detectors, folder)
-    page, facts = report_of(tmp_path, comparison_page(comparison, *detectors))
+    page, facts = report_of(tmp_path, comparison_page(comparison))
     page.check_harmless()
     names = {
         title: [card[0].partition("__")[0] for card in cards]

@@ -48,7 +48,7 @@ def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dic
         "cpu",
     )
     report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
-    report.write(comparison_page(OneFaceComparison.of(a, b, folder), a, b))
+    report.write(comparison_page(OneFaceComparison.of(a, b, folder)))
     return Page(report.page), json.loads((tmp_path / "out/facts.json").read_text(encoding="utf-8"))
 
 
