@@ -44,14 +44,6 @@ def compare(settings: CompareSettings) -> None:
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    comparison = _compare(settings)
-    _say_left_out(comparison)
-    if comparison.failed:
-        raise typer.Exit(FAILED_SOME)
-
-
-def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesComparison:
-    """Measure both models, print their figures, write the report."""
     data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
     report = ReportFolder.choose(settings.out, "compare", overwrite=settings.overwrite)
     detector_a, detector_b = (
@@ -64,7 +56,9 @@ def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesCompariso
     with progress_bar("drawing the report") as show:
         report.write(comparison_page(comparison), show)
     say(f"report: {report.page}")
-    return comparison
+    _say_left_out(comparison)
+    if comparison.failed:
+        raise typer.Exit(FAILED_SOME)
 
 
 def _print_comparison(comparison: Comparison[Any]) -> None:

@@ -21,7 +21,6 @@ from maskinfer.errors import DatasetError, MaskinferError, UsageError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import (
-    Engine,
     Interrupted,
     PredictSettings,
     Summary,
@@ -157,11 +156,14 @@ def _predict(
     folder: "ReportFolder | None",
 ) -> Summary:
     """Predict, write the output, and the report where one is wanted."""
+    engine = local_engine
+    if settings.engine == "ray":
+        from maskinfer.inference.ray_engine import ray_engine as engine
     with ExitStack() as bars:
         show = bars.enter_context(progress_bar("predicting"))
         run = partial(
             predict_source,
-            _engine(detector, source, settings),
+            engine(detector, source, settings),
             detector,
             source,
             contents,
@@ -182,14 +184,6 @@ def _predict(
                 folder.write(page, show_drawn)
 
         return run(on_result=worst.add, on_last=write_report)
-
-
-def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
-    if settings.engine == "local":
-        return local_engine(detector, source, settings)
-    from maskinfer.inference.ray_engine import ray_engine
-
-    return ray_engine(detector, source, settings)
 
 
 @contextmanager

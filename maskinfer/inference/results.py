@@ -137,7 +137,11 @@ def write_predictions(
         rows = (prediction.rows(labelled=labelled) for prediction in predictions)
         _write_parquet(chain.from_iterable(rows), path, labelled)
     elif suffix == ".jsonl":
-        objects = (_object(prediction, labelled) for prediction in predictions)
+        objects = (
+            {"filename": p.filename, "faces": [face.values() for face in p.faces]}
+            | (p.label_values() if labelled else {})
+            for p in predictions
+        )
         _write_lines((json.dumps(item, ensure_ascii=False) + "\n" for item in objects), path)
     else:
         lines = (csv_lines(prediction, labelled=labelled) for prediction in predictions)
@@ -213,9 +217,3 @@ def _write_parquet(rows: Iterator[dict[str, Any]], path: Path, labelled: bool) -
     with pq.ParquetWriter(path, schema) as writer:
         while values := list(islice(rows, _GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(values, schema=schema))
-
-
-def _object(prediction: ImagePrediction, labelled: bool) -> dict[str, Any]:
-    faces = [face.values() for face in prediction.faces]
-    label = prediction.label_values() if labelled else {}
-    return {"filename": prediction.filename, "faces": faces, **label}

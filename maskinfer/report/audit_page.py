@@ -62,6 +62,12 @@ def audit_page(audit: Audit) -> Page:
             choice=Choice(cells, choices),
         )
 
+    suggestions = Counter(map(suggestion, predictions))
+    masks = suggestions[Action.flip] + suggestions[Action.both]
+    summary = (
+        f"{len(predictions)} labels were examined: {masks} masks and "
+        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
+    )
     labels = by_label(predictions)
     shown = {prediction.filename for prediction in labels[:_MOST_CARDS]}
     boxes = [p for p in by_box(predictions) if p.filename not in shown]
@@ -75,7 +81,7 @@ def audit_page(audit: Audit) -> Page:
                 "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
                 "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
                 "which lists every image.",
-                [Notes([_summary(audit)]), Notes(audit.warnings, "warning")],
+                [Notes([summary]), Notes(audit.warnings, "warning")],
             ),
             Section(
                 "Masks",
@@ -91,15 +97,6 @@ def audit_page(audit: Audit) -> Page:
             *_left_out(audit.decisions),
         ],
         audit.to_dict(),
-    )
-
-
-def _summary(audit: Audit) -> str:
-    suggestions = Counter(map(suggestion, audit.predictions))
-    masks = suggestions[Action.flip] + suggestions[Action.both]
-    return (
-        f"{len(audit.predictions)} labels were examined: {masks} masks and "
-        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
     )
 
 
