@@ -177,14 +177,8 @@ def _faces_by_label(metrics: AllFacesMetrics) -> Table:
 def _faces_by_size(metrics: AllFacesMetrics) -> Table:
     headings = ("side, % of photo's", "faces", "missed", "share", "called wrongly")
     rows = (
-        (
-            group.name,
-            group.faces,
-            group.missed,
-            percent(group.missed / group.faces),
-            group.miscalled,
-        )
-        for group in metrics.sizes
+        (size.name, size.faces, size.missed, percent(size.missed / size.faces), size.miscalled)
+        for size in metrics.sizes
     )
     return _table("Faces by size", headings, rows)
 

@@ -1,7 +1,6 @@
 """A model against every annotated face of photos."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from maskinfer.data.labels import Face, Sample
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 
 from .evaluating import Measured
 from .face_metrics import AllFacesMetrics, measure_faces
@@ -47,9 +47,7 @@ class AllFacesEvaluation(Measured):
 
 
 def evaluate_faces(
-    detector: MaskDetector,
-    folder: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> AllFacesEvaluation:
     """Measure a model on every annotated face: the one in each image's name, and the listed ones.
 

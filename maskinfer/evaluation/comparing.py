@@ -1,7 +1,7 @@
 """Two models on the same images: where they differ, and whether that is more than chance."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
 from .evaluating import Measured, evaluate_folder, measure_all, model_facts
@@ -49,7 +50,6 @@ class CompareSettings(DetectorSettings):
     overwrite: bool = False
 
 
-Progress = Callable[[int, int], object]
 AnswerT = TypeVar("AnswerT", bound=LabelledPrediction | PhotoFaces)
 
 
@@ -113,7 +113,7 @@ class Comparison(ABC, Generic[AnswerT]):
         detector_a: MaskDetector,
         detector_b: MaskDetector,
         folder: Path,
-        on_progress: Progress = lambda done, total: None,
+        on_progress: Progress = unheard,
     ) -> Self:
         """Measure two models on every labelled image of a folder, one after the other.
 

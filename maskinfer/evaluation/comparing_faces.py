@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from maskinfer.inference.detector import MaskDetector
+from maskinfer.threads import Progress
 
 from .all_faces import evaluate_faces
-from .comparing import Comparison, Pair, Progress
+from .comparing import Comparison, Pair
 from .evaluating import Measured
 from .face_metrics import measure_faces
 from .photo_faces import PhotoFaces

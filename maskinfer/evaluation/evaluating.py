@@ -1,7 +1,7 @@
 """A model against labelled images: its figures, and what was repaired or left out."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import printable_name, strict_json
+from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
 from .labelled import LabelledPrediction, predict_samples
@@ -129,9 +130,7 @@ def model_facts(detector: MaskDetector) -> dict[str, Any]:
 
 
 def evaluate_folder(
-    detector: MaskDetector,
-    folder: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> Evaluation:
     """Measure a model on every labelled image of a folder.
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from maskinfer.errors import MaskinferError
 from maskinfer.files import check_folder, write_text
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
 from .blocks import Block, Cell, Chart, Gallery, Notes, Page, Table
@@ -90,9 +91,7 @@ class ReportFolder:
         # Quoted whole: a colon in a name would make the part before it a scheme.
         return quote(os.fsencode(relative))
 
-    def write(
-        self, page: Page, on_progress: Callable[[int, int], object] = lambda done, total: None
-    ) -> None:
+    def write(self, page: Page, on_progress: Progress = unheard) -> None:
         """Write the page, and its facts as JSON.
 
         Args:
@@ -115,10 +114,7 @@ class ReportFolder:
 
 
 def render_page(
-    page: Page,
-    address: Callable[[Path], str],
-    made: str,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    page: Page, address: Callable[[Path], str], made: str, on_progress: Progress = unheard
 ) -> str:
     """Make the HTML; the photos on the page are decoded here.
 

@@ -126,7 +126,7 @@ def prediction_page(
         f"{counted(summary.images, 'photo')} of {source}",
         [
             _counts(worst, summary, settings),
-            _galleries(worst, photos, source, settings),
+            _galleries(worst, source, settings),
             Section("The model", "", [_model_table(detector, settings)]),
         ],
         strict_json(facts),
@@ -181,12 +181,8 @@ def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
     return Table("What predicted, and how", ("property", "value"), rows)
 
 
-def _galleries(
-    worst: WorstPhotos,
-    photos: dict[Kind, list[ImagePrediction]],
-    source: Source,
-    settings: PredictSettings,
-) -> Section:
+def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) -> Section:
+    photos = worst.photos()
     galleries = [
         Gallery(
             _TITLES[kind],
