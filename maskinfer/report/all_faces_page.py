@@ -59,22 +59,17 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
         *("label", "faces", "predicted", "right", "precision", "recall", "F1"),
         *("AP50", "AP50:95"),
     )
+    verdict = metrics.verdict
+    judged = {"accuracy": verdict.accuracy, "balanced accuracy": verdict.balanced_accuracy}
     return [
         *notes,
         Table("Faces by label", headings, label_rows(metrics)),
         Table(
             "Photos: is every mask worn properly?",
             ("label", "called proper", "called improper", "no face", "share correct"),
-            metrics.verdict.rows(),
+            verdict.rows(),
         ),
-        Table(
-            "Photos judged right",
-            ("figure", "value"),
-            [
-                ("accuracy", metrics.verdict.accuracy),
-                ("balanced accuracy", metrics.verdict.balanced_accuracy),
-            ],
-        ),
+        Table("Photos judged right", ("figure", "value"), list(judged.items())),
         models_table("The model", {"value": evaluation.detector}),
     ]
 

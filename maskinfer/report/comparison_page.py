@@ -31,15 +31,11 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
         noun, photos, intro = "photo", _photos_of_faces(comparison), _ALL_FACES_INTRO
     else:
         noun, photos, intro = "image", _photos(comparison), _INTRO
+    differences = _differences(comparison, detectors, intro)
     return Page(
         f"Comparison of {title}",
         f"{counted(len(comparison.pairs), noun)} of {comparison.folder}",
-        [
-            _verdict(comparison),
-            _differences(comparison, detectors, intro),
-            photos,
-            _left_out(comparison),
-        ],
+        [_verdict(comparison), differences, photos, _left_out(comparison)],
         comparison.to_dict(),
     )
 

@@ -19,6 +19,7 @@ _MOST_POINTS = 200  # of a curve, more than there are pixels to tell them apart
 
 def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
     """Make the page of what was measured, and of the same image by image."""
+    charts = [draw(analysis) for draw in (_reliability_chart, _precision_recall_chart, _iou_chart)]
     return Page(
         f"Evaluation of {evaluation.detector.session.path.name}",
         f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
@@ -26,15 +27,7 @@ def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
             _figures(evaluation),
             _photos(evaluation, analysis),
             _worst(evaluation, analysis),
-            Section(
-                "Probabilities and boxes",
-                "",
-                [
-                    _reliability_chart(analysis),
-                    _precision_recall_chart(analysis),
-                    _iou_chart(analysis),
-                ],
-            ),
+            Section("Probabilities and boxes", "", charts),
             _kinds(analysis),
             not_measured_section(evaluation),
         ],
@@ -46,20 +39,20 @@ def _figures(evaluation: Evaluation) -> Section:
     metrics = evaluation.metrics
     headings = ("label", "called proper", "called improper", "no face", "share correct")
     rows: list[Row] = [("images", metrics.images), *metrics.figures().items()]
-    return Section(
-        "Figures",
-        "",
-        [
-            Table("Over all measured images", ("figure", "value"), rows),
-            Table("Confusion, images", headings, metrics.rows()),
-            models_table("The model", {"value": evaluation.detector}),
-        ],
-    )
+    tables = [
+        Table("Over all measured images", ("figure", "value"), rows),
+        Table("Confusion, images", headings, metrics.rows()),
+        models_table("The model", {"value": evaluation.detector}),
+    ]
+    return Section("Figures", "", tables)
 
 
 def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     def card(prediction: LabelledPrediction) -> Card:
-        lines = (_called(prediction), f"IoU: {prediction.iou:.2f}")
+        called: str = call_word(prediction.proper_mask)
+        if prediction.face:
+            called = f"called: {called}, {prediction.face.probability:.3f}"
+        lines = (called, f"IoU: {prediction.iou:.2f}")
         return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
 
     galleries = {
@@ -76,11 +69,6 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
         [Gallery.of(title, predictions, card) for title, predictions in galleries.items()],
     )
-
-
-def _called(prediction: LabelledPrediction) -> str:
-    word = call_word(prediction.proper_mask)
-    return f"called: {word}, {prediction.face.probability:.3f}" if prediction.face else word
 
 
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:

@@ -33,22 +33,16 @@ _CHANNELS = ("red", "green", "blue")
 
 def exploration_page(exploration: Exploration) -> Page:
     """Make the page."""
-    return Page(
-        f"Data set {exploration.data.resolve().name}",
-        str(exploration.data),
-        [section for section in _sections(exploration) if section.blocks],
-        exploration.to_dict(),
-    )
+    title = f"Data set {exploration.data.resolve().name}"
+    sections = [section for section in _sections(exploration) if section.blocks]
+    return Page(title, str(exploration.data), sections, exploration.to_dict())
 
 
 def _sections(exploration: Exploration) -> Iterator[Section]:
     splits = list(exploration.splits.values())
     warnings = [*exploration.warnings()]
-    yield Section(
-        "What stands out",
-        "",
-        [Notes(warnings, "warning") if warnings else Notes(["Nothing wrong was found."], "good")],
-    )
+    fine = Notes(["Nothing wrong was found."], "good")
+    yield Section("What stands out", "", [Notes(warnings, "warning") if warnings else fine])
     yield Section("Numbers of images", "", [_counts(exploration)])
     yield Section(
         "Faces",

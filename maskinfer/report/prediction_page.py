@@ -106,19 +106,14 @@ def prediction_page(
         source: the photos.
         settings: of the prediction.
     """
-    photos = worst.photos()
     facts = {
         "images": str(source),
         "counts": _figures(worst, summary),
         "model": _model(detector, settings),
         "photos": [
-            {
-                "filename": photo.filename,
-                "kind": kind,
-                "faces": [face.values() for face in photo.faces],
-            }
-            for kind in Kind
-            for photo in photos[kind]
+            {"filename": p.filename, "kind": kind, "faces": [face.values() for face in p.faces]}
+            for kind, photos in worst.photos().items()
+            for p in photos
         ],
     }
     return Page(

@@ -121,8 +121,7 @@ class RunComparison:
             "same": self.same(),
             "warnings": self.warnings(),
         }
-        strict: dict[str, Any] = strict_json(facts)
-        return strict
+        return dict(strict_json(facts))
 
 
 def compare_runs(paths: Iterable[Path]) -> RunComparison:
