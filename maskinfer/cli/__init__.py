@@ -15,6 +15,7 @@ from maskinfer.errors import MaskinferError, UsageError
 
 from .console import say
 from .detector import INTERRUPTED
+from .options import option
 
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
@@ -73,12 +74,10 @@ def _print_version(wanted: bool) -> None:
 
 
 def _root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, option("Show the traceback of an error.", name="--debug")] = False,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        option("Print the version.", name="--version", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Find the one face in a photo and say whether its mask is worn properly."""

@@ -17,18 +17,19 @@ from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
 
 from .console import out, print_heading, print_section, say
+from .options import argument, option
 
 
 def info(
     model: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Model file (.onnx or .engine). By default the newest .onnx under models/, else "
-            "the one that ships.",
+        argument(
+            "Model file (.onnx or .engine). By default the newest .onnx under models/, else the "
+            "one that ships.",
+            "MODEL",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, option("Print one JSON object.", name="--json")] = False,
 ) -> None:
     """Show what a model file contains: metadata, inputs, outputs, operators, size."""
     model_info = examine_model(resolve_model(model))
