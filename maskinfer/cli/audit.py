@@ -96,7 +96,7 @@ def _refuse_others(context: typer.Context) -> None:
 
 
 def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
-    from maskinfer.train.audit.auditing import audit_by_folds
+    from maskinfer.train.audit.folds import audit_by_folds
     from maskinfer.train.display import display_for
 
     return audit_by_folds(settings, display_for(err))
