@@ -53,6 +53,7 @@ def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
 def runs_page(comparison: RunComparison) -> Page:
     """Make the page."""
     runs, warnings = comparison.runs, Notes(comparison.warnings(), "warning")
+    colours = "" if len(runs) == 1 else "Each run has a colour. "
     rows = [_result(run) for run in runs]
     cells = [tuple(row.values()) for row in rows]
     results = Table("Runs at their best epoch", tuple(rows[0]), cells)
@@ -64,7 +65,7 @@ def runs_page(comparison: RunComparison) -> Page:
         subtitle,
         [
             Section("Results", _RESULTS_INTRO, [warnings, results]),
-            Section("Curves", _curves_intro(runs), _curves(runs)),
+            Section("Curves", colours + _CURVES_INTRO, _curves(runs)),
             Section("Settings", "", list(_settings(comparison))),
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
         ],
@@ -75,6 +76,11 @@ def runs_page(comparison: RunComparison) -> Page:
 _RESULTS_INTRO = (
     "Each figure is of the best epoch: the one of the highest mean of validation IoU and balanced "
     "accuracy, without a validation part the last. Test images chose nothing."
+)
+_CURVES_INTRO = (
+    "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
+    "Marked is the best epoch. The loss of training is the mean over the epoch as it learned, "
+    "augmentation included; all other figures are measured after it."
 )
 _DECISIONS_INTRO = (
     "Impossible boxes are dropped from training and repaired for testing; images that cannot be "
@@ -101,15 +107,6 @@ def _result(run: RunRecord) -> dict[str, Any]:
         "backbone": settings.backbone,
         "canvas, px": settings.geometry.canvas,
     }
-
-
-def _curves_intro(runs: Sequence[RunRecord]) -> str:
-    return (
-        ("" if len(runs) == 1 else "Each run has a colour. ")
-        + "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
-        "Marked is the best epoch. The loss of training is the mean over the epoch as it learned, "
-        "augmentation included; all other figures are measured after it."
-    )
 
 
 def _curves(runs: Sequence[RunRecord]) -> list[Block]:
