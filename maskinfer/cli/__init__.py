@@ -92,22 +92,14 @@ def _take_debug() -> bool:
     return debug
 
 
-def _check_arguments() -> None:
-    """Refuse an empty argument or value, which as a path would be the current folder.
-
-    Raises:
-        UsageError: there is one.
-    """
-    if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
-        raise UsageError("an empty argument, expected a value; is a shell variable unset?")
-
-
 def main() -> None:
     """Run the command line; turn errors that users can fix into one line and an exit code."""
     debug = _take_debug()
     settle_pillow()
     try:
-        _check_arguments()
+        # An empty argument or value would as a path be the current folder.
+        if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
+            raise UsageError("an empty argument, expected a value; is a shell variable unset?")
         named = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
         make_app(*([named] if named in _COMMANDS else []))()
     except KeyboardInterrupt:  # while commands are still imported

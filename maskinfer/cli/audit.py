@@ -69,7 +69,12 @@ def audit(settings: AuditSettings, context: typer.Context) -> None:
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    _refuse_others(context)
+    given = options.given_options(context)
+    way = next((name for name in _WAYS if name in given), "")
+    others = [word for name, word in given.items() if name not in _WAYS[way]]
+    if others:
+        beside = f"with --{way}" if way else "without --model"
+        raise UsageError(f"{', '.join(others)}: has no meaning {beside}; leave it out")
     if settings.apply is not None:
         _correct(settings.apply, settings)
         return
@@ -79,20 +84,6 @@ def audit(settings: AuditSettings, context: typer.Context) -> None:
         folder.write(audit_page(findings), show)
     write_suspects(folder.path / SUSPECTS, findings.predictions)
     _print(findings, folder)
-
-
-def _refuse_others(context: typer.Context) -> None:
-    """Refuse an option that this way to audit would ignore.
-
-    Raises:
-        UsageError: there is one.
-    """
-    given = options.given_options(context)
-    way = next((name for name in _WAYS if name in given), "")
-    others = [word for name, word in given.items() if name not in _WAYS[way]]
-    if others:
-        beside = f"with --{way}" if way else "without --model"
-        raise UsageError(f"{', '.join(others)}: has no meaning {beside}; leave it out")
 
 
 def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:

@@ -7,14 +7,13 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from importlib.util import find_spec
 from itertools import count, groupby
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from maskinfer.errors import MaskinferError
@@ -23,12 +22,13 @@ from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
-from .blocks import Block, Cell, Chart, Gallery, Notes, Page, Table
+from .blocks import Cell, Chart, Gallery, Notes, Page, Table
 from .thumbnails import make_thumbnails
 
 REPORTS = Path("reports")
 PAGE, FACTS = "report.html", "facts.json"
 _TEMPLATES = "templates"
+_KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,15 @@ def render_page(
         title=page.title,
         subtitle=page.subtitle,
         sections=[
-            {"id": f"section-{number}", "section": section, "rows": _rows(section.blocks)}
+            {
+                "id": f"section-{number}",
+                "section": section,
+                # By kind: charts that follow each other share a row.
+                "rows": [
+                    {"kind": kind, "blocks": list(group)}
+                    for kind, group in groupby(section.blocks, lambda block: _KINDS[type(block)])
+                ],
+            }
             for number, section in enumerate(page.sections, start=1)
         ],
         thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
@@ -174,14 +182,3 @@ def cell_text(cell: Cell) -> str:
         size = abs(cell)
         return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 1000 else f"{cell:.0f}"
     return str(cell)
-
-
-_KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}
-
-
-def _rows(blocks: Iterable[Block]) -> list[dict[str, Any]]:
-    """Blocks by kind, charts that follow each other together."""
-    return [
-        {"kind": kind, "blocks": list(group)}
-        for kind, group in groupby(blocks, key=lambda block: _KINDS[type(block)])
-    ]

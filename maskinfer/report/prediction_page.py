@@ -116,11 +116,14 @@ def prediction_page(
             for p in photos
         ],
     }
+    errors = OutputFiles.of(settings.out).errors.name
+    why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
+    rows: list[Row] = list(_figures(worst, summary).items())
     return Page(
         f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
-            _counts(worst, summary, settings),
+            Section("Counts", why, [Table("All photos", ("what", "count"), rows)]),
             _galleries(worst, source, settings),
             Section("The model", "", [_model_table(detector, settings)]),
         ],
@@ -157,13 +160,6 @@ def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
         "least score": choice.min_score,
         "threshold": choice.threshold,
     }
-
-
-def _counts(worst: WorstPhotos, summary: Summary, settings: PredictSettings) -> Section:
-    errors = OutputFiles.of(settings.out).errors.name
-    why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
-    rows: list[Row] = list(_figures(worst, summary).items())
-    return Section("Counts", why, [Table("All photos", ("what", "count"), rows)])
 
 
 def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
