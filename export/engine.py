@@ -173,10 +173,7 @@ class EngineSession:
         count = len(canvases)
         # The last batch is filled up: it may have fewer canvases than the engine takes.
         filled = np.resize(canvases, (-(-count // size) * size, *canvases.shape[1:]))
-        outputs = in_batches(self._run, filled, size)
-        return Outputs(
-            outputs.boxes_xywh[:count], outputs.proper_mask[:count], outputs.score[:count]
-        )
+        return Outputs(*(values[:count] for values in in_batches(self._run, filled, size)))
 
     def _run(self, canvases: Pixels) -> Outputs:
         count = len(canvases)

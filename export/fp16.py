@@ -46,7 +46,9 @@ def to_half(model: ModelProto) -> tuple[str, ...]:
         _rename(node, {name: _half(name) for name in entering})
         nodes.append(node)
         nodes += [_cast(name, _full(name)) for name in node.output if name in leaving]
-    _replace_nodes(graph, nodes)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]  # says FP32 of what is FP16 now
     _add_halves(graph, halves & weights)
     return tuple(layer.weight for layer in layers if layer.weight in beyond)
 
@@ -72,12 +74,6 @@ def _full(name: str) -> str:
 def _rename(node: NodeProto, names: dict[str, str]) -> None:
     for place, name in enumerate(node.input):
         node.input[place] = names.get(name, name)
-
-
-def _replace_nodes(graph: GraphProto, nodes: list[NodeProto]) -> None:
-    del graph.node[:]
-    graph.node.extend(nodes)
-    del graph.value_info[:]  # says FP32 of what is FP16 now
 
 
 def _add_halves(graph: GraphProto, names: set[str]) -> None:

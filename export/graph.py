@@ -12,12 +12,7 @@ from onnx import helper
 from torch import nn
 
 from maskinfer.data.geometry import CANVAS_STEP
-from maskinfer.runtime.model_file import (
-    INPUT_NAME,
-    METADATA_KEY,
-    OUTPUT_NAMES,
-    ModelMetadata,
-)
+from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, ModelMetadata
 from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.networks.lite import LiteDetector
 from maskinfer.train.networks.network import Network
@@ -111,7 +106,11 @@ def to_onnx(module: nn.Module, canvas: int, *, free_canvas: bool = False) -> onn
     model = program.model_proto
     assert isinstance(model, onnx.ModelProto)
     # The exporter's notes on each node hold the paths of the source that was traced.
-    _strip_notes(model)
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.metadata_props[:]
     return model
 
 
@@ -129,11 +128,3 @@ def write_onnx(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> N
     model.producer_version = metadata.maskinfer_version
     onnx.checker.check_model(model)
     onnx.save(model, path)
-
-
-def _strip_notes(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    del graph.metadata_props[:]

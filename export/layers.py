@@ -8,7 +8,7 @@ are: a coordinate of 223.4 pixels has no room in 8 bits.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto
 
 _WEIGHTED = {"Conv", "Gemm", "MatMul"}
 _FOLLOWING = {"Add", "Clip", "MaxPool", "Relu", "Resize"}
@@ -44,9 +44,8 @@ def reduced_nodes(graph: GraphProto, layers: Collection[Layer]) -> list[str]:
     reduced_values: set[str] = set()
     names = []
     for node in graph.node:
-        if node.name in chosen or (
-            node.op_type in _FOLLOWING and _computed(node, constants) <= reduced_values
-        ):
+        computed = {name for name in node.input if name and name not in constants}
+        if node.name in chosen or (node.op_type in _FOLLOWING and computed <= reduced_values):
             names.append(node.name)
             reduced_values.update(node.output)
     return names
@@ -64,7 +63,3 @@ def last_layers(graph: GraphProto, layers: Collection[Layer]) -> list[Layer]:
             last_nodes.add(node.name)
             leads_on.update(node.input)
     return [layer for layer in layers if last_nodes.issuperset(layer.nodes)]
-
-
-def _computed(node: NodeProto, constants: set[str]) -> set[str]:
-    return {name for name in node.input if name and name not in constants}

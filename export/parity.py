@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ModelFileError
@@ -229,11 +228,7 @@ def in_batches(run: Callable[[Pixels], Outputs], canvases: Pixels, batch_size: i
 
 def joined(parts: Sequence[Outputs]) -> Outputs:
     """Outputs of several batches as those of one."""
-    return Outputs(
-        np.concatenate([part.boxes_xywh for part in parts]),
-        np.concatenate([part.proper_mask for part in parts]),
-        np.concatenate([part.score for part in parts]),
-    )
+    return Outputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _compare(
@@ -245,7 +240,7 @@ def _compare(
 ) -> Agreement:
     usable = np.asarray(np.isfinite(numbers(ours)).all(axis=(1, 2)))  # (N,)
     theirs = reference.traced if against == "traced" else reference.checkpoint
-    matches = match(_only(ours, usable), _only(theirs, usable))
+    matches = match(*(Outputs(*(values[usable] for values in side)) for side in (ours, theirs)))
     difference = np.abs(matches.ours - matches.theirs)  # (M, 6)
     box, proper = difference[:, :4].max(axis=1), difference[:, 4]  # (M,)
     probability = difference[:, 4:].max(axis=1)
@@ -268,7 +263,3 @@ def _compare(
         within=float(within.sum() / matches.faces) if matches.faces else 1.0,
         unusable=float(np.mean(~usable)),
     )
-
-
-def _only(outputs: Outputs, images: NDArray[np.bool_]) -> Outputs:
-    return Outputs(outputs.boxes_xywh[images], outputs.proper_mask[images], outputs.score[images])

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from maskinfer.data.geometry import Geometry, Placement, decode_wh, image_to_canvas, place
+from maskinfer.data.geometry import Placement, decode_wh, image_to_canvas, place
 from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Sample
 from maskinfer.data.pixels import Pixels
@@ -35,20 +35,18 @@ def answer_samples(session: Session, samples: list[Sample]) -> Iterator[Photo]:
         session: the model.
         samples: images that can be read.
     """
-    draw = partial(_draw, session.geometry)
-    threads = usable_cores()
+
+    def draw(sample: Sample) -> tuple[Pixels, Placement]:
+        return place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
+
+    geometry, threads = session.geometry, usable_cores()
     drawn = map_ahead(draw, samples, threads=threads, ahead=2 * session.batch_size)
     for start in range(0, len(samples), session.batch_size):
         batch = samples[start : start + session.batch_size]
         canvases, placements = zip(*islice(drawn, len(batch)), strict=True)
         outputs = session.run(np.stack(canvases))
-        for sample, placement, boxes, proper, score in zip(
-            batch, placements, outputs.boxes_xywh, outputs.proper_mask, outputs.score, strict=True
-        ):
+        drawn_batch = zip(batch, placements, *outputs, strict=True)
+        for sample, placement, boxes, proper, score in drawn_batch:
             [label] = image_to_canvas([sample.box_xywh], [placement])
             labels = tuple(face.proper_mask for face in sample.faces)
             yield Photo(boxes, proper, score, label, labels)
-
-
-def _draw(geometry: Geometry, sample: Sample) -> tuple[Pixels, Placement]:
-    return place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)

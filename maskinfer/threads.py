@@ -1,4 +1,4 @@
-"""Threads: how many cores may be used, and a function mapped over many items in order."""
+"""Long work: how many cores it may use, a function mapped over many items in order, progress."""
 
 import math
 import os
@@ -10,8 +10,14 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
+# What long work reports to: how many images are done so far, and how many there are.
+Progress = Callable[[int, int], object]
 
 CGROUP = Path("/sys/fs/cgroup")
+
+
+def unheard(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
 
 
 def usable_cores() -> int:

@@ -166,7 +166,7 @@ def test_no_folder_grows_past_an_overview() -> None:
         ("maskinfer.data.boxes", "from maskinfer.inference.results import Row"),
         ("maskinfer.data.boxes", "def f():\n    from maskinfer.cli import main"),
         ("maskinfer.runtime.gpu", "from maskinfer.importers import voc"),
-        ("maskinfer.report.page", "import maskinfer.train.settings"),
+        ("maskinfer.report.folder", "import maskinfer.train.settings"),
         ("maskinfer.data.boxes", "from ..inference import results"),
     ],
 )

@@ -15,6 +15,7 @@ from maskinfer.errors import MaskinferError, UsageError
 
 from .console import say
 from .detector import INTERRUPTED
+from .options import option
 
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
@@ -73,12 +74,10 @@ def _print_version(wanted: bool) -> None:
 
 
 def _root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, option("Show the traceback of an error.", name="--debug")] = False,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        option("Print the version.", name="--version", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Find the one face in a photo and say whether its mask is worn properly."""
@@ -93,22 +92,14 @@ def _take_debug() -> bool:
     return debug
 
 
-def _check_arguments() -> None:
-    """Refuse an empty argument or value, which as a path would be the current folder.
-
-    Raises:
-        UsageError: there is one.
-    """
-    if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
-        raise UsageError("an empty argument, expected a value; is a shell variable unset?")
-
-
 def main() -> None:
     """Run the command line; turn errors that users can fix into one line and an exit code."""
     debug = _take_debug()
     settle_pillow()
     try:
-        _check_arguments()
+        # An empty argument or value would as a path be the current folder.
+        if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
+            raise UsageError("an empty argument, expected a value; is a shell variable unset?")
         named = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
         make_app(*([named] if named in _COMMANDS else []))()
     except KeyboardInterrupt:  # while commands are still imported

@@ -1,26 +1,28 @@
 """`maskinfer audit`: suspected wrong labels, and a corrected copy of the data set."""
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.curation.auditing import SUSPECTS, Audit, audit_by_model, correct
+from maskinfer.curation.opinions import by_label, write_suspects
+from maskinfer.data.cleaning import FaultKind
+from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
+from maskinfer.evaluation.labelled import label_word
+from maskinfer.inference.choosing import DetectorSettings
+from maskinfer.report.audit_page import audit_page
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import printable_name
 from maskinfer.train.audit.settings import AuditSettings
-from maskinfer.train.settings import MixedPrecision
 
 from . import options
 from .console import err, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
-
-if TYPE_CHECKING:
-    from maskinfer.curation.auditing import Audit
-    from maskinfer.report.folder import ReportFolder
+from .options import argument, option, takes
 
 _SHOWN = 10
 # The options that each way to audit reads; others would be ignored silently.
@@ -32,69 +34,33 @@ _WAYS = {
 }
 
 
-def audit(
-    context: typer.Context,
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA", help="A folder with train/ and test/, or a folder of labelled images."
-        ),
-    ] = AuditSettings.data,
-    out: options.ReportOut = AuditSettings.out,
-    folds: Annotated[
-        int,
-        typer.Option(
-            metavar="K",
-            min=2,
-            max=50,
-            help="Parts of the data set: for each, a network is trained on the others.",
-        ),
-    ] = AuditSettings.folds,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Passes of each training over its images.", show_default="by recipe"
-        ),
-    ] = AuditSettings.epochs,
-    recipe: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="Of the networks: a section [lite], as for train."),
-    ] = AuditSettings.recipe,
-    mixed_precision: Annotated[
-        MixedPrecision | None,
-        typer.Option(
-            help="bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.",
-            show_default="auto, on with CUDA",
-        ),
-    ] = AuditSettings.mixed_precision,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume", metavar="DIR", help="Resume an interrupted audit; takes no other option."
-        ),
-    ] = AuditSettings.resume,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            "--model",
-            metavar="FILE",
-            help="Ask this model in place of training. If it was trained on these images, it "
-            "hides their errors.",
-        ),
-    ] = AuditSettings.model,
-    provider: options.ProviderChoice = AuditSettings.provider,
-    apply: Annotated[
-        Path | None,
-        typer.Option(
-            "--apply",
-            metavar="FILE",
-            help="Write a copy of DATA, corrected by this CSV, to --out, by default "
-            "NAME-corrected here. It is suspects.csv with the column action filled in, or what the "
-            "page saved.",
-        ),
-    ] = AuditSettings.apply,
-    overwrite: options.Overwrite = AuditSettings.overwrite,
-) -> None:
+@takes(
+    AuditSettings,
+    data=argument("A folder with train/ and test/, or a folder of labelled images.", "DATA"),
+    out=options.REPORT_OUT,
+    folds=option(
+        "Parts of the data set: for each, a network is trained on the others.", "K", min=2, max=50
+    ),
+    epochs=option("Passes of each training over its images.", min=1, show_default="by recipe"),
+    recipe=option("Of the networks: a section [lite], as for train.", "NAME|FILE"),
+    mixed_precision=option(
+        "bf16 is twice as fast on CPUs with AVX512-BF16 or AMX.", show_default="auto, on with CUDA"
+    ),
+    resume=option("Resume an interrupted audit; takes no other option.", "DIR"),
+    model=option(
+        "Ask this model in place of training. If it was trained on these images, it hides their "
+        "errors.",
+        "FILE",
+    ),
+    provider=options.PROVIDER,
+    apply=option(
+        "Write a copy of DATA, corrected by this CSV, to --out, by default NAME-corrected here. It "
+        "is suspects.csv with the column action filled in, or what the page saved.",
+        "FILE",
+    ),
+    overwrite=options.OVERWRITE,
+)
+def audit(settings: AuditSettings, context: typer.Context) -> None:
     """Rank labels and boxes that may be wrong, by networks that did not see them.
 
     Writes a folder with report.html, suspects.csv and facts.json. Needs the
@@ -103,54 +69,34 @@ def audit(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    _refuse_others(context)
-    settings = AuditSettings(
-        *(data, out, folds, epochs, recipe, mixed_precision),
-        *(resume, model, provider, apply, overwrite),
-    )
-    if settings.apply is not None:
-        _correct(settings.apply, settings)
-        return
-    from maskinfer.data.images import settle_pillow
-    from maskinfer.report.audit_page import write_audit
-
-    settle_pillow()
-    findings, folder = _by_folds(settings) if model is None else _by_model(settings)
-    with progress_bar("drawing the report") as show:
-        write_audit(findings, folder, show)
-    _print(findings, folder)
-
-
-def _refuse_others(context: typer.Context) -> None:
-    """Refuse an option that this way to audit would ignore.
-
-    Raises:
-        UsageError: there is one.
-    """
     given = options.given_options(context)
     way = next((name for name in _WAYS if name in given), "")
     others = [word for name, word in given.items() if name not in _WAYS[way]]
     if others:
         beside = f"with --{way}" if way else "without --model"
         raise UsageError(f"{', '.join(others)}: has no meaning {beside}; leave it out")
+    if settings.apply is not None:
+        _correct(settings.apply, settings)
+        return
+    settle_pillow()
+    findings, folder = _by_folds(settings) if settings.model is None else _by_model(settings)
+    with progress_bar("drawing the report") as show:
+        folder.write(audit_page(findings), show)
+    write_suspects(folder.path / SUSPECTS, findings.predictions)
+    _print(findings, folder)
 
 
-def _by_folds(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
-    from maskinfer.train.audit.auditing import audit_by_folds
+def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
+    from maskinfer.train.audit.folds import audit_by_folds
     from maskinfer.train.display import display_for
 
-    return audit_by_folds(settings, display_for(err), datetime.now)
+    return audit_by_folds(settings, display_for(err))
 
 
-def _by_model(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
-    from maskinfer.curation.auditing import audit_by_model
-    from maskinfer.report.folder import ReportFolder
-
+def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
     data = settings.named_data()
-    folder = ReportFolder.choose(
-        settings.out, "audit", datetime.now(), overwrite=settings.overwrite
-    )
-    detector = open_detector(settings.model, settings.provider)
+    folder = ReportFolder.choose(settings.out, "audit", overwrite=settings.overwrite)
+    detector = open_detector(settings.model, DetectorSettings(provider=settings.provider))
     with progress_bar("auditing") as show:
         findings = audit_by_model(data, detector, show)
     for warning in findings.warnings:
@@ -158,12 +104,7 @@ def _by_model(settings: AuditSettings) -> "tuple[Audit, ReportFolder]":
     return findings, folder
 
 
-def _print(findings: "Audit", folder: "ReportFolder") -> None:
-    from maskinfer.curation.auditing import SUSPECTS
-    from maskinfer.curation.opinions import by_label
-    from maskinfer.data.cleaning import FaultKind
-    from maskinfer.evaluation.labelled import label_word
-
+def _print(findings: Audit, folder: ReportFolder) -> None:
     table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
     for prediction in by_label(findings.predictions)[:_SHOWN]:
         confidence = prediction.self_confidence
@@ -181,8 +122,6 @@ def _print(findings: "Audit", folder: "ReportFolder") -> None:
 
 
 def _correct(decisions: Path, settings: AuditSettings) -> None:
-    from maskinfer.curation.auditing import correct
-
     done, out = correct(decisions, settings.data, settings.out)
     words = ", ".join(f"{count} {action}" for action, count in sorted(done.counts.items()))
     say(f"{done.files} files written to {out}; corrected: {words or 'none'}")

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -14,12 +13,12 @@ from maskinfer.errors import MaskinferError
 from maskinfer.files import write_text
 from maskinfer.inference.bench import Bench, BenchSettings, Line
 from maskinfer.inference.speed import Setup, Speed
-from maskinfer.runtime.providers import Provider
 from maskinfer.text import counted, printable_name
 
 from . import options
 from .console import err, figures_table, images_per_second, out, say
 from .detector import FAILED_SOME, model_words
+from .options import argument, option, takes
 
 _COLUMNS: dict[str, Callable[[Speed], str]] = {
     "images/s": lambda speed: images_per_second(1, 1 / speed.images_per_s),
@@ -32,54 +31,33 @@ _COLUMNS: dict[str, Callable[[Speed], str]] = {
 }
 
 
-def bench(
-    images: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="IMAGES", help="A folder of images, or one image. By default sample_images/."
-        ),
-    ] = BenchSettings.images,
-    model: options.Model = BenchSettings.model,
-    batch_size: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--batch-size",
-            metavar="N",
-            min=1,
-            help="Images per batch; may be given several times. "
-            f"By default {', '.join(map(str, BenchSettings.batch_sizes))}.",
-        ),
-    ] = None,
-    threads: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            help="Threads that decode; may be given several times. By default one for each core "
-            "that may be used.",
-        ),
-    ] = None,
-    provider: Annotated[
-        list[Provider] | None,
-        typer.Option(
-            "--provider",
-            metavar="NAME",
-            help="auto, tensorrt, cuda or cpu; may be given several times. By default auto.",
-        ),
-    ] = None,
-    seconds: Annotated[
-        float,
-        typer.Option(
-            "--seconds", metavar="N", min=0.1, max=3600, help="How long to measure each line."
-        ),
-    ] = BenchSettings.seconds,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write everything to this file; - for stdout."),
-    ] = BenchSettings.json,
-    overwrite: options.Overwrite = BenchSettings.overwrite,
-) -> None:
+@takes(
+    BenchSettings,
+    images=argument("A folder of images, or one image. By default sample_images/.", "IMAGES"),
+    model=options.MODEL,
+    batch_sizes=option(
+        "Images per batch; may be given several times. "
+        f"By default {', '.join(map(str, BenchSettings.batch_sizes))}.",
+        "N",
+        "--batch-size",
+        min=1,
+    ),
+    threads=option(
+        "Threads that decode; may be given several times. By default one for each core that may be "
+        "used.",
+        "N",
+        min=1,
+    ),
+    providers=option(
+        "auto, tensorrt, cuda or cpu; may be given several times. By default auto.",
+        "NAME",
+        "--provider",
+    ),
+    seconds=option("How long to measure each line.", "N", min=0.1, max=3600),
+    json=option("Write everything to this file; - for stdout.", "FILE"),
+    overwrite=options.OVERWRITE,
+)
+def bench(settings: BenchSettings) -> None:
     """Measure how fast images are predicted, over batch sizes, threads and providers.
 
     One line for each combination, in a process of its own:
@@ -92,16 +70,6 @@ def bench(
     Exit code 0: done; 1: nothing could be measured; 2: wrong usage; 3: done,
     but some lines or images failed.
     """
-    settings = BenchSettings(
-        images=images,
-        model=model,
-        batch_sizes=tuple(batch_size or BenchSettings.batch_sizes),
-        threads=tuple(threads or BenchSettings.threads),
-        providers=tuple(provider or BenchSettings.providers),
-        seconds=seconds,
-        json=json_file,
-        overwrite=overwrite,
-    )
     bench = Bench.open(settings)
     console = err if settings.to_stdout else out
     _print_heading(console, bench)

@@ -1,50 +1,40 @@
 """`maskinfer compare`: two models on the same labelled images."""
 
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
-from maskinfer.evaluation.comparing import (
-    CompareSettings,
-    Comparison,
-    OneFaceComparison,
-    compare_models,
-    p_words,
-)
-from maskinfer.evaluation.comparing_faces import AllFacesComparison, compare_faces
+from maskinfer.evaluation.comparing import CompareSettings, Comparison, OneFaceComparison, p_words
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.report.comparison_page import comparison_page
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
 from .console import decimals, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
+from .options import argument, option, takes
 
 
-def compare(
-    model_a: Annotated[Path, typer.Argument(metavar="A", help="A model file.")],
-    model_b: Annotated[Path, typer.Argument(metavar="B", help="Another, or the same.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="A data set, or a folder of labelled images. By default sample_images/. "
-            "Where it has a folder test/, that one is used.",
-        ),
-    ] = CompareSettings.data,
-    provider: options.ProviderChoice = CompareSettings.provider,
-    batch_size: options.BatchSize = CompareSettings.batch_size,
-    face: options.Face = CompareSettings.face,
-    min_score: options.MinScore = CompareSettings.min_score,
-    threshold: options.Threshold = CompareSettings.threshold,
-    canvas: options.Canvas = CompareSettings.canvas,
-    out: options.ReportOut = CompareSettings.out,
-    overwrite: options.Overwrite = CompareSettings.overwrite,
-) -> None:
+@takes(
+    CompareSettings,
+    model_a=argument("A model file.", "A"),
+    model_b=argument("Another, or the same.", "B"),
+    data=option(
+        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
+        "folder test/, that one is used.",
+        "DIR",
+    ),
+    provider=options.PROVIDER,
+    batch_size=options.BATCH_SIZE,
+    **options.FACES,
+    out=options.REPORT_OUT,
+    overwrite=options.OVERWRITE,
+)
+def compare(settings: CompareSettings) -> None:
     """Say which of two models is better, whether by chance, and on which photos.
 
     Writes a folder with report.html and facts.json. Differences are B minus A.
@@ -54,45 +44,21 @@ def compare(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = CompareSettings(
-        *(model_a, model_b, data, provider, batch_size, out, overwrite),
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
+    data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
+    report = ReportFolder.choose(settings.out, "compare", overwrite=settings.overwrite)
+    detector_a, detector_b = (
+        open_detector(model, settings) for model in (settings.model_a, settings.model_b)
     )
-    comparison = _compare(settings)
+    kind = AllFacesComparison if settings.face == "all" else OneFaceComparison
+    with progress_bar("comparing") as show:
+        comparison = kind.of(detector_a, detector_b, data.test_part().path, show)
+    _print_comparison(comparison)
+    with progress_bar("drawing the report") as show:
+        report.write(comparison_page(comparison), show)
+    say(f"report: {report.page}")
     _say_left_out(comparison)
     if comparison.failed:
         raise typer.Exit(FAILED_SOME)
-
-
-def _compare(settings: CompareSettings) -> OneFaceComparison | AllFacesComparison:
-    """Measure both models, print their figures, write the report."""
-    from maskinfer.report.all_faces_page import faces_comparison_page
-    from maskinfer.report.comparison_page import comparison_page
-    from maskinfer.report.folder import ReportFolder
-
-    data = Dataset.open(settings.data or sample_images("maskinfer compare A B --data DIR"))
-    report = ReportFolder.choose(
-        settings.out, "compare", datetime.now(), overwrite=settings.overwrite
-    )
-    detector_a, detector_b = (
-        open_detector(model, settings.provider, settings.batch_size, faces=settings)
-        for model in (settings.model_a, settings.model_b)
-    )
-    compare_both = compare_faces if settings.face == "all" else compare_models
-    with progress_bar("comparing") as show:
-        comparison = compare_both(detector_a, detector_b, data.test_part().path, show)
-    _print_comparison(comparison)
-    if isinstance(comparison, AllFacesComparison):
-        page = faces_comparison_page(comparison, detector_a, detector_b)
-    else:
-        page = comparison_page(comparison, detector_a, detector_b)
-    with progress_bar("drawing the report") as show:
-        report.write(page, show)
-    say(f"report: {report.page}")
-    return comparison
 
 
 def _print_comparison(comparison: Comparison[Any]) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from maskinfer.data.images import MAX_PIXELS, settle_pillow
-from maskinfer.inference.choosing import FaceSettings
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider, default_streams
+from maskinfer.runtime.providers import Provider, default_streams
 from maskinfer.runtime.session import Session
 
 from .console import say
@@ -16,23 +16,16 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def open_detector(
     model: Path | None,
-    provider: Provider,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    settings: DetectorSettings,
     max_pixels: int = MAX_PIXELS,
     where: str | None = None,
-    faces: FaceSettings | None = None,
 ) -> MaskDetector:
     """Load a model and name it on stderr, with where it runs: `where`, else its provider."""
     settle_pillow(max_pixels)
-    if provider is Provider.TENSORRT:
+    if settings.provider is Provider.TENSORRT:
         say("tensorrt: the first use of a model builds an engine, which takes minutes")
     detector = MaskDetector(
-        model,
-        provider,
-        batch_size,
-        **(faces or FaceSettings()).asked(),
-        max_pixels=max_pixels,
-        streams=default_streams(),
+        model, **settings.asked(), max_pixels=max_pixels, streams=default_streams()
     )
     session = detector.session
     note = f" ({session.note})" if session.note else ""

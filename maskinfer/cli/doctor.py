@@ -11,7 +11,7 @@ from rich.text import Text
 from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
 from maskinfer.runtime.gpu import Library
 from maskinfer.runtime.providers import Provider
-from maskinfer.runtime.remedies import Remedy, conclude, find_remedies
+from maskinfer.runtime.remedies import conclude, find_remedies
 from maskinfer.text import printable_name
 
 from .console import err, out, print_heading, print_section
@@ -38,7 +38,10 @@ def doctor() -> None:
     print_heading("In short")
     _print_line(conclude(findings))
     for remedy in find_remedies(findings):
-        _print_remedy(remedy)
+        out.print()
+        _print_line(f"Problem: {remedy.problem}", style="yellow")
+        # Unwrapped, to be copied.
+        out.print(Text(f"    {remedy.command}", style="bold"), soft_wrap=True)
     if findings.auto is None:
         raise typer.Exit(1)
 
@@ -113,13 +116,6 @@ def _torch_words(torch: Torch) -> str:
     built = f"built for CUDA {torch.cuda_version}" if torch.cuda_version else "built without CUDA"
     where = "sees a GPU" if torch.sees_gpu else "sees no GPU: training runs on the CPU"
     return f"{torch.version}, {built}, {where}"
-
-
-def _print_remedy(remedy: Remedy) -> None:
-    out.print()
-    _print_line(f"Problem: {remedy.problem}", style="yellow")
-    # Unwrapped, to be copied.
-    out.print(Text(f"    {remedy.command}", style="bold"), soft_wrap=True)
 
 
 def _print_line(words: str, style: str = "") -> None:

@@ -2,9 +2,8 @@
 
 import json
 from collections import Counter
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,71 +12,40 @@ from rich.table import Table
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.errors import UsageError
 from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
-from maskinfer.evaluation.evaluating import (
-    EvaluateSettings,
-    Evaluation,
-    Measured,
-    evaluate_folder,
-)
+from maskinfer.evaluation.evaluating import EvaluateSettings, Evaluation, Measured, evaluate_folder
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
-from maskinfer.evaluation.metrics import Metrics
+from maskinfer.evaluation.mistakes import analyse
 from maskinfer.files import check_file, write_text
-from maskinfer.inference.detector import MaskDetector
+from maskinfer.report.all_faces_page import all_faces_page
+from maskinfer.report.evaluation_page import evaluation_page
+from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
-from .console import (
-    decimals,
-    err,
-    figures_table,
-    images_per_second,
-    percent,
-    progress_bar,
-    say,
-)
+from .console import decimals, err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
-
-if TYPE_CHECKING:
-    from maskinfer.report.folder import ReportFolder
+from .options import argument, option, takes
 
 _STDOUT = Path("-")
 
 
-def evaluate(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A data set, or a folder of labelled images. By default sample_images/. "
-            "Where it has a folder test/, that one is used.",
-        ),
-    ] = EvaluateSettings.data,
-    model: options.Model = EvaluateSettings.model,
-    provider: options.ProviderChoice = EvaluateSettings.provider,
-    batch_size: options.BatchSize = EvaluateSettings.batch_size,
-    face: options.Face = EvaluateSettings.face,
-    min_score: options.MinScore = EvaluateSettings.min_score,
-    threshold: options.Threshold = EvaluateSettings.threshold,
-    canvas: options.Canvas = EvaluateSettings.canvas,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            help="Write all figures and decisions to this file; - for stdout.",
-        ),
-    ] = EvaluateSettings.json,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            help="Write a page with the mistakes as photos and charts to this folder.",
-        ),
-    ] = EvaluateSettings.report,
-    overwrite: options.Overwrite = EvaluateSettings.overwrite,
-) -> None:
+@takes(
+    EvaluateSettings,
+    data=argument(
+        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
+        "folder test/, that one is used.",
+        "DATA",
+    ),
+    model=options.MODEL,
+    provider=options.PROVIDER,
+    batch_size=options.BATCH_SIZE,
+    **options.FACES,
+    json=option("Write all figures and decisions to this file; - for stdout.", "FILE"),
+    report=option("Write a page with the mistakes as photos and charts to this folder.", "DIR"),
+    overwrite=options.OVERWRITE,
+)
+def evaluate(settings: EvaluateSettings) -> None:
     """Measure a model on labelled images: IoU, accuracy, confusion.
 
     With --face all, every annotated face is measured: the one in each image's
@@ -89,15 +57,10 @@ def evaluate(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = EvaluateSettings(
-        *(data, model, provider, batch_size, json_file, report, overwrite),
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
-    )
     evaluation = _evaluate(settings)
-    _say_left_out(evaluation, where="" if json_file or report else " To see each: --json FILE")
+    _say_left_out(
+        evaluation, where="" if settings.json or settings.report else " To see each: --json FILE"
+    )
     if evaluation.failed:
         raise typer.Exit(FAILED_SOME)
 
@@ -109,64 +72,54 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
         check_file(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
-    detector = open_detector(settings.model, settings.provider, settings.batch_size, faces=settings)
+    detector = open_detector(settings.model, settings)
     measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
         evaluation = measure(detector, data.test_part().path, show)
     if settings.json is not None:
-        text = json.dumps(evaluation.to_dict(detector), indent=2) + "\n"
+        text = json.dumps(evaluation.to_dict(), indent=2) + "\n"
         if to_stdout:
             typer.echo(text, nl=False)
         else:
             write_text(settings.json, text)
     console = err if to_stdout else stdout
     if isinstance(evaluation, AllFacesEvaluation):
-        _print_all_faces(evaluation, detector, console)
+        _print_all_faces(evaluation, console)
         if evaluation.only_named:
             say(
                 "note: the data names one face a photo, so each other face counts as wrong; "
                 "other_faces.csv names others"
             )
     else:
-        _print_evaluation(evaluation, detector, console)
+        _print_evaluation(evaluation, console)
     if report is not None:
-        _write_report(report, evaluation, detector)
+        _write_report(report, evaluation)
     return evaluation
 
 
-def _choose_report(settings: EvaluateSettings) -> "ReportFolder | None":
+def _choose_report(settings: EvaluateSettings) -> ReportFolder | None:
     if settings.report is None:
         return None
-    from maskinfer.report.folder import ReportFolder
-
-    folder = ReportFolder.choose(
-        settings.report, "evaluate", datetime.now(), overwrite=settings.overwrite
-    )
+    folder = ReportFolder.choose(settings.report, "evaluate", overwrite=settings.overwrite)
     if settings.json is not None and settings.json.resolve() in folder.files():
         raise UsageError(f"--json {settings.json}: is a file of the report; name another")
     return folder
 
 
-def _write_report(
-    folder: "ReportFolder", evaluation: Evaluation | AllFacesEvaluation, detector: MaskDetector
-) -> None:
-    from maskinfer.evaluation.mistakes import analyse
-    from maskinfer.report.all_faces_page import all_faces_page
-    from maskinfer.report.evaluation_page import evaluation_page
-
+def _write_report(folder: ReportFolder, evaluation: Evaluation | AllFacesEvaluation) -> None:
     if isinstance(evaluation, AllFacesEvaluation):
-        page = all_faces_page(evaluation, detector)
+        page = all_faces_page(evaluation)
     else:
         with progress_bar("looking at the photos") as show:
             analysis = analyse(evaluation, show)
-        page = evaluation_page(evaluation, analysis, detector)
+        page = evaluation_page(evaluation, analysis)
     with progress_bar("drawing the report") as show:
         folder.write(page, show)
     say(f"report: {folder.page}")
 
 
-def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: Console) -> None:
-    metrics, session = evaluation.metrics, detector.session
+def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
+    metrics, session = evaluation.metrics, evaluation.detector.session
     lines: dict[str, object] = {
         "data": evaluation.folder,
         "images": metrics.images,
@@ -180,21 +133,14 @@ def _print_evaluation(evaluation: Evaluation, detector: MaskDetector, console: C
     }
     console.print(figures_table(lines))
     console.print()
-    console.print(_confusion_table(metrics))
-
-
-def _confusion_table(metrics: Metrics) -> Table:
+    rows = ((label, *counts, percent(share)) for label, *counts, share in metrics.rows())
     headings = ("label", "called proper", "called improper", "no face", "right")
-    table = _table("Confusion (images)", headings)
-    for label, *counts, share in metrics.rows():
-        table.add_row(label, *map(str, counts), percent(share))
-    return table
+    console.print(_table("Confusion (images)", headings, rows))
 
 
-def _print_all_faces(
-    evaluation: AllFacesEvaluation, detector: MaskDetector, console: Console
-) -> None:
-    metrics, session, choice = evaluation.metrics, detector.session, detector.choice
+def _print_all_faces(evaluation: AllFacesEvaluation, console: Console) -> None:
+    metrics, detector = evaluation.metrics, evaluation.detector
+    session, choice = detector.session, detector.choice
     worn = metrics.incorrectly
     lines: dict[str, object] = {
         "data": evaluation.folder,
@@ -218,44 +164,39 @@ def _print_all_faces(
 
 
 def _faces_by_label(metrics: AllFacesMetrics) -> Table:
-    headings = ("label", "faces", "called", "precision", "recall", "F1", "AP50", "AP50:95")
-    table = _table("Faces", headings)
+    rows = []
     for word, counts in {**metrics.by_label, "any": metrics.any_label}.items():
         ap = metrics.ap.get(word)
-        precisions = (ap.ap50, ap.ap50_95) if ap else (None, None)
         shares = (counts.precision, counts.recall, counts.f1)
-        table.add_row(
-            word,
-            str(counts.faces),
-            str(counts.called),
-            *map(decimals, shares),
-            *(("", "") if word == "any" else map(decimals, precisions)),
-        )
-    return table
+        precisions = map(decimals, (ap.ap50, ap.ap50_95) if ap else (None, None))
+        numbers = (counts.faces, counts.called, *map(decimals, shares))
+        rows.append((word, *numbers, *(("", "") if word == "any" else precisions)))
+    headings = ("label", "faces", "called", "precision", "recall", "F1", "AP50", "AP50:95")
+    return _table("Faces", headings, rows)
 
 
 def _faces_by_size(metrics: AllFacesMetrics) -> Table:
     headings = ("side, % of photo's", "faces", "missed", "share", "called wrongly")
-    table = _table("Faces by size", headings)
-    for group in metrics.sizes:
-        share = percent(group.missed / group.faces)
-        table.add_row(group.name, str(group.faces), str(group.missed), share, str(group.miscalled))
-    return table
+    rows = (
+        (size.name, size.faces, size.missed, percent(size.missed / size.faces), size.miscalled)
+        for size in metrics.sizes
+    )
+    return _table("Faces by size", headings, rows)
 
 
 def _photos_table(metrics: AllFacesMetrics) -> Table:
     headings = ("every mask", "called proper", "called improper", "no face", "right")
-    table = _table("Photos, as a whole", headings)
-    for label, *counts, share in metrics.verdict.rows():
-        words = "worn properly" if label == "proper" else "not so"
-        table.add_row(words, *map(str, counts), percent(share))
-    return table
+    words = {"proper": "worn properly", "improper": "not so"}
+    rows = ((words[w], *counts, percent(share)) for w, *counts, share in metrics.verdict.rows())
+    return _table("Photos, as a whole", headings, rows)
 
 
-def _table(title: str, headings: tuple[str, ...]) -> Table:
+def _table(title: str, headings: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Table:
     table = Table(title=title, title_justify="left")
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
     return table
 
 

@@ -1,50 +1,41 @@
 """`maskinfer explore`: what a data set holds, and what is wrong with it."""
 
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.curation.exploration import Exploration
 from maskinfer.curation.exploring import ExploreSettings
 from maskinfer.curation.exploring import explore as explore_data
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.errors import UsageError
+from maskinfer.inference.choosing import DetectorSettings
+from maskinfer.report.exploration_page import exploration_page
+from maskinfer.report.folder import ReportFolder
 
 from . import options
 from .console import out as stdout
 from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
-
-if TYPE_CHECKING:
-    from maskinfer.curation.exploration import Exploration
-    from maskinfer.report.folder import ReportFolder
+from .options import argument, option, takes
 
 
-def explore(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DATA",
-            help="A folder with train/ and test/, or a folder of images. By default "
-            "sample_images/.",
-        ),
-    ] = ExploreSettings.data,
-    out: options.ReportOut = ExploreSettings.out,
-    model: options.Model = ExploreSettings.model,
-    ask_model: Annotated[
-        bool,
-        typer.Option(
-            "--ask-model/--no-model",
-            help="Whether a model is asked about each label, which takes most of the time.",
-        ),
-    ] = ExploreSettings.ask_model,
-    provider: options.ProviderChoice = ExploreSettings.provider,
-    overwrite: options.Overwrite = ExploreSettings.overwrite,
-) -> None:
+@takes(
+    ExploreSettings,
+    data=argument(
+        "A folder with train/ and test/, or a folder of images. By default sample_images/.", "DATA"
+    ),
+    out=options.REPORT_OUT,
+    model=options.MODEL,
+    ask_model=option(
+        "Whether a model is asked about each label, which takes most of the time.",
+        name="--ask-model/--no-model",
+    ),
+    provider=options.PROVIDER,
+    overwrite=options.OVERWRITE,
+)
+def explore(settings: ExploreSettings) -> None:
     """Show what a data set holds: counts, boxes, colours, duplicates, faults, samples.
 
     Writes a folder with report.html and facts.json.
@@ -52,18 +43,14 @@ def explore(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images could not be read.
     """
-    from maskinfer.report.exploration_page import exploration_page
-    from maskinfer.report.folder import ReportFolder
-
-    settings = ExploreSettings(data, out, model, ask_model, provider, overwrite)
-    if not ask_model and (model, provider) != (ExploreSettings.model, ExploreSettings.provider):
+    asked = (settings.model, settings.provider)
+    if not settings.ask_model and asked != (ExploreSettings.model, ExploreSettings.provider):
         raise UsageError("--no-model: no model is asked, so leave out --model and --provider")
     settle_pillow()
     dataset = Dataset.open(settings.data or sample_images("maskinfer explore DATA"))
-    folder = ReportFolder.choose(
-        settings.out, "explore", datetime.now(), overwrite=settings.overwrite
-    )
-    detector = open_detector(settings.model, settings.provider) if settings.ask_model else None
+    folder = ReportFolder.choose(settings.out, "explore", overwrite=settings.overwrite)
+    provider = DetectorSettings(provider=settings.provider)
+    detector = open_detector(settings.model, provider) if settings.ask_model else None
     with progress_bar("exploring") as show:
         exploration = explore_data(dataset.path, detector, show)
     with progress_bar("drawing the report") as show:
@@ -71,7 +58,7 @@ def explore(
     _print(exploration, folder)
 
 
-def _print(exploration: "Exploration", folder: "ReportFolder") -> None:
+def _print(exploration: Exploration, folder: ReportFolder) -> None:
     table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
     for column in table.columns[1:]:
         column.justify = "right"

@@ -17,18 +17,19 @@ from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
 
 from .console import out, print_heading, print_section, say
+from .options import argument, option
 
 
 def info(
     model: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Model file (.onnx or .engine). By default the newest .onnx under models/, else "
-            "the one that ships.",
+        argument(
+            "Model file (.onnx or .engine). By default the newest .onnx under models/, else the "
+            "one that ships.",
+            "MODEL",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, option("Print one JSON object.", name="--json")] = False,
 ) -> None:
     """Show what a model file contains: metadata, inputs, outputs, operators, size."""
     model_info = examine_model(resolve_model(model))
@@ -47,7 +48,7 @@ def _print_info(model_info: ModelInfo) -> None:
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     print_section("Model", dict(_model_rows(values)))
     for name, value in sections.items():
-        print_section(_title(name), dict(_flatten(value)))
+        print_section(name.replace("_", " ").capitalize(), dict(_flatten(value)))
     print_section("Engine", dict(_flatten(model_info.engine or {})))
     print_section("Inputs", {tensor.name: _tensor_text(tensor) for tensor in model_info.inputs})
     print_section("Outputs", {tensor.name: _tensor_text(tensor) for tensor in model_info.outputs})
@@ -73,18 +74,14 @@ def _model_rows(values: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for name, value in values.items():
         if isinstance(value, Geometry):
             yield "canvas", f"{value.canvas} x {value.canvas} px"
-            yield "geometry", _geometry_text(value)
+            letterbox = "letterbox: the whole photo, its aspect kept"
+            crop = f"center_crop: the middle of the photo stretched to {value.resize} px"
+            yield "geometry", letterbox if value.kind == "letterbox" else crop
         elif isinstance(value, WorkingPoint):
             counts = f"from score {value.min_score:.6g}, proper from {value.threshold:.6g}"
             yield name.replace("_", " "), counts
         elif not isinstance(value, dict) and value != "":
             yield name.replace("_", " "), _value_text(value)
-
-
-def _geometry_text(geometry: Geometry) -> str:
-    if geometry.kind == "letterbox":
-        return "letterbox: the whole photo, its aspect kept"
-    return f"center_crop: the middle of the photo stretched to {geometry.resize} px"
 
 
 def _tensor_text(tensor: Tensor) -> str:
@@ -119,7 +116,3 @@ def _value_text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_value_text(item) for item in value) or "none"
     return "none" if value is None else str(value)
-
-
-def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()

@@ -1,93 +1,117 @@
-"""Options that several commands share, each declared once."""
+"""How commands declare their options, and the options that several of them share."""
 
-from pathlib import Path
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from maskinfer.inference.choosing import FaceRule
-from maskinfer.runtime.providers import Provider
+Command = Callable[..., None]
 
-Model = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        metavar="FILE",
-        help="Model file (.onnx). By default the newest under models/, else the one that ships.",
+
+def option(
+    help: str | None = None, metavar: str | None = None, name: str | None = None, **more: Any
+) -> Any:
+    """An option, called `--field-name` unless it has a name of its own; a flag must have one."""
+    return typer.Option(*filter(None, [name]), help=help, metavar=metavar, **more)
+
+
+def argument(help: str, metavar: str, **more: Any) -> Any:
+    """An argument, by its place."""
+    return typer.Argument(help=help, metavar=metavar, **more)
+
+
+def takes(kind: Any, *, partly: bool = False, **declared: Any) -> Callable[[Command], Command]:
+    """Let users of a command give the fields of a dataclass, its first parameter, one by one.
+
+    Types and defaults are the fields' own, so that each is written once. A field that is a tuple
+    is an option that may be given several times.
+
+    Args:
+        kind: a dataclass.
+        partly: whether the command is handed a dictionary of what was given, not a whole `kind`.
+        declared: an `option` or `argument` for each field, in the order of the help; for another
+            parameter of the command likewise, where it does not declare itself.
+    """
+    defaults = {field.name: None if partly else field.default for field in fields(kind)}
+    hints = get_type_hints(kind)
+
+    def decorate(command: Command) -> Command:
+        parameters = dict(list(inspect.signature(command).parameters.items())[1:])
+        own = frozenset(parameters)
+        for name, how in declared.items():
+            if name in own:
+                parameter = parameters.pop(name)  # to its place in the order
+                hint, default = parameter.annotation, parameter.default
+            else:
+                hint, default = hints[name], defaults[name]
+                if get_origin(hint) is tuple:
+                    hint, default = list[get_args(hint)[0]], None  # type: ignore[misc]
+                hint = hint | None if default is None else hint
+                default = inspect.Parameter.empty if default is MISSING else default
+            parameters[name] = inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[hint, how],
+            )
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            others = {name: given.pop(name) for name in own}
+            values = {
+                name: tuple(value) if get_origin(hints[name]) is tuple else value
+                for name, value in given.items()
+                if value is not None
+            }
+            command(values if partly else kind(**values), **others)
+
+        run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+        run.__annotations__ = {name: one.annotation for name, one in parameters.items()}
+        return run
+
+    return decorate
+
+
+MODEL = option(
+    "Model file (.onnx). By default the newest under models/, else the one that ships.", "FILE"
+)
+PROVIDER = option(
+    "auto, tensorrt, cuda or cpu. auto is CUDA where it works, else the CPU; tensorrt builds an "
+    "engine when a model is first used, which takes minutes.",
+    "NAME",
+)
+BATCH_SIZE = option("Images per batch.", "N", min=1)
+_MEASURED = "measured when the model was exported"
+FACES = {
+    "face": option(
+        "Which face of several: main, the best-scored unless one further left scores nearly as "
+        "well; left, largest, best; or all, every face.",
+        "WHICH",
     ),
-]
-ProviderChoice = Annotated[
-    Provider,
-    typer.Option(
-        "--provider",
-        metavar="NAME",
-        help="auto, tensorrt, cuda or cpu. auto is CUDA where it works, else the CPU; "
-        "tensorrt builds an engine when a model is first used, which takes minutes.",
+    "min_score": option(
+        "Least score of a face, 0 to 1.", "S", min=0, max=1, show_default=_MEASURED
     ),
-]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", metavar="N", min=1, help="Images per batch.")
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        min=1,
-        help="Threads that decode images. By default one for each usable core.",
-    ),
-]
-MaxPixels = Annotated[
-    int, typer.Option("--max-pixels", metavar="N", min=1, help="Larger images are not decoded.")
-]
-Face = Annotated[
-    FaceRule,
-    typer.Option(
-        "--face",
-        metavar="WHICH",
-        help="Which face of several: main, the best-scored unless one further left scores nearly "
-        "as well; left, largest, best; or all, every face.",
-    ),
-]
-MinScore = Annotated[
-    float | None,
-    typer.Option(
-        "--min-score",
-        metavar="S",
+    "threshold": option(
+        "Least probability that counts as a properly worn mask, 0 to 1.",
+        "P",
         min=0,
         max=1,
-        help="Least score of a face, 0 to 1.",
-        show_default="measured when the model was exported",
+        show_default=_MEASURED,
     ),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        "--threshold",
-        metavar="P",
-        min=0,
-        max=1,
-        help="Least probability that counts as a properly worn mask, 0 to 1.",
-        show_default="measured when the model was exported",
-    ),
-]
-Canvas = Annotated[
-    int | None,
-    typer.Option(
-        "--canvas",
-        metavar="S",
-        help="Side in pixels of what the network sees of a photo, a multiple of 32; a larger one "
-        "finds smaller faces and takes longer. Only of models that read any, as lite does.",
+    "canvas": option(
+        "Side in pixels of what the network sees of a photo, a multiple of 32; a larger one finds "
+        "smaller faces and takes longer. Only of models that read any, as lite does.",
+        "S",
         show_default="the model's own",
     ),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
-ReportOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", metavar="DIR", help="The report's folder. By default a new one under reports/."
-    ),
-]
+}
+OVERWRITE = option("Replace an existing output.", name="--overwrite")
+REPORT_OUT = option("The report's folder. By default a new one under reports/.", "DIR")
+# For a command that declares its own parameters.
+Overwrite = Annotated[bool, OVERWRITE]
 
 
 def given_options(context: typer.Context) -> dict[str, str]:

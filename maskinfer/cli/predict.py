@@ -1,4 +1,4 @@
-"""`maskinfer predict`: a folder in, a CSV out. A third of this file is its many options."""
+"""`maskinfer predict`: a folder in, a CSV out."""
 
 import os
 import shlex
@@ -6,10 +6,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -18,12 +18,9 @@ from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.remote import is_address
 from maskinfer.data.sources import Source, Survey, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
-from maskinfer.inference.choosing import Kind
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import (
-    Engine,
-    EngineName,
     Interrupted,
     PredictSettings,
     Summary,
@@ -38,6 +35,7 @@ from . import options
 from .console import err, figures_table, images_per_second, percent, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
+from .options import argument, option, takes
 
 if TYPE_CHECKING:
     from maskinfer.report.folder import ReportFolder
@@ -46,105 +44,53 @@ _TERMINATED = 143  # 128 + SIGTERM, as shells have it
 _NO_READER = 141  # 128 + SIGPIPE
 
 
+@takes(
+    PredictSettings,
+    out=option("Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.", "FILE"),
+    images=argument(
+        "A folder of images, one image, or an address such as s3://bucket/photos.", "IMAGES"
+    ),
+    model=options.MODEL,
+    provider=options.PROVIDER,
+    batch_size=options.BATCH_SIZE,
+    **options.FACES,
+    threads=option("Threads that decode images. By default one for each usable core.", "N", min=1),
+    recursive=option("Search subfolders too."),
+    files_from=option(
+        "Predict the images in this list, one a line or separated by NUL; - is standard input. "
+        "Names start from IMAGES, else from the current folder.",
+        "LIST",
+    ),
+    max_pixels=option("Larger images are not decoded.", "N", min=1),
+    annotate=option("Also save every photo there, as a JPEG with its faces drawn on it.", "DIR"),
+    crops=option("Also save every predicted face there, as a JPEG.", "DIR"),
+    only=option(
+        "not-proper, unsure (within 0.2 of the threshold) or no-face: draw only photos with such a "
+        "face, or without any, and save only such faces. May be given several times.",
+        "KIND",
+    ),
+    report=option("Also write a page there with the photos that people should look at.", "DIR"),
+    engine=option("local, or ray: the machines of a Ray cluster.", "NAME"),
+    actor_cpus=option(
+        "With --engine ray: CPUs of each process, a fraction of one or a whole number. By default "
+        "1; with a GPU, that GPU's share of the machine's.",
+        "N",
+        min=0.01,
+    ),
+    actor_gpus=option(
+        "With --engine ray: GPUs of each process; 0 for CPUs only. By default 1 where the cluster "
+        "has any.",
+        "X",
+        min=0,
+    ),
+    resume=option("Continue an interrupted prediction.", name="--resume"),
+    overwrite=options.OVERWRITE,
+)
 def predict(
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.",
-        ),
-    ],
-    images: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="IMAGES",
-            help="A folder of images, one image, or an address such as s3://bucket/photos.",
-        ),
-    ] = None,
-    model: options.Model = PredictSettings.model,
-    provider: options.ProviderChoice = PredictSettings.provider,
-    batch_size: options.BatchSize = PredictSettings.batch_size,
-    face: options.Face = PredictSettings.face,
-    min_score: options.MinScore = PredictSettings.min_score,
-    threshold: options.Threshold = PredictSettings.threshold,
-    canvas: options.Canvas = PredictSettings.canvas,
-    threads: options.Threads = PredictSettings.threads,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search subfolders too.")
-    ] = PredictSettings.recursive,
-    files_from: Annotated[
-        typer.FileBinaryRead | None,
-        typer.Option(
-            "--files-from",
-            metavar="LIST",
-            help="Predict the images in this list, one a line or separated by NUL; - is standard "
-            "input. Names start from IMAGES, else from the current folder.",
-        ),
-    ] = None,
-    max_pixels: options.MaxPixels = PredictSettings.max_pixels,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            "--annotate",
-            metavar="DIR",
-            help="Also save every photo there, as a JPEG with its faces drawn on it.",
-        ),
-    ] = PredictSettings.annotate,
-    crops: Annotated[
-        Path | None,
-        typer.Option(
-            "--crops", metavar="DIR", help="Also save every predicted face there, as a JPEG."
-        ),
-    ] = PredictSettings.crops,
-    only: Annotated[
-        list[Kind] | None,
-        typer.Option(
-            "--only",
-            metavar="KIND",
-            help="not-proper, unsure (within 0.2 of the threshold) or no-face: draw only photos "
-            "with such a face, or without any, and save only such faces. May be given several "
-            "times.",
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            help="Also write a page there with the photos that people should look at.",
-        ),
-    ] = PredictSettings.report,
-    engine: Annotated[
-        EngineName,
-        typer.Option(
-            "--engine", metavar="NAME", help="local, or ray: the machines of a Ray cluster."
-        ),
-    ] = PredictSettings.engine,
-    actor_cpus: Annotated[
-        float | None,
-        typer.Option(
-            "--actor-cpus",
-            metavar="N",
-            min=0.01,
-            help="With --engine ray: CPUs of each process, a fraction of one or a whole number. By "
-            "default 1; with a GPU, that GPU's share of the machine's.",
-        ),
-    ] = PredictSettings.actor_cpus,
-    actor_gpus: Annotated[
-        float | None,
-        typer.Option(
-            "--actor-gpus",
-            metavar="X",
-            min=0,
-            help="With --engine ray: GPUs of each process; 0 for CPUs only. By default 1 where "
-            "the cluster has any.",
-        ),
-    ] = PredictSettings.actor_gpus,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted prediction.")
-    ] = PredictSettings.resume,
-    overwrite: options.Overwrite = PredictSettings.overwrite,
+    settings: PredictSettings,
+    out: Path,
+    images: str | None = None,
+    files_from: typer.FileBinaryRead | None = None,
 ) -> None:
     """Predict every image of a folder into a CSV.
 
@@ -156,33 +102,16 @@ def predict(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = PredictSettings(
-        images=images if images is None or is_address(images) else Path(images),
-        out=out,
-        model=model,
-        provider=provider,
-        batch_size=batch_size,
-        face=face,
-        min_score=min_score,
-        threshold=threshold,
-        canvas=canvas,
-        threads=threads,
-        recursive=recursive,
-        max_pixels=max_pixels,
-        annotate=annotate,
-        crops=crops,
-        only=tuple(only or ()),
-        report=report,
-        overwrite=overwrite,
-        resume=resume,
-        engine=engine,
-        actor_cpus=actor_cpus,
-        actor_gpus=actor_gpus,
-    )
+    folder_or_address = images if images is None or is_address(images) else Path(images)
+    settings = replace(settings, images=folder_or_address, out=out)
     check_settings(settings)
     folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)
-    detector = _open_detector(settings)
+    is_local = settings.engine == "local"
+    # This machine need not have the devices that a cluster has.
+    here = settings if is_local else replace(settings, provider=Provider.CPU)
+    where = None if is_local else "Ray"
+    detector = open_detector(settings.model, here, settings.max_pixels, where)
     with _stopping(settings):
         summary = _predict(detector, source, contents, settings, folder)
     _print_outcome(summary, source, detector, settings, folder)
@@ -210,27 +139,13 @@ def _open_source(
     return source, contents
 
 
-def _open_detector(settings: PredictSettings) -> MaskDetector:
-    provider, where = settings.provider, None
-    if settings.engine == "ray":  # this machine need not have the devices that the cluster has
-        provider, where = Provider.CPU, "Ray"
-    return open_detector(
-        settings.model,
-        provider,
-        settings.batch_size,
-        settings.max_pixels,
-        where,
-        settings,
-    )
-
-
 def _choose_report(settings: PredictSettings) -> "ReportFolder | None":
     if settings.report is None:
         return None
     from maskinfer.report.folder import ReportFolder
 
     replaces = settings.overwrite or settings.resume
-    return ReportFolder.choose(settings.report, "predict", datetime.now(), overwrite=replaces)
+    return ReportFolder.choose(settings.report, "predict", overwrite=replaces)
 
 
 def _predict(
@@ -241,11 +156,14 @@ def _predict(
     folder: "ReportFolder | None",
 ) -> Summary:
     """Predict, write the output, and the report where one is wanted."""
+    engine = local_engine
+    if settings.engine == "ray":
+        from maskinfer.inference.ray_engine import ray_engine as engine
     with ExitStack() as bars:
         show = bars.enter_context(progress_bar("predicting"))
         run = partial(
             predict_source,
-            _engine(detector, source, settings),
+            engine(detector, source, settings),
             detector,
             source,
             contents,
@@ -266,14 +184,6 @@ def _predict(
                 folder.write(page, show_drawn)
 
         return run(on_result=worst.add, on_last=write_report)
-
-
-def _engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
-    if settings.engine == "local":
-        return local_engine(detector, source, settings)
-    from maskinfer.inference.ray_engine import ray_engine
-
-    return ray_engine(detector, source, settings)
 
 
 @contextmanager

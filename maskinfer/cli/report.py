@@ -1,10 +1,5 @@
 """`maskinfer report`: training runs compared."""
 
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated
-
-import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +8,7 @@ from maskinfer.train.runs.comparison import ReportSettings, RunComparison
 from . import options
 from .console import out as stdout
 from .console import say
+from .options import argument, takes
 
 _FIGURES = (
     "\nepochs",
@@ -26,25 +22,24 @@ _FIGURES = (
 )
 
 
-def report(
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[RUN]...",
-            help="Folders that `maskinfer train` made. By default the newest under runs/.",
-            show_default=False,
-        ),
-    ] = ReportSettings.runs,
-    out: options.ReportOut = ReportSettings.out,
-    overwrite: options.Overwrite = ReportSettings.overwrite,
-) -> None:
+@takes(
+    ReportSettings,
+    runs=argument(
+        "Folders that `maskinfer train` made. By default the newest under runs/.",
+        "[RUN]...",
+        show_default=False,
+    ),
+    out=options.REPORT_OUT,
+    overwrite=options.OVERWRITE,
+)
+def report(settings: ReportSettings) -> None:
     """Compare training runs: figures, curves, settings, warnings.
 
     Writes a folder with report.html and facts.json.
     """
     from maskinfer.train.runs.page import report_runs
 
-    comparison, page = report_runs(ReportSettings(runs, out, overwrite), datetime.now())
+    comparison, page = report_runs(settings)
     stdout.print(_table(comparison))
     for warning in comparison.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)

@@ -4,16 +4,16 @@ import shlex
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from maskinfer.data.dataset import sample_images
 from maskinfer.errors import UsageError
 from maskinfer.train.recipes import recipe_names, recipe_settings
-from maskinfer.train.settings import Backbone, MaskLoss, MixedPrecision, Model, Optimizer
+from maskinfer.train.settings import Model, TrainSettings
 
-from .options import given_options
+from .options import given_options, option, takes
 
 
 class Augmentation(StrEnum):
@@ -27,145 +27,80 @@ class Augmentation(StrEnum):
     background = "background"
 
 
-_TRAINING = "Training"
-_DATA = "Data"
+_DATA: dict[str, str] = {"rich_help_panel": "Data"}
+_TRAINING: dict[str, str] = {"rich_help_panel": "Training"}
+_BY_RECIPE: dict[str, str] = {"show_default": "by recipe"}
 
 
+@takes(
+    TrainSettings,
+    partly=True,
+    model=option("Which network."),
+    data=option(
+        "A folder with train/ and test/; repeat the option to join several, of which one without "
+        "test/ only teaches.",
+        show_default="sample_images",
+        **_DATA,
+    ),
+    recipe=option(
+        "Where the options not given are taken from. report: the course report's numbers; "
+        "two-cores: for two CPU cores and an hour or two; finetune: from a network that has "
+        "learned already; FILE: your own, in TOML.",
+        f"{'|'.join(recipe_names())}|FILE",
+    ),
+    backbone=option("The network's trunk.", **_BY_RECIPE),
+    weights=option(
+        "Initial weights: of the model that ships, of a trunk, of an earlier run, or of a "
+        ".safetensors file.",
+        "shipped|imagenet|coco|none|RUN|FILE",
+        show_default="by recipe, else imagenet if it can be fetched, else none",
+    ),
+    epochs=option(
+        "Passes over the training images. With --resume, the new number, over which the cosine "
+        "schedule is stretched.",
+        show_default="by recipe, else 30",
+    ),
+    batch_size=option("Images a step, over all processes.", show_default="by recipe, else 32"),
+    optimizer=option(**_BY_RECIPE, **_TRAINING),
+    learning_rate=option("Highest learning rate.", name="--lr", **_BY_RECIPE, **_TRAINING),
+    momentum=option("Of SGD.", **_BY_RECIPE, **_TRAINING),
+    loss=option(
+        "resnet's mask head: bce one neuron, ce two.",
+        show_default="by recipe, else bce",
+        **_TRAINING,
+    ),
+    canvas=option(
+        "Side of the image the network sees, in pixels, a multiple of 32.",
+        show_default="by recipe, else 224",
+        **_DATA,
+    ),
+    augment=option(
+        "Random changes to training images; repeat it for several. By recipe, else none, and all "
+        "but crop for lite. flip makes the right-most face of a photo its left-most, so leave it "
+        "off where the left-most face is wanted.",
+        **_DATA,
+    ),
+    balance=option("Draw both labels equally often.", **_BY_RECIPE, **_DATA),
+    validation=option(
+        "Share of the training images held out to choose the best epoch.", **_BY_RECIPE, **_DATA
+    ),
+    patience=option("Stop after so many epochs without a better validation score.", **_TRAINING),
+    mixed_precision=option(show_default="auto, on with CUDA", **_TRAINING),
+    seed=option("Of every random choice.", **_TRAINING),
+    workers=option("Processes that decode images.", min=0, show_default="by cores", **_DATA),
+    runs=option("Where the run's folder is made."),
+    resume=option("Continue an interrupted run; only --epochs may be given too.", "RUN"),
+)
 def train(
+    given: dict[str, Any],
     context: typer.Context,
-    model: Annotated[Model, typer.Option(help="Which network.")] = "resnet",
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A folder with train/ and test/; repeat the option to join several, of which "
-            "one without test/ only teaches.",
-            show_default="sample_images",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            metavar=f"{'|'.join(recipe_names())}|FILE",
-            help="Where the options not given are taken from. report: the course report's numbers; "
-            "two-cores: for two CPU cores and an hour or two; finetune: from a network that has "
-            "learned already; FILE: your own, in TOML.",
-        ),
-    ] = "default",
-    backbone: Annotated[
-        Backbone | None,
-        typer.Option(
-            help="The network's trunk.",
-            show_default="by recipe",
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="shipped|imagenet|coco|none|RUN|FILE",
-            help="Initial weights: of the model that ships, of a trunk, of an earlier run, or of a "
-            ".safetensors file.",
-            show_default="by recipe, else imagenet if it can be fetched, else none",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="Passes over the training images. With --resume, the new number, over which the "
-            "cosine schedule is stretched.",
-            show_default="by recipe, else 30",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help="Images a step, over all processes.", show_default="by recipe, else 32"),
-    ] = None,
-    optimizer: Annotated[
-        Optimizer | None,
-        typer.Option(show_default="by recipe", rich_help_panel=_TRAINING),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Highest learning rate.", show_default="by recipe", rich_help_panel=_TRAINING
-        ),
-    ] = None,
-    momentum: Annotated[
-        float | None,
-        typer.Option(help="Of SGD.", show_default="by recipe", rich_help_panel=_TRAINING),
-    ] = None,
-    loss: Annotated[
-        MaskLoss | None,
-        typer.Option(
-            help="resnet's mask head: bce one neuron, ce two.",
-            show_default="by recipe, else bce",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    canvas: Annotated[
-        int | None,
-        typer.Option(
-            help="Side of the image the network sees, in pixels, a multiple of 32.",
-            show_default="by recipe, else 224",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    augment: Annotated[
-        list[Augmentation] | None,
-        typer.Option(
-            help="Random changes to training images; repeat it for several. By recipe, else "
-            "none, and all but crop for lite. flip makes the right-most face of a photo its "
-            "left-most, so leave it off where the left-most face is wanted.",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    balance: Annotated[
-        bool | None,
-        typer.Option(
-            "--balance/--no-balance",
-            help="Draw both labels equally often.",
-            show_default="by recipe",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the training images held out to choose the best epoch.",
-            show_default="by recipe",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop after so many epochs without a better validation score.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    mixed_precision: Annotated[
-        MixedPrecision | None,
-        typer.Option(show_default="auto, on with CUDA", rich_help_panel=_TRAINING),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of every random choice.", rich_help_panel=_TRAINING)
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Processes that decode images.",
-            show_default="by cores",
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
-    runs: Annotated[Path, typer.Option(help="Where the run's folder is made.")] = Path("runs"),
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Continue an interrupted run; only --epochs may be given too."
-        ),
-    ] = None,
+    model: Model = "resnet",
+    data: list[Path] | None = None,
+    recipe: str = "default",
+    canvas: int | None = None,
+    augment: list[Augmentation] | None = None,
+    runs: Path = Path("runs"),
+    resume: Path | None = None,
 ) -> None:
     """Train a network on labelled photos.
 
@@ -179,28 +114,12 @@ def train(
 
     from .console import err
 
-    given: dict[str, Any] = {
-        "backbone": backbone,
-        "weights": weights,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": lr,
-        "momentum": momentum,
-        "loss": loss,
-        "augment": tuple(name.value for name in augment) if augment else None,
-        "balance": balance,
-        "validation": validation,
-        "patience": patience,
-        "mixed_precision": mixed_precision,
-        "seed": seed,
-        "workers": workers,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
+    if augment:
+        given["augment"] = tuple(name.value for name in augment)
     display = display_for(err)
     if resume is not None:
         _refuse_changes(context)
-        run = loop.resume(RunFolder(resume), epochs, display)
+        run = loop.resume(RunFolder(resume), given.get("epochs"), display)
     else:
         folders = data or [sample_images("maskinfer train --data DIR")]
         named = tuple(str(folder.resolve()) for folder in folders)

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.table import Table
 
 from maskinfer.export.settings import VERIFIED_ON
 
 from .console import percent
+from .options import argument, option
 
 if TYPE_CHECKING:
     from maskinfer.export.parity import Parity
@@ -17,23 +17,20 @@ _AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
+    model: Annotated[Path, argument("A model file.", "MODEL")],
     against: Annotated[
-        Path,
-        typer.Option(
-            metavar="RUN|FILE|shipped", help="The run or the weights that it was exported from."
-        ),
+        Path, option("The run or the weights that it was exported from.", "RUN|FILE|shipped")
     ],
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="A data set, whose test images are used, or any folder of photos.",
+        option(
+            "A data set, whose test images are used, or any folder of photos.",
+            "DIR",
             show_default="the run's own",
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option(min=1, help="Images to compare on at most, evenly spaced over all.")
+        int, option("Images to compare on at most, evenly spaced over all.", min=1)
     ] = VERIFIED_ON,
 ) -> None:
     """Compare the faces that a model file finds with its checkpoint's, on real images.

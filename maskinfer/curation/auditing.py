@@ -1,7 +1,7 @@
 """An audit of a data set: its labels, what networks predict, and the list to judge."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from maskinfer.errors import DatasetError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction, predict_samples
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 
 from .correcting import Corrected, apply_corrections, read_corrections
 from .opinions import opinion_facts
@@ -54,11 +55,7 @@ class Audit:
         }
 
 
-def audit_by_model(
-    data: Path,
-    detector: MaskDetector,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> Audit:
+def audit_by_model(data: Path, detector: MaskDetector, on_progress: Progress = unheard) -> Audit:
     """Audit a data set by one model.
 
     Args:

@@ -27,6 +27,9 @@ _BANDS = _COARSE_APART + 1
 _BLOCK = 1024  # rows and columns compared at a time
 _PLAIN = 2  # grey levels; an image with no greater range has no structure
 
+# (16, 32), rows of the discrete cosine transform.
+_COSINES = np.cos(np.pi * (2 * np.arange(_SIDE) + 1) * np.arange(_FINE)[:, None] / (2 * _SIDE))
+
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.intp]
 
@@ -43,14 +46,6 @@ def perceptual_hash(image: Image.Image) -> Hashes:
     fine = spectrum.ravel()
     bits = np.concatenate([coarse > np.median(coarse), fine > np.median(fine)])
     return np.packbits(bits).view(np.uint64)
-
-
-def _cosines() -> NDArray[np.float64]:
-    frequency, place = np.arange(_FINE)[:, None], np.arange(_SIDE)[None]
-    return np.cos(np.pi * (2 * place + 1) * frequency / (2 * _SIDE))
-
-
-_COSINES = _cosines()  # (16, 32), rows of the discrete cosine transform
 
 
 def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:

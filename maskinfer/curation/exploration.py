@@ -210,8 +210,7 @@ class Exploration:
             "outside": self.outside,
             "maskinfer_version": __version__,
         }
-        strict: dict[str, Any] = strict_json(facts)
-        return strict
+        return dict(strict_json(facts))
 
 
 def quantiles(values: ArrayLike) -> dict[str, float] | None:

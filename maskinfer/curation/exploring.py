@@ -5,7 +5,7 @@ Kept of each image are its name, a few numbers and a hash of 40 bytes.
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import Progress, map_ahead, unheard, usable_cores
 
 from .duplicates import Hashes, find_copies, kind_of, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
@@ -73,9 +73,7 @@ class _PhotoFacts(NamedTuple):
 
 
 def explore(
-    data: Path,
-    detector: MaskDetector | None = None,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    data: Path, detector: MaskDetector | None = None, on_progress: Progress = unheard
 ) -> Exploration:
     """Decode every image of a data set once, and measure it.
 

@@ -93,9 +93,7 @@ def smallest(size_wh: tuple[int, int]) -> tuple[int, int]:
 
 
 def load_photo(
-    source: ImageSource,
-    least_wh: LeastWh | None = None,
-    max_pixels: int = MAX_PIXELS,
+    source: ImageSource, least_wh: LeastWh | None = None, max_pixels: int = MAX_PIXELS
 ) -> Photo:
     """Decode one image.
 

@@ -1,7 +1,6 @@
 """A model against every annotated face of photos."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +15,7 @@ from maskinfer.data.labels import Face, Sample
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 
 from .evaluating import Measured
 from .face_metrics import AllFacesMetrics, measure_faces
@@ -40,16 +40,14 @@ class AllFacesEvaluation(Measured):
         """Over the photos."""
         return measure_faces(self.photos)
 
-    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the model, fit for JSON."""
         photos = [photo.to_dict() for photo in self.photos]
-        return self.facts(detector, self.metrics.to_dict()) | {"photos": photos}
+        return self.facts(self.metrics.to_dict()) | {"photos": photos}
 
 
 def evaluate_faces(
-    detector: MaskDetector,
-    folder: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> AllFacesEvaluation:
     """Measure a model on every annotated face: the one in each image's name, and the listed ones.
 
@@ -84,6 +82,7 @@ def evaluate_faces(
                 photos.append(PhotoFaces(result.filename, size_wh, labels, result.faces, min_score))
             on_progress(done, len(samples))
     evaluation = AllFacesEvaluation(
+        detector=detector,
         folder=folder,
         photos=photos,
         only_named=all(len(photo.labels) == 1 for photo in photos),

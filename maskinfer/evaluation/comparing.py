@@ -1,22 +1,24 @@
 """Two models on the same images: where they differ, and whether that is more than chance."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceSettings
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
 from .evaluating import Measured, evaluate_folder, measure_all, model_facts
+from .face_metrics import AllFacesMetrics
 from .labelled import LabelledPrediction
 from .metrics import Metrics
+from .photo_faces import PhotoFaces
 from .significance import (
     RESAMPLES,
     SEED,
@@ -30,15 +32,13 @@ _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
-class CompareSettings(FaceSettings):
+class CompareSettings(DetectorSettings):
     """The options of `maskinfer compare`; what is asked about faces holds for both models.
 
     Attributes:
         model_a: one model file.
         model_b: the other.
         data: a data set, or a folder of labelled images; None for the sample images.
-        provider: what computes.
-        batch_size: images per batch.
         out: the report's folder; None for `reports/compare-TIME`.
         overwrite: whether an existing report may be replaced.
     """
@@ -46,25 +46,11 @@ class CompareSettings(FaceSettings):
     model_a: Path
     model_b: Path
     data: Path | None = None
-    provider: Provider = Provider.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
     out: Path | None = None
     overwrite: bool = False
 
 
-class Answer(Protocol):
-    """What is known of a model's answer about an image."""
-
-    @property
-    def filename(self) -> str:
-        """Relative to the data set."""
-
-    @property
-    def correct(self) -> bool:
-        """Whether the answer is right."""
-
-
-AnswerT = TypeVar("AnswerT", bound=Answer)
+AnswerT = TypeVar("AnswerT", bound=LabelledPrediction | PhotoFaces)
 
 
 @dataclass(frozen=True)
@@ -121,22 +107,84 @@ class Comparison(ABC, Generic[AnswerT]):
     only_a: list[str]
     only_b: list[str]
 
-    @property
+    @classmethod
+    def of(
+        cls,
+        detector_a: MaskDetector,
+        detector_b: MaskDetector,
+        folder: Path,
+        on_progress: Progress = unheard,
+    ) -> Self:
+        """Measure two models on every labelled image of a folder, one after the other.
+
+        Args:
+            detector_a: one model, asked for what is compared: one face a photo, or every face.
+            detector_b: the other, or the same.
+            folder: of labelled images.
+            on_progress: called with the number of images done so far, and of all; each counts
+                twice.
+
+        Raises:
+            DatasetError: not one labelled image can be measured by both, or a list is damaged.
+            MaskinferError: a model fails.
+        """
+        a, answers_a = cls.evaluate(
+            detector_a, folder, lambda done, total: on_progress(done, 2 * total)
+        )
+        b, answers_b = cls.evaluate(
+            detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
+        )
+        by_a = {answer.filename: answer for answer in answers_a}
+        by_b = {answer.filename: answer for answer in answers_b}
+        pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
+        if not pairs:
+            raise DatasetError(
+                f"{folder}: no image that both models could measure, expected at least one; "
+                f"A measured {len(by_a)}, B {len(by_b)}"
+            )
+        only_a = [printable_name(name) for name in by_a if name not in by_b]
+        only_b = [printable_name(name) for name in by_b if name not in by_a]
+        return cls(folder, a, b, pairs, only_a, only_b)
+
+    @staticmethod
     @abstractmethod
-    def figures(self) -> list[Figure]:
-        """All figures over the pairs, of both models."""
+    def evaluate(
+        detector: MaskDetector, folder: Path, on_progress: Progress
+    ) -> tuple[Measured, Sequence[AnswerT]]:
+        """What one model was measured on, and its answers."""
+
+    @staticmethod
+    @abstractmethod
+    def measure(answers: Sequence[AnswerT], /) -> Metrics | AllFacesMetrics:
+        """The figures over a model's answers."""
+
+    @abstractmethod
+    def intervals(self) -> dict[str, Interval | None]:
+        """Of the differences of some figures, by their names."""
 
     @abstractmethod
     def apart(self, pair: Pair[AnswerT]) -> float:
         """How far apart two answers are, one of which is wrong."""
 
     @abstractmethod
-    def metrics_facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A's and B's figures over the pairs, fit for JSON."""
-
-    @abstractmethod
     def pair_facts(self, pair: Pair[AnswerT]) -> dict[str, Any]:
         """Both answers about an image, fit for JSON."""
+
+    @cached_property
+    def metrics_a(self) -> Metrics | AllFacesMetrics:
+        """A's figures over the pairs."""
+        return self.measure([pair.a for pair in self.pairs])
+
+    @cached_property
+    def metrics_b(self) -> Metrics | AllFacesMetrics:
+        """B's figures over the pairs."""
+        return self.measure([pair.b for pair in self.pairs])
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """All figures over the pairs, of both models."""
+        a, b, intervals = self.metrics_a.figures(), self.metrics_b.figures(), self.intervals()
+        return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     @cached_property
     def a_right(self) -> list[Pair[AnswerT]]:
@@ -186,25 +234,24 @@ class Comparison(ABC, Generic[AnswerT]):
         better, more, less = ("A", a, b) if a > b else ("B", b, a)
         return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
 
-    def to_dict(self, detector_a: MaskDetector, detector_b: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
-        metrics_a, metrics_b = self.metrics_facts()
         sides = (
-            ("a", self.a, metrics_a, detector_a, self.only_a),
-            ("b", self.b, metrics_b, detector_b, self.only_b),
+            ("a", self.a, self.metrics_a, self.only_a),
+            ("b", self.b, self.metrics_b, self.only_b),
         )
         return {
             "data": printable_name(str(self.folder)),
             "verdict": self.verdict(),
             **{
                 name: {
-                    **model_facts(detector),
+                    **model_facts(measured.detector),
                     "seconds": round(measured.seconds, 3),
-                    "metrics": metrics,
+                    "metrics": metrics.to_dict(),
                     "failures": [asdict(failure) for failure in measured.failures],
                     "measured_alone": alone,
                 }
-                for name, measured, metrics, detector, alone in sides
+                for name, measured, metrics, alone in sides
             },
             "calls": {
                 "both_right": self.both_right,
@@ -236,25 +283,22 @@ class Comparison(ABC, Generic[AnswerT]):
 class OneFaceComparison(Comparison[LabelledPrediction]):
     """Two models' predictions of the labelled face."""
 
-    @cached_property
-    def metrics_a(self) -> Metrics:
-        """A's figures over the pairs."""
-        return measure_all([pair.a for pair in self.pairs])
+    measure = staticmethod(measure_all)
 
-    @cached_property
-    def metrics_b(self) -> Metrics:
-        """B's figures over the pairs."""
-        return measure_all([pair.b for pair in self.pairs])
+    @staticmethod
+    def evaluate(
+        detector: MaskDetector, folder: Path, on_progress: Progress
+    ) -> tuple[Measured, Sequence[LabelledPrediction]]:
+        """What one model was measured on, and its answers."""
+        evaluation = evaluate_folder(detector, folder, on_progress)
+        return evaluation, evaluation.predictions
 
-    @cached_property
-    def figures(self) -> list[Figure]:
-        """All figures over the pairs, of both models."""
-        a, b = self.metrics_a.figures(), self.metrics_b.figures()
-        intervals = {
+    def intervals(self) -> dict[str, Interval | None]:
+        """Of the differences of some figures, by their names."""
+        return {
             "mean IoU": bootstrap_interval([iou_difference(pair) for pair in self.pairs]),
             "accuracy": self.accuracy_interval(),
         }
-        return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     def apart(self, pair: Pair[LabelledPrediction]) -> float:
         """The difference in probability; the greatest there is where one predicts no face."""
@@ -265,10 +309,6 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
         """Images on which the IoUs differ, the greatest difference first."""
         apart = [pair for pair in self.pairs if iou_difference(pair)]
         return sorted(apart, key=lambda pair: -abs(iou_difference(pair)))
-
-    def metrics_facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """A's and B's figures over the pairs, fit for JSON."""
-        return self.metrics_a.to_dict(), self.metrics_b.to_dict()
 
     def pair_facts(self, pair: Pair[LabelledPrediction]) -> dict[str, Any]:
         """The label and both predictions, fit for JSON."""
@@ -284,63 +324,6 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
 def iou_difference(pair: Pair[LabelledPrediction]) -> float:
     """B's minus A's."""
     return pair.b.iou - pair.a.iou
-
-
-def compare_models(
-    detector_a: MaskDetector,
-    detector_b: MaskDetector,
-    folder: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> OneFaceComparison:
-    """Measure two models on every labelled image of a folder, one after the other.
-
-    Args:
-        detector_a: one model, asked for one face a photo.
-        detector_b: the other, or the same.
-        folder: of labelled images.
-        on_progress: called with the number of images done so far, and of all; each counts twice.
-
-    Raises:
-        DatasetError: not one labelled image can be measured by both.
-        MaskinferError: a model fails.
-    """
-    first, second = halves(on_progress)
-    a = evaluate_folder(detector_a, folder, first)
-    b = evaluate_folder(detector_b, folder, second)
-    return OneFaceComparison(folder, a, b, *pair_up(folder, a.predictions, b.predictions))
-
-
-def halves(
-    on_progress: Callable[[int, int], object],
-) -> tuple[Callable[[int, int], object], Callable[[int, int], object]]:
-    """Progress of the first of two models, and of the second."""
-    return (
-        lambda done, total: on_progress(done, 2 * total),
-        lambda done, total: on_progress(total + done, 2 * total),
-    )
-
-
-def pair_up(
-    folder: Path, a: Sequence[AnswerT], b: Sequence[AnswerT]
-) -> tuple[list[Pair[AnswerT]], list[str], list[str]]:
-    """The images that two models measured, and the names of those that only one did.
-
-    Raises:
-        DatasetError: there is no such image.
-    """
-    by_a = {answer.filename: answer for answer in a}
-    by_b = {answer.filename: answer for answer in b}
-    pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
-    if not pairs:
-        raise DatasetError(
-            f"{folder}: no image that both models could measure, expected at least one; "
-            f"A measured {len(by_a)}, B {len(by_b)}"
-        )
-    return (
-        pairs,
-        [printable_name(name) for name in by_a if name not in by_b],
-        [printable_name(name) for name in by_b if name not in by_a],
-    )
 
 
 def p_words(p: float) -> str:

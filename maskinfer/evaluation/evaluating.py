@@ -1,7 +1,7 @@
 """A model against labelled images: its figures, and what was repaired or left out."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,10 @@ from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.errors import DatasetError
-from maskinfer.inference.choosing import FaceSettings
+from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name, strict_json
+from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
 from .labelled import LabelledPrediction, predict_samples
@@ -22,14 +22,12 @@ from .metrics import Metrics, measure
 
 
 @dataclass(frozen=True)
-class EvaluateSettings(FaceSettings):
+class EvaluateSettings(DetectorSettings):
     """The options of `maskinfer evaluate`; face `all` measures every annotated one.
 
     Attributes:
         data: a data set, or a folder of labelled images; None for the sample images.
         model: the model file; None for the default one.
-        provider: what computes.
-        batch_size: images per batch.
         json: the file that all figures are written to; None for none.
         report: the folder of a page that shows the mistakes; None for no page.
         overwrite: whether an existing `json` and `report` may be replaced.
@@ -37,8 +35,6 @@ class EvaluateSettings(FaceSettings):
 
     data: Path | None = None
     model: Path | None = None
-    provider: Provider = Provider.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
     json: Path | None = None
     report: Path | None = None
     overwrite: bool = False
@@ -49,6 +45,7 @@ class Measured:
     """What a model was measured on, and what not.
 
     Attributes:
+        detector: the model.
         folder: where the images are.
         decisions: each repaired box, and each image dropped before it was decoded, with a reason.
         unlabelled: one line for each image without a label that can be read; not measured.
@@ -56,6 +53,7 @@ class Measured:
         seconds: wall-clock time of decoding and predicting.
     """
 
+    detector: MaskDetector
     folder: Path
     decisions: list[Decision]
     unlabelled: list[str]
@@ -80,11 +78,11 @@ class Measured:
                 f"the first: {reason}"
             )
 
-    def facts(self, detector: MaskDetector, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def facts(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """All of it, the model and its figures, fit for JSON."""
         return {
             "data": printable_name(str(self.folder)),
-            **model_facts(detector),
+            **model_facts(self.detector),
             "seconds": round(self.seconds, 3),
             "metrics": metrics,
             "decisions": [asdict(decision) for decision in self.decisions],
@@ -110,9 +108,9 @@ class Evaluation(Measured):
         """Over the predictions."""
         return measure_all(self.predictions)
 
-    def to_dict(self, detector: MaskDetector) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """All of it and the model, fit for JSON."""
-        return self.facts(detector, self.metrics.to_dict())
+        return self.facts(self.metrics.to_dict())
 
 
 def model_facts(detector: MaskDetector) -> dict[str, Any]:
@@ -132,9 +130,7 @@ def model_facts(detector: MaskDetector) -> dict[str, Any]:
 
 
 def evaluate_folder(
-    detector: MaskDetector,
-    folder: Path,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> Evaluation:
     """Measure a model on every labelled image of a folder.
 
@@ -154,6 +150,7 @@ def evaluate_folder(
     predictions, failures = predict_samples(detector, folder, samples, on_progress)
     seconds = time.perf_counter() - start
     evaluation = Evaluation(
+        detector=detector,
         folder=folder,
         predictions=predictions,
         decisions=decisions,

@@ -1,6 +1,6 @@
 """Labels beside what a model predicts for the same images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.inference.results import Prediction
 from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,7 @@ class LabelledPrediction:
 
 
 def predict_samples(
-    detector: MaskDetector,
-    folder: Path,
-    samples: Sequence[Sample],
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    detector: MaskDetector, folder: Path, samples: Sequence[Sample], on_progress: Progress = unheard
 ) -> tuple[list[LabelledPrediction], list[Failure]]:
     """Predict labelled images.
 

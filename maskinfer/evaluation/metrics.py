@@ -163,7 +163,16 @@ def measure(
     ap50 = calibration_error = None
     if len(iou) and given:
         probability, score = given
-        ap50 = _ap50(iou, true, predicted, probability, score, seen)
+        # Each image holds one face and at most one prediction, which is of the class that was
+        # called, with the box's score times the probability of that class.
+        confidence = score * np.where(predicted, probability, 1 - probability)
+        right = (iou >= FOUND_IOU) & (true == predicted)
+        called = {label: seen & (predicted == label) for label in (False, True)}
+        curves = [
+            precision_recall(confidence[calls], right[calls], int((true == label).sum()))
+            for label, calls in called.items()
+        ]
+        ap50 = float(np.mean([curve.average_precision for curve in curves if curve]))
         if seen.any():
             calibration_error = expected_calibration_error(probability[seen], true[seen])
     return Metrics(
@@ -178,30 +187,6 @@ def measure(
         if worn.any()
         else None,
     )
-
-
-def _ap50(
-    iou: NDArray[np.float64],
-    true: NDArray[np.bool_],
-    predicted: NDArray[np.bool_],
-    probability: NDArray[np.float64],
-    score: NDArray[np.float64],
-    seen: NDArray[np.bool_],
-) -> float:
-    """Average precision at an IoU of 0.5, the mean over the classes that are present.
-
-    Each image holds one face and at most one prediction, which is of the class that was called,
-    with the box's score times the probability of that class. It is right where the class is and the
-    box overlaps the face by half.
-    """
-    confidence = score * np.where(predicted, probability, 1 - probability)
-    right = (iou >= FOUND_IOU) & (true == predicted)
-    classes = [(seen & (predicted == label), true == label) for label in (False, True)]
-    curves = [
-        precision_recall(confidence[called], right[called], int(present.sum()))
-        for called, present in classes
-    ]
-    return float(np.mean([curve.average_precision for curve in curves if curve is not None]))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What a model gets wrong, and in which photos."""
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import ImageError
 from maskinfer.inference.pipeline import decode_threads
 from maskinfer.text import printable_name
-from maskinfer.threads import map_ahead
+from maskinfer.threads import Progress, map_ahead, unheard
 
 from .evaluating import Evaluation
 from .labelled import LabelledPrediction, call_word, label_word
@@ -210,10 +209,7 @@ def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
     return edges.astype(np.int64)
 
 
-def analyse(
-    evaluation: Evaluation,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> ErrorAnalysis:
+def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAnalysis:
     """Decode the photos of an evaluation again, to measure what may explain its mistakes.
 
     Args:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.errors import UsageError
 from maskinfer.runtime.model_file import ModelMetadata
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 
 from .results import Prediction
 
@@ -38,16 +39,20 @@ UNSURE_WITHIN = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceSettings:
-    """What commands ask about the faces in a photo.
+class DetectorSettings:
+    """How commands open a detector, and what they ask about the faces in a photo.
 
     Attributes:
+        provider: what computes.
+        batch_size: images per batch.
         face: which face of several, or `all`.
         min_score: least score of a face; None for the model's own.
         threshold: least probability that counts as a properly worn mask; None likewise.
         canvas: side in pixels of what the network sees of a photo; None likewise.
     """
 
+    provider: Provider = Provider.AUTO
+    batch_size: int = DEFAULT_BATCH_SIZE
     face: FaceRule = "main"
     min_score: float | None = None
     threshold: float | None = None
@@ -55,7 +60,7 @@ class FaceSettings:
 
     def asked(self) -> dict[str, Any]:
         """By the names of `MaskDetector`'s arguments."""
-        return {field.name: getattr(self, field.name) for field in fields(FaceSettings)}
+        return {field.name: getattr(self, field.name) for field in fields(DetectorSettings)}
 
 
 @dataclass(frozen=True)

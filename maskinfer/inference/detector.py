@@ -190,10 +190,8 @@ class MaskDetector:
         outputs = self.session.run(np.asarray(canvases))  # (N, S, S, 3)
         choice = choice or self.choice
         return [
-            self._read(boxes_xywh, proper_mask, score, placement, choice)
-            for boxes_xywh, proper_mask, score, placement in zip(
-                outputs.boxes_xywh, outputs.proper_mask, outputs.score, placements, strict=True
-            )
+            self._read(boxes, proper_mask, score, placement, choice)
+            for boxes, proper_mask, score, placement in zip(*outputs, placements, strict=True)
         ]
 
     def _read(

@@ -30,8 +30,7 @@ from maskinfer.files import check_file, replacing
 from maskinfer.text import printable_name
 from maskinfer.version import __version__
 
-from .outputs import write_failures, write_predictions
-from .results import ImagePrediction, Prediction, Result
+from .results import ImagePrediction, Prediction, Result, write_failures, write_predictions
 
 _SCHEMA = 3
 _META_SCHEMA = 2

@@ -101,6 +101,15 @@ def predict_images(
     for buffer in all_buffers:
         buffers.put(buffer)
 
+    def draw(name: str | Failure, canvas: Pixels) -> Placement | Failure:
+        if isinstance(name, Failure):
+            return name
+        try:
+            canvas[:], placement = detector.make_canvas(image(name))
+        except ImageError as error:
+            return Failure(name, _reason(error))
+        return placement
+
     def fill() -> Iterator[_Batch]:
         remaining = iter(names)
         while chunk := list(islice(remaining, batch_size)):
@@ -108,7 +117,7 @@ def predict_images(
             batch = _Batch(canvases, [], [])
             for name, canvas in zip(chunk, canvases, strict=False):
                 batch.names.append(name.filename if isinstance(name, Failure) else name)
-                batch.drawn.append(pool.submit(_draw, detector, image, name, canvas))
+                batch.drawn.append(pool.submit(draw, name, canvas))
             yield batch
 
     def predict(batch: _Batch) -> list[Result]:
@@ -127,22 +136,6 @@ def predict_images(
                 yield from results
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _draw(
-    detector: CanvasDetector,
-    image: Callable[[str], ImageSource],
-    name: str | Failure,
-    canvas: Pixels,
-) -> Placement | Failure:
-    """Decode an image and draw it over a canvas, (S, S, 3)."""
-    if isinstance(name, Failure):
-        return name
-    try:
-        canvas[:], placement = detector.make_canvas(image(name))
-    except ImageError as error:
-        return Failure(name, _reason(error))
-    return placement
 
 
 def _predict_drawn(

@@ -16,17 +16,15 @@ from maskinfer.data.images import MAX_PIXELS
 from maskinfer.data.sources import ListSource, Source, Survey
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_folder, refuse_inside
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
-from .choosing import FaceSettings, Kind
+from .choosing import DetectorSettings, Kind
 from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
-from .outputs import STDOUT, RowStream, check_format
 from .pictures import Pictures
 from .pipeline import decode_threads, predict_images
-from .results import Result
+from .results import STDOUT, Result, RowStream, check_format
 
 EngineName = Literal["local", "ray"]
 Results = Generator[Result, None, None]
@@ -35,7 +33,7 @@ Engine = Callable[[Iterable[str | Failure]], Results]
 
 
 @dataclass(frozen=True)
-class PredictSettings(FaceSettings):
+class PredictSettings(DetectorSettings):
     """Settings of `maskinfer predict`.
 
     Attributes:
@@ -43,8 +41,6 @@ class PredictSettings(FaceSettings):
             None for the current folder.
         out: what to write, `.csv`, `.jsonl` or `.parquet`; `-` is standard output.
         model: the model file; None for the newest export, else the one that ships.
-        provider: what computes.
-        batch_size: images per batch.
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
         max_pixels: images of more pixels are not decoded.
@@ -63,8 +59,6 @@ class PredictSettings(FaceSettings):
     images: Path | str | None = None
     out: Path = Path(STDOUT)
     model: Path | None = None
-    provider: Provider = Provider.AUTO
-    batch_size: int = DEFAULT_BATCH_SIZE
     threads: int | None = None
     recursive: bool = True
     max_pixels: int = MAX_PIXELS

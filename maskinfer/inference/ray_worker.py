@@ -164,9 +164,7 @@ class Worker:
             try:
                 detector = MaskDetector(
                     path,
-                    settings.pool.provider,
-                    settings.predict.batch_size,
-                    **settings.predict.asked(),
+                    **settings.predict.asked() | {"provider": settings.pool.provider},
                     max_pixels=max_pixels,
                     threads=settings.pool.threads,
                 )

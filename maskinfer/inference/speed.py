@@ -8,11 +8,10 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -240,7 +239,8 @@ def _time_pipeline(
     batch_size = detector.session.batch_size
     rows = 0
     start = processor = decode = math.nan
-    results = predict_images(detector, source.image, _repeated(source), threads)
+    names = chain.from_iterable(repeat(source))
+    results = predict_images(detector, source.image, names, threads)
     with closing(results):
         for done, result in enumerate(results, start=1):
             if isinstance(result, ImagePrediction):
@@ -262,11 +262,6 @@ def _time_pipeline(
                 whole.decode_seconds = detector.decode_seconds - decode
                 break
     return whole
-
-
-def _repeated(source: Source) -> Iterator[str | Failure]:
-    while True:
-        yield from source
 
 
 def _peak_memory_mb() -> float | None:

@@ -1,18 +1,15 @@
-"""The pages of `evaluate --face all` and `compare --face all`: every face, and whole photos."""
+"""The page of `evaluate --report --face all`: every face, and whole photos."""
 
 from maskinfer.evaluation.all_faces import AllFacesEvaluation
 from maskinfer.evaluation.average_precision import RECALLS
-from maskinfer.evaluation.comparing import Pair
 from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
-from maskinfer.evaluation.labelled import call_word, label_word
+from maskinfer.evaluation.labelled import label_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
-from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from . import figures
 from .blocks import Block, Card, Chart, Gallery, Notes, Page, Row, Section, Table
-from .comparison_page import differences_section, left_out_section, verdict_section
 from .evaluation_page import not_measured_section
 from .predictions import models_table
 from .thumbnails import LABEL, OTHER, Outline
@@ -27,16 +24,11 @@ _BOXES = (
 )
 
 
-def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Page:
-    """Make the page of one model.
-
-    Args:
-        evaluation: what was measured.
-        detector: the model.
-    """
+def all_faces_page(evaluation: AllFacesEvaluation) -> Page:
+    """Make the page of what was measured."""
     metrics = evaluation.metrics
     return Page(
-        f"Evaluation of {detector.session.path.name}, every face",
+        f"Evaluation of {evaluation.detector.session.path.name}, every face",
         f"{counted(metrics.any_label.faces, 'face')} in {counted(metrics.photos, 'photo')} of "
         f"{evaluation.folder}",
         [
@@ -46,7 +38,7 @@ def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Pa
                 "with its score times the probability of the label. The other figures count faces "
                 "from the least score on, right where they overlap a face by half and are called "
                 "as it is labelled.",
-                _figures(evaluation, detector),
+                _figures(evaluation),
             ),
             _photos(evaluation),
             Section(
@@ -56,34 +48,29 @@ def all_faces_page(evaluation: AllFacesEvaluation, detector: MaskDetector) -> Pa
             ),
             not_measured_section(evaluation),
         ],
-        evaluation.to_dict(detector),
+        evaluation.to_dict(),
     )
 
 
-def _figures(evaluation: AllFacesEvaluation, detector: MaskDetector) -> list[Block]:
+def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
     metrics = evaluation.metrics
     notes: list[Block] = [Notes([_ONLY_NAMED], "warning")] if evaluation.only_named else []
     headings = (
         *("label", "faces", "predicted", "right", "precision", "recall", "F1"),
         *("AP50", "AP50:95"),
     )
+    verdict = metrics.verdict
+    judged = {"accuracy": verdict.accuracy, "balanced accuracy": verdict.balanced_accuracy}
     return [
         *notes,
         Table("Faces by label", headings, label_rows(metrics)),
         Table(
             "Photos: is every mask worn properly?",
             ("label", "called proper", "called improper", "no face", "share correct"),
-            metrics.verdict.rows(),
+            verdict.rows(),
         ),
-        Table(
-            "Photos judged right",
-            ("figure", "value"),
-            [
-                ("accuracy", metrics.verdict.accuracy),
-                ("balanced accuracy", metrics.verdict.balanced_accuracy),
-            ],
-        ),
-        models_table("The model", {"value": detector}),
+        Table("Photos judged right", ("figure", "value"), list(judged.items())),
+        models_table("The model", {"value": evaluation.detector}),
     ]
 
 
@@ -101,7 +88,7 @@ def label_rows(metrics: AllFacesMetrics) -> list[Row]:
 
 def _photos(evaluation: AllFacesEvaluation) -> Section:
     def card(photo: PhotoFaces) -> Card:
-        return _card(evaluation, photo, _lines(photo), correct=photo.correct)
+        return faces_card(evaluation, photo, faces_lines(photo), correct=photo.correct)
 
     wrong = [photo for photo in evaluation.photos if photo.called and not photo.correct]
     galleries = {
@@ -133,7 +120,7 @@ def _ranked(photos: list[PhotoFaces], count: str) -> list[PhotoFaces]:
     return sorted(some, key=lambda photo: -getattr(photo, count))
 
 
-def _card(
+def faces_card(
     measured: AllFacesEvaluation | AllFacesComparison,
     photo: PhotoFaces,
     lines: tuple[str, ...],
@@ -141,6 +128,7 @@ def _card(
     correct: bool | None = None,
     predicted: bool = True,
 ) -> Card:
+    """A photo with the annotated faces, whole, and the predicted ones, dashed, where wanted."""
     colors = {True: LABEL, False: OTHER}
     labels = [Outline(face.box_xywh, colors[face.proper_mask]) for face in photo.labels]
     called = [
@@ -160,7 +148,8 @@ def _card(
     )
 
 
-def _lines(photo: PhotoFaces) -> tuple[str, ...]:
+def faces_lines(photo: PhotoFaces) -> tuple[str, ...]:
+    """Counts of a photo: labels, calls, differences."""
     proper = sum(face.proper_mask for face in photo.labels)
     called = sum(face.proper_mask for face in photo.called)
     return (
@@ -202,56 +191,3 @@ def _size_blocks(metrics: AllFacesMetrics) -> list[Block]:
         ),
         Table("Faces by size", headings, rows),
     ]
-
-
-def faces_comparison_page(
-    comparison: AllFacesComparison, detector_a: MaskDetector, detector_b: MaskDetector
-) -> Page:
-    """Make the page of two models.
-
-    Args:
-        comparison: what was measured.
-        detector_a: one model.
-        detector_b: the other.
-    """
-    names = (detector.session.path.name for detector in (detector_a, detector_b))
-    return Page(
-        "Comparison of A, {}, and B, {}, every face".format(*names),
-        f"{counted(len(comparison.pairs), 'photo')} of {comparison.folder}",
-        [
-            verdict_section(comparison),
-            differences_section(
-                comparison,
-                detector_a,
-                detector_b,
-                "Over the photos that both models measured. A photo is right where it is called "
-                "proper and every mask in it is, or called improper and one is not. The interval "
-                "of the balanced accuracy",
-            ),
-            _where_they_differ(comparison),
-            left_out_section(comparison),
-        ],
-        comparison.to_dict(detector_a, detector_b),
-    )
-
-
-def _where_they_differ(comparison: AllFacesComparison) -> Section:
-    def card(pair: Pair[PhotoFaces]) -> Card:
-        lines = (_lines(pair.a)[0], f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
-        return _card(comparison, pair.a, lines, predicted=False)
-
-    galleries = {
-        "Only A is right: furthest apart first": comparison.a_right,
-        "Only B is right: furthest apart first": comparison.b_right,
-    }
-    return Section(
-        "Where they differ",
-        "The boxes are the annotated ones: blue means a properly worn mask, pink any other face. "
-        "Furthest apart are the photos with the greatest difference in faces called rightly.",
-        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
-    )
-
-
-def _words(photo: PhotoFaces) -> str:
-    word = call_word(photo.called_proper)
-    return f"{word}, {photo.right} of {len(photo.labels)} faces right, {photo.invented} invented"

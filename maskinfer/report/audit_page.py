@@ -1,12 +1,12 @@
 """The page of `maskinfer audit`: labels and boxes that may be wrong, to be judged."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from maskinfer.curation.auditing import SUSPECTS, Audit
+from maskinfer.curation.auditing import Audit
 from maskinfer.curation.opinions import (
     FOUND_COLUMNS,
     Action,
@@ -16,7 +16,6 @@ from maskinfer.curation.opinions import (
     found_cells,
     suggestion,
     suspicion,
-    write_suspects,
 )
 from maskinfer.data.cleaning import Decision
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
@@ -25,7 +24,6 @@ from maskinfer.text import printable_name
 
 from . import figures
 from .blocks import Block, Card, Choice, Gallery, Link, Notes, Page, Section, Table
-from .folder import ReportFolder
 from .predictions import prediction_card
 
 _MOST_CARDS = 60
@@ -38,16 +36,6 @@ _CHOICES = {
     Action.drop: "leave the image out",
 }
 _WITHOUT_BOX = ("", Action.flip, Action.drop)
-
-
-def write_audit(
-    audit: Audit,
-    folder: ReportFolder,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
-) -> None:
-    """Write the page and its facts, as `ReportFolder.write` does, and the list to judge."""
-    folder.write(audit_page(audit), on_progress)
-    write_suspects(folder.path / SUSPECTS, audit.predictions)
 
 
 def audit_page(audit: Audit) -> Page:
@@ -74,6 +62,12 @@ def audit_page(audit: Audit) -> Page:
             choice=Choice(cells, choices),
         )
 
+    suggestions = Counter(map(suggestion, predictions))
+    masks = suggestions[Action.flip] + suggestions[Action.both]
+    summary = (
+        f"{len(predictions)} labels were examined: {masks} masks and "
+        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
+    )
     labels = by_label(predictions)
     shown = {prediction.filename for prediction in labels[:_MOST_CARDS]}
     boxes = [p for p in by_box(predictions) if p.filename not in shown]
@@ -87,7 +81,7 @@ def audit_page(audit: Audit) -> Page:
                 "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
                 "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
                 "which lists every image.",
-                [Notes([_summary(audit)]), Notes(audit.warnings, "warning")],
+                [Notes([summary]), Notes(audit.warnings, "warning")],
             ),
             Section(
                 "Masks",
@@ -103,15 +97,6 @@ def audit_page(audit: Audit) -> Page:
             *_left_out(audit.decisions),
         ],
         audit.to_dict(),
-    )
-
-
-def _summary(audit: Audit) -> str:
-    suggestions = Counter(map(suggestion, audit.predictions))
-    masks = suggestions[Action.flip] + suggestions[Action.both]
-    return (
-        f"{len(audit.predictions)} labels were examined: {masks} masks and "
-        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
     )
 
 

@@ -3,40 +3,44 @@
 from typing import Any
 
 from maskinfer.evaluation.comparing import Comparison, OneFaceComparison, Pair, p_words
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
+from maskinfer.evaluation.photo_faces import PhotoFaces
 from maskinfer.evaluation.significance import RESAMPLES
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
+from .all_faces_page import faces_card, faces_lines
 from .blocks import Card, Gallery, Notes, Page, Row, Section, Table
 from .predictions import models_table, not_measured, prediction_card
 
+# Each ends in the interval that is drawn.
+_INTRO = "Over the images that both models measured. The interval of the IoU"
+_ALL_FACES_INTRO = (
+    "Over the photos that both models measured. A photo is right where it is called proper and "
+    "every mask in it is, or called improper and one is not. The interval of the balanced accuracy"
+)
 
-def comparison_page(
-    comparison: OneFaceComparison, detector_a: MaskDetector, detector_b: MaskDetector
-) -> Page:
+
+def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
     """Make the page."""
-    names = (detector.session.path.name for detector in (detector_a, detector_b))
+    detectors = {"A": comparison.a.detector, "B": comparison.b.detector}
+    title = ", and ".join(f"{name}, {d.session.path.name}" for name, d in detectors.items())
+    if isinstance(comparison, AllFacesComparison):
+        title += ", every face"
+        noun, photos, intro = "photo", _photos_of_faces(comparison), _ALL_FACES_INTRO
+    else:
+        noun, photos, intro = "image", _photos(comparison), _INTRO
+    differences = _differences(comparison, detectors, intro)
     return Page(
-        "Comparison of A, {}, and B, {}".format(*names),
-        f"{counted(len(comparison.pairs), 'image')} of {comparison.folder}",
-        [
-            verdict_section(comparison),
-            differences_section(
-                comparison,
-                detector_a,
-                detector_b,
-                "Over the images that both models measured. The interval of the IoU",
-            ),
-            _photos(comparison),
-            left_out_section(comparison),
-        ],
-        comparison.to_dict(detector_a, detector_b),
+        f"Comparison of {title}",
+        f"{counted(len(comparison.pairs), noun)} of {comparison.folder}",
+        [_verdict(comparison), differences, photos, _left_out(comparison)],
+        comparison.to_dict(),
     )
 
 
-def verdict_section(comparison: Comparison[Any]) -> Section:
-    """Which model is right more often, and whether by chance."""
+def _verdict(comparison: Comparison[Any]) -> Section:
     calls: list[Row] = [
         ("both right", comparison.both_right),
         ("only A right", len(comparison.a_right)),
@@ -54,17 +58,9 @@ def verdict_section(comparison: Comparison[Any]) -> Section:
     )
 
 
-def differences_section(
-    comparison: Comparison[Any], detector_a: MaskDetector, detector_b: MaskDetector, intro: str
+def _differences(
+    comparison: Comparison[Any], detectors: dict[str, MaskDetector], intro: str
 ) -> Section:
-    """Both models' figures.
-
-    Args:
-        comparison: what was measured.
-        detector_a: one model.
-        detector_b: the other.
-        intro: ends in the interval that is drawn.
-    """
     rows: list[Row] = [
         (figure.name, figure.a, figure.b, figure.difference, figure.interval_words())
         for figure in comparison.figures
@@ -76,7 +72,7 @@ def differences_section(
         "models do not differ, there is none.",
         [
             Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
-            models_table("The models", {"A": detector_a, "B": detector_b}),
+            models_table("The models", detectors),
         ],
     )
 
@@ -109,8 +105,29 @@ def _words(prediction: LabelledPrediction) -> str:
     return f"{word}, {prediction.face.probability:.2f}, IoU {prediction.iou:.2f}"
 
 
-def left_out_section(comparison: Comparison[Any]) -> Section:
-    """What was repaired, and what no figure is about."""
+def _photos_of_faces(comparison: AllFacesComparison) -> Section:
+    def card(pair: Pair[PhotoFaces]) -> Card:
+        lines = (faces_lines(pair.a)[0], f"A: {_faces_words(pair.a)}", f"B: {_faces_words(pair.b)}")
+        return faces_card(comparison, pair.a, lines, predicted=False)
+
+    galleries = {
+        "Only A is right: furthest apart first": comparison.a_right,
+        "Only B is right: furthest apart first": comparison.b_right,
+    }
+    return Section(
+        "Where they differ",
+        "The boxes are the annotated ones: blue means a properly worn mask, pink any other face. "
+        "Furthest apart are the photos with the greatest difference in faces called rightly.",
+        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
+    )
+
+
+def _faces_words(photo: PhotoFaces) -> str:
+    word = call_word(photo.called_proper)
+    return f"{word}, {photo.right} of {len(photo.labels)} faces right, {photo.invented} invented"
+
+
+def _left_out(comparison: Comparison[Any]) -> Section:
     dropped = [d for d in comparison.a.decisions if d.action == "dropped"]
     left_out: list[Row] = [
         *((decision.filename, "both", decision.reason) for decision in dropped),

@@ -1,62 +1,58 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
 from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU
-from maskinfer.evaluation.mistakes import ErrorAnalysis
-from maskinfer.inference.detector import MaskDetector
+from maskinfer.evaluation.mistakes import IOU_EDGES, ErrorAnalysis, QuantityBin
 from maskinfer.text import counted
 
-from .blocks import Card, Gallery, Link, Page, Row, Section, Table
-from .evaluation_charts import iou_chart, precision_recall_chart, quality_bars, reliability_chart
+from . import figures
+from .blocks import Card, Chart, Gallery, Link, Page, Row, Section, Table
 from .predictions import models_table, not_measured, prediction_card
 
+_MOST_POINTS = 200  # of a curve, more than there are pixels to tell them apart
 
-def evaluation_page(
-    evaluation: Evaluation, analysis: ErrorAnalysis, detector: MaskDetector
-) -> Page:
+
+def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
     """Make the page of what was measured, and of the same image by image."""
+    charts = [draw(analysis) for draw in (_reliability_chart, _precision_recall_chart, _iou_chart)]
     return Page(
-        f"Evaluation of {detector.session.path.name}",
+        f"Evaluation of {evaluation.detector.session.path.name}",
         f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
         [
-            _figures(evaluation, detector),
+            _figures(evaluation),
             _photos(evaluation, analysis),
             _worst(evaluation, analysis),
-            Section(
-                "Probabilities and boxes",
-                "",
-                [
-                    reliability_chart(analysis),
-                    precision_recall_chart(analysis),
-                    iou_chart(analysis),
-                ],
-            ),
+            Section("Probabilities and boxes", "", charts),
             _kinds(analysis),
             not_measured_section(evaluation),
         ],
-        evaluation.to_dict(detector) | analysis.to_dict(),
+        evaluation.to_dict() | analysis.to_dict(),
     )
 
 
-def _figures(evaluation: Evaluation, detector: MaskDetector) -> Section:
+def _figures(evaluation: Evaluation) -> Section:
     metrics = evaluation.metrics
     headings = ("label", "called proper", "called improper", "no face", "share correct")
     rows: list[Row] = [("images", metrics.images), *metrics.figures().items()]
-    return Section(
-        "Figures",
-        "",
-        [
-            Table("Over all measured images", ("figure", "value"), rows),
-            Table("Confusion, images", headings, metrics.rows()),
-            models_table("The model", {"value": detector}),
-        ],
-    )
+    tables = [
+        Table("Over all measured images", ("figure", "value"), rows),
+        Table("Confusion, images", headings, metrics.rows()),
+        models_table("The model", {"value": evaluation.detector}),
+    ]
+    return Section("Figures", "", tables)
 
 
 def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
     def card(prediction: LabelledPrediction) -> Card:
-        lines = (_called(prediction), f"IoU: {prediction.iou:.2f}")
+        called: str = call_word(prediction.proper_mask)
+        if prediction.face:
+            called = f"called: {called}, {prediction.face.probability:.3f}"
+        lines = (called, f"IoU: {prediction.iou:.2f}")
         return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
 
     galleries = {
@@ -73,11 +69,6 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
         [Gallery.of(title, predictions, card) for title, predictions in galleries.items()],
     )
-
-
-def _called(prediction: LabelledPrediction) -> str:
-    word = call_word(prediction.proper_mask)
-    return f"called: {word}, {prediction.face.probability:.3f}" if prediction.face else word
 
 
 def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
@@ -116,7 +107,7 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
     charts = [
         chart
         for what, (bins, unit) in quantities.items()
-        for chart in quality_bars(what, bins, unit)
+        for chart in _quality_bars(what, bins, unit)
     ]
     return Section(
         "By kind of photo",
@@ -125,6 +116,84 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
         "of images.",
         charts,
     )
+
+
+def _reliability_chart(analysis: ErrorAnalysis) -> Chart:
+    """Predicted probabilities against what came true."""
+    bins = [group for group in analysis.reliability() if group.images]
+    words = (
+        f"{group.images} with {group.probability:.2f} on average, of which {group.proper:.2f} are"
+        for group in bins
+    )
+    return figures.reliability(
+        "Probabilities against what came true",
+        np.array([group.probability for group in bins], dtype=np.float64),
+        np.array([group.proper for group in bins], dtype=np.float64),
+        [group.images for group in bins],
+        f"Images by probability of a proper mask: {'; '.join(words)}.",
+    )
+
+
+def _precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
+    """A curve for each label that occurs; none where no face was predicted."""
+    series, words = {}, []
+    for word, curve in analysis.precision_recall().items():
+        places = np.unique(np.linspace(0, len(curve.recall) - 1, _MOST_POINTS).astype(int))
+        # Starting at the axis, so that a single point is a line, too.
+        recall = np.append(0.0, curve.recall[places])
+        precision = np.append(curve.precision[0], curve.precision[places])
+        series[f"{word}, AP {curve.average_precision:.3f}"] = (recall, precision)
+        words.append(f"{word}: average precision {curve.average_precision:.3f}")
+    return figures.line_chart(
+        "Precision over recall, by label",
+        series,
+        "recall",
+        "precision",
+        f"Precision over recall; {', '.join(words)}.",
+        ylim=(0, 1.03),
+        # Whole steps: between two confidences there is nothing to measure.
+        styles={
+            name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}
+            for name, line in zip(series, ("-", "--"), strict=False)
+        },
+    )
+
+
+def _iou_chart(analysis: ErrorAnalysis) -> Chart:
+    """How much boxes overlap."""
+    values = analysis.ious()
+    words = (
+        f"{word}: median {np.median(ious):.2f}, "
+        f"{sum(iou < FOUND_IOU for iou in ious)} of {len(ious)} below {FOUND_IOU}"
+        for word, ious in values.items()
+    )
+    return figures.histogram(
+        "Overlap of boxes, by label", values, IOU_EDGES, "IoU", f"IoU of {'; '.join(words)}."
+    )
+
+
+def _quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator[Chart]:
+    """Accuracy and mean IoU over the bins of a quantity; nothing without bins.
+
+    Args:
+        what: the quantity is.
+        bins: of images.
+        unit: written after their ends, with its space.
+    """
+    if not bins:
+        return
+    for figure, values in {
+        "accuracy": [group.accuracy for group in bins],
+        "mean IoU": [group.mean_iou for group in bins],
+    }.items():
+        bars, words = {}, []
+        for group, value in zip(bins, values, strict=True):
+            name = f"{group.low}–{group.high}{unit}"
+            bars[f"{name}\n{group.images}"] = value
+            words.append(f"{name}: {'none' if value is None else f'{value:.2f}'} of {group.images}")
+        title = f"{figure[0].upper()}{figure[1:]} by {what}"
+        alt = f"{title}, with the number of images: {'; '.join(words)}."
+        yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
 
 
 def not_measured_section(evaluation: Measured) -> Section:

@@ -4,52 +4,58 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from maskinfer.curation.exploration import CopiedPhoto, Exploration, ExploredSplit
+from maskinfer.curation.exploration import CopiedPhoto, Exploration, ExploredSplit, quantiles
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
 
-from .blocks import Block, Card, Gallery, Link, Notes, Page, Row, Section, Table
-from .exploration_charts import box_charts, color_table, quantile_table, size_chart
+from . import figures
+from .blocks import Block, Card, Chart, Gallery, Link, Notes, Page, Row, Section, Table
 from .predictions import prediction_card
 from .thumbnails import LABEL, Outline
 
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
+_MOST_POINTS = 2000
+_ASPECTS = np.geomspace(1 / 3, 3, 31)
+_SHARES = np.linspace(0, 1, 31)
+_MEASURES = {
+    "width": "image width, px",
+    "height": "image height, px",
+    "box_width": "face width, px",
+    "box_height": "face height, px",
+    "box_aspect": "face width / height",
+}
+_CHANNELS = ("red", "green", "blue")
 
 
 def exploration_page(exploration: Exploration) -> Page:
     """Make the page."""
-    return Page(
-        f"Data set {exploration.data.resolve().name}",
-        str(exploration.data),
-        [section for section in _sections(exploration) if section.blocks],
-        exploration.to_dict(),
-    )
+    title = f"Data set {exploration.data.resolve().name}"
+    sections = [section for section in _sections(exploration) if section.blocks]
+    return Page(title, str(exploration.data), sections, exploration.to_dict())
 
 
 def _sections(exploration: Exploration) -> Iterator[Section]:
     splits = list(exploration.splits.values())
     warnings = [*exploration.warnings()]
-    yield Section(
-        "What stands out",
-        "",
-        [Notes(warnings, "warning") if warnings else Notes(["Nothing wrong was found."], "good")],
-    )
+    fine = Notes(["Nothing wrong was found."], "good")
+    yield Section("What stands out", "", [Notes(warnings, "warning") if warnings else fine])
     yield Section("Numbers of images", "", [_counts(exploration)])
     yield Section(
         "Faces",
         "Boxes as labelled, without impossible ones; sizes as shares of the image.",
-        [*box_charts(splits), quantile_table(splits)],
+        [*_box_charts(splits), _quantile_table(splits)],
     )
-    yield Section("Images", "", [size_chart(splits)])
+    yield Section("Images", "", [_size_chart(splits)])
     yield Section(
         "Colours",
         "Each photo counts the same, at no more than 224 pixels a side, as networks see it; 0 to "
         "255. Training and test images should be normalised alike, by figures measured on the "
         "training images.",
-        [color_table(splits)],
+        [_color_table(splits)],
     )
     yield Section(
         "Impossible boxes",
@@ -91,6 +97,94 @@ def _counts(exploration: Exploration) -> Table:
         *("impossible boxes", "duplicates", "unreadable"),
     )
     return Table("Images by split and label", headings, rows)
+
+
+def _box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
+    """Size and shape of faces, and where in the image they are."""
+    splits = [split for split in splits if split.possible().any()]
+    if not splits:
+        return
+    measures = {split.name: split.measures() for split in splits}
+    sides = {name: np.sqrt(m["box_area_share"]) for name, m in measures.items()}
+    yield figures.histogram(
+        "Size of faces",
+        sides,
+        _SHARES,
+        "side of the face, share of the image's",
+        _alt("Share of the image's side that a face takes", sides),
+        shares=True,
+    )
+    aspects = {name: m["box_aspect"] for name, m in measures.items()}
+    yield figures.histogram(
+        "Shape of faces",
+        {name: np.clip(a, _ASPECTS[0], _ASPECTS[-1]) for name, a in aspects.items()},
+        _ASPECTS,
+        "width / height",
+        _alt("Width over height of faces", aspects),
+        log_x=True,
+        shares=True,
+    )
+    for split in splits:
+        boxes = split.relative_boxes()
+        x, y = np.median(boxes[:, :2] + boxes[:, 2:] / 2, axis=0)
+        yield figures.heat_map(
+            f"Where faces are, {split.name}",
+            split.coverage(),
+            f"Share of the faces of {split.name} that cover each part of the image; the median "
+            f"centre is {x:.0%} from the left and {y:.0%} from the top.",
+        )
+
+
+def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
+    spans = []
+    for name, numbers in values.items():
+        low, middle, high = np.percentile(numbers, (5, 50, 95))
+        spans.append(f"{name}: median {middle:.2f}, nine in ten from {low:.2f} to {high:.2f}")
+    return f"{what}. {'; '.join(spans)}."
+
+
+def _quantile_table(splits: Sequence[ExploredSplit]) -> Table:
+    """Sides of images and of faces, in pixels."""
+    rows: list[Row] = []
+    headings: list[str] = []
+    for split in splits:
+        measures = split.measures()
+        for name, what in _MEASURES.items():
+            spread = quantiles(measures[name])
+            if spread is not None:
+                headings = list(spread)
+                rows.append([split.name, what, *spread.values()])
+    return Table("Minimum, percentiles, maximum", ["split", "of", *headings], rows)
+
+
+def _size_chart(splits: Sequence[ExploredSplit]) -> Chart:
+    """Width and height of images."""
+    points = {}
+    for split in splits:
+        sizes = split.sizes_wh
+        if len(sizes):
+            places = np.linspace(0, len(sizes) - 1, min(len(sizes), _MOST_POINTS)).astype(int)
+            points[split.name] = (sizes[places, 0], sizes[places, 1])
+    widths = {name: np.sqrt(w * h) for name, (w, h) in points.items()}
+    return figures.scatter(
+        "Size of images",
+        points,
+        "width, px",
+        "height, px",
+        _alt("Width and height of images in pixels; the root of their product", widths),
+    )
+
+
+def _color_table(splits: Sequence[ExploredSplit]) -> Table:
+    """Mean and deviation of each channel of each split."""
+    rows: list[Row] = []
+    for split in splits:
+        if split.colors is not None:
+            means, deviations = split.colors.mean.tolist(), split.colors.std.tolist()
+            for channel, mean, std in zip(_CHANNELS, means, deviations, strict=True):
+                rows.append([split.name, channel, mean, std, mean / 255, std / 255])
+    headings = ("split", "channel", "mean", "deviation", "mean / 255", "deviation / 255")
+    return Table("Mean and standard deviation of all pixels", headings, rows)
 
 
 def _impossible(splits: Sequence[ExploredSplit], data: Path) -> Iterator[Block]:

@@ -1,23 +1,34 @@
-"""A report on disk: a folder with the page and, as JSON, the same facts."""
+"""A report on disk: a folder with the page and, as JSON, the same facts.
 
+The page is one HTML file that needs no network and runs no script but its own.
+"""
+
+import base64
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.resources import files
 from importlib.util import find_spec
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from urllib.parse import quote
 
 from maskinfer.errors import MaskinferError
 from maskinfer.files import check_folder, write_text
+from maskinfer.text import printable_name
+from maskinfer.threads import Progress, unheard
+from maskinfer.version import __version__
 
-from .blocks import Page
-from .page import render_page
+from .blocks import Cell, Chart, Gallery, Notes, Page, Table
+from .thumbnails import make_thumbnails
 
 REPORTS = Path("reports")
 PAGE, FACTS = "report.html", "facts.json"
+_TEMPLATES = "templates"
+_KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +45,14 @@ class ReportFolder:
 
     @classmethod
     def choose(
-        cls, out: Path | None, command: str, now: datetime, *, overwrite: bool
+        cls, out: Path | None, command: str, now: datetime | None = None, *, overwrite: bool
     ) -> "ReportFolder":
         """Choose the folder, before any work is done for it; `write` makes it.
 
         Args:
             out: as the user named it; None for a new one, `reports/COMMAND-TIME`.
             command: that makes the report.
-            now: for the name.
+            now: for the name; None for this moment.
             overwrite: whether an existing report may be replaced.
 
         Raises:
@@ -54,7 +65,10 @@ class ReportFolder:
                     f"{name} is not installed; reports need maskinfer's 'report' extra. "
                     "Run, in the project's folder: pip install '.[report]'"
                 )
-        path = out if out is not None else _new_folder(f"{command}-{now:%Y%m%d-%H%M%S}")
+        now = now or datetime.now()
+        name = f"{command}-{now:%Y%m%d-%H%M%S}"
+        new = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
+        path = out or next(path for path in new if not path.exists())
         check_folder(path, overwrite=overwrite)
         return cls(path, now)
 
@@ -77,9 +91,7 @@ class ReportFolder:
         # Quoted whole: a colon in a name would make the part before it a scheme.
         return quote(os.fsencode(relative))
 
-    def write(
-        self, page: Page, on_progress: Callable[[int, int], object] = lambda done, total: None
-    ) -> None:
+    def write(self, page: Page, on_progress: Progress = unheard) -> None:
         """Write the page, and its facts as JSON.
 
         Args:
@@ -101,7 +113,72 @@ class ReportFolder:
         write_text(self.page, html)
 
 
-def _new_folder(name: str) -> Path:
-    """A folder under `reports/` that does not exist yet."""
-    tried = (REPORTS / (f"{name}-{i}" if i else name) for i in count())
-    return next(path for path in tried if not path.exists())
+def render_page(
+    page: Page, address: Callable[[Path], str], made: str, on_progress: Progress = unheard
+) -> str:
+    """Make the HTML; the photos on the page are decoded here.
+
+    Args:
+        page: what it shows.
+        address: of a file, from the page.
+        made: when, as people write it.
+        on_progress: called with the number of thumbnails done so far, and of all.
+
+    Returns:
+        the HTML, valid UTF-8 whatever bytes file names hold.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__, _TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["printable"] = printable_name
+    environment.filters["cell"] = cell_text
+    environment.filters["address"] = address
+    environment.tests["file"] = lambda photo: isinstance(photo, Path)
+    assets = files(__package__) / _TEMPLATES
+    style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    blocks = (block for section in page.sections for block in section.blocks)
+    cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
+    html = environment.get_template("page.html").render(
+        title=page.title,
+        subtitle=page.subtitle,
+        sections=[
+            {
+                "id": f"section-{number}",
+                "section": section,
+                # By kind: charts that follow each other share a row.
+                "rows": [
+                    {"kind": kind, "blocks": list(group)}
+                    for kind, group in groupby(section.blocks, lambda block: _KINDS[type(block)])
+                ],
+            }
+            for number, section in enumerate(page.sections, start=1)
+        ],
+        thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
+        has_labels=any(card.label is not None for card in cards),
+        has_correct=any(card.correct is not None for card in cards),
+        answers=dict.fromkeys(card.answer for card in cards if card.answer is not None),
+        choices=any(card.choice is not None for card in cards),
+        linked=any(isinstance(card.photo, Path) for card in cards),
+        style=style,
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=__version__,
+        made=made,
+    )
+    return printable_name(html)
+
+
+def cell_text(cell: Cell) -> str:
+    """A table's cell as it is shown."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        size = abs(cell)
+        return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 1000 else f"{cell:.0f}"
+    return str(cell)

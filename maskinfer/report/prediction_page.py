@@ -106,16 +106,28 @@ def prediction_page(
         source: the photos.
         settings: of the prediction.
     """
-    photos = worst.photos()
+    facts = {
+        "images": str(source),
+        "counts": _figures(worst, summary),
+        "model": _model(detector, settings),
+        "photos": [
+            {"filename": p.filename, "kind": kind, "faces": [face.values() for face in p.faces]}
+            for kind, photos in worst.photos().items()
+            for p in photos
+        ],
+    }
+    errors = OutputFiles.of(settings.out).errors.name
+    why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
+    rows: list[Row] = list(_figures(worst, summary).items())
     return Page(
         f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
-            _counts(worst, summary, settings),
-            _galleries(worst, photos, source, settings),
+            Section("Counts", why, [Table("All photos", ("what", "count"), rows)]),
+            _galleries(worst, source, settings),
             Section("The model", "", [_model_table(detector, settings)]),
         ],
-        _facts(worst, photos, summary, detector, source, settings),
+        strict_json(facts),
     )
 
 
@@ -150,13 +162,6 @@ def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
     }
 
 
-def _counts(worst: WorstPhotos, summary: Summary, settings: PredictSettings) -> Section:
-    errors = OutputFiles.of(settings.out).errors.name
-    why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
-    rows: list[Row] = list(_figures(worst, summary).items())
-    return Section("Counts", why, [Table("All photos", ("what", "count"), rows)])
-
-
 def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
     model = _model(detector, settings)
     shown = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
@@ -167,12 +172,8 @@ def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
     return Table("What predicted, and how", ("property", "value"), rows)
 
 
-def _galleries(
-    worst: WorstPhotos,
-    photos: dict[Kind, list[ImagePrediction]],
-    source: Source,
-    settings: PredictSettings,
-) -> Section:
+def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) -> Section:
+    photos = worst.photos()
     galleries = [
         Gallery(
             _TITLES[kind],
@@ -247,30 +248,3 @@ def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
     if len(ordered) > 1:
         lines.append(counted(len(ordered), "face"))
     return lines
-
-
-def _facts(
-    worst: WorstPhotos,
-    photos: dict[Kind, list[ImagePrediction]],
-    summary: Summary,
-    detector: MaskDetector,
-    source: Source,
-    settings: PredictSettings,
-) -> dict[str, Any]:
-    facts: dict[str, Any] = strict_json(
-        {
-            "images": str(source),
-            "counts": _figures(worst, summary),
-            "model": _model(detector, settings),
-            "photos": [
-                {
-                    "filename": prediction.filename,
-                    "kind": kind,
-                    "faces": [face.values() for face in prediction.faces],
-                }
-                for kind in Kind
-                for prediction in photos[kind]
-            ],
-        }
-    )
-    return facts

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from maskinfer.data.boxes import clip_xywh
 from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.errors import ImageError
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import Progress, map_ahead, usable_cores
 
 LABEL, PREDICTED, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side
@@ -90,9 +90,7 @@ def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = (
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def make_thumbnails(
-    wanted: Iterable[Wanted], on_progress: Callable[[int, int], object]
-) -> dict[Wanted, str | None]:
+def make_thumbnails(wanted: Iterable[Wanted], on_progress: Progress) -> dict[Wanted, str | None]:
     """Make thumbnails in threads, each one once, however often it is wanted.
 
     Args:

@@ -201,7 +201,10 @@ def _versions() -> dict[str, str]:
 
 
 def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
-    suited = "onnxruntime-gpu" if _is_for_cuda() else "onnxruntime"
+    # Where onnxruntime-gpu is published, as in pyproject.toml.
+    for_cuda = {("Linux", "x86_64"), ("Windows", "AMD64")}
+    is_for_cuda = (platform.system(), platform.machine()) in for_cuda
+    suited = "onnxruntime-gpu" if is_for_cuda else "onnxruntime"
     names = importlib.metadata.packages_distributions().get("onnxruntime", [])
     packages = {name: _version_of(name) or "" for name in sorted(set(names))}
     try:
@@ -212,12 +215,6 @@ def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
         return OnnxRuntime(suited, packages, fault=fault), None
     cuda_version = getattr(module, "cuda_version", None) or ""
     return OnnxRuntime(suited, packages, cuda_version, built_in), module
-
-
-def _is_for_cuda() -> bool:
-    """Whether onnxruntime-gpu is published for this platform, as in pyproject.toml."""
-    platforms = {("Linux", "x86_64"), ("Windows", "AMD64")}
-    return (platform.system(), platform.machine()) in platforms
 
 
 def _find_obstacle(provider: Provider) -> str:

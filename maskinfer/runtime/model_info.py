@@ -4,15 +4,12 @@ import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .engine_file import ENGINE_SUFFIX, read_sidecar
 from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES, ModelMetadata
 from .providers import Provider
 from .session import Session
-
-if TYPE_CHECKING:
-    import onnx
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,8 @@ def _read_graph(path: Path) -> Graph | None:
             f"{entry.domain} {entry.version}".strip()
             for entry in sorted(model.opset_import, key=lambda entry: entry.domain)
         ),
-        _by_count(Counter(_operator_name(node) for node in model.graph.node)),
+        # With its domain where that is not ONNX's own.
+        _by_count(Counter(f"{n.domain}.{n.op_type}".removeprefix(".") for n in model.graph.node)),
         _by_count(weights),
     )
 
@@ -148,11 +146,6 @@ def _read_graph(path: Path) -> Graph | None:
 def _type_name(kind: str) -> str:
     """Name a type as numpy does; ONNX omits the bits of its first two."""
     return {"float": "float32", "double": "float64"}.get(kind, kind)
-
-
-def _operator_name(node: "onnx.NodeProto") -> str:
-    """Name an operator, with its domain where that is not ONNX's own."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def _by_count(counts: Counter[str]) -> dict[str, int]:

@@ -13,10 +13,9 @@ import re
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +38,7 @@ from .model_file import (
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
 _LOG_FATAL_ONLY = 4
+_OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
 
 _ORT_NAME = {
     Provider.TENSORRT: "TensorrtExecutionProvider",
@@ -47,8 +47,7 @@ _ORT_NAME = {
 }
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What a model computes for N canvases: K places for distinct faces, the best first.
 
     Attributes:
@@ -115,7 +114,12 @@ class Session:
         self._canvas = canvas
         self.streams = streams
         self._bound: BoundSession | None = None
-        wanted = _parse_provider(provider)
+        try:
+            wanted = Provider(provider)
+        except ValueError:
+            raise UsageError(
+                f"provider: got {provider!r}, expected {', '.join(Provider)}"
+            ) from None
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._ort = import_onnxruntime()
@@ -152,8 +156,8 @@ class Session:
         try:
             outputs = self._compute(canvases)
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            way_out = ""
-            if _is_out_of_memory(error):
+            way_out, text = "", str(error).lower()
+            if any(sign in text for sign in _OUT_OF_MEMORY):
                 way_out = " Try a smaller --batch-size"
             elif self.provider is not Provider.CPU:
                 way_out = " Try --provider cpu"
@@ -323,13 +327,6 @@ class BoundSession:
         return outputs
 
 
-def _parse_provider(name: str) -> Provider:
-    try:
-        return Provider(name)
-    except ValueError:
-        raise UsageError(f"provider: got {name!r}, expected {', '.join(Provider)}") from None
-
-
 def _read(path: Path) -> bytes:
     if path.is_dir():
         raise UsageError(f"{path}: a folder, expected a model file")
@@ -353,11 +350,6 @@ def import_onnxruntime() -> ModuleType:
     onnxruntime.set_default_logger_severity(_LOG_FATAL_ONLY)
     module: ModuleType = onnxruntime
     return module
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return any(sign in text for sign in ("out of memory", "failed to allocate", "bad_alloc"))
 
 
 def _reason(error: BaseException | None) -> str:

@@ -105,7 +105,7 @@ def test_a_photo_without_a_face_has_nobody_to_look_at(folder: Path, tiny_model: 
 
 def test_facts_fit_json(folder: Path, tiny_model: Path) -> None:
     detector = MaskDetector(tiny_model, "cpu", face="all", min_score=0.1)
-    facts = json.loads(json.dumps(evaluate_faces(detector, folder).to_dict(detector)))
+    facts = json.loads(json.dumps(evaluate_faces(detector, folder).to_dict()))
     assert facts["choice"] == {"face": "all", "min_score": 0.1, "threshold": 0.5}
     assert facts["metrics"]["by_label"]["improper"]["ap50"] == pytest.approx(
         facts["metrics"]["ap50"] * 2 - 1

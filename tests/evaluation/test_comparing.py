@@ -9,7 +9,7 @@ from support.tiny_model import draw_photo, write_model
 from maskinfer import MaskDetector
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import DatasetError
-from maskinfer.evaluation.comparing import OneFaceComparison, compare_models, iou_difference
+from maskinfer.evaluation.comparing import OneFaceComparison, iou_difference
 from maskinfer.runtime.model_file import WorkingPoint
 
 
@@ -35,7 +35,7 @@ def compared(tmp_path: Path, folder: Path):
 
     def compare(**changes) -> OneFaceComparison:
         second = write_model(tmp_path / "c.onnx", **changes) if changes else b
-        return compare_models(MaskDetector(a, "cpu"), MaskDetector(second, "cpu"), folder)
+        return OneFaceComparison.of(MaskDetector(a, "cpu"), MaskDetector(second, "cpu"), folder)
 
     return compare
 
@@ -118,7 +118,7 @@ def test_no_image_in_common_is_an_error(tmp_path: Path, folder: Path) -> None:
     coarse = write_model(tmp_path / "coarse.onnx", geometry=Geometry.letterbox(4))
     middle = write_model(tmp_path / "middle.onnx", geometry=Geometry("center_crop", 32, 64))
     with pytest.raises(DatasetError, match="no image that both models could measure"):
-        compare_models(MaskDetector(coarse, "cpu"), MaskDetector(middle, "cpu"), folder)
+        OneFaceComparison.of(MaskDetector(coarse, "cpu"), MaskDetector(middle, "cpu"), folder)
 
 
 def test_a_model_and_itself_are_equal(folder: Path, compared: Any) -> None:

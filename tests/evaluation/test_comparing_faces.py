@@ -6,7 +6,7 @@ from support.tiny_model import draw_photo, write_model
 from maskinfer import MaskDetector
 from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import write_other_faces
-from maskinfer.evaluation.comparing_faces import AllFacesComparison, compare_faces
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.runtime.model_file import WorkingPoint
 
 SECOND = (44, 44, 16, 16)
@@ -31,7 +31,7 @@ def compared(tmp_path: Path, folder: Path, b_score: float = 0.1) -> AllFacesComp
     a = write_model(tmp_path / "a.onnx", all_faces=WorkingPoint(min_score=0.6))
     b = write_model(tmp_path / "b.onnx", all_faces=WorkingPoint(min_score=b_score))
     detector_a, detector_b = (MaskDetector(model, "cpu", face="all") for model in (a, b))
-    return compare_faces(detector_a, detector_b, folder)
+    return AllFacesComparison.of(detector_a, detector_b, folder)
 
 
 def test_photos_judged_right_are_counted_and_tested(tmp_path: Path, folder: Path) -> None:

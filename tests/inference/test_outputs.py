@@ -7,8 +7,7 @@ from support.predictions import predicted
 
 from maskinfer.errors import UsageError
 from maskinfer.inference.journal import Journal, OutputFiles
-from maskinfer.inference.outputs import check_format
-from maskinfer.inference.results import ImagePrediction, Prediction
+from maskinfer.inference.results import ImagePrediction, Prediction, check_format
 
 PREDICTIONS = [
     predicted("a.jpg", (1, 2, 3, 4), True, 2 / 3, 0.12344, False, 0.98765),
@@ -72,7 +71,7 @@ def test_json_lines_say_what_the_csv_says(tmp_path: Path, labelled: bool, count:
 def test_parquet_says_what_the_csv_says(
     tmp_path: Path, labelled: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskinfer.inference.outputs._GROUP_ROWS", 1)
+    monkeypatch.setattr("maskinfer.inference.results._GROUP_ROWS", 1)
     out = write(tmp_path / "p.parquet", labelled=labelled, predictions=PREDICTIONS[:count])
     table = pyarrow.parquet.read_table(out)
     assert table.column_names == list(rows(PREDICTIONS[0], labelled=labelled)[0])

@@ -13,8 +13,9 @@ from maskinfer import MaskDetector
 from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import write_other_faces
 from maskinfer.evaluation.all_faces import evaluate_faces
-from maskinfer.evaluation.comparing_faces import compare_faces
-from maskinfer.report.all_faces_page import all_faces_page, faces_comparison_page
+from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.report.all_faces_page import all_faces_page
+from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
 from maskinfer.runtime.model_file import WorkingPoint
 
@@ -57,7 +58,7 @@ def report_of(tmp_path: Path, page: Any) -> tuple[Page, dict[str, Any]]:
 def evaluated(tmp_path: Path, folder: Path, min_score: float) -> tuple[Page, dict[str, Any]]:
     model = write_model(tmp_path / "m.onnx", all_faces=WorkingPoint(min_score=min_score))
     detector = MaskDetector(model, "cpu", face="all")
-    return report_of(tmp_path, all_faces_page(evaluate_faces(detector, folder), detector))
+    return report_of(tmp_path, all_faces_page(evaluate_faces(detector, folder)))
 
 
 def test_page_shows_photos_judged_wrong(tmp_path: Path, folder: Path) -> None:
@@ -106,8 +107,8 @@ def test_comparison_shows_photos_that_one_judges_right(tmp_path: Path, folder: P
     a = write_model(tmp_path / "a.onnx", all_faces=WorkingPoint(min_score=0.6))
     b = write_model(tmp_path / "b.onnx", all_faces=WorkingPoint(min_score=0.3))
     detectors = [MaskDetector(model, "cpu", face="all") for model in (a, b)]
-    comparison = compare_faces(*detectors, folder)
-    page, facts = report_of(tmp_path, faces_comparison_page(comparison, *detectors))
+    comparison = AllFacesComparison.of(*detectors, folder)
+    page, facts = report_of(tmp_path, comparison_page(comparison))
     page.check_harmless()
     names = {
         title: [card[0].partition("__")[0] for card in cards]

@@ -14,7 +14,7 @@ from support.tiny_model import draw_photo, write_model
 
 from maskinfer import MaskDetector
 from maskinfer.data.geometry import Geometry
-from maskinfer.evaluation.comparing import compare_models
+from maskinfer.evaluation.comparing import OneFaceComparison
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
 from maskinfer.runtime.model_file import WorkingPoint
@@ -48,7 +48,7 @@ def make_report(tmp_path: Path, folder: Path, **changes: Any) -> tuple[Page, dic
         "cpu",
     )
     report = ReportFolder.choose(tmp_path / "out", "compare", datetime.now(), overwrite=True)
-    report.write(comparison_page(compare_models(a, b, folder), a, b))
+    report.write(comparison_page(OneFaceComparison.of(a, b, folder)))
     return Page(report.page), json.loads((tmp_path / "out/facts.json").read_text(encoding="utf-8"))
 
 

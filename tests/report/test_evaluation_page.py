@@ -44,7 +44,7 @@ def make_report(
     detector = MaskDetector(model, "cpu")
     evaluation = evaluate_folder(detector, folder)
     report = ReportFolder.choose(out, "evaluate", datetime(2026, 1, 2, 3, 4), overwrite=overwrite)
-    report.write(evaluation_page(evaluation, analyse(evaluation), detector))
+    report.write(evaluation_page(evaluation, analyse(evaluation)))
     return Page(report.page), json.loads((out / "facts.json").read_text(encoding="utf-8"))
 
 
@@ -203,7 +203,7 @@ def test_a_photo_that_is_gone_is_said_to_be(tmp_path: Path, folder: Path, tiny_m
     evaluation = evaluate_folder(detector, folder)
     (folder / f"1{LABEL}False.png").unlink()
     report = ReportFolder.choose(tmp_path / "out", "evaluate", datetime.now(), overwrite=False)
-    report.write(evaluation_page(evaluation, analyse(evaluation), detector))
+    report.write(evaluation_page(evaluation, analyse(evaluation)))
     page = Page(report.page)
     assert "cannot be read" in page.text
     assert len(page.alts) == 3  # nothing is known of its size and brightness

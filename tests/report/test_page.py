@@ -16,8 +16,7 @@ from support.tiny_model import draw_photo
 from maskinfer.errors import UsageError
 from maskinfer.report import figures
 from maskinfer.report.blocks import Card, Choice, Gallery, Link, Notes, Page, Section, Table
-from maskinfer.report.folder import ReportFolder
-from maskinfer.report.page import render_page
+from maskinfer.report.folder import ReportFolder, render_page
 from maskinfer.report.thumbnails import LABEL, Outline, thumbnail
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)

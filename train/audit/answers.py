@@ -52,7 +52,9 @@ def answer_samples(
         canvases = batch.canvases.to(device)
         labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
         straight = _choose_all(network, canvases, labelled)
-        mirrored = _choose_all(network, canvases.flip(2), _mirror(labelled, network.canvas))
+        mirror = labelled.copy()
+        mirror[:, 0] = network.canvas - labelled[:, 0] - labelled[:, 2]
+        mirrored = _choose_all(network, canvases.flip(2), mirror)
         boxes = canvas_to_image([face.box_xywh for face in straight], batch.placements)
         answers += [
             Answer(tuple(box), _sigmoid((a.logit + b.logit) / 2), (a.score + b.score) / 2)
@@ -83,12 +85,6 @@ def _choose(candidates: Candidates, label_xywh: Boxes) -> _Chosen:
     best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
     logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
     return _Chosen(boxes[best], float(logit), float(score[best]))
-
-
-def _mirror(boxes_xywh: Boxes, canvas: int) -> Boxes:
-    mirrored = boxes_xywh.copy()
-    mirrored[:, 0] = canvas - boxes_xywh[:, 0] - boxes_xywh[:, 2]
-    return mirrored
 
 
 def _sigmoid(logit: float) -> float:

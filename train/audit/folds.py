@@ -6,17 +6,20 @@ with the project's own loop, and asked about the images of this one.
 
 import hashlib
 import json
+import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from maskinfer.curation.auditing import SUSPECTS, Audit
+from maskinfer.curation.correcting import has_actions
 from maskinfer.curation.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.data.cleaning import Decision, repair
 from maskinfer.data.dataset import Dataset
@@ -25,26 +28,27 @@ from maskinfer.data.images import image_size, load_photo
 from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction
-from maskinfer.files import write_text
+from maskinfer.files import refuse_inside, write_text
 from maskinfer.inference.results import Prediction
 from maskinfer.records import read_record
+from maskinfer.report.folder import ReportFolder
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train import loop
 from maskinfer.train.data.parts import Parts, read_samples
 from maskinfer.train.display import Display
+from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
-from maskinfer.train.settings import TrainSettings
+from maskinfer.train.settings import TrainSettings, check
 
 from .answers import Answer, answer_samples
+from .settings import AuditSettings
 
 # Consecutive names are often shots of one scene: blocks of them stay in one fold.
 _BLOCKS = 10  # a fold
 _HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -161,8 +165,62 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
     return [fold_of[photo] for photo in photos]
 
 
+def audit_by_folds(settings: AuditSettings, display: Display) -> tuple[Audit, ReportFolder]:
+    """Start an audit, or resume one.
+
+    Args:
+        settings: which of the two, and how.
+        display: where the trainings show their progress.
+
+    Returns:
+        the audit, and where its report belongs.
+
+    Raises:
+        UsageError: what was asked for is impossible, or would replace decisions.
+        MaskinferError: the audit to resume or the data is damaged or has changed.
+        KeyboardInterrupt: stopped; the message says how to resume.
+    """
+    if settings.resume is not None:
+        plan = AuditPlan.read(settings.resume)
+        suspects = settings.resume / SUSPECTS
+        if has_actions(suspects):
+            raise UsageError(
+                f"{suspects}: holds your decisions, which resuming would replace. "
+                "Apply it, or move it elsewhere"
+            )
+        folder = ReportFolder.choose(settings.resume, "audit", overwrite=True)
+    else:
+        data = settings.named_data()
+        plan = _new_plan(settings, data)
+        folder = ReportFolder.choose(settings.out, "audit", overwrite=settings.overwrite)
+        refuse_inside(folder.path, data, "which it audits. Choose another --out")
+    try:
+        predictions, decisions = audit_folds(plan, folder.path, display)
+    except KeyboardInterrupt as stop:
+        if not (folder.path / PLAN).is_file():
+            raise KeyboardInterrupt("before the first network began") from stop
+        path = shlex.quote(str(folder.path))
+        raise KeyboardInterrupt(f"Resume with: maskinfer audit --resume {path}") from stop
+    trained = plan.settings
+    how = (
+        f"Each was asked of a network that did not learn it: {plan.folds} folds, "
+        f"{trained.epochs} epochs of {trained.model} at {trained.geometry.canvas} px."
+    )
+    basis = {"folds": plan.folds, "settings": asdict(trained)}
+    return Audit(Path(plan.data), predictions, decisions, how, basis), folder
+
+
+def _new_plan(settings: AuditSettings, data: Path) -> AuditPlan:
+    resolved = str(data.resolve())
+    given: dict[str, Any] = {"epochs": settings.epochs, "mixed_precision": settings.mixed_precision}
+    changes = {name: value for name, value in given.items() if value is not None}
+    trained = replace(recipe_settings("lite", settings.recipe, (resolved,)), **changes)
+    check(trained)
+    return AuditPlan(resolved, settings.folds, trained)
+
+
 def audit_folds(
-    plan: AuditPlan, folder: Path, display: Display, now: Clock
+    plan: AuditPlan, folder: Path, display: Display
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
@@ -170,7 +228,6 @@ def audit_folds(
         plan: what to do.
         folder: of the audit, made where it is missing; folds that it holds are resumed.
         display: where the trainings show their progress.
-        now: for the names of run folders.
 
     Returns:
         a prediction for each labelled image that can be decoded, in the order of their names, and
@@ -205,7 +262,7 @@ def audit_folds(
         parts = Parts(train, [], test, [], [data.name])
         settings = replace(plan.settings, seed=plan.settings.seed + fold)
         place = folder / _FOLDS / str(fold + 1)
-        answers |= dict(zip(held, _answers(settings, place, parts, display, now), strict=True))
+        answers |= dict(zip(held, _answers(settings, place, parts, display), strict=True))
     predictions = [_prediction(sample, answers[i], data) for i, sample in enumerate(pool.samples)]
     return predictions, pool.decisions
 
@@ -217,9 +274,7 @@ def _digest(pool: Pool, dealt: Sequence[int]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def _answers(
-    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
-) -> list[Answer]:
+def _answers(settings: TrainSettings, place: Path, parts: Parts, display: Display) -> list[Answer]:
     """One fold's answers about its own images, by a network that is trained if need be."""
     path = place / _ANSWERS
     if path.is_file():
@@ -232,7 +287,7 @@ def _answers(
             raise RunError(
                 f"{path}: damaged ({error!r}); remove it to train that fold anew"
             ) from error
-    run = _train(settings, place, parts, display, now)
+    run = _train(settings, place, parts, display)
     network = Checkpoint.load(run.path).network
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     answers = answer_samples(network, parts.test, settings)
@@ -241,9 +296,7 @@ def _answers(
     return answers
 
 
-def _train(
-    settings: TrainSettings, place: Path, parts: Parts, display: Display, now: Clock
-) -> RunFolder:
+def _train(settings: TrainSettings, place: Path, parts: Parts, display: Display) -> RunFolder:
     begun = sorted(path.parent for path in place.glob("*/config.json"))
     for earlier in begun:
         run = RunFolder(earlier)
@@ -252,7 +305,7 @@ def _train(
         if run.can_be_resumed:
             return loop.resume(run, None, display, parts)
         shutil.rmtree(earlier)  # stopped in its first epoch
-    return loop.train(settings, place, now(), display, parts)
+    return loop.train(settings, place, datetime.now(), display, parts)
 
 
 def _prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:

@@ -121,8 +121,7 @@ class RunComparison:
             "same": self.same(),
             "warnings": self.warnings(),
         }
-        strict: dict[str, Any] = strict_json(facts)
-        return strict
+        return dict(strict_json(facts))
 
 
 def compare_runs(paths: Iterable[Path]) -> RunComparison:
@@ -214,7 +213,9 @@ def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
         return
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        groups.setdefault(_test_part(run), []).append(run)
+        data = run.config.data
+        part = f"{_words(data['counts'].get('test', {}))} of {_words(data['names'])}"
+        groups.setdefault(part, []).append(run)
     if len(groups) > 1:
         each = (f"{_listed(group)} on {part}" for part, group in groups.items())
         yield (
@@ -228,11 +229,6 @@ def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
                 f"tested on {part}. Test figures compare only if nothing but the training and "
                 "validation images changed"
             )
-
-
-def _test_part(run: RunRecord) -> str:
-    data = run.config.data
-    return f"{_words(data['counts'].get('test', {}))} of {_words(data['names'])}"
 
 
 def _listed(runs: Iterable[RunRecord]) -> str:

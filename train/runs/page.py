@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
 from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.report.folder import ReportFolder
-from maskinfer.train.settings import TrainSettings
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
 from .files import RunFiles
@@ -36,7 +34,7 @@ _MOST_EVEN = 50
 _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
 
-def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison, Path]:
+def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
     """Compare runs and write the report.
 
     Returns:
@@ -47,7 +45,7 @@ def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison,
         UsageError: the report's folder cannot be used.
     """
     comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
-    folder = ReportFolder.choose(settings.out, "report", now, overwrite=settings.overwrite)
+    folder = ReportFolder.choose(settings.out, "report", overwrite=settings.overwrite)
     folder.write(runs_page(comparison))
     return comparison, folder.page
 
@@ -55,6 +53,10 @@ def report_runs(settings: ReportSettings, now: datetime) -> tuple[RunComparison,
 def runs_page(comparison: RunComparison) -> Page:
     """Make the page."""
     runs, warnings = comparison.runs, Notes(comparison.warnings(), "warning")
+    colours = "" if len(runs) == 1 else "Each run has a colour. "
+    rows = [_result(run) for run in runs]
+    cells = [tuple(row.values()) for row in rows]
+    results = Table("Runs at their best epoch", tuple(rows[0]), cells)
     title, subtitle = f"{len(runs)} training runs", ", ".join(run.name for run in runs)
     if len(runs) == 1:
         title, subtitle = f"Training run {runs[0].name}", str(runs[0].path)
@@ -62,8 +64,8 @@ def runs_page(comparison: RunComparison) -> Page:
         title,
         subtitle,
         [
-            Section("Results", _RESULTS_INTRO, [warnings, _results(runs)]),
-            Section("Curves", _curves_intro(runs), _curves(runs)),
+            Section("Results", _RESULTS_INTRO, [warnings, results]),
+            Section("Curves", colours + _CURVES_INTRO, _curves(runs)),
             Section("Settings", "", list(_settings(comparison))),
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
         ],
@@ -75,15 +77,15 @@ _RESULTS_INTRO = (
     "Each figure is of the best epoch: the one of the highest mean of validation IoU and balanced "
     "accuracy, without a validation part the last. Test images chose nothing."
 )
+_CURVES_INTRO = (
+    "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
+    "Marked is the best epoch. The loss of training is the mean over the epoch as it learned, "
+    "augmentation included; all other figures are measured after it."
+)
 _DECISIONS_INTRO = (
     "Impossible boxes are dropped from training and repaired for testing; images that cannot be "
     "read, or whose name carries no label, are dropped. Each is in its run's cleaning.csv."
 )
-
-
-def _results(runs: Sequence[RunRecord]) -> Table:
-    rows = [_result(run) for run in runs]
-    return Table("Runs at their best epoch", tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def _result(run: RunRecord) -> dict[str, Any]:
@@ -92,33 +94,19 @@ def _result(run: RunRecord) -> dict[str, Any]:
     So a reader need not scroll to them.
     """
     settings, best = run.config.settings, run.best
+    momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     return {
         "run": Link(run.path, run.name),
         "network": settings.model,
         "batch": settings.batch_size,
         "rate": f"{settings.learning_rate:g}",
-        "optimizer": _optimizer(settings),
+        "optimizer": settings.optimizer + momentum,
         **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
         "epochs": f"{run.epochs_done} of {settings.epochs}",
         "minutes": run.minutes if run.history else None,
         "backbone": settings.backbone,
         "canvas, px": settings.geometry.canvas,
     }
-
-
-def _optimizer(settings: TrainSettings) -> str:
-    if settings.optimizer == "sgd":
-        return f"sgd, momentum {settings.momentum:g}"
-    return settings.optimizer
-
-
-def _curves_intro(runs: Sequence[RunRecord]) -> str:
-    return (
-        ("" if len(runs) == 1 else "Each run has a colour. ")
-        + "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
-        "Marked is the best epoch. The loss of training is the mean over the epoch as it learned, "
-        "augmentation included; all other figures are measured after it."
-    )
 
 
 def _curves(runs: Sequence[RunRecord]) -> list[Block]:

@@ -38,9 +38,9 @@ class SynthSettings:
         size_px: the images' longer side.
     """
 
-    count: int
-    seed: int
-    size_px: int
+    count: int = 100
+    seed: int = 0
+    size_px: int = 224
 
 
 @dataclass(frozen=True)

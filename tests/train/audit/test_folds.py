@@ -1,7 +1,6 @@
 import json
 import shutil
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,6 @@ from maskinfer.train.audit.folds import AuditPlan, audit_folds, deal, read_pool
 from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.folder import RunFolder
-
-
-def now() -> datetime:
-    return datetime(2026, 1, 2, 3, 4, 5)
 
 
 def plan_of(data: Path, folds: int = 2, epochs: int = 2) -> AuditPlan:
@@ -63,7 +58,7 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
     label = parse_name(impossible.name)
     named = format_name(Label(label.id, (-4, 2, 30, 30), label.proper_mask))
     impossible.rename(impossible.with_name(named))
-    opinions, decisions = audit_folds(plan_of(data), tmp_path / "audit", Display(), now)
+    opinions, decisions = audit_folds(plan_of(data), tmp_path / "audit", Display())
     names = [opinion.filename for opinion in opinions]
     assert sorted(names) == sorted(p.relative_to(data).as_posix() for p in data.rglob("*.jpg"))
     assert len(names) == len(set(names)) == 35
@@ -91,11 +86,11 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
 def test_an_audit_that_was_stopped_resumes_to_the_same_end(
     drawn: Path, tmp_path: Path, stop: int
 ) -> None:
-    whole, _ = audit_folds(plan_of(drawn), tmp_path / "whole", Display(), now)
+    whole, _ = audit_folds(plan_of(drawn), tmp_path / "whole", Display())
     with pytest.raises(KeyboardInterrupt):
-        audit_folds(plan_of(drawn), tmp_path / "stopped", Stops(stop), now)
+        audit_folds(plan_of(drawn), tmp_path / "stopped", Stops(stop))
     plan = AuditPlan.read(tmp_path / "stopped")
-    resumed, _ = audit_folds(plan, tmp_path / "stopped", Display(), now)
+    resumed, _ = audit_folds(plan, tmp_path / "stopped", Display())
     assert resumed == whole
 
 
@@ -103,16 +98,16 @@ def test_an_audit_of_changed_data_is_refused(drawn: Path, tmp_path: Path) -> Non
     data = tmp_path / "data"
     shutil.copytree(drawn, data)
     with pytest.raises(KeyboardInterrupt):
-        audit_folds(plan_of(data), tmp_path / "audit", Stops(2), now)
+        audit_folds(plan_of(data), tmp_path / "audit", Stops(2))
     next((data / "train").glob("*.jpg")).unlink()
     plan = AuditPlan.read(tmp_path / "audit")
     with pytest.raises(RunError, match="has changed since this audit began"):
-        audit_folds(plan, tmp_path / "audit", Display(), now)
+        audit_folds(plan, tmp_path / "audit", Display())
 
 
 def test_what_cannot_be_audited_is_refused(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--folds: got 40, expected at most its 35 photos"):
-        audit_folds(plan_of(drawn, folds=40), tmp_path / "a", Display(), now)
+        audit_folds(plan_of(drawn, folds=40), tmp_path / "a", Display())
     with pytest.raises(RunError, match="no audit to resume"):
         AuditPlan.read(tmp_path)
     (tmp_path / "audit.json").write_text(json.dumps({"data": "x"}))
@@ -133,20 +128,20 @@ def test_a_new_audit_takes_nothing_of_an_earlier_one(drawn: Path, tmp_path: Path
         stale.parent.mkdir(parents=True)
         stale.write_text(json.dumps([[[0, 0, 1, 1], 0.123, 0.5]] * 17))
     plan = plan_of(drawn, epochs=1)
-    opinions, _ = audit_folds(plan, tmp_path / "audit", Display(), now)
+    opinions, _ = audit_folds(plan, tmp_path / "audit", Display())
     assert 0.123 not in {opinion.probability for opinion in opinions}
 
 
 @pytest.mark.parametrize("lost", ["answers.json", "last"])
 def test_an_audit_killed_between_two_files_resumes(drawn: Path, tmp_path: Path, lost: str) -> None:
     """After the training and before the answers; within the first epoch's own files."""
-    whole, _ = audit_folds(plan_of(drawn, epochs=1), tmp_path / "audit", Display(), now)
+    whole, _ = audit_folds(plan_of(drawn, epochs=1), tmp_path / "audit", Display())
     fold = tmp_path / "audit" / "folds" / "2"
     (fold / "answers.json").unlink()
     if lost == "last":
         (run,) = (path.parent for path in fold.glob("*/config.json"))
         (run / "history.csv").unlink()
-    resumed, _ = audit_folds(AuditPlan.read(tmp_path / "audit"), tmp_path / "audit", Display(), now)
+    resumed, _ = audit_folds(AuditPlan.read(tmp_path / "audit"), tmp_path / "audit", Display())
     assert resumed == whole
 
 
