@@ -20,12 +20,28 @@ from .detector import FAILED_SOME
 
 def import_(
     layout: Annotated[
-        Layout, typer.Argument(metavar="FORMAT", help="The annotations: voc, yolo or coco.")
+        Layout,
+        typer.Argument(
+            metavar="FORMAT",
+            help="voc, yolo, coco, csv, cvat or labelstudio; auto: what SRC looks like.",
+        ),
     ],
     src: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos and annotations.")],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The data set to make, with train/ and test/.")
     ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Folder or file of annotations that lie outside SRC."),
+    ] = ImportSettings.labels,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help="csv: what the columns are, where no header says: filename, class, and xmin, "
+            "ymin, xmax, ymax or x, y, w, h.",
+        ),
+    ] = "",
     face: Annotated[
         FaceChoice,
         typer.Option(
@@ -56,15 +72,15 @@ def import_(
     ] = None,
     overwrite: options.Overwrite = ImportSettings.overwrite,
 ) -> None:
-    """Make a labelled data set of Pascal VOC, YOLO or COCO annotations.
+    """Make a labelled data set of another tool's annotations.
 
     Beside train/ and test/, DIR gets sources.csv (which photo each image came from), repaired.csv
-    (boxes that reached past their photo and were clipped) and skipped.csv (photos and faces left
-    out, each with the reason). --overwrite replaces what an earlier import made, and refuses where
-    DIR holds any other file.
+    (boxes that were mended, as they reached past their photo or had their corners swapped) and
+    skipped.csv (photos and faces left out, each with the reason). --overwrite replaces what an
+    earlier import made, and refuses where DIR holds any other file.
 
     Exit code 0: done; 1: nothing could be imported; 2: wrong usage; 3: done, but some photos could
-    not be read.
+    not be read, a split is empty, or all labels are the same.
     """
     settings = ImportSettings(
         layout=layout,
@@ -76,12 +92,14 @@ def import_(
         proper=tuple(proper or ()),
         improper=tuple(improper or ()),
         ignore=tuple(ignore or ()),
+        labels=labels,
+        columns=tuple(filter(None, columns.split(","))),
         overwrite=overwrite,
     )
     with progress_bar("importing") as show:
         report = import_annotations(settings, show)
     _summarise(report, settings)
-    if report.unreadable:
+    if report.unreadable or report.shortcomings:
         raise typer.Exit(FAILED_SOME)
 
 
@@ -90,13 +108,17 @@ def _summarise(report: ImportReport, settings: ImportSettings) -> None:
     for split in ("train", "test"):
         proper, improper = report.counts[split, True], report.counts[split, False]
         say(f"{out / split}: {proper + improper} images, {proper} True, {improper} False")
+    for note in report.notes:
+        say(note)
     if report.held_out:
         say(
             f"{settings.src} names no test photos: held out {settings.test_fraction:.0%} by photo "
             "(--test-fraction)"
         )
     if report.repaired:
-        say(f"{out / 'repaired.csv'}: {len(report.repaired)} boxes clipped into their photo")
+        say(f"{out / 'repaired.csv'}: {len(report.repaired)} boxes mended")
     if report.skipped:
         photos = f", {report.unreadable} of them unreadable photos" if report.unreadable else ""
         say(f"{out / 'skipped.csv'}: {len(report.skipped)} photos or faces left out{photos}")
+    if report.shortcomings:
+        say(f"{out}: {', '.join(report.shortcomings)}; both splits need photos, of both labels")

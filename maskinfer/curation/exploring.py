@@ -18,6 +18,7 @@ from PIL import Image
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import find_fault, repair
 from maskinfer.data.dataset import Dataset
+from maskinfer.data.duplicates import Hashes, find_copies, kind_of, perceptual_hash
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, place
 from maskinfer.data.images import load_photo
@@ -31,7 +32,6 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
 from maskinfer.threads import Progress, map_ahead, unheard, usable_cores
 
-from .duplicates import Hashes, find_copies, kind_of, perceptual_hash
 from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 

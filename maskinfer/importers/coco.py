@@ -1,118 +1,110 @@
 """COCO annotations: one JSON file for many photos."""
 
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
     AnnotatedFace,
-    AnnotatedImage,
-    ImageIndex,
+    BoxXywhFloat,
     Skipped,
-    list_files,
     parse_number,
     parse_size,
-    read_bytes,
     split_in,
     split_of,
 )
+from .json_stream import stream_items
+from .source import Items, Source, read_each
 
-_MAX_BYTES = 2_000_000_000  # one file for all photos; COCO's own have half a gigabyte
+_LISTS = ("images", "annotations", "categories")
+# Number, box and category of an annotation, or what is wrong with it.
+_Annotation = tuple[int, BoxXywhFloat, str] | str
 
 
-def read_coco(src: Path) -> Iterator[AnnotatedImage | Skipped]:
+def read_coco(source: Source) -> Items:
     """Read COCO: JSON files with `images`, `annotations` and `categories`.
 
     Where there are `instances_*.json` files, or else `_annotations.coco.json` files, other JSON
-    files (captions, key points) are passed over. Crowds (`iscrowd`) are no faces.
-
-    Raises:
-        AnnotationError: there is no JSON file in the folder.
-        DatasetError: there is no such folder.
+    files (captions, key points) are passed over. Crowds (`iscrowd`) are no faces, and listed. Ids
+    are compared by value.
     """
-    index = ImageIndex(src)
-    files = list_files(src, ".json")
-    if not files:
-        raise AnnotationError(f"{src}: no .json file in it, expected COCO annotations")
+    files = source.annotations(".json", "COCO annotations")
     for pattern in ("instances_*.json", "_annotations.coco.json"):
-        matching = [name for name in files if PurePosixPath(name).match(pattern)]
-        if matching:
+        if matching := [name for name in files if PurePosixPath(name).match(pattern)]:
             files = matching
             break
-    for relative in files:
+    return read_each(source, files, _read_file)
+
+
+def _read_file(source: Source, name: str) -> Items:
+    images: list[tuple[str, Any, Any, Any]] = []  # id, file name, width, height
+    annotations: dict[str, list[_Annotation]] = {}  # by their image's id
+    names: dict[str, str] = {}
+    missing = dict.fromkeys(_LISTS)
+    number = 0
+    for key, item in stream_items(source.path(name)):
+        if item is None:  # the list begins
+            missing.pop(key, None)
+        elif key in missing or (key in _LISTS and not isinstance(item, dict)):
+            raise AnnotationError(_no_list(key))
+        elif key == "images":
+            values = map(item.get, ("file_name", "width", "height"))
+            images.append((_id(item.get("id")), *values))
+        elif key == "annotations":
+            image_id = _id(item.get("image_id"))
+            annotations.setdefault(image_id, []).append(_parse(number, item))
+            number += 1
+        elif key == "categories":
+            names[_id(item.get("id"))] = str(item.get("name"))
+    if missing:
+        raise AnnotationError(_no_list(next(iter(missing))))
+    split = split_in(re.split(r"[_.\-]", name.rpartition("/")[2])) or split_of(name)
+    for image_id, file_name, width, height in images:
         try:
-            entries = _parse_coco(src / relative)
+            if not isinstance(file_name, str) or not file_name:
+                raise AnnotationError(f"image {image_id} has no file_name")
+            stated_wh = parse_size(width, height)
         except AnnotationError as error:
-            yield Skipped(relative, str(error))
+            yield Skipped(name, str(error))
             continue
-        folders = PurePosixPath(relative)
-        split = split_of(relative) or split_in(re.split(r"[_.\-]", folders.name))
-        for name, stated_wh, faces in entries:
-            try:
-                source = index.find(name, relative, split)
-                index.claim(source, "annotated twice")
-                if isinstance(faces, str):
-                    raise AnnotationError(faces)
-            except AnnotationError as error:
-                yield Skipped(name, f"{relative}: {error}")
-                continue
-            yield index.describe(source, stated_wh, split_of(source) or split, faces)
-    yield from index.unclaimed("no annotation")
+        faces = [_named(found, names) for found in annotations.pop(image_id, ())]
+        yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)
+    for image_id, left in annotations.items():
+        for found in left:
+            what = f": annotation {found[0]}" if isinstance(found, tuple) else found
+            why = f"image_id is {image_id[:60]!r}, which no image has"
+            yield Skipped(name, f"{what.removeprefix(': ')}: {why}")
 
 
-def _parse_coco(path: Path) -> list[tuple[str, tuple[int, int] | None, list[AnnotatedFace] | str]]:
-    """Name, stated size, and faces, or what is wrong with them, of each image of one JSON file."""
+def _named(annotation: _Annotation, names: dict[str, str]) -> AnnotatedFace | str:
+    if isinstance(annotation, str):
+        return annotation
+    number, box_xywh, category = annotation
+    if category not in names:
+        return f": annotation {number}: category {category} is not described"
+    return AnnotatedFace(box_xywh, names[category])
+
+
+def _no_list(key: str) -> str:
+    return f"no list of objects {key!r}, expected COCO annotations"
+
+
+def _parse(number: int, item: dict[str, Any]) -> _Annotation:
     try:
-        data = json.loads(read_bytes(path, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"malformed JSON: {error}") from error
-    images, annotations, categories = (
-        _items(data, key) for key in ("images", "annotations", "categories")
-    )
-    names = {_id(item, "id"): str(item.get("name")) for item in categories}
-    faces: dict[int | str, list[AnnotatedFace]] = {}
-    faults: dict[int | str, str] = {}
-    for number, item in enumerate(annotations):
-        image_id = _id(item, "image_id")
-        if item.get("iscrowd"):
-            continue
-        try:
-            faces.setdefault(image_id, []).append(_parse_coco_face(item, names))
-        except AnnotationError as error:
-            faults.setdefault(image_id, f"annotation {number}: {error}")
-    entries = []
-    for item in images:
-        image_id, name = _id(item, "id"), item.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise AnnotationError(f"image {image_id!r} has no file_name")
-        stated_wh = parse_size(item.get("width"), item.get("height"))
-        entries.append((name, stated_wh, faults.get(image_id, faces.get(image_id, []))))
-    return entries
+        if item.get("iscrowd") not in (None, 0, False, "0"):
+            raise AnnotationError("a crowd, no face")
+        box = item.get("bbox")
+        if not isinstance(box, list) or len(box) != 4:
+            raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
+        x, y, w, h = (parse_number(value, "bbox") for value in box)
+        return number, (x, y, w, h), _id(item.get("category_id"))
+    except AnnotationError as error:
+        return f": annotation {number}: {error}"
 
 
-def _parse_coco_face(item: dict[str, Any], names: dict[int | str, str]) -> AnnotatedFace:
-    category_id, box = _id(item, "category_id"), item.get("bbox")
-    if category_id not in names:
-        raise AnnotationError(f"category {category_id!r} is not described")
-    if not isinstance(box, list) or len(box) != 4:
-        raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
-    x, y, w, h = (parse_number(value, "bbox") for value in box)
-    return AnnotatedFace((x, y, w, h), names[category_id])
-
-
-def _items(data: Any, key: str) -> list[dict[str, Any]]:
-    items = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise AnnotationError(f"no list of objects {key!r}, expected COCO annotations")
-    return items
-
-
-def _id(item: dict[str, Any], key: str) -> int | str:
-    value = item.get(key)
-    if not isinstance(value, int | str):
-        raise AnnotationError(f"{key} is {str(value)[:60]!r}, expected a number")
-    return value
+def _id(value: Any) -> str:
+    """An id by its value, whatever its type: 1, 1.0 and "1" are the same."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()

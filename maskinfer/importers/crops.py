@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.labels import BoxXywh
 
@@ -32,6 +35,41 @@ def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh |
     if right <= left or bottom <= top:
         return None, reason
     return (left, top, right - left, bottom - top), reason
+
+
+def straighten(box_xywh: BoxXywhFloat) -> tuple[BoxXywhFloat, str | None]:
+    """Mend a box whose corners were swapped, so that a side is negative; and what was wrong."""
+    x, y, w, h = box_xywh
+    if w >= 0 and h >= 0:
+        return box_xywh, None
+    return (min(x, x + w), min(y, y + h), abs(w), abs(h)), (
+        f"swapped corners in box [{x:g}, {y:g}, {w:g}, {h:g}]"
+    )
+
+
+def in_fractions(box_xywh: BoxXywhFloat) -> bool:
+    """Whether a box must be in fractions of its image: in pixels, it would be two at most."""
+    x, y, w, h = box_xywh
+    return w > 0 and h > 0 and max(abs(x), abs(y), x + w, y + h) < 2
+
+
+def neighbours(boxes_xywh: NDArray[np.int64], number: int) -> list[int]:
+    """The boxes, by their places, that can matter to the crop around one of them.
+
+    Args:
+        boxes_xywh: (N, 4), of one photo.
+        number: the place of the one.
+
+    Returns:
+        those less than two margins away: half-way to others, the crop has ended anyway.
+    """
+    x, y, w, h = boxes_xywh[number].tolist()
+    reach = 2 * round(_CROP_MARGIN * max(w, h))
+    left, top = boxes_xywh[:, 0], boxes_xywh[:, 1]
+    near = (left <= x + w + reach) & (left + boxes_xywh[:, 2] >= x - reach)
+    near &= (top <= y + h + reach) & (top + boxes_xywh[:, 3] >= y - reach)
+    near[number] = False
+    return np.flatnonzero(near).tolist()
 
 
 def choose_face(boxes_xywh: Sequence[BoxXywh], face: Literal["left", "largest"]) -> int:

@@ -18,9 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
 from maskinfer.data.folders import IMAGE_SUFFIXES
@@ -41,16 +43,27 @@ from maskinfer.files import check_folder, refuse_inside, replacing_folder
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold, is_worn_incorrectly
 from .coco import read_coco
-from .crops import choose_face, crop_around, fit_box
+from .crops import choose_face, crop_around, fit_box, in_fractions, neighbours, straighten
+from .csv_boxes import read_csv
+from .cvat import read_cvat
+from .formats import choose_format, describe, recognise
+from .labelstudio import read_labelstudio
+from .source import Items, NoFormatError, Source
 from .splits import assign_splits
 from .voc import read_voc
 from .yolo import read_yolo
 
-Layout = Literal["voc", "yolo", "coco"]
+Layout = Literal["voc", "yolo", "coco", "csv", "cvat", "labelstudio", "auto"]
 FaceChoice = Literal["left", "largest", "each"]
 _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 
-_READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
+_READERS: dict[str, Callable[[Source], Items]] = {
+    "voc": read_voc,
+    "yolo": read_yolo,
+    "coco": read_coco,
+    "cvat": read_cvat,
+    "labelstudio": read_labelstudio,
+}
 
 _JPEG_QUALITY = 95
 
@@ -63,8 +76,10 @@ class ImportSettings:
     """What to import, and how.
 
     Attributes:
-        layout: the tool's format.
+        layout: the tool's format; `auto` takes the one that the source looks like.
         src: the folder that holds photos and annotations.
+        labels: the folder or file of the annotations, where they lie apart.
+        columns: of CSV files, what their columns are, where no header says.
         out: the data set to make.
         face: which face is labelled: the left-most or the largest of each photo, the photo kept
             whole; or each, cropped so that it is the left-most in its crop where that can be.
@@ -86,6 +101,8 @@ class ImportSettings:
     proper: Sequence[str] = ()
     improper: Sequence[str] = ()
     ignore: Sequence[str] = ()
+    labels: Path | None = None
+    columns: Sequence[str] = ()
     overwrite: bool = False
 
 
@@ -98,12 +115,23 @@ class ImportReport:
         repaired: `(filename, reason)` of the boxes that were clipped.
         skipped: what was left out.
         held_out: whether the test set was drawn here, as the source names no split.
+        layout: the format that was read.
+        notes: what else is to be said, one line each.
     """
 
     counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
     repaired: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     held_out: bool = False
+    layout: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What keeps the data set from being of use: an empty split, or labels of one kind."""
+        splits, labels = ({key[place] for key in self.counts} for place in (0, 1))
+        empty = [f"{split}/ is empty" for split in ("train", "test") if split not in splits]
+        return empty + [f"every label is {label}" for label in labels if len(labels) == 1]
 
     @property
     def unreadable(self) -> int:
@@ -116,6 +144,7 @@ class _Candidate(Face):
     """A face that can be labelled, its box inside the photo, and what was wrong with that box."""
 
     repair: str | None
+    swapped: str | None
 
     def moved(self, crop_xyxy: _Crop) -> Face:
         """The face in pixels of a crop of the photo."""
@@ -142,7 +171,8 @@ def import_annotations(
     label_of = class_labels(settings.proper, settings.improper, settings.ignore)
     _check_places(settings)
     report = ImportReport()
-    images = _read(settings, label_of, report)
+    source = Source(settings.src, settings.labels)
+    images = _read(settings, source, label_of, report, on_progress)
     try:
         with replacing_folder(settings.out.resolve()) as folder:
             for split in ("train", "test"):
@@ -153,7 +183,7 @@ def import_annotations(
                 writer.write(image)
             on_progress(len(images), len(images))
             if not writer.sources:
-                raise AnnotationError(_nothing_imported(settings.src, report.skipped))
+                raise AnnotationError(_nothing_imported(source, report))
             write_list(folder / SOURCES, SOURCES_COLUMNS, writer.sources)
             write_other_faces(folder, writer.other_faces)
             write_face_notes(folder, writer.noted_faces)
@@ -167,12 +197,14 @@ def import_annotations(
     return report
 
 
-def _nothing_imported(src: Path, skipped: list[Skipped]) -> str:
+def _nothing_imported(source: Source, report: ImportReport) -> str:
     why = "the annotations name no photo"
-    if skipped:
-        first = f"{skipped[0].source}: {skipped[0].reason}"
-        why = f"{len(skipped)} photos or faces were left out, the first: {first}"
-    return f"{src}: nothing could be imported; {why}"
+    if report.skipped:
+        first = f"{report.skipped[0].source}: {report.skipped[0].reason}"
+        why = f"{len(report.skipped)} photos or faces were left out, the first: {first}"
+    found = recognise(source)
+    hint = "" if report.layout in found else describe(source, found)
+    return f"{source.root}: nothing could be imported; {why}{hint and f'. {hint}'}"
 
 
 def _check_places(settings: ImportSettings) -> None:
@@ -183,6 +215,10 @@ def _check_places(settings: ImportSettings) -> None:
         raise UsageError(
             f"test fraction: got {settings.test_fraction}, expected more than 0, less than 1"
         )
+    if settings.labels is not None:
+        if not settings.labels.exists():
+            raise UsageError(f"{settings.labels}: no such folder or file")
+        refuse_inside(out, settings.labels, "which holds the annotations. Choose another --out")
     refuse_inside(out, src, "which holds the photos to import. Choose another --out")
     refuse_inside(src, out, "so that --out holds the photos to import. Choose another --out")
     check_folder(out, overwrite=settings.overwrite)
@@ -211,17 +247,30 @@ def _list_others(out: Path) -> list[str]:
 
 
 def _read(
-    settings: ImportSettings, label_of: dict[str, bool | None], report: ImportReport
+    settings: ImportSettings,
+    source: Source,
+    label_of: dict[str, bool | None],
+    report: ImportReport,
+    on_progress: Callable[[int, int], None],
 ) -> list[AnnotatedImage]:
     """Read all annotations first, so that a class without a label is known before work begins."""
     images: list[AnnotatedImage] = []
     unknown: Counter[str] = Counter()
-    for item in _READERS[settings.layout](settings.src):
-        if isinstance(item, Skipped):
-            report.skipped.append(item)
-            continue
-        images.append(item)
-        unknown.update(f.class_name for f in item.faces if fold(f.class_name) not in label_of)
+    report.layout, report.notes = settings.layout, source.notes
+    if settings.layout == "auto":
+        report.layout = choose_format(source)
+        source.notes.append(f"{settings.src}: read as {report.layout}")
+    read = _READERS.get(report.layout, partial(read_csv, columns=settings.columns))
+    try:
+        for item in read(source):
+            if isinstance(item, Skipped):
+                report.skipped.append(item)
+                continue
+            images.append(item)
+            unknown.update(f.class_name for f in item.faces if fold(f.class_name) not in label_of)
+    except NoFormatError as error:
+        hint = describe(source, recognise(source))
+        raise AnnotationError(f"{error}{hint and f'. {hint}'}") from error
     if unknown:
         names = ", ".join(f"{name!r} ({count} boxes)" for name, count in unknown.most_common(8))
         raise AnnotationError(
@@ -229,10 +278,10 @@ def _read(
             "--improper NAME or --ignore NAME"
         )
     images.sort(key=lambda image: image.source)
-    images, in_no_split, report.held_out = assign_splits(
-        images, settings.src, settings.test_fraction
+    images, left_out, report.held_out = assign_splits(
+        images, source, settings.test_fraction, on_progress
     )
-    report.skipped += in_no_split
+    report.skipped += left_out
     return images
 
 
@@ -266,59 +315,70 @@ class _Writer:
         except ImageError as error:
             self._skip(image, f"unreadable image: {error}", unreadable=True)
             return
-        for face, crop_xyxy in samples:
+        for face, crop_xyxy, near in samples:
             own = face.moved(crop_xyxy)
             label = Label(f"{len(self.sources):06d}", own.box_xywh, face.proper_mask)
             filename = f"{image.split}/{format_name(label, suffix if copied else '.jpg')}"
             if copied:
                 shutil.copyfile(image.path, self.folder / filename)
             else:
-                picture = Image.fromarray(pixels)
-                picture = picture if whole else picture.crop(crop_xyxy)
+                left, top, right, bottom = crop_xyxy
+                picture = Image.fromarray(pixels[top:bottom, left:right])
                 picture.save(self.folder / filename, quality=_JPEG_QUALITY)
             self.sources.append((filename, image.source))
             others = [
                 (filename, other.moved(crop_xyxy))
-                for other in faces
-                if other is not face and _reaches_into(other.box_xywh, crop_xyxy)
+                for other in near
+                if _reaches_into(other.box_xywh, crop_xyxy)
             ]
             self.other_faces += others
             self.noted_faces += [(filename, own), *others]
             self.report.counts[str(image.split), face.proper_mask] += 1
-            if face.repair:
-                self.report.repaired.append((filename, face.repair))
+            swapped = [other.swapped for other in near if whole]
+            for repair in filter(None, [face.repair, *swapped]):
+                self.report.repaired.append((filename, repair))
 
     def _candidates(self, image: AnnotatedImage) -> list[_Candidate]:
         """The faces of a photo that have a label and an area; the others are listed."""
         candidates = []
         for face in image.faces:
             label = self.label_of[fold(face.class_name)]
-            box, fault = fit_box(face.box_xywh, image.size_wh)
+            straight, swapped = straighten(face.box_xywh)
+            box, fault = fit_box(straight, image.size_wh)
             if label is None:
                 self._skip(image, f"class {face.class_name!r} is ignored")
+            elif self.report.layout != "yolo" and in_fractions(straight):
+                text = ", ".join(f"{value:g}" for value in face.box_xywh)
+                self._skip(image, f"box [{text}] is in fractions of the photo, expected pixels")
             elif box is None:
                 self._skip(image, f"{fault}; nothing of it is in the image")
             else:
                 incorrectly = None if label else is_worn_incorrectly(face.class_name)
-                candidates.append(_Candidate(box, label, incorrectly, repair=fault))
+                repair = "; ".join(filter(None, [swapped, fault])) or None
+                candidates.append(
+                    _Candidate(box, label, incorrectly, repair=repair, swapped=swapped)
+                )
         return candidates
 
     def _samples(
         self, image: AnnotatedImage, faces: list[_Candidate]
-    ) -> list[tuple[_Candidate, _Crop]]:
-        """The faces to label, each with its part of the photo."""
+    ) -> list[tuple[_Candidate, _Crop, list[_Candidate]]]:
+        """The faces to label, each with its part of the photo and the others near it."""
         boxes = [face.box_xywh for face in faces]
         if self.settings.face != "each":
             chosen = [choose_face(boxes, self.settings.face)] if faces else []
-            return [(faces[number], (0, 0, *image.size_wh)) for number in chosen]
+            whole = (0, 0, *image.size_wh)
+            return [(faces[n], whole, faces[:n] + faces[n + 1 :]) for n in chosen]
         samples = []
+        array = np.array(boxes)
         for number, face in enumerate(faces):
             if min(face.box_xywh[2:]) < self.settings.min_face:
                 box = list(face.box_xywh)
                 self._skip(image, f"face {box} is smaller than {self.settings.min_face} pixels")
             else:
-                others = boxes[:number] + boxes[number + 1 :]
-                samples.append((face, crop_around(face.box_xywh, others, image.size_wh)))
+                near = neighbours(array, number)
+                crop = crop_around(face.box_xywh, [boxes[n] for n in near], image.size_wh)
+                samples.append((face, crop, [faces[n] for n in near]))
         return samples
 
     def _skip(self, image: AnnotatedImage, reason: str, *, unreadable: bool = False) -> None:

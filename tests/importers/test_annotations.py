@@ -10,14 +10,15 @@ from support.annotations import READERS, boxes, coco, photo, read, voc, voc_obje
 
 from maskinfer.data.side_lists import read_other_faces, read_sources
 from maskinfer.errors import AnnotationError, DatasetError
-from maskinfer.importers.annotations import Skipped, read_split_lists
+from maskinfer.importers.annotations import Skipped
+from maskinfer.importers.importing import ImportSettings, import_annotations
 
 
 @pytest.mark.parametrize("layout", READERS)
 def test_a_folder_without_annotations_is_refused(tmp_path: Path, layout: Any) -> None:
     photo(tmp_path / "a.jpg")
 
-    with pytest.raises(AnnotationError, match=r"no \.(xml|txt|json) file"):
+    with pytest.raises(AnnotationError, match=r"no \.(xml|txt|json|csv) file"):
         read(layout, tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):
         read(layout, tmp_path / "gone")
@@ -29,14 +30,14 @@ def test_a_folder_without_annotations_is_refused(tmp_path: Path, layout: Any) ->
 @pytest.mark.parametrize("layout", ["voc", "coco"])
 def test_file_names_cannot_lead_out_of_the_folder(tmp_path: Path, name: str, layout: str) -> None:
     photo(tmp_path / "out.jpg")
-    photo(tmp_path / "src/images/out.jpg")
+    photo(tmp_path / "src/images/a.jpg")
     write(tmp_path / "src/out.xml", voc(filename=name))
     write(tmp_path / "src/a.json", coco([{"id": 1, "file_name": name}], []))
 
     images, skipped = read(layout, tmp_path / "src")
 
     assert not images
-    assert "leads out of the folder" in skipped[0].reason
+    assert "no image is named" in skipped[0].reason
 
 
 STORED_BOX = (10, 20, 40, 60)  # xmin, ymin, xmax, ymax in stored pixels, 100 x 80
@@ -89,25 +90,6 @@ def test_an_annotation_of_another_size_is_listed(tmp_path: Path, stated: tuple[i
     assert skipped[0].reason == (
         f"annotated as {stated[0]} x {stated[1]} pixels, the image has 100 x 80"
     )
-
-
-@pytest.mark.parametrize("folder", [".", "ImageSets/Main"])
-def test_split_lists_are_read(tmp_path: Path, folder: Path) -> None:
-    write(tmp_path / folder / "train.txt", "a\nb.jpg\n./images/c.png\n\n")
-    write(tmp_path / folder / "val.txt", "d d\r\n")
-    write(tmp_path / folder / "test.txt", "e.v2\nb\n")
-
-    assert read_split_lists(tmp_path) == {
-        "a": "train",
-        "b": "test",
-        "c": "train",
-        "d d": "val",
-        "e.v2": "test",
-    }
-
-
-def test_no_split_lists(tmp_path: Path) -> None:
-    assert read_split_lists(tmp_path) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes among its files")
@@ -164,11 +146,13 @@ def test_files_too_large_are_listed_unread(
 
 
 def test_split_lists_too_large_are_refused_unread(tmp_path: Path) -> None:
-    write(tmp_path / "train.txt", "")
-    os.truncate(tmp_path / "train.txt", 256 * 10**6 + 1)
+    photo(tmp_path / "src/a.jpg")
+    write(tmp_path / "src/a.xml", voc(voc_object(1, 1, 5, 5)))
+    write(tmp_path / "src/train.txt", "")
+    os.truncate(tmp_path / "src/train.txt", 256 * 10**6 + 1)
 
     with pytest.raises(AnnotationError, match=r"train\.txt: larger than 256 MB"):
-        read_split_lists(tmp_path)
+        import_annotations(ImportSettings("voc", tmp_path / "src", tmp_path / "out"))
 
 
 def test_reasons_are_one_line_of_bounded_length() -> None:

@@ -1,5 +1,6 @@
 """Annotations of any content: an error of ours, or none."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from support.annotations import coco, photo, read, voc, voc_object
 
 from maskinfer.data.side_lists import read_other_faces
 from maskinfer.errors import AnnotationError, DatasetError
-from maskinfer.importers.annotations import read_split_lists
-from maskinfer.importers.yolo import read_class_names
+from maskinfer.importers.data_yaml import read_class_names
+from maskinfer.importers.source import Source
+from maskinfer.importers.splits import assign_splits
 
 YOLO_NAMES = "names:\n  0: with_mask\n  1: 'without mask'\n"
 
@@ -32,13 +34,30 @@ VALID = {
             [{"image_id": 1, "category_id": 1, "bbox": [10, 20, 30.5, 40], "iscrowd": 0}],
         )
     ],
-    "data.yaml": [YOLO_NAMES, "names: [with_mask, 'no mask',]\n", 'names: {0: a, 1: "b" }\n'],
+    "b.xml": [
+        "<annotations><image name='a.jpg' width='100' height='80'>"
+        "<box label='with_mask' xtl='10' ytl='20' xbr='40' ybr='60' rotation='9'/>"
+        "<polygon label='a' points='1,2;3,4'/></image></annotations>"
+    ],
+    "b.json": [
+        '[{"id": 1, "data": {"image": "/x/a.jpg"}, "annotations": [{"result": [{"value": {"x": 10,'
+        '"y": 25, "width": 30, "height": 50, "rotation": 1, "rectanglelabels": ["a"]},'
+        '"original_width": 100, "original_height": 80}]}]}]',
+    ],
+    "a.csv": ["filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,80,a,10,20,40,60\n"],
+    "data.yaml": [
+        YOLO_NAMES,
+        "train: a.txt\nval: [b, images]\npath: ../x\n",
+        "names: [with_mask, 'no mask',]\n",
+        'names: {0: a, 1: "b" }\n',
+    ],
     "other_faces.csv": ["filename,x,y,w,h,proper_mask\na.jpg,1,2,3,4,True\n"],
     "train.txt": ["a\nimages/b.jpg\n"],
 }
 
 
-LAYOUTS = {"a.xml": "voc", "a.txt": "yolo", "a.json": "coco"}
+LAYOUTS = {"a.xml": "voc", "a.txt": "yolo", "a.json": "coco", "a.csv": "csv"}
+LAYOUTS |= {"b.xml": "cvat", "b.json": "labelstudio"}
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +87,10 @@ def read_what_there_is(folder: Path, name: str, data: bytes) -> None:
         if name in LAYOUTS:
             messages = [item.reason for item in read(LAYOUTS[name], folder)[1]]
         else:
-            read_class_names(folder)
-            read_split_lists(folder)
+            source = Source(folder)
+            read_class_names(source)
+            assign_splits([], source, 0.1, lambda done, total: None)
+            messages = source.notes
             read_other_faces(folder)
     except (AnnotationError, DatasetError) as error:
         messages = [str(error)]
@@ -104,6 +125,11 @@ JSON = st.recursive(
 def objects(*keys: str) -> st.SearchStrategy[object]:
     values = JSON | st.sampled_from([1, "1", "a.jpg", [1, 2, 3, 4]])
     return st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(keys, values)) | JSON)
+
+
+@given(objects("id", "data", "image", "annotations", "result", "value", "rectanglelabels"))
+def test_labelstudio_of_any_values_raises_nothing_but_our_errors(folder: Path, tasks: Any) -> None:
+    read_what_there_is(folder, "b.json", json.dumps(tasks).encode())
 
 
 @given(

@@ -31,9 +31,10 @@ def test_command_says_what_it_repaired_and_held_out(run_cli: RunCli, tmp_path: P
 
     done = run_cli("import", "voc", src, "--out", tmp_path / "out", "--test-fraction", "0.5")
 
-    assert done.code == 0
     assert "held out 50% by photo" in done.stderr
-    assert "repaired.csv: 3 boxes clipped" in done.stderr
+    assert "repaired.csv: 3 boxes mended" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'out'}: every label is True; ")
+    assert done.code == 3
 
 
 @pytest.mark.parametrize("damage", [b"words", None], ids=["header", "pixels"])
@@ -51,6 +52,18 @@ def test_command_goes_on_past_an_unreadable_photo(
     listed = {row["source"]: row["reason"] for row in rows_of(settings.out / "skipped.csv")}
     assert listed["images/a.jpg"].startswith("unreadable image: ")
     assert len(rows_of(settings.out / "sources.csv")) == 1
+
+
+def test_command_says_last_that_a_split_is_empty(run_cli: RunCli, tmp_path: Path) -> None:
+    src = make_voc(tmp_path / "src", {"a.jpg": [((10, 10, 20, 20), "with_mask")]})
+
+    done = run_cli("import", "voc", src, "--out", tmp_path / "out")
+
+    assert done.code == 3
+    assert done.stderr.splitlines()[-1] == (
+        f"{tmp_path / 'out'}: test/ is empty, every label is True; both splits need photos, of "
+        "both labels"
+    )
 
 
 def test_command_fails_where_nothing_could_be_imported(run_cli: RunCli, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Which photos are held out, and what class names mean."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.annotated_folders import (
     TWO_FACES,
     make_coco,
@@ -74,6 +77,73 @@ def test_one_photo_of_two_is_held_out(tmp_path: Path) -> None:
     splits, _ = import_splits(tmp_path, {"a.jpg": "photos", "b.jpg": "photos"})
 
     assert sorted(splits.values()) == ["test", "train"]
+
+
+def import_drawn(tmp_path: Path, photos: dict[str, int | None]) -> tuple[dict[str, str], str]:
+    """Import photos, each drawn from a seed; the split of each, and what is noted."""
+    for name, seed in photos.items():
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blocks = np.random.default_rng(seed).integers(0, 255, (10, 20), dtype=np.uint8)
+        quality = 60 + zlib.crc32(name.encode()) % 35  # copies differ in their bytes
+        picture = Image.fromarray(np.kron(blocks, np.ones((10, 10), np.uint8)))
+        picture.save(path, "JPEG", quality=quality)
+        write(path.with_suffix(".xml"), voc_text(path.name, TWO_FACES))
+    report = import_annotations(ImportSettings("voc", tmp_path / "src", tmp_path / "out"))
+    rows = rows_of(tmp_path / "out" / "sources.csv")
+    return {row["source"]: row["filename"].split("/")[0] for row in rows}, " ".join(report.notes)
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "frame_0001.jpg", "10.jpg", "42.jpg"])
+def test_like_names_in_several_folders_are_several_photos(tmp_path: Path, name: str) -> None:
+    splits, _ = import_drawn(tmp_path, {f"{f}/{name}": s for s, f in enumerate("abc")})
+
+    assert set(splits.values()) == {"train", "test"}
+
+
+def test_photos_without_a_face_are_not_held_out(tmp_path: Path) -> None:
+    import_drawn(tmp_path, {f"{n}.jpg": n for n in range(8)})
+    for n in range(6):
+        write(tmp_path / "src" / f"{n}.xml", voc_text(f"{n}.jpg", []))
+    (tmp_path / "src" / "0.jpg").write_bytes(b"words")
+
+    report = import_annotations(
+        ImportSettings("voc", tmp_path / "src", tmp_path / "out", overwrite=True)
+    )
+
+    assert sorted(split for split, _ in report.counts) == ["test", "train"]
+
+
+def test_derived_copies_stay_together(tmp_path: Path) -> None:
+    """However they look: each is drawn from a seed of its own."""
+    names = [f"{n}_jpg.rf.{copy:032x}.jpg" for n in range(20) for copy in range(3)]
+    splits, _ = import_drawn(tmp_path, {name: seed for seed, name in enumerate(names)})
+
+    by_photo = {n: {splits[m] for m in names if m.startswith(f"{n}_")} for n in range(20)}
+    assert all(len(found) == 1 for found in by_photo.values())
+    assert set(splits.values()) == {"train", "test"}
+
+
+def test_near_duplicates_stay_together(tmp_path: Path) -> None:
+    names = {f"{letter}{n}.jpg": n for n in range(15) for letter in "abc"}
+    splits, _ = import_drawn(tmp_path, names)
+
+    assert all(len({splits[f"{letter}{n}.jpg"] for letter in "abc"}) == 1 for n in range(15))
+    assert set(splits.values()) == {"train", "test"}
+
+
+def test_photos_that_all_look_alike_are_told_by_name(tmp_path: Path) -> None:
+    splits, notes = import_drawn(tmp_path, {f"{n}.jpg": 0 for n in range(4)})
+
+    assert set(splits.values()) == {"train", "test"}
+    assert "all photos look alike" in notes
+
+
+def test_copies_of_one_photo_are_not_torn_apart(tmp_path: Path) -> None:
+    splits, notes = import_drawn(tmp_path, {"a.rf.1.jpg": 0, "a.rf.2.jpg": 1})
+
+    assert set(splits.values()) == {"train"}
+    assert "copies of one" in notes
 
 
 # Classes

@@ -7,7 +7,8 @@ import pytest
 from support.annotations import boxes, photo, read, write
 
 from maskinfer.errors import AnnotationError
-from maskinfer.importers.yolo import read_class_names
+from maskinfer.importers.data_yaml import read_class_names
+from maskinfer.importers.source import Source
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_yolo_blank_file_means_no_face(tmp_path: Path, text: str) -> None:
     ("line", "reason"),
     [
         ("0 0.5 0.5 0.1", "got 4 numbers"),
-        ("0 0.5 0.5 0.1 0.1 0.9", "got 6 numbers"),
+        ("0 0.5 0.5 0.1 0.1 1.9", "got 6 numbers"),
         ("0 0.5 0.5 0.1 0.1 0.9 0.9 0.9", "got 8 numbers"),
         ("mask 0.5 0.5 0.1 0.1", "expected numbers"),
         ("0 50 50 10 10", "fractions"),
@@ -86,7 +87,7 @@ def test_yolo_bad_line_is_listed_with_its_number(tmp_path: Path, line: str, reas
 
     images, skipped = read("yolo", tmp_path)
 
-    assert [image.source for image in images] == ["images/b.jpg"]
+    assert {i.source: len(i.faces) for i in images} == {"images/a.jpg": 1, "images/b.jpg": 1}
     assert skipped[0].source == "images/a.jpg"
     assert skipped[0].reason.startswith("labels/a.txt:2: ")
     assert reason in skipped[0].reason
@@ -132,7 +133,7 @@ def test_yolo_class_names_from_yaml(tmp_path: Path, text: str) -> None:
     write(tmp_path / "data.yaml", text.replace("\n", "\r\n"))
     write(tmp_path / "classes.txt", "other")
 
-    assert read_class_names(tmp_path) == NAMES
+    assert read_class_names(Source(tmp_path)) == NAMES
 
 
 @pytest.mark.parametrize(
@@ -156,20 +157,20 @@ def test_yolo_class_names_are_refused_where_unclear(tmp_path: Path, text: str) -
     write(tmp_path / "data.yaml", "nc: 2\n" + text)
 
     with pytest.raises(AnnotationError, match=r"data\.yaml:2: .*classes\.txt"):
-        read_class_names(tmp_path)
+        read_class_names(Source(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["classes.txt", "labels/classes.txt", "obj.names"])
 def test_yolo_class_names_from_a_list(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, "with_mask\nwithout mask\n\n")
 
-    assert read_class_names(tmp_path) == NAMES
+    assert read_class_names(Source(tmp_path)) == NAMES
 
 
 def test_yolo_without_class_names(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", "nc: 2")
 
-    assert read_class_names(tmp_path) == {}
+    assert read_class_names(Source(tmp_path)) == {}
 
 
 @pytest.mark.parametrize("name", ["data.yaml", "classes.txt"])
@@ -178,14 +179,14 @@ def test_class_names_too_large_are_refused_unread(tmp_path: Path, name: str) -> 
     os.truncate(tmp_path / name, 16 * 10**6 + 1)
 
     with pytest.raises(AnnotationError, match=rf"{name}: larger than 16 MB"):
-        read_class_names(tmp_path)
+        read_class_names(Source(tmp_path))
 
 
 def test_class_numbers_beyond_sense_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "data.yaml", f"names: {{{'9' * 5000}: a}}")
 
     with pytest.raises(AnnotationError, match="class names cannot be read"):
-        read_class_names(tmp_path)
+        read_class_names(Source(tmp_path))
 
 
 @pytest.mark.parametrize("opening", ["[", "{"])
@@ -194,4 +195,4 @@ def test_long_lists_of_class_names_are_read_soon(tmp_path: Path, opening: str) -
     closing = {"[": "]", "{": "}"}[opening]
     write(tmp_path / "data.yaml", f"names: {opening}{' , '.join(names)} ,  {closing}\n")
 
-    assert read_class_names(tmp_path) == {i: f"n{i}" for i in range(200_000)}
+    assert read_class_names(Source(tmp_path)) == {i: f"n{i}" for i in range(200_000)}

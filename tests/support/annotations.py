@@ -7,10 +7,21 @@ from PIL import Image
 
 from maskinfer.importers.annotations import AnnotatedImage, Skipped
 from maskinfer.importers.coco import read_coco
+from maskinfer.importers.csv_boxes import read_csv
+from maskinfer.importers.cvat import read_cvat
+from maskinfer.importers.labelstudio import read_labelstudio
+from maskinfer.importers.source import Source
 from maskinfer.importers.voc import read_voc
 from maskinfer.importers.yolo import read_yolo
 
-READERS = {"voc": read_voc, "yolo": read_yolo, "coco": read_coco}
+READERS = {
+    "voc": read_voc,
+    "yolo": read_yolo,
+    "coco": read_coco,
+    "csv": read_csv,
+    "cvat": read_cvat,
+    "labelstudio": read_labelstudio,
+}
 
 
 def photo(path: Path, size_wh: tuple[int, int] = (100, 80), orientation: int = 1) -> None:
@@ -40,7 +51,7 @@ def coco(images: object, annotations: object, categories: object = None) -> str:
 
 
 def read(layout: str, src: Path) -> tuple[list[AnnotatedImage], list[Skipped]]:
-    items = list(READERS[layout](src))
+    items = list(READERS[layout](Source(src)))
     skipped = [item for item in items if isinstance(item, Skipped)]
     assert all(len(item.reason.splitlines()) == 1 for item in skipped)
     return [item for item in items if isinstance(item, AnnotatedImage)], skipped

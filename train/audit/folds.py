@@ -20,9 +20,9 @@ import torch
 
 from maskinfer.curation.auditing import SUSPECTS, Audit
 from maskinfer.curation.correcting import has_actions
-from maskinfer.curation.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.data.cleaning import Decision, repair
 from maskinfer.data.dataset import Dataset
+from maskinfer.data.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.data.geometry import Geometry, decode_wh
 from maskinfer.data.images import image_size, load_photo
 from maskinfer.data.labels import Sample

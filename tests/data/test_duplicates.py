@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from maskinfer.curation.duplicates import find_copies, kind_of, perceptual_hash
+from maskinfer.data.duplicates import find_copies, kind_of, perceptual_hash
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
 PHOTOS = [draw_scene(random_scene(41, index, 160)) for index in range(12)]

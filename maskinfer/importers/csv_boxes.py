@@ -1,0 +1,104 @@
+"""CSV annotations: a face a line, such as TensorFlow's and Roboflow's `_annotations.csv`."""
+
+import csv
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from maskinfer.errors import AnnotationError
+
+from .annotations import (
+    MAX_LIST_BYTES,
+    AnnotatedFace,
+    attempt,
+    parse_number,
+    parse_size,
+    read_text,
+    split_in,
+    split_of,
+)
+from .source import Items, Source, read_each
+
+_NAMES = {
+    "filename": "file file_name image image_name image_path image_id img path",
+    "class": "label class_name category name",
+    "split": "subset set",
+    "xmin": "x_min x1 left xtl",
+    "ymin": "y_min y1 top ytl",
+    "xmax": "x_max x2 right xbr",
+    "ymax": "y_max y2 bottom ybr",
+    "x": "bbox_x",
+    "y": "bbox_y",
+    "w": "bbox_w bbox_width box_width",
+    "h": "bbox_h bbox_height box_height",
+    "width": "image_width img_width",
+    "height": "image_height img_height",
+}
+_COLUMNS = {other: name for name, others in _NAMES.items() for other in (name, *others.split())}
+_CORNERS, _SIDES = ("xmin", "ymin", "xmax", "ymax"), ("x", "y", "w", "h")
+_Row = tuple[int, dict[str, str]]
+
+
+def read_csv(source: Source, columns: Sequence[str] = ()) -> Items:
+    """Read CSV files with a face a line: the photo's name, the class, and a box in pixels.
+
+    The box is `xmin,ymin,xmax,ymax` or `x,y,w,h`; a line of a photo without a box says that no face
+    is in it. Where a file has no `split` column, its folder says.
+
+    Args:
+        source: of photos and CSV files.
+        columns: what the columns are, in order, where no header says; a header is then passed over.
+    """
+    files = source.annotations(".csv", "a face a line")
+    return read_each(source, files, partial(_read_file, columns=columns))
+
+
+def _read_file(source: Source, name: str, columns: Sequence[str]) -> Items:
+    try:
+        photos = _read_rows(read_text(source.path(name), MAX_LIST_BYTES, name), columns)
+    except csv.Error as error:
+        raise AnnotationError(f"no CSV: {error}") from error
+    for file_name, rows in photos.items():
+        line, first = rows[0]
+        stated_wh = None
+        with suppress(AnnotationError):  # beside the point where boxes are in pixels
+            stated_wh = parse_size(first.get("width"), first.get("height"))
+        with_box = [(n, row) for n, row in rows if any(map(row.get, _CORNERS + _SIDES))]
+        faces = (attempt(partial(_read_face, row), f":{n}: ") for n, row in with_box)
+        split = split_in([first.get("split", "")]) or split_of(name)
+        yield from source.photo(file_name, name, faces, line, split=split, stated_wh=stated_wh)
+
+
+def _read_rows(text: str, columns: Sequence[str]) -> dict[str, list[_Row]]:
+    """The lines of each photo, with their numbers and by the names of their columns."""
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
+    header = [_COLUMNS.get(cell.strip().lower(), cell) for cell in columns or next(reader, [])]
+    if "w" not in header and "xmin" not in header:  # the box's, where there are no corners
+        header = [{"width": "w", "height": "h"}.get(cell, cell) for cell in header]
+    if "filename" not in header or not (set(_CORNERS) <= set(header) or set(_SIDES) <= set(header)):
+        raise AnnotationError(
+            f"columns are {','.join(header)[:200]}, expected filename, class and xmin, ymin, xmax, "
+            "ymax or x, y, w, h. Say what they are with --columns filename,class,xmin,..."
+        )
+    photos: dict[str, list[_Row]] = {}
+    for cells in reader:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
+        if row.get("filename") and not (columns and _is_header(row)):
+            photos.setdefault(row["filename"], []).append((reader.line_num, row))
+    return photos
+
+
+def _is_header(row: dict[str, str]) -> bool:
+    return all(
+        _COLUMNS.get(cell.lower()) for name, cell in row.items() if name in _CORNERS + _SIDES
+    )
+
+
+def _read_face(row: dict[str, str]) -> AnnotatedFace:
+    keys = _CORNERS if "xmin" in row else _SIDES
+    x, y, w, h = (parse_number(row.get(key, ""), key) for key in keys)
+    if not row.get("class"):
+        raise AnnotationError("no class")
+    return AnnotatedFace((x, y, w - x, h - y) if "xmin" in row else (x, y, w, h), row["class"])
