@@ -1,77 +1,39 @@
 """`maskinfer import`: another tool's annotations in, a labelled data set out."""
 
-from pathlib import Path
-from typing import Annotated
+from dataclasses import replace
 
 import typer
 
-from maskinfer.importers.importing import (
-    FaceChoice,
-    ImportReport,
-    ImportSettings,
-    Layout,
-    import_annotations,
-)
+from maskinfer.importers.importing import ImportReport, ImportSettings, import_annotations
 
 from . import options
 from .console import progress_bar, say
 from .detector import FAILED_SOME
+from .options import argument, option, takes
 
 
-def import_(
-    layout: Annotated[
-        Layout,
-        typer.Argument(
-            metavar="FORMAT",
-            help="voc, yolo, coco, csv, cvat or labelstudio; auto: what SRC looks like.",
-        ),
-    ],
-    src: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of photos and annotations.")],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="The data set to make, with train/ and test/.")
-    ],
-    labels: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Folder or file of annotations that lie outside SRC."),
-    ] = ImportSettings.labels,
-    columns: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B,...",
-            help="csv: what the columns are, where no header says: filename, class, and xmin, "
-            "ymin, xmax, ymax or x, y, w, h.",
-        ),
-    ] = "",
-    face: Annotated[
-        FaceChoice,
-        typer.Option(
-            help="Label each photo's left-most or largest face, or each face in a crop of its own."
-        ),
-    ] = ImportSettings.face,
-    test_fraction: Annotated[
-        float,
-        typer.Option(help="Share of the photos held out for testing, where SRC names none."),
-    ] = ImportSettings.test_fraction,
-    min_face: Annotated[
-        int,
-        typer.Option(
-            metavar="PIXELS", min=1, help="Shorter side of the smallest face that gets a crop."
-        ),
-    ] = ImportSettings.min_face,
-    proper: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Class of properly worn masks. Repeatable."),
-    ] = None,
-    improper: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Class of faces without, or worn wrongly. Repeatable."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Class to pass over. Repeatable."),
-    ] = None,
-    overwrite: options.Overwrite = ImportSettings.overwrite,
-) -> None:
+@takes(
+    ImportSettings,
+    layout=argument(
+        "voc, yolo, coco, csv, cvat or labelstudio; auto: what SRC looks like.", "FORMAT"
+    ),
+    src=argument("A folder of photos and annotations.", "SRC"),
+    out=option("The data set to make, with train/ and test/.", "DIR"),
+    labels=option("Folder or file of annotations that lie outside SRC.", "PATH"),
+    columns=option(
+        "csv: what the columns are, where no header says: filename, class, and xmin, ymin, xmax, "
+        "ymax or x, y, w, h.",
+        "A,B,...",
+    ),
+    face=option("Label each photo's left-most or largest face, or each face in a crop of its own."),
+    test_fraction=option("Share of the photos held out for testing, where SRC names none."),
+    min_face=option("Shorter side of the smallest face that gets a crop.", "PIXELS", min=1),
+    proper=option("Class of properly worn masks. Repeatable.", "NAME"),
+    improper=option("Class of faces without, or worn wrongly. Repeatable.", "NAME"),
+    ignore=option("Class to pass over. Repeatable.", "NAME"),
+    overwrite=options.OVERWRITE,
+)
+def import_(settings: ImportSettings, columns: str = "") -> None:
     """Make a labelled data set of another tool's annotations.
 
     Beside train/ and test/, DIR gets sources.csv (which photo each image came from), repaired.csv
@@ -82,20 +44,7 @@ def import_(
     Exit code 0: done; 1: nothing could be imported; 2: wrong usage; 3: done, but some photos could
     not be read, a split is empty, or all labels are the same.
     """
-    settings = ImportSettings(
-        layout=layout,
-        src=src,
-        out=out,
-        face=face,
-        test_fraction=test_fraction,
-        min_face=min_face,
-        proper=tuple(proper or ()),
-        improper=tuple(improper or ()),
-        ignore=tuple(ignore or ()),
-        labels=labels,
-        columns=tuple(filter(None, columns.split(","))),
-        overwrite=overwrite,
-    )
+    settings = replace(settings, columns=tuple(filter(None, columns.split(","))))
     with progress_bar("importing") as show:
         report = import_annotations(settings, show)
     _summarise(report, settings)

@@ -15,7 +15,7 @@ set is built beside its place and moved there when it is complete.
 import csv
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,11 +98,11 @@ class ImportSettings:
     face: FaceChoice = "left"
     test_fraction: float = 0.15
     min_face: int = 12
-    proper: Sequence[str] = ()
-    improper: Sequence[str] = ()
-    ignore: Sequence[str] = ()
+    proper: tuple[str, ...] = ()
+    improper: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     labels: Path | None = None
-    columns: Sequence[str] = ()
+    columns: tuple[str, ...] = ()
     overwrite: bool = False
 
 
