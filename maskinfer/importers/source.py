@@ -97,7 +97,7 @@ class Source:
         """A file that `files` lists."""
         return self._folders[name] / name
 
-    def find(self, name: str, near: str, split: Split | None = None) -> str:
+    def find_all(self, name: str, near: str = "", split: Split | None = None) -> list[str]:
         """Look an image up by its name, with or without folders and ending.
 
         Of several, the one is meant whose path ends like the name for longest. Case, the two
@@ -109,18 +109,9 @@ class Source:
                 folders with it is meant.
             split: of images named alike, one in this split is meant.
 
-        Raises:
-            AnnotationError: no image, or more than one, can be meant.
+        Returns:
+            all that fit equally well.
         """
-        matches = self.find_all(name, near, split)
-        if not matches:
-            raise AnnotationError(f"no image is named {name!r}")
-        if len(matches) > 1:
-            raise AnnotationError(f"{len(matches)} images are named {name!r}")
-        return matches[0]
-
-    def find_all(self, name: str, near: str = "", split: Split | None = None) -> list[str]:
-        """The images that `find` takes a name for, all that fit equally well."""
         for spelling in (name, unquote(name)):
             parts = [p for p in spelling.replace("\\", "/").split("/") if p not in ("", ".", "..")]
             named = self._by_stem.get(_key(stem_of(parts[-1])), []) if parts else []
@@ -168,12 +159,15 @@ class Source:
             stated: what else `describe` takes.
         """
         try:
-            image = self.find(name, near, stated.get("split"))
-            self.claim(image, "annotated twice")
+            matches = self.find_all(name, near, stated.get("split"))
+            if len(matches) != 1:
+                found = f"{len(matches)} images are" if matches else "no image is"
+                raise AnnotationError(f"{found} named {name!r}")
+            self.claim(matches[0], "annotated twice")
         except AnnotationError as error:
             yield Skipped(name or near, f"{near}{f':{line}' if line else ''}: {error}")
         else:
-            yield from self.describe(image, near, faces, **stated)
+            yield from self.describe(matches[0], near, faces, **stated)
 
     def describe(
         self,
