@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 
 from maskinfer.errors import AnnotationError
 
@@ -66,7 +65,9 @@ def recognise(source: Source) -> dict[str, str]:
     """The formats that files of a source look like, each with the first such file."""
     found: dict[str, str] = {}
     for suffix in dict.fromkeys(suffix for _, suffix, _ in _MARKS):
-        for name in _likely(source, suffix):
+        names = source.files(suffix)
+        likely = [name for name in names[_FILES:] if "annot" in name.lower()]
+        for name in names[:_FILES] + likely:
             try:
                 with source.path(name).open("rb") as file:
                     head = file.read(_HEAD).decode(errors="replace")
@@ -78,12 +79,6 @@ def recognise(source: Source) -> dict[str, str]:
                     found.setdefault(kind, name)
                     break
     return found
-
-
-def _likely(source: Source, suffix: str) -> Iterator[str]:
-    names = source.files(suffix)
-    yield from names[:_FILES]
-    yield from (name for name in names[_FILES:] if "annot" in name.lower())
 
 
 def describe(source: Source, found: dict[str, str]) -> str:
