@@ -9,16 +9,17 @@ our data sets.
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 from xml.parsers import expat
 
 from maskinfer.errors import AnnotationError
 
 BoxXywhFloat = tuple[float, float, float, float]
 Split = Literal["train", "val", "test"]
+Item = TypeVar("Item")
 
 # Of one file. Parsed XML takes up to 25 times as much memory; a list names a photo a line.
 MAX_BYTES = 16_000_000
@@ -161,12 +162,20 @@ def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> ET.Element:
         raise AnnotationError(f"malformed XML: {error}") from error
 
 
-def attempt(read: Callable[[], AnnotatedFace], where: str) -> AnnotatedFace | str:
-    """A face, or what is wrong with it: one bad face does not lose the photo's others."""
-    try:
-        return read()
-    except AnnotationError as error:
-        return f"{where}{error}"
+def read_faces(
+    read: Callable[[Item], AnnotatedFace], items: Iterable[tuple[object, Item]]
+) -> Iterator[AnnotatedFace | str]:
+    """Each face, or what is wrong with it: one bad face does not lose the photo's others.
+
+    Args:
+        read: reads one.
+        items: what is read, each behind its line's number or ` shape 3`, for messages.
+    """
+    for where, item in items:
+        try:
+            yield read(item)
+        except AnnotationError as error:
+            yield f":{where}: {error}"
 
 
 def parse_number(value: Any, what: str) -> float:
@@ -190,6 +199,14 @@ def parse_size(width: Any, height: Any) -> tuple[int, int] | None:
         return None
     w, h = int(parse_number(width, "width")), int(parse_number(height, "height"))
     return (w, h) if w > 0 and h > 0 else None
+
+
+def known_size(width: Any, height: Any) -> tuple[int, int] | None:
+    """A stated size, or None where it is none: for formats whose boxes do not depend on it."""
+    try:
+        return parse_size(width, height)
+    except AnnotationError:
+        return None
 
 
 def box_around(corners: Iterable[tuple[float, float]]) -> BoxXywhFloat:

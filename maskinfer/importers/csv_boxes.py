@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 from maskinfer.errors import AnnotationError
@@ -11,9 +10,9 @@ from maskinfer.errors import AnnotationError
 from .annotations import (
     MAX_LIST_BYTES,
     AnnotatedFace,
-    attempt,
+    known_size,
     parse_number,
-    parse_size,
+    read_faces,
     read_text,
     split_in,
     split_of,
@@ -61,11 +60,9 @@ def _read_file(source: Source, name: str, columns: Sequence[str]) -> Items:
         raise AnnotationError(f"no CSV: {error}") from error
     for file_name, rows in photos.items():
         line, first = rows[0]
-        stated_wh = None
-        with suppress(AnnotationError):  # beside the point where boxes are in pixels
-            stated_wh = parse_size(first.get("width"), first.get("height"))
+        stated_wh = known_size(first.get("width"), first.get("height"))
         with_box = [(n, row) for n, row in rows if any(map(row.get, _CORNERS + _SIDES))]
-        faces = (attempt(partial(_read_face, row), f":{n}: ") for n, row in with_box)
+        faces = read_faces(_read_face, with_box)
         split = split_in([first.get("split", "")]) or split_of(name)
         yield from source.photo(file_name, name, faces, line, split=split, stated_wh=stated_wh)
 

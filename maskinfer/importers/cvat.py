@@ -1,18 +1,16 @@
 """CVAT for images 1.1: one XML file for many photos."""
 
 import xml.etree.ElementTree as ET
-from contextlib import suppress
-from functools import partial
 
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
     AnnotatedFace,
-    attempt,
     box_around,
+    known_size,
     parse_number,
-    parse_size,
     parse_xml,
+    read_faces,
     split_in,
     split_of,
     turn,
@@ -33,14 +31,9 @@ def _read_file(source: Source, name: str) -> Items:
         what = f"<{root.tag}>" if root.find("track") is None else "a video's tracks"
         raise AnnotationError(f"holds {what}. Export it as: CVAT for images 1.1")
     for item in root.iter("image"):
-        faces = (
-            attempt(partial(_read_shape, shape), f": shape {number}: ")
-            for number, shape in enumerate(item, 1)
-        )
+        faces = read_faces(_read_shape, ((f" shape {n}", it) for n, it in enumerate(item, 1)))
         split = split_in([item.get("subset", "")]) or split_of(name)
-        stated_wh = None
-        with suppress(AnnotationError):  # the photo itself says
-            stated_wh = parse_size(item.get("width"), item.get("height"))
+        stated_wh = known_size(item.get("width"), item.get("height"))
         file_name = item.get("name", "")
         yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)
 

@@ -1,8 +1,6 @@
 """Label Studio's JSON export, whole (`JSON`) or reduced (`JSON-MIN`)."""
 
 import re
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from maskinfer.data.folders import IMAGE_SUFFIXES
@@ -11,10 +9,10 @@ from maskinfer.errors import AnnotationError
 from .annotations import (
     AnnotatedFace,
     Skipped,
-    attempt,
     box_around,
+    known_size,
     parse_number,
-    parse_size,
+    read_faces,
     turn,
 )
 from .json_stream import stream_items
@@ -55,9 +53,7 @@ def _read_task(source: Source, name: str, task: dict[str, Any]) -> Items:
         (p for p in paths for p in (p, _UPLOADED.sub(r"\1\2", p)) if source.find_all(p)), ""
     )
     sizes = {_size_of(shape) for shape in shapes} - {None}
-    faces: list[AnnotatedFace | str] = [
-        attempt(partial(_read_shape, shape), f": task {task.get('id')}: ") for shape in shapes
-    ]
+    faces = [*read_faces(_read_shape, ((f" task {task.get('id')}", shape) for shape in shapes))]
     if len(kept) > 1:
         faces.append(f": annotated {len(kept)} times, and the first is read")
     if results and not kept:
@@ -69,10 +65,9 @@ def _read_task(source: Source, name: str, task: dict[str, Any]) -> Items:
 
 
 def _size_of(shape: Any) -> tuple[int, int] | None:
-    with suppress(AnnotationError):
-        if isinstance(shape, dict):
-            return parse_size(shape.get("original_width"), shape.get("original_height"))
-    return None
+    if not isinstance(shape, dict):
+        return None
+    return known_size(shape.get("original_width"), shape.get("original_height"))
 
 
 def _list(value: Any) -> list[Any]:

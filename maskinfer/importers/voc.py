@@ -1,17 +1,16 @@
 """Pascal VOC annotations: one XML file a photo."""
 
 import xml.etree.ElementTree as ET
-from functools import partial
 
 from maskinfer.errors import AnnotationError
 
 from .annotations import (
     AnnotatedFace,
     Skipped,
-    attempt,
     parse_number,
     parse_size,
     parse_xml,
+    read_faces,
     split_of,
 )
 from .source import Items, Source, stem_of
@@ -47,10 +46,8 @@ def read_voc(source: Source) -> Items:
         except AnnotationError as error:
             yield Skipped(xml, str(error))
             continue
-        faces = (
-            attempt(partial(_read_object, item), f": object {number}: ")
-            for number, item in enumerate(root.findall("object"), 1)
-        )
+        objects = ((f" object {n}", item) for n, item in enumerate(root.findall("object"), 1))
+        faces = read_faces(_read_object, objects)
         yield from source.describe(image, xml, faces, stated_wh=stated_wh)
     yield from source.unclaimed("no usable annotation")
 

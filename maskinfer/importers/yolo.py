@@ -8,7 +8,7 @@ from functools import partial
 from maskinfer.errors import AnnotationError
 from maskinfer.text import counted
 
-from .annotations import AnnotatedFace, Skipped, attempt, read_text
+from .annotations import AnnotatedFace, Skipped, read_faces, read_text
 from .data_yaml import is_class_list, read_class_names, read_key_points
 from .source import Items, NoFormatError, Source
 from .yolo_rows import Kind, box_of, parse_row, settle
@@ -53,12 +53,8 @@ def read_yolo(source: Source) -> Items:
             continue
         of_file = settle(Counter(_kinds(text, key_points)))
         read = partial(_read_face, names=names, kinds=(of_file, kinds), key_points=key_points)
-        faces = (
-            attempt(partial(read, line), f":{number}: ")
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip()
-        )
-        yield from source.describe(image, label, faces, unit=1)
+        lines = ((n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip())
+        yield from source.describe(image, label, read_faces(read, lines), unit=1)
     for label in orphans:
         yield Skipped(label, "no image of that name")
 
