@@ -148,7 +148,8 @@ def _write_coco(folder: Path, photos: Sequence[LabelledPhoto]) -> None:
     (folder / "annotations").mkdir()
     categories = [{"id": number, "name": name} for number, name in enumerate(_CLASSES, start=1)]
     for split in dict.fromkeys(photo.split for photo in photos):
-        images, annotations = [], []
+        images: list[dict[str, object]] = []
+        annotations: list[dict[str, object]] = []
         for image_id, photo in enumerate((p for p in photos if p.split == split), start=1):
             width, height = photo.size_wh
             images.append(
