@@ -14,6 +14,7 @@ from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.text import counted, strict_json
 from maskinfer.version import __version__
 
+from .label_warnings import label_warnings, share_warning, shift_warning
 from .opinions import opinion_facts
 
 _GRID = 32  # cells a side, of where faces are
@@ -22,7 +23,6 @@ _GRID = 32  # cells a side, of where faces are
 # source differ by up to 5; those of fewer than 20 photos are not compared.
 _MEANS_APART, _STANDARD_ERRORS = 5.0, 3.0
 _DEVIATIONS_APART, _LEAST_PHOTOS = 10.0, 20
-_RARE = 0.1  # share of a label that is easily overlooked
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 
@@ -92,6 +92,8 @@ class ExploredSplit:
         unreadable: each file that cannot be read, and each folder.
         unlabelled: each readable image without a label, and why.
         impossible: each impossible box.
+        boxes_beside: (M, 8) of labelled images with a predicted face, the labelled box and the
+            predicted one, in pixels of the upright image.
     """
 
     name: str
@@ -105,6 +107,7 @@ class ExploredSplit:
     unreadable: list[Failure]
     unlabelled: list[Failure]
     impossible: list[ImpossibleBox]
+    boxes_beside: Boxes
 
     def count(self, proper: bool) -> int:
         """How many readable images have this label."""
@@ -184,12 +187,14 @@ class Exploration:
             yield f"{_count(within, 'photo')} duplicated within a split"
         if self.doubted:
             yield (
-                f"{_count(len(self.doubted), 'label')} contradicted by the model, which may be "
-                "wrong itself; for a thorough search: maskinfer audit"
+                f"{_count(len(self.doubted), 'label')} contradicted by the model {self.model}, "
+                "which may be wrong itself; for a thorough search: maskinfer audit"
             )
         for split in self.splits.values():
             yield from _warnings_of(split)
         if {"train", "test"} <= set(self.splits):
+            if shares := share_warning(self.splits["train"], self.splits["test"]):
+                yield shares
             yield from _color_warnings(self.splits["train"], self.splits["test"])
         elif "train" in self.splits:
             yield "there is no test/: no images to measure on that were not trained on"
@@ -235,16 +240,9 @@ def _warnings_of(split: ExploredSplit) -> Iterator[str]:
         yield f"{_count(len(split.impossible), 'box', 'boxes')} impossible {place}; {action}"
     if split.unlabelled:
         yield f"{_count(len(split.unlabelled), 'image')} without a label that can be read {place}"
-    proper, improper = split.count(True), split.count(False)
-    if not proper + improper:
-        yield f"no image {place} has a label that can be read"
-    rarer = min(proper, improper)
-    if proper + improper and rarer < _RARE * (proper + improper):
-        word = "properly" if proper < improper else "improperly"
-        yield (
-            f"only {rarer} of {proper + improper} masks {place} are labelled as {word} worn; "
-            "look at balanced accuracy, not at accuracy"
-        )
+    yield from label_warnings(split)
+    if shifts := shift_warning(split):
+        yield shifts
 
 
 def _color_warnings(train: ExploredSplit, test: ExploredSplit) -> Iterator[str]:

@@ -120,6 +120,7 @@ class _Collector:
         # Of each image in turn, as numbers without an object each.
         self._numbers = array("q")  # width, height, label (-1 without one), box (zeros without one)
         self._hashes = array("Q")  # 5
+        self._beside = array("q")  # the labelled box and the predicted one
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
         self.unlabelled: list[Failure] = []
@@ -203,6 +204,7 @@ class _Collector:
         for (name, label, _, placement), faces in zip(waiting, predictions, strict=True):
             if not faces:
                 continue
+            self._beside.extend((*label.box_xywh, *faces[0].box_xywh))
             box = repair(label.box_xywh, placement.size_wh)
             labelled = LabelledPrediction(name, box, label.proper_mask, faces[0], threshold)
             if contradicts(labelled):
@@ -223,6 +225,7 @@ class _Collector:
             unreadable=self.unreadable,
             unlabelled=self.unlabelled,
             impossible=self.impossible,
+            boxes_beside=np.array(self._beside, dtype=np.float64).reshape(-1, 8),
         )
 
     def hashes(self) -> Hashes:

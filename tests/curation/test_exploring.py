@@ -164,7 +164,8 @@ def split_of(name: str, photos: int, mean: float, std: float, error: float) -> E
     boxes = np.zeros((photos, 4), dtype=np.int64)
     names = [f"{name}/{i}.jpg" for i in range(photos)]
     return ExploredSplit(
-        name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []
+        *(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []),
+        boxes_beside=np.zeros((0, 8)),
     )
 
 
