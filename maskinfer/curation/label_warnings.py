@@ -28,9 +28,8 @@ def shift_warning(split: "ExploredSplit") -> str | None:
         return None
     shifts = (labels - predicted) / np.maximum(np.tile(predicted[:, 2:], 2), 1)
     median = np.median(shifts, axis=0)
-    alike: NDArray[np.bool_] = (np.abs(shifts - median) <= _ALIKE * (1 + np.abs(median))).all(
-        axis=1
-    )
+    allowed = _ALIKE * (1 + np.abs(median))
+    alike: NDArray[np.bool_] = np.all(np.abs(shifts - median) <= allowed, axis=1)
     if alike.mean() < _MOST or np.abs(median).max() < _OFF:
         return None
     dx, dy, dw, dh = (f"{100 * share:+.0f} %" for share in median)
