@@ -1,4 +1,4 @@
-"""`maskinfer import`: another tool's annotations in, a labelled data set out."""
+"""`maskinfer import` and `export-labels`: between annotations of other tools and data sets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,14 @@ from maskinfer.importers.importing import (
     Layout,
     import_annotations,
 )
+from maskinfer.importers.writing import LabelsSettings
+from maskinfer.importers.writing import export_labels as write_labels
+from maskinfer.text import counted
 
 from . import options
 from .console import progress_bar, say
 from .detector import FAILED_SOME
+from .options import argument, option, takes
 
 
 def import_(
@@ -82,6 +86,27 @@ def import_(
         report = import_annotations(settings, show)
     _summarise(report, settings)
     if report.unreadable:
+        raise typer.Exit(FAILED_SOME)
+
+
+@takes(
+    LabelsSettings,
+    data=argument("A data set: train/ and test/, or a folder of labelled images.", "DATA"),
+    out=argument("The folder to make.", "DIR"),
+    to=option("The tool's format: voc, yolo or coco."),
+)
+def export_labels(settings: LabelsSettings) -> None:
+    """Write a data set as annotations of another tool, with copies of its images.
+
+    All known faces are written, with one of the classes with_mask, without_mask,
+    mask_weared_incorrect, and improper where it is not known which of the last two.
+    """
+    counts, left_out = write_labels(settings)
+    for split, count in counts.items():
+        say(f"{settings.out}: {counted(count, 'image')} of {split}")
+    if left_out:
+        first = f"{left_out[0].filename}: {left_out[0].reason}"
+        say(f"left out {counted(len(left_out), 'image')}, the first {first}")
         raise typer.Exit(FAILED_SOME)
 
 
