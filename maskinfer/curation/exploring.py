@@ -32,7 +32,8 @@ from maskinfer.runtime.providers import Provider
 from maskinfer.threads import Progress, map_ahead, unheard, usable_cores
 
 from .duplicates import Hashes, find_copies, kind_of, perceptual_hash
-from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
+from .exploration import CopiedPhoto, Exploration
+from .explored_split import Colors, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 
 _VALUES = np.arange(256, dtype=np.float64)

@@ -1,13 +1,11 @@
 """What is wrong with the labels of a split as a whole, which no single label shows."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .exploration import ExploredSplit
+from .explored_split import ExploredSplit
 
 _RARE = 0.1  # share of a label that is easily overlooked
 _LEAST_LABELS = 20  # of a split that is compared with another, or with a model
@@ -21,7 +19,7 @@ _ALIKE = 0.12  # how near most boxes are to the median, as a share of the labell
 _MOST = 0.5  # share of labels
 
 
-def shift_warning(split: "ExploredSplit") -> str | None:
+def shift_warning(split: ExploredSplit) -> str | None:
     """Whether most labelled boxes differ from the model's in the same way."""
     labels, predicted = np.split(split.boxes_beside, 2, axis=1)  # (N, 4) each
     if len(labels) < _LEAST_LABELS:
@@ -40,7 +38,7 @@ def shift_warning(split: "ExploredSplit") -> str | None:
     )
 
 
-def label_warnings(split: "ExploredSplit") -> Iterator[str]:
+def label_warnings(split: ExploredSplit) -> Iterator[str]:
     """What the owner of a split should know of its labels, one line each."""
     place = f"in {split.name}/"
     proper, improper = split.count(True), split.count(False)
@@ -65,7 +63,7 @@ def label_warnings(split: "ExploredSplit") -> Iterator[str]:
         )
 
 
-def share_warning(train: "ExploredSplit", test: "ExploredSplit") -> str | None:
+def share_warning(train: ExploredSplit, test: ExploredSplit) -> str | None:
     """Whether properly worn masks are more frequent in one split than in the other."""
     proper = np.array([split.count(True) for split in (train, test)])
     counts = proper + [split.count(False) for split in (train, test)]

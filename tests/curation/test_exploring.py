@@ -9,7 +9,8 @@ from PIL import Image, ImageEnhance
 from support.cli import RunCli
 from support.tiny_model import draw_photo
 
-from maskinfer.curation.exploration import Colors, Exploration, ExploredSplit
+from maskinfer.curation.exploration import Exploration
+from maskinfer.curation.explored_split import Colors, ExploredSplit
 from maskinfer.curation.exploring import explore
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.labels import Label, format_name, parse_name

@@ -54,6 +54,7 @@ def test_left_keeps_the_photo_and_labels_the_left_most_face(settings: Any) -> No
     report = import_annotations(settings)
 
     assert names(settings.out) == [
+        "face_notes.csv",
         "other_faces.csv",
         "repaired.csv",
         "skipped.csv",
