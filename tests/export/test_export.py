@@ -251,6 +251,15 @@ def test_weights_of_a_run_go_into_one_file_that_is_exported_again(
     done = run_cli("verify", again, "--against", weights)  # on drawn images, as it names no data
     assert done.code == 0, done.stderr
 
+    for place, complaint in {
+        tmp_path / "nowhere" / "w.safetensors": "nowhere",
+        tmp_path / "w.onnx": "expected a file name that ends in .safetensors",
+    }.items():
+        done = run_cli("export", weights, "--out", tmp_path / "new.onnx", "--weights", place)
+        assert done.code == 2
+        assert complaint in done.stderr
+        assert not (tmp_path / "new.onnx").exists()
+
     done = run_cli("export", weights, "--out", again, "--precision", "int8", "--data", drawn)
     assert done.code == 2
     assert "names no training images to measure its ranges on; give --calibrate DIR" in done.stderr
