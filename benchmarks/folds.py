@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from maskinfer.data.boxes import Boxes, iou_xywh
+from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry, canvas_to_image
 from maskinfer.data.labels import Sample
 from maskinfer.evaluation.average_precision import Detected, average_precision
@@ -106,8 +107,6 @@ def main(
 
 
 def _sources(samples: Sequence[Sample], data: Sequence[Path]) -> list[str]:
-    from maskinfer.data.dataset import Dataset
-
     sets = [(str(folder.resolve()), Dataset(folder.resolve())) for folder in data]
     sources = []
     for sample in samples:

@@ -25,7 +25,7 @@ from maskinfer.export.graph import checkpoint_function
 from maskinfer.export.settings import GraphOptions
 from maskinfer.inference import choosing
 from maskinfer.inference.choosing import RIVAL_SCORE, Choice, FaceRule, choose
-from maskinfer.train.data.batches import Key, SampleCanvases, collate
+from maskinfer.train.data.batches import Key, SampleCanvases
 from maskinfer.train.data.parts import read_parts
 from maskinfer.train.networks.network import Network
 from maskinfer.train.runs.checkpoint import Checkpoint
@@ -81,7 +81,7 @@ def _overlaps(
     find = checkpoint_function(network, GraphOptions())
     for start in range(0, len(samples), _BATCH):
         end = min(start + _BATCH, len(samples))
-        batch = collate([canvases[Key(0, index, index)] for index in range(start, end)])
+        batch = canvases.collate([canvases[Key(0, index, index)] for index in range(start, end)])
         faces = find(batch.canvases)
         truth = [sample.box_xywh for sample in batch.samples]
         for name, (rule, choosing.LEAN) in rules.items():

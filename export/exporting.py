@@ -93,7 +93,7 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
         engine.find_toolkit()
     checkpoint = Checkpoint.load(run)
     _check_network(checkpoint, settings)
-    path = _destination(run, settings)
+    path = _destination(checkpoint.path, settings)
     config, network = checkpoint.config, checkpoint.network
     geometry = config.settings.geometry
     if settings.canvas is not None:
@@ -173,6 +173,12 @@ def _check_network(checkpoint: Checkpoint, settings: ExportSettings) -> None:
 
 def _destination(run: Path, settings: ExportSettings) -> Path:
     """Where the model goes; what cannot be written is refused before the work."""
+    if settings.weights is not None:
+        if settings.weights.suffix != ".safetensors":
+            raise UsageError(
+                f"--weights: got {settings.weights}, expected a file name that ends in .safetensors"
+            )
+        check_file(settings.weights, overwrite=True)
     ending = _ENDINGS[settings.format]
     path = settings.out
     if path is None:

@@ -7,12 +7,12 @@ Two flavours of the same recipe (QDQ nodes, weights per channel, symmetric):
 - `tensorrt`: signed, symmetric activations, and biases left in FP32.
 
 The last layers stay in float: in 256 steps, many faces of a photo score the same. All others are
-quantised first. Where that moves the outputs too far, layers return to float, first those whose
-quantisation alone moves the outputs furthest.
+quantised first. Where that moves the outputs too far, layers return to float in groups, first those
+whose quantisation alone moves the outputs furthest; then each is tried again by itself.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,16 +128,19 @@ def quantise(
         moved = np.abs(outputs.proper_mask[same] - truth.proper_mask[:, 0])
         return Drift(float(iou[same].mean()), float(moved.mean()))
 
-    lowered, in_float = lower(layers), set[str]()
-    drift = measure(lowered)
+    def lower_but(in_float: Collection[str]) -> tuple[ModelProto, Drift]:
+        lowered = lower([layer for layer in layers if layer.weight not in in_float])
+        return lowered, measure(lowered)
+
+    in_float = set[str]()
+    lowered, drift = lower_but(in_float)
     if drift.is_beyond(ALLOWED):
         say(f"INT8 changes the predictions (mean IoU {drift.iou:.3f}): finding the layers that do")
         groups = _group(layers)
         groups.sort(key=lambda group: measure(lower(group)).size, reverse=True)
         for group in groups[: round(len(groups) * _MOST_IN_FLOAT)]:
             in_float |= {layer.weight for layer in group}
-            lowered = lower([layer for layer in layers if layer.weight not in in_float])
-            drift = measure(lowered)
+            lowered, drift = lower_but(in_float)
             if not drift.is_beyond(ALLOWED):
                 break
         else:
@@ -147,6 +150,11 @@ def quantise(
                 f"{drift.probability:.3f}, expected {ALLOWED.probability}). Calibrate on more "
                 "images like yours with --calibrate DIR, or use --precision fp16"
             )
+        for layer in [x for x in reversed(layers) if x.weight in in_float]:
+            again, moved = lower_but(in_float - {layer.weight})
+            if not moved.is_beyond(ALLOWED):
+                in_float.remove(layer.weight)
+                lowered, drift = again, moved
     details = {
         "target": target,
         "weight_bits": weight_bits,

@@ -40,8 +40,8 @@ def _draw(folder: Path, count: int, seed: int) -> None:
     index = drawn = 0
     while drawn < count:
         scene = random_scene(seed, index, 96)
-        if scene.neighbour is None and scene.box_xywh[3] >= 0.45 * max(scene.size_wh):
-            name = format_name(Label(f"{drawn:06d}", scene.box_xywh, scene.proper_mask))
+        if scene.neighbour is None and scene.face.box_xywh[3] >= 0.45 * max(scene.size_wh):
+            name = format_name(Label(f"{drawn:06d}", scene.face.box_xywh, scene.face.proper_mask))
             draw_scene(scene).save(folder / name, quality=90)
             drawn += 1
         index += 1

@@ -7,7 +7,6 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import get_model_weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
@@ -53,8 +52,8 @@ def load_initial_weights(
 
     Raises:
         TrainingError: weights were asked for and cannot be fetched.
-        UsageError: a file that is not safetensors, or of which nothing fits.
-        RunError: a run without weights.
+        UsageError: a file that is missing, is not safetensors, or of which nothing fits.
+        RunError: its calibration is damaged.
     """
     if settings.weights == "none":
         return InitialWeights("none")
@@ -97,8 +96,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """A file's tensors and header."""
     try:
         with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-        return load_file(path), header
+            names = file.keys()  # it cannot be iterated itself
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--weights: {path} is missing; a run has it after its first epoch"
+        ) from error
     except (SafetensorError, OSError) as error:
         raise UsageError(
             f"{path}: not a safetensors file ({error}). Pickled checkpoints are not read, since "

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from torch.nn import Module
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn import BatchNorm2d, Module
 
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import (
@@ -114,7 +113,7 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     model.train()
     if settings.freeze_statistics:
         for module in model.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BatchNorm2d):
                 module.eval()
     display.begin("train", len(batches))
     total, count, rate = 0.0, 0, 0.0

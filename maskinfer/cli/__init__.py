@@ -44,8 +44,13 @@ class _Commands(TyperGroup):
 
 _COMMANDS = (
     *("predict", "evaluate", "compare", "explore", "audit", "train", "report"),
-    *("export", "verify", "info", "doctor", "bench", "import", "synth"),
+    *("export", "verify", "info", "doctor", "bench", "import", "export-labels", "synth"),
 )
+# Commands whose functions have other names, or lie in the module of another command.
+_ELSEWHERE = {
+    "import": ("importing", "import_"),
+    "export-labels": ("importing", "export_labels"),
+}
 
 
 def make_app(*names: str) -> typer.Typer:
@@ -62,7 +67,7 @@ def make_app(*names: str) -> typer.Typer:
     # Only what is named is imported: all commands together take as long to import as everything
     # else that `maskinfer predict` does before its first image.
     for name in names or _COMMANDS:
-        module, function = ("importing", "import_") if name == "import" else (name, name)
+        module, function = _ELSEWHERE.get(name, (name, name))
         app.command(name)(getattr(import_module(f".{module}", __package__), function))
     return app
 

@@ -13,6 +13,7 @@ from maskinfer.errors import UsageError
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.exploration_page import exploration_page
 from maskinfer.report.folder import ReportFolder
+from maskinfer.text import counted
 
 from . import options
 from .console import out as stdout
@@ -69,6 +70,9 @@ def _print(exploration: Exploration, folder: ReportFolder) -> None:
     stdout.print(table)
     for warning in exploration.warnings():
         stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
+    if exploration.model is not None:
+        doubted = counted(len(exploration.doubted), "label")
+        say(f"model: {exploration.model} contradicts {doubted}")
     say(f"report: {folder.page}")
     if any(split.unreadable for split in exploration.splits.values()):
         raise typer.Exit(FAILED_SOME)

@@ -1,10 +1,13 @@
-"""`maskinfer import`: another tool's annotations in, a labelled data set out."""
+"""`maskinfer import` and `export-labels`: between annotations of other tools and data sets."""
 
 from dataclasses import replace
 
 import typer
 
 from maskinfer.importers.importing import ImportReport, ImportSettings, import_annotations
+from maskinfer.importers.writing import LabelsSettings
+from maskinfer.importers.writing import export_labels as write_labels
+from maskinfer.text import counted
 
 from . import options
 from .console import progress_bar, say
@@ -49,6 +52,27 @@ def import_(settings: ImportSettings, columns: str = "") -> None:
         report = import_annotations(settings, show)
     _summarise(report, settings)
     if report.unreadable or report.shortcomings:
+        raise typer.Exit(FAILED_SOME)
+
+
+@takes(
+    LabelsSettings,
+    data=argument("A data set: train/ and test/, or a folder of labelled images.", "DATA"),
+    out=argument("The folder to make.", "DIR"),
+    to=option("The tool's format: voc, yolo or coco."),
+)
+def export_labels(settings: LabelsSettings) -> None:
+    """Write a data set as annotations of another tool, with copies of its images.
+
+    All known faces are written, with one of the classes with_mask, without_mask,
+    mask_weared_incorrect, and improper where it is not known which of the last two.
+    """
+    counts, left_out = write_labels(settings)
+    for split, count in counts.items():
+        say(f"{settings.out}: {counted(count, 'image')} of {split}")
+    if left_out:
+        first = f"{left_out[0].filename}: {left_out[0].reason}"
+        say(f"left out {counted(len(left_out), 'image')}, the first {first}")
         raise typer.Exit(FAILED_SOME)
 
 

@@ -3,60 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskinfer.data.boxes import Boxes
 from maskinfer.data.folders import Failure
 from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.text import counted, strict_json
 from maskinfer.version import __version__
 
+from .explored_split import ExploredSplit
+from .label_warnings import label_warnings, share_warning, shift_warning
 from .opinions import opinion_facts
 
-_GRID = 32  # cells a side, of where faces are
 # How far apart the colours of two splits must be, in 0..255, to be warned of: their means, also by
 # three standard errors, and their deviations. The deviations of two draws of 40 photos from one
 # source differ by up to 5; those of fewer than 20 photos are not compared.
 _MEANS_APART, _STANDARD_ERRORS = 5.0, 3.0
 _DEVIATIONS_APART, _LEAST_PHOTOS = 10.0, 20
-_RARE = 0.1  # share of a label that is easily overlooked
 _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
-
-
-class Colors(NamedTuple):
-    """Channel figures of a split's photos, as networks see them; red, green, blue.
-
-    Each photo has the same weight, at no more than 224 pixels a side.
-
-    Attributes:
-        mean: (3,) in 0..255.
-        std: (3,) of all pixels about that mean.
-        mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
-    """
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    mean_error: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ImpossibleBox:
-    """A label whose box is impossible.
-
-    Attributes:
-        filename: relative to the data set.
-        reason: one line.
-        in_training: what is done with the image when training.
-        in_testing: what is done when testing.
-    """
-
-    filename: str
-    reason: str
-    in_training: str
-    in_testing: str
 
 
 @dataclass(frozen=True)
@@ -74,75 +40,6 @@ class CopiedPhoto:
     filenames: tuple[str, ...]
     across: bool
     contradiction: str | None
-
-
-@dataclass(frozen=True)
-class ExploredSplit:
-    """The images of one part of a data set.
-
-    Attributes:
-        name: `train`, `test`, or the folder's own.
-        folder: where it is.
-        filenames: of its N readable images, relative to the data set, in sorted order.
-        sizes_wh: (N, 2) width and height of the upright images in pixels.
-        labelled: (N,) whether the name carries a label.
-        boxes_xywh: (N, 4) the labelled boxes, possibly impossible; zeros where there is none.
-        proper_mask: (N,) the labels; False where there is none.
-        colors: None without a readable image.
-        unreadable: each file that cannot be read, and each folder.
-        unlabelled: each readable image without a label, and why.
-        impossible: each impossible box.
-    """
-
-    name: str
-    folder: Path
-    filenames: list[str]
-    sizes_wh: NDArray[np.int64]
-    labelled: NDArray[np.bool_]
-    boxes_xywh: NDArray[np.int64]
-    proper_mask: NDArray[np.bool_]
-    colors: Colors | None
-    unreadable: list[Failure]
-    unlabelled: list[Failure]
-    impossible: list[ImpossibleBox]
-
-    def count(self, proper: bool) -> int:
-        """How many readable images have this label."""
-        return int((self.labelled & (self.proper_mask == proper)).sum())
-
-    def possible(self) -> NDArray[np.bool_]:
-        """(N,) whether an image is labelled with a box that lies inside it and is not empty."""
-        boxes, sizes = self.boxes_xywh, self.sizes_wh
-        inside = (boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
-        inside &= (boxes[:, :2] + boxes[:, 2:] <= sizes).all(axis=1)
-        return self.labelled & inside
-
-    def measures(self) -> dict[str, NDArray[Any]]:
-        """Sides of images in pixels, and of possible boxes, with their shape and share of area."""
-        width, height = self.boxes_xywh[self.possible(), 2:].T
-        return {
-            "width": self.sizes_wh[:, 0],
-            "height": self.sizes_wh[:, 1],
-            "box_width": width,
-            "box_height": height,
-            "box_aspect": width / height,
-            "box_area_share": self.relative_boxes()[:, 2:].prod(axis=1),
-        }
-
-    def relative_boxes(self) -> Boxes:
-        """(M, 4) the possible boxes, as shares of their image's width and height."""
-        kept = self.possible()
-        return self.boxes_xywh[kept] / np.tile(self.sizes_wh[kept], 2)
-
-    def coverage(self) -> NDArray[np.float64]:
-        """(32, 32) share of the possible boxes that cover each part of an image, from the top."""
-        grid = np.zeros((_GRID, _GRID))
-        boxes = self.relative_boxes()
-        low = np.floor(boxes[:, :2] * _GRID).astype(int)
-        high = np.ceil((boxes[:, :2] + boxes[:, 2:]) * _GRID).astype(int)
-        for (left, top), (right, bottom) in zip(low, high, strict=True):
-            grid[top:bottom, left:right] += 1
-        return grid / max(len(boxes), 1)
 
 
 @dataclass(frozen=True)
@@ -184,12 +81,14 @@ class Exploration:
             yield f"{_count(within, 'photo')} duplicated within a split"
         if self.doubted:
             yield (
-                f"{_count(len(self.doubted), 'label')} contradicted by the model, which may be "
-                "wrong itself; for a thorough search: maskinfer audit"
+                f"{_count(len(self.doubted), 'label')} contradicted by the model {self.model}, "
+                "which may be wrong itself; for a thorough search: maskinfer audit"
             )
         for split in self.splits.values():
             yield from _warnings_of(split)
         if {"train", "test"} <= set(self.splits):
+            if shares := share_warning(self.splits["train"], self.splits["test"]):
+                yield shares
             yield from _color_warnings(self.splits["train"], self.splits["test"])
         elif "train" in self.splits:
             yield "there is no test/: no images to measure on that were not trained on"
@@ -235,16 +134,9 @@ def _warnings_of(split: ExploredSplit) -> Iterator[str]:
         yield f"{_count(len(split.impossible), 'box', 'boxes')} impossible {place}; {action}"
     if split.unlabelled:
         yield f"{_count(len(split.unlabelled), 'image')} without a label that can be read {place}"
-    proper, improper = split.count(True), split.count(False)
-    if not proper + improper:
-        yield f"no image {place} has a label that can be read"
-    rarer = min(proper, improper)
-    if proper + improper and rarer < _RARE * (proper + improper):
-        word = "properly" if proper < improper else "improperly"
-        yield (
-            f"only {rarer} of {proper + improper} masks {place} are labelled as {word} worn; "
-            "look at balanced accuracy, not at accuracy"
-        )
+    yield from label_warnings(split)
+    if shifts := shift_warning(split):
+        yield shifts
 
 
 def _color_warnings(train: ExploredSplit, test: ExploredSplit) -> Iterator[str]:

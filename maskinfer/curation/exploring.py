@@ -32,7 +32,8 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
 from maskinfer.threads import Progress, map_ahead, unheard, usable_cores
 
-from .exploration import Colors, CopiedPhoto, Exploration, ExploredSplit, ImpossibleBox
+from .exploration import CopiedPhoto, Exploration
+from .explored_split import Colors, ExploredSplit, ImpossibleBox
 from .opinions import by_label, contradicts
 
 _VALUES = np.arange(256, dtype=np.float64)
@@ -120,6 +121,7 @@ class _Collector:
         # Of each image in turn, as numbers without an object each.
         self._numbers = array("q")  # width, height, label (-1 without one), box (zeros without one)
         self._hashes = array("Q")  # 5
+        self._beside = array("q")  # the labelled box and the predicted one
         self.doubted: list[LabelledPrediction] = []
         self.unreadable: list[Failure] = []
         self.unlabelled: list[Failure] = []
@@ -203,6 +205,7 @@ class _Collector:
         for (name, label, _, placement), faces in zip(waiting, predictions, strict=True):
             if not faces:
                 continue
+            self._beside.extend((*label.box_xywh, *faces[0].box_xywh))
             box = repair(label.box_xywh, placement.size_wh)
             labelled = LabelledPrediction(name, box, label.proper_mask, faces[0], threshold)
             if contradicts(labelled):
@@ -223,6 +226,7 @@ class _Collector:
             unreadable=self.unreadable,
             unlabelled=self.unlabelled,
             impossible=self.impossible,
+            boxes_beside=np.array(self._beside, dtype=np.float64).reshape(-1, 8),
         )
 
     def hashes(self) -> Hashes:

@@ -25,6 +25,21 @@ _CLASSES = ("without_mask", "with_mask", "mask_weared_incorrect", "improper")
 
 
 @dataclass(frozen=True)
+class LabelsSettings:
+    """What to write, and where.
+
+    Attributes:
+        data: the data set.
+        out: the folder to make.
+        to: whose format.
+    """
+
+    data: Path
+    out: Path
+    to: Tool
+
+
+@dataclass(frozen=True)
 class LabelledPhoto:
     """An image as the other tool sees it.
 
@@ -43,13 +58,8 @@ class LabelledPhoto:
     faces: tuple[Face, ...]
 
 
-def export_labels(data: Path, tool: Tool, out: Path) -> tuple[Counter[str], list[Decision]]:
+def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision]]:
     """Copy a data set's images beside annotations of all its known faces.
-
-    Args:
-        data: the data set.
-        tool: whose format.
-        out: the folder to make.
 
     Returns:
         how many images each split has, and each image that was left out.
@@ -58,8 +68,8 @@ def export_labels(data: Path, tool: Tool, out: Path) -> tuple[Counter[str], list
         UsageError: there is no such data set, or the place is taken or inside it.
         DatasetError: the data set has no labelled image, or the folder cannot be written.
     """
-    dataset = Dataset.open(data)
-    refuse_inside(out, data, "which holds the images. Choose another folder")
+    out, dataset = settings.out, Dataset.open(settings.data)
+    refuse_inside(out, settings.data, "which holds the images. Choose another folder")
     check_folder(out, overwrite=False)
     photos, left_out = _read(dataset)
     try:
@@ -68,7 +78,7 @@ def export_labels(data: Path, tool: Tool, out: Path) -> tuple[Counter[str], list
                 copy = folder / "images" / photo.split / photo.name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(photo.path, copy)
-            _WRITERS[tool](folder, photos)
+            _WRITERS[settings.to](folder, photos)
     except OSError as error:
         raise DatasetError(f"{out}: cannot be written, {error.strerror or error}") from error
     return Counter(photo.split for photo in photos), left_out

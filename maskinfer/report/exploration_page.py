@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskinfer.curation.exploration import CopiedPhoto, Exploration, ExploredSplit, quantiles
+from maskinfer.curation.exploration import CopiedPhoto, Exploration, quantiles
+from maskinfer.curation.explored_split import ExploredSplit
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word

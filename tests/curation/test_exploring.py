@@ -9,7 +9,8 @@ from PIL import Image, ImageEnhance
 from support.cli import RunCli
 from support.tiny_model import draw_photo
 
-from maskinfer.curation.exploration import Colors, Exploration, ExploredSplit
+from maskinfer.curation.exploration import Exploration
+from maskinfer.curation.explored_split import Colors, ExploredSplit
 from maskinfer.curation.exploring import explore
 from maskinfer.data.cleaning import find_fault
 from maskinfer.data.labels import Label, format_name, parse_name
@@ -164,7 +165,8 @@ def split_of(name: str, photos: int, mean: float, std: float, error: float) -> E
     boxes = np.zeros((photos, 4), dtype=np.int64)
     names = [f"{name}/{i}.jpg" for i in range(photos)]
     return ExploredSplit(
-        name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []
+        *(name, Path(name), names, boxes[:, 2:], none, boxes, none, colors, [], [], []),
+        boxes_beside=np.zeros((0, 8)),
     )
 
 

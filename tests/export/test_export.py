@@ -241,15 +241,24 @@ def test_weights_of_a_run_go_into_one_file_that_is_exported_again(
     done = run_cli("export", runs["lite"].path, "--out", first, "--weights", weights)
     assert done.code == 0, done.stderr
     again = tmp_path / "again.onnx"
-    options = ["--canvas", 96, "--precision", "fp16", "--data", drawn]
+    options = ["--canvas", 96, "--data", drawn]
     done = run_cli("export", weights, "--out", again, *options)
     assert done.code == 0, done.stderr
     ours, theirs = (Session(file, "cpu").metadata for file in (again, first))
     assert (ours.one_face, ours.all_faces) == (theirs.one_face, theirs.all_faces)
     assert ours.metrics["epoch"] == theirs.metrics["epoch"]
-    assert (ours.precision, ours.geometry.canvas) == ("fp16", 96)
+    assert ours.geometry.canvas == 96
     done = run_cli("verify", again, "--against", weights)  # on drawn images, as it names no data
     assert done.code == 0, done.stderr
+
+    for place, complaint in {
+        tmp_path / "nowhere" / "w.safetensors": "nowhere",
+        tmp_path / "w.onnx": "expected a file name that ends in .safetensors",
+    }.items():
+        done = run_cli("export", weights, "--out", tmp_path / "new.onnx", "--weights", place)
+        assert done.code == 2
+        assert complaint in done.stderr
+        assert not (tmp_path / "new.onnx").exists()
 
     done = run_cli("export", weights, "--out", again, "--precision", "int8", "--data", drawn)
     assert done.code == 2

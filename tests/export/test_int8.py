@@ -100,6 +100,11 @@ def test_layer_that_does_not_bear_it_stays_in_float(canvases: np.ndarray) -> Non
     assert not any("map3" in name for name in quantised)
 
 
+def test_neighbour_of_a_layer_that_stays_in_float_is_quantised(canvases: np.ndarray) -> None:
+    done = quantise(_graph(1, 40), canvases, "cpu", full_range=True, say=print)
+    assert done.details["layers_in_float"] == ["weight39", "to_boxes"]
+
+
 def test_network_that_does_not_bear_it_is_refused(canvases: np.ndarray) -> None:
     with pytest.raises(ExportError, match="INT8: with 2 of 4 layers in float") as caught:
         quantise(_graph(4, 4), canvases, "cpu", full_range=True, say=print)

@@ -31,7 +31,7 @@ def test_verify_tells_its_own_run_from_another(
 
     done = run_cli("verify", files["resnet"], "--against", other / "history.csv")
     assert done.code == 1
-    assert "not a run folder, a file" in done.stderr
+    assert "not a file of weights that maskinfer export wrote" in done.stderr
 
     config = other / "config.json"
     config.write_text(config.read_text().replace("resnet18", "resnet34"))

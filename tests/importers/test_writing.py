@@ -12,7 +12,7 @@ from maskinfer.data.labels import Face, Label, format_name
 from maskinfer.data.side_lists import write_face_notes, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.importers.importing import ImportSettings, import_annotations
-from maskinfer.importers.writing import Tool, export_labels
+from maskinfer.importers.writing import LabelsSettings, Tool, export_labels
 
 _SIZE = (97, 61)
 
@@ -69,7 +69,7 @@ def test_import_reads_the_same_faces_back(
 ) -> None:
     folder = tmp_path_factory.mktemp("labels")
     _write(folder / "data", photos)
-    counts, left_out = export_labels(folder / "data", tool, folder / tool)
+    counts, left_out = export_labels(LabelsSettings(folder / "data", folder / tool, tool))
     assert (counts["test"], counts["train"], left_out) == (1, len(photos) - 1, [])
     import_annotations(ImportSettings(tool, folder / tool, folder / "again"))
     assert _known(folder / "again") == _known(folder / "data")
@@ -83,7 +83,7 @@ def test_copies_have_the_photos_own_names_and_no_two_the_same(tmp_path: Path) ->
     (tmp_path / "data" / "sources.csv").write_text(
         f'filename,source\n"train/{images[1].name}",album/my photo.png\n'
     )
-    export_labels(tmp_path / "data", "yolo", tmp_path / "out")
+    export_labels(LabelsSettings(tmp_path / "data", tmp_path / "out", "yolo"))
     names = {path.name for path in (tmp_path / "out" / "images").glob("*/*")}
     assert names == {"1.png", "my photo.png"}
 
@@ -93,5 +93,5 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="out"):
-        export_labels(tmp_path / "data", "voc", tmp_path / "out")
+        export_labels(LabelsSettings(tmp_path / "data", tmp_path / "out", "voc"))
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"

@@ -106,10 +106,11 @@ class SampleCanvases(Dataset[Item]):
         faces = np.array([face.box_xywh for face in sample.faces], dtype=np.float64)
         if "background" in self.augment and rng.random() < _BACKGROUNDS:
             photo, faces = random_background(photo, faces, rng)
-        elif "crop" in self.augment:
-            photo, faces = random_crop(photo, faces, rng)
-        elif "zoom" in self.augment:
-            photo, faces = random_zoom(photo, faces, rng)
+        else:
+            if "crop" in self.augment:
+                photo, faces = random_crop(photo, faces, rng)
+            if "zoom" in self.augment:
+                photo, faces = random_zoom(photo, faces, rng)
         canvas, placement = place(photo, geometry)
         faces = image_to_canvas(faces, [placement] * len(faces))
         side = geometry.canvas

@@ -98,7 +98,8 @@ def weights_path(name: str) -> Path:
     path = Path(name)
     if name == "shipped" and not path.exists():
         return shipped_weights()
-    return path if path.suffix == Path(WEIGHTS).suffix else path / WEIGHTS
+    is_file = path.is_file() or path.suffix == Path(WEIGHTS).suffix
+    return path if is_file else path / WEIGHTS
 
 
 def versions() -> dict[str, str]:

@@ -186,6 +186,17 @@ def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path) -> No
     assert not np.array_equal(first.canvas, make()[Key(3, 3, 1)].canvas)
 
 
+def test_crop_and_zoom_are_both_done(drawn: Path) -> None:
+    samples = Dataset(drawn / "train").samples("test").samples
+    cropped, both = (
+        SampleCanvases(samples, Geometry.letterbox(64), augment, seed=5)
+        for augment in (("crop",), ("crop", "zoom"))
+    )
+    keys = [Key(2, index, index) for index in range(len(samples))]
+    # Not always: one photo in five stays whole, and a crop may leave nothing to zoom into.
+    assert not all(np.array_equal(cropped[key].canvas, both[key].canvas) for key in keys)
+
+
 def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path) -> None:
     paths = [tmp_path / f"{value}.png" for value in (100, 200)]
     for path, value in zip(paths, (100, 200), strict=True):

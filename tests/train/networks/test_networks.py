@@ -207,6 +207,18 @@ def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:
     assert all(torch.equal(trunk[name], expected[name]) for name in trunk)
 
 
+def test_pickled_and_missing_weights_are_refused_by_their_own_names(tmp_path: Path) -> None:
+    (tmp_path / "model.pth").write_bytes(b"pickle")
+    (tmp_path / "run").mkdir()
+    for name, complaint in {
+        "model.pth": r"model\.pth: not a safetensors file .* Pickled checkpoints are not read",
+        "run": r"run/best\.safetensors is missing; a run has it after its first epoch",
+    }.items():
+        settings = _settings(weights=str(tmp_path / name))
+        with pytest.raises(UsageError, match=complaint):
+            load_initial_weights(build(settings), settings, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
