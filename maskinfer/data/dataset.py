@@ -11,8 +11,9 @@ from maskinfer.text import printable_name
 
 from .cleaning import Decision, FaultKind, Mode, clean
 from .folders import list_images
-from .labels import Face, Sample, parse_name
+from .labels import BoxXywh, Face, Sample, parse_name
 from .side_lists import (
+    FaceNote,
     FaceNotes,
     noted,
     read_face_notes,
@@ -155,6 +156,11 @@ class Dataset:
             DatasetError: a list is damaged.
         """
         return self._listed(read_face_notes)
+
+    def crowds(self, name: str) -> tuple[BoxXywh, ...]:
+        """The areas of an image with faces that nobody boxed one by one."""
+        notes = self.face_notes.get(name, {})
+        return tuple(box for box, found in notes.items() if FaceNote.CROWD in found)
 
     def _noted(self, name: str, face: Face) -> Face:
         return noted(face, self.face_notes.get(name, {}).get(face.box_xywh, frozenset()))

@@ -71,6 +71,7 @@ class Sample:
         proper_mask: whether the mask is worn properly.
         others: the image's other faces, as far as they are known.
         worn_incorrectly, box_known: as those of a `Face`.
+        crowds: areas with faces that nobody boxed one by one: neither faces nor background.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Sample:
     others: tuple[Face, ...] = ()
     worn_incorrectly: bool | None = None
     box_known: bool = True
+    crowds: tuple[BoxXywh, ...] = ()
 
     @property
     def faces(self) -> tuple[Face, ...]:

@@ -4,7 +4,7 @@
 - `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
 - `face_notes.csv`, `filename,x,y,w,h,note`: of the face with that box, `worn incorrectly` (a mask
   that leaves nose or mouth bare), `no mask`, or `approximate box` (a detector's). A face may have
-  several rows or none.
+  several rows or none. `crowd` is an area with faces that nobody boxed one by one.
 
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
 import` writes all beside `train/` and `test/`; `maskinfer synth` writes the last two among the
@@ -42,6 +42,7 @@ class FaceNote(StrEnum):
     WORN_INCORRECTLY = "worn incorrectly"
     NO_MASK = "no mask"
     APPROXIMATE_BOX = "approximate box"
+    CROWD = "crowd"
 
 
 # By image and box.
@@ -100,16 +101,21 @@ def read_face_notes(data: Path) -> FaceNotes:
     return notes
 
 
-def write_face_notes(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
+def write_face_notes(
+    folder: Path,
+    faces: Iterable[tuple[str, Face]],
+    crowds: Iterable[tuple[str, BoxXywh]] = (),
+) -> None:
     """Write what `read_face_notes` reads.
 
     Args:
         folder: that the list is written into.
         faces: each with the name of its image.
+        crowds: likewise.
     """
-    rows = (
-        (name, *map(str, face.box_xywh), note) for name, face in faces for note in _notes_of(face)
-    )
+    noted = [(name, face.box_xywh, note) for name, face in faces for note in _notes_of(face)]
+    noted += [(name, box_xywh, FaceNote.CROWD) for name, box_xywh in crowds]
+    rows = ((name, *map(str, box_xywh), note) for name, box_xywh, note in noted)
     write_list(folder / FACE_NOTES, _FACE_NOTES_COLUMNS, rows)
 
 

@@ -1,25 +1,31 @@
 """A model against every annotated face of photos."""
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.cleaning import Decision, find_fault, repair
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import image_size
-from maskinfer.data.labels import Face, Sample
+from maskinfer.data.labels import BoxXywh, Face, Sample
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
+from maskinfer.inference.results import Prediction
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 
 from .evaluating import Measured
 from .face_metrics import AllFacesMetrics, measure_faces
-from .photo_faces import PhotoFaces
+from .metrics import FOUND_IOU
+from .photo_faces import PhotoFaces, boxes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,9 @@ def evaluate_faces(
                 labels, repaired = _labels(dataset, sample, size_wh)
                 decisions += repaired
                 min_score = detector.choice.min_score
-                photos.append(PhotoFaces(result.filename, size_wh, labels, result.faces, min_score))
+                crowds = dataset.crowds(dataset.name_of(sample.path))
+                found = _outside(crowds, labels, result.faces)
+                photos.append(PhotoFaces(result.filename, size_wh, labels, found, min_score))
             on_progress(done, len(samples))
     evaluation = AllFacesEvaluation(
         detector=detector,
@@ -93,6 +101,22 @@ def evaluate_faces(
     )
     evaluation.refuse_nothing(photos)
     return evaluation
+
+
+def _outside(
+    crowds: Sequence[BoxXywh], labels: Sequence[Face], predictions: Sequence[Prediction]
+) -> tuple[Prediction, ...]:
+    """Without those that lie in a crowd by half and are no annotated face: not right, not wrong."""
+    if not crowds or not predictions:
+        return tuple(predictions)
+    boxes = boxes_of(predictions)
+    areas = np.array(crowds, dtype=np.float64)
+    low = np.maximum(boxes[:, None, :2], areas[:, :2])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], areas[:, :2] + areas[:, 2:])
+    inside = np.maximum(high - low, 0).prod(axis=2).max(axis=1) >= 0.5 * boxes[:, 2:].prod(axis=1)
+    is_face = (iou_xywh(boxes[:, None], boxes_of(labels)[None]) >= FOUND_IOU).any(axis=1)
+    kept = ~inside | is_face
+    return tuple(face for face, keep in zip(predictions, kept, strict=True) if keep)
 
 
 def _labels(

@@ -46,10 +46,12 @@ class AnnotatedFace:
         box_xywh: x, y, w, h in pixels of the upright image, as annotated: possibly fractional, past
             the border, or without area.
         class_name: the annotation's own word for it.
+        crowd: whether it is no face, but an area with faces that nobody boxed one by one.
     """
 
     box_xywh: BoxXywhFloat
     class_name: str
+    crowd: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """COCO annotations: one JSON file for many photos."""
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -8,7 +9,6 @@ from maskinfer.errors import AnnotationError
 
 from .annotations import (
     AnnotatedFace,
-    BoxXywhFloat,
     Skipped,
     parse_number,
     parse_size,
@@ -19,16 +19,16 @@ from .json_stream import stream_items
 from .source import Items, Source, read_each
 
 _LISTS = ("images", "annotations", "categories")
-# Number, box and category of an annotation, or what is wrong with it.
-_Annotation = tuple[int, BoxXywhFloat, str] | str
+# Its number and the face, its class still an id; or what is wrong with it.
+_Annotation = tuple[int, AnnotatedFace] | str
 
 
 def read_coco(source: Source) -> Items:
     """Read COCO: JSON files with `images`, `annotations` and `categories`.
 
     Where there are `instances_*.json` files, or else `_annotations.coco.json` files, other JSON
-    files (captions, key points) are passed over. Crowds (`iscrowd`) are no faces, and listed. Ids
-    are compared by value.
+    files (captions, key points) are passed over. Crowds (`iscrowd`) are no faces. Ids are compared
+    by value.
     """
     files = source.annotations(".json", "COCO annotations")
     for pattern in ("instances_*.json", "_annotations.coco.json"):
@@ -81,10 +81,10 @@ def _read_file(source: Source, name: str) -> Items:
 def _named(annotation: _Annotation, names: dict[str, str]) -> AnnotatedFace | str:
     if isinstance(annotation, str):
         return annotation
-    number, box_xywh, category = annotation
-    if category not in names:
-        return f": annotation {number}: category {category} is not described"
-    return AnnotatedFace(box_xywh, names[category])
+    number, face = annotation
+    if face.class_name not in names:
+        return f": annotation {number}: category {face.class_name} is not described"
+    return replace(face, class_name=names[face.class_name])
 
 
 def _no_list(key: str) -> str:
@@ -93,13 +93,12 @@ def _no_list(key: str) -> str:
 
 def _parse(number: int, item: dict[str, Any]) -> _Annotation:
     try:
-        if item.get("iscrowd") not in (None, 0, False, "0"):
-            raise AnnotationError("a crowd, no face")
         box = item.get("bbox")
         if not isinstance(box, list) or len(box) != 4:
             raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
         x, y, w, h = (parse_number(value, "bbox") for value in box)
-        return number, (x, y, w, h), _id(item.get("category_id"))
+        crowd = item.get("iscrowd") not in (None, 0, False, "0")
+        return number, AnnotatedFace((x, y, w, h), _id(item.get("category_id")), crowd)
     except AnnotationError as error:
         return f": annotation {number}: {error}"
 

@@ -148,9 +148,7 @@ class _Candidate(Face):
 
     def moved(self, crop_xyxy: _Crop) -> Face:
         """The face in pixels of a crop of the photo."""
-        x, y, w, h = self.box_xywh
-        box = (x - crop_xyxy[0], y - crop_xyxy[1], w, h)
-        return Face(box, self.proper_mask, self.worn_incorrectly)
+        return Face(_moved(self.box_xywh, crop_xyxy), self.proper_mask, self.worn_incorrectly)
 
 
 def import_annotations(
@@ -186,7 +184,7 @@ def import_annotations(
                 raise AnnotationError(_nothing_imported(source, report))
             write_list(folder / SOURCES, SOURCES_COLUMNS, writer.sources)
             write_other_faces(folder, writer.other_faces)
-            write_face_notes(folder, writer.noted_faces)
+            write_face_notes(folder, writer.noted_faces, writer.crowds)
             write_list(folder / _REPAIRED, ("filename", "reason"), report.repaired)
             skipped = ((item.source, item.reason) for item in report.skipped)
             write_list(folder / _SKIPPED, ("source", "reason"), skipped)
@@ -296,13 +294,19 @@ class _Writer:
     sources: list[tuple[str, str]] = field(default_factory=list)
     other_faces: list[tuple[str, Face]] = field(default_factory=list)
     noted_faces: list[tuple[str, Face]] = field(default_factory=list)
+    crowds: list[tuple[str, BoxXywh]] = field(default_factory=list)
 
     def write(self, image: AnnotatedImage) -> None:
         """Write one photo's samples: one of the whole photo, or one a face."""
         whole = self.settings.face != "each"
-        if not image.faces:
+        if all(face.crowd for face in image.faces):
             self._skip(image, "no face")
         faces = self._candidates(image)
+        crowds = [
+            fit_box(face.box_xywh, image.size_wh)[0]
+            for face in image.faces
+            if face.crowd and self.label_of[fold(face.class_name)] is not None
+        ]
         samples = self._samples(image, faces)
         if not samples:
             return
@@ -333,6 +337,11 @@ class _Writer:
             ]
             self.other_faces += others
             self.noted_faces += [(filename, own), *others]
+            self.crowds += [
+                (filename, _moved(crowd, crop_xyxy))
+                for crowd in crowds
+                if crowd is not None and _reaches_into(crowd, crop_xyxy)
+            ]
             self.report.counts[str(image.split), face.proper_mask] += 1
             swapped = [other.swapped for other in near if whole]
             for repair in filter(None, [face.repair, *swapped]):
@@ -347,6 +356,8 @@ class _Writer:
             box, fault = fit_box(straight, image.size_wh)
             if label is None:
                 self._skip(image, f"class {face.class_name!r} is ignored")
+            elif face.crowd:
+                self._skip(image, f"crowd {[round(v) for v in face.box_xywh]} is no face")
             elif self.report.layout != "yolo" and in_fractions(straight):
                 text = ", ".join(f"{value:g}" for value in face.box_xywh)
                 self._skip(image, f"box [{text}] is in fractions of the photo, expected pixels")
@@ -383,6 +394,11 @@ class _Writer:
 
     def _skip(self, image: AnnotatedImage, reason: str, *, unreadable: bool = False) -> None:
         self.report.skipped.append(Skipped(image.source, reason, unreadable))
+
+
+def _moved(box_xywh: BoxXywh, crop_xyxy: _Crop) -> BoxXywh:
+    x, y, w, h = box_xywh
+    return x - crop_xyxy[0], y - crop_xyxy[1], w, h
 
 
 def _reaches_into(box_xywh: BoxXywh, crop_xyxy: _Crop) -> bool:

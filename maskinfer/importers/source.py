@@ -7,6 +7,7 @@ a name has (`C:/data/a.jpg`, `../a.jpg`), it cannot lead out of the source.
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ class Source:
                 box_xywh = x * across, y * down, w * across, h * down
                 if turned:
                     box_xywh = _turn(box_xywh, (width, height), orientation)
-                upright.append(AnnotatedFace(box_xywh, face.class_name))
+                upright.append(replace(face, box_xywh=box_xywh))
         named = split or split_of(image)
         yield AnnotatedImage(image, self.root, size_wh, orientation, named, tuple(upright))
 

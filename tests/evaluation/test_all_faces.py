@@ -95,6 +95,16 @@ def test_average_precision_takes_faces_below_the_least_score(
     assert high.metrics.verdict == PhotoVerdicts(0, 0, 3, 1)
 
 
+def test_what_is_found_in_a_crowd_counts_neither_way(folder: Path, tiny_model: Path) -> None:
+    (folder.parent / "face_notes.csv").write_text(
+        "filename,x,y,w,h,note\n"
+        f'"test/{NAME.format("second not annotated", False)}",40,40,24,24,crowd\n'
+        f'"test/{NAME.format("both right", True)}",0,0,64,64,crowd\n'
+    )
+    metrics = evaluated(folder, tiny_model).metrics
+    assert metrics.any_label == Counts(7, 6, 6)  # the second, not annotated, was the seventh
+
+
 def test_a_photo_without_a_face_has_nobody_to_look_at(folder: Path, tiny_model: Path) -> None:
     metrics = evaluated(folder, tiny_model, 0.9).metrics
     assert metrics.any_label == Counts(7, 0, 0)

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from support.annotations import boxes, coco, photo, read, write
 
+from maskinfer.data.side_lists import FaceNote, read_face_notes
+from maskinfer.importers.importing import ImportSettings, import_annotations
+
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}
 
 
@@ -35,6 +38,17 @@ def test_coco_layouts(
     assert (images[0].source, images[0].split) == (image, split)
     assert boxes(images[0]) == [(10, 20, 30.5, 40)]
     assert images[0].faces[0].class_name == "with_mask"
+
+
+def test_coco_crowd_is_noted_as_neither_face_nor_background(tmp_path: Path) -> None:
+    photo(tmp_path / "src/a.jpg")
+    crowd = FACE | {"bbox": [-5, 0, 95, 30], "iscrowd": 1}
+    write(tmp_path / "src/a.json", coco([IMAGE], [crowd, FACE]))
+
+    for face in ("left", "each"):
+        import_annotations(ImportSettings("coco", tmp_path / "src", tmp_path / face, face=face))  # type: ignore[arg-type]
+        (notes,) = read_face_notes(tmp_path / face).values()
+        assert notes == {(0, 0, 90, 30): {FaceNote.CROWD}}
 
 
 def test_coco_same_name_in_two_splits(tmp_path: Path) -> None:

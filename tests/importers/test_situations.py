@@ -346,7 +346,11 @@ SITUATIONS = {
                 [FACE, FACE | {"iscrowd": 1}, FACE | {"image_id": 7}, FACE | {"bbox": None}],
             )
         },
-        listed=("annotation 1: a crowd", "annotation 2: image_id is '7'", "annotation 3: bbox"),
+        listed=(
+            "crowd [10, 20, 30, 40] is no face",
+            "annotation 2: image_id is '7'",
+            "annotation 3: bbox",
+        ),
     ),
     "COCO: ids as texts": one(
         "coco",

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from maskinfer.data.boxes import Boxes
 from maskinfer.data.geometry import Geometry, Placement, decode_wh, image_to_canvas, place
 from maskinfer.data.images import load_photo
-from maskinfer.data.labels import Sample
+from maskinfer.data.labels import Face, Sample
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, TrainingError
 from maskinfer.threads import usable_cores
@@ -46,7 +46,7 @@ class Key(NamedTuple):
 
 
 class CanvasFaces(NamedTuple):
-    """The M known faces of a canvas, the labelled one first; the columns of `Targets`."""
+    """The M known faces and crowds of a canvas, the labelled face first; columns of `Targets`."""
 
     boxes_xywh: Boxes  # (M, 4), clipped to the photo on the canvas
     proper: NDArray[np.float32]
@@ -103,7 +103,8 @@ class SampleCanvases(Dataset[Item]):
             photo = load_photo(sample.path, least_wh)
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
-        faces = np.array([face.box_xywh for face in sample.faces], dtype=np.float64)
+        known = [face.box_xywh for face in sample.faces]
+        faces = np.array([*known, *sample.crowds], dtype=np.float64)
         if "background" in self.augment and rng.random() < _BACKGROUNDS:
             photo, faces = random_background(photo, faces, rng)
         else:
@@ -145,12 +146,14 @@ def _faces(sample: Sample, boxes: Boxes, extent: NDArray[np.float64]) -> CanvasF
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], extent[2:])
     seen = np.maximum(high - low, 0)
     area = boxes[:, 2:].prod(axis=1)
-    known = sample.faces
+    crowds = [Face(box_xywh, proper_mask=False) for box_xywh in sample.crowds]
+    known = [*sample.faces, *crowds]
+    is_face = np.arange(len(known)) < len(sample.faces)
     incorrectly = [-1 if f.worn_incorrectly is None else f.worn_incorrectly for f in known]
     return CanvasFaces(
         np.concatenate([low, seen], axis=1),
         np.array([face.proper_mask for face in known], dtype=np.float32),
-        (area > 0) & (seen.prod(axis=1) >= _LEAST_SEEN * area),
+        is_face & (area > 0) & (seen.prod(axis=1) >= _LEAST_SEEN * area),
         np.array([face.box_known for face in known]),
         np.array(incorrectly, dtype=np.float32),
     )

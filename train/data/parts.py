@@ -131,7 +131,8 @@ def read_samples(
     for sample, fault in zip(samples, faults, strict=True):
         name = data.name_of(sample.path)
         if fault is None:
-            kept.append(replace(sample, others=data.other_faces.get(name, ())))
+            others = data.other_faces.get(name, ())
+            kept.append(replace(sample, others=others, crowds=data.crowds(name)))
         else:
             decisions.append(Decision.unreadable(name, fault))
     return kept, decisions

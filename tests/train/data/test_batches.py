@@ -109,7 +109,7 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) 
     crowd = (Face((-20, 0, 40, 40), False), Face((-30, 0, 40, 40), True), Face((9, 9, 0, 5), True))
     samples = [
         Sample(tmp_path / "a.png", (20, 20, 20, 20), True, crowd),
-        Sample(tmp_path / "b.png", (0, 0, 20, 20), False),
+        Sample(tmp_path / "b.png", (0, 0, 20, 20), False, crowds=((30, 0, 50, 32),)),
     ]
     canvases = SampleCanvases(samples, Geometry.letterbox(64))
     targets = canvases.collate([canvases[Key(1, index, index)] for index in range(2)]).targets
@@ -118,6 +118,7 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) 
     assert targets.faces_proper[0].tolist() == [1, 0, 1, 1]
     assert targets.faces_xywh[0, 1].tolist() == [0, 0, 20, 40]
     assert targets.faces_xywh[1, 0].tolist() == [0, 16, 20, 20]  # 16 rows of grey above
+    assert targets.faces_xywh[1, 1].tolist() == [30, 16, 34, 32]  # the crowd, passed over
     assert targets.boxes_xywh[0].tolist() == [20, 20, 20, 20]
 
 
