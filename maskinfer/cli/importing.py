@@ -18,7 +18,9 @@ from .options import argument, option, takes
 @takes(
     ImportSettings,
     layout=argument(
-        "voc, yolo, coco, csv, cvat or labelstudio; auto: what SRC looks like.", "FORMAT"
+        "voc, yolo, coco, csv, cvat or labelstudio; classes: labels without boxes; auto: what SRC "
+        "looks like.",
+        "FORMAT",
     ),
     src=argument("A folder of photos and annotations.", "SRC"),
     out=option("The data set to make, with train/ and test/.", "DIR"),

@@ -157,6 +157,10 @@ class Dataset:
         """
         return self._listed(read_face_notes)
 
+    def has_box(self, name: str) -> bool:
+        """Whether an image is labelled with a face's box, not only as a whole."""
+        return not any(FaceNote.NO_BOX in n for n in self.face_notes.get(name, {}).values())
+
     def crowds(self, name: str) -> tuple[BoxXywh, ...]:
         """The areas of an image with faces that nobody boxed one by one."""
         notes = self.face_notes.get(name, {})

@@ -4,7 +4,8 @@
 - `other_faces.csv`, `filename,x,y,w,h,proper_mask`: an image's faces besides the one in its name.
 - `face_notes.csv`, `filename,x,y,w,h,note`: of the face with that box, `worn incorrectly` (a mask
   that leaves nose or mouth bare), `no mask`, or `approximate box` (a detector's). A face may have
-  several rows or none. `crowd` is an area with faces that nobody boxed one by one.
+  several rows or none. `crowd` is an area with faces that nobody boxed one by one, and `no box`
+  means that the image is labelled as a whole, its box being the image.
 
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
 import` writes all beside `train/` and `test/`; `maskinfer synth` writes the last two among the
@@ -43,6 +44,7 @@ class FaceNote(StrEnum):
     NO_MASK = "no mask"
     APPROXIMATE_BOX = "approximate box"
     CROWD = "crowd"
+    NO_BOX = "no box"
 
 
 # By image and box.
@@ -104,18 +106,17 @@ def read_face_notes(data: Path) -> FaceNotes:
 def write_face_notes(
     folder: Path,
     faces: Iterable[tuple[str, Face]],
-    crowds: Iterable[tuple[str, BoxXywh]] = (),
+    more: Iterable[tuple[str, BoxXywh, FaceNote]] = (),
 ) -> None:
     """Write what `read_face_notes` reads.
 
     Args:
         folder: that the list is written into.
         faces: each with the name of its image.
-        crowds: likewise.
+        more: of boxes, as what their faces do not say.
     """
-    noted = [(name, face.box_xywh, note) for name, face in faces for note in _notes_of(face)]
-    noted += [(name, box_xywh, FaceNote.CROWD) for name, box_xywh in crowds]
-    rows = ((name, *map(str, box_xywh), note) for name, box_xywh, note in noted)
+    notes = [(name, face.box_xywh, note) for name, face in faces for note in _notes_of(face)]
+    rows = ((name, *map(str, box_xywh), note) for name, box_xywh, note in [*notes, *more])
     write_list(folder / FACE_NOTES, _FACE_NOTES_COLUMNS, rows)
 
 
@@ -132,7 +133,8 @@ def noted(face: Face, notes: Collection[FaceNote]) -> Face:
     """A face with what is noted of it."""
     if FaceNote.WORN_INCORRECTLY in notes or FaceNote.NO_MASK in notes:
         face = replace(face, worn_incorrectly=FaceNote.WORN_INCORRECTLY in notes)
-    return replace(face, box_known=FaceNote.APPROXIMATE_BOX not in notes)
+    vague = {FaceNote.APPROXIMATE_BOX, FaceNote.NO_BOX}
+    return replace(face, box_known=vague.isdisjoint(notes))
 
 
 def write_list(path: Path, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

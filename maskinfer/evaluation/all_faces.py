@@ -16,6 +16,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, Face, Sample
+from maskinfer.errors import DatasetError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
 from maskinfer.inference.results import Prediction
@@ -71,6 +72,8 @@ def evaluate_faces(
     dataset = Dataset(folder, split_names=())
     samples, decisions, unlabelled = dataset.samples("test")
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
+    if not all(dataset.has_box(dataset.name_of(sample.path)) for sample in samples):
+        raise DatasetError(f"{folder}: has labels without boxes; evaluate one face, --face main")
     every_face = replace(detector.choice, min_score=0.0)
     photos: list[PhotoFaces] = []
     failures: list[Failure] = []

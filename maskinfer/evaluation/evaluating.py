@@ -172,4 +172,5 @@ def measure_all(predictions: Sequence[LabelledPrediction]) -> Metrics:
         [p.face.score if p.face else 0.0 for p in predictions],
         [p.face is not None for p in predictions],
         [p.worn_incorrectly is True for p in predictions],
+        [p.box_known for p in predictions],
     )

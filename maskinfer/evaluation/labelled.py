@@ -27,7 +27,7 @@ class LabelledPrediction:
         label_proper: whether the label says that the mask is worn properly.
         face: the predicted one; None where no face scores enough, which is a miss.
         threshold: the least probability at which the model calls a mask properly worn, 0..1.
-        worn_incorrectly: as that of a `Face`.
+        worn_incorrectly, box_known: as those of a `Face`.
         brightness: mean luma of the labelled face (ITU-R BT.601), 0..255; None where it was not
             measured (see `mistakes.analyse`).
         box_share: the labelled box's side in percent of the photo's, as the root of its share of
@@ -40,6 +40,7 @@ class LabelledPrediction:
     face: Prediction | None
     threshold: float = 0.5
     worn_incorrectly: bool | None = None
+    box_known: bool = True
     brightness: float | None = None
     box_share: float | None = None
 
@@ -108,6 +109,7 @@ def predict_samples(
                         face,
                         threshold,
                         own.worn_incorrectly,
+                        own.box_known,
                     )
                 )
             on_progress(done, len(names))

@@ -82,12 +82,12 @@ class Metrics:
 
     Attributes:
         images: how many were measured.
-        mean_iou: of predicted and true boxes, 0..1; None without images.
+        mean_iou: of predicted and true boxes, 0..1, where the true one is known; None without.
         accuracy: share of right calls, 0..1; None without images. No face is no right call.
         balanced_accuracy: mean of the shares of right calls in each class, over the classes that
             are present, so with one class it is that class's share; None without images.
         ap50: average precision at an IoU of 0.5, the mean over the classes that are present, 0..1;
-            None without images or scores.
+            None without images or scores, or where a true box is not known.
         calibration_error: expected calibration error of the probabilities, 0..1; None without.
             Images in which no face was predicted have none and are left out.
         confusion: counts behind the accuracies.
@@ -134,6 +134,7 @@ def measure(
     scores: ArrayLike | None = None,
     has_face: ArrayLike | None = None,
     incorrectly: ArrayLike | None = None,
+    box_known: ArrayLike | None = None,
 ) -> Metrics:
     """Compute all figures.
 
@@ -146,6 +147,7 @@ def measure(
         scores: (N,) in 0..1, confidence in the boxes.
         has_face: (N,) bool, whether a face was predicted; None for everywhere.
         incorrectly: (N,) bool, whether the mask is known to be worn incorrectly; None for nowhere.
+        box_known: (N,) bool, whether the true box is more than approximate; None for everywhere.
 
     Raises:
         ValueError: the lengths differ.
@@ -156,7 +158,8 @@ def measure(
     given = [np.asarray(v, dtype=np.float64) for v in (probabilities, scores) if v is not None]
     seen = np.ones(iou.shape, bool) if has_face is None else np.asarray(has_face, dtype=bool)
     worn = np.zeros(iou.shape, bool) if incorrectly is None else np.asarray(incorrectly, dtype=bool)
-    shapes = [array.shape for array in (iou, true, predicted, *given, seen, worn)]
+    known = np.ones(iou.shape, bool) if box_known is None else np.asarray(box_known, dtype=bool)
+    shapes = [array.shape for array in (iou, true, predicted, *given, seen, worn, known)]
     if set(shapes) != {(iou.size,)}:
         raise ValueError(f"shapes {', '.join(map(str, shapes))}, expected one (N,)")
     confusion = Confusion.count(true, predicted, seen)
@@ -172,12 +175,13 @@ def measure(
             precision_recall(confidence[calls], right[calls], int((true == label).sum()))
             for label, calls in called.items()
         ]
-        ap50 = float(np.mean([curve.average_precision for curve in curves if curve]))
+        if known.all():
+            ap50 = float(np.mean([curve.average_precision for curve in curves if curve]))
         if seen.any():
             calibration_error = expected_calibration_error(probability[seen], true[seen])
     return Metrics(
         images=len(iou),
-        mean_iou=float(iou.mean()) if len(iou) else None,
+        mean_iou=float(iou[known].mean()) if known.any() else None,
         accuracy=confusion.accuracy,
         balanced_accuracy=confusion.balanced_accuracy,
         ap50=ap50,

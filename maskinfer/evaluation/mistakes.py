@@ -73,8 +73,8 @@ class ErrorAnalysis:
         return [p for p in self.predictions if p.face is None]
 
     def lowest_iou(self) -> list[LabelledPrediction]:
-        """All images, the worst box first."""
-        return sorted(self.predictions, key=lambda p: p.iou)
+        """All images whose box is known, the worst box first."""
+        return sorted((p for p in self.predictions if p.box_known), key=lambda p: p.iou)
 
     def least_sure(self) -> list[LabelledPrediction]:
         """Called correctly, the closest to the threshold first."""
@@ -107,9 +107,10 @@ class ErrorAnalysis:
         return {word: curve for word, curve in curves.items() if curve is not None}
 
     def ious(self) -> dict[str, list[float]]:
-        """IoU of the images of each label that there is, by its word."""
+        """IoU of the images of each label whose box is known, by the label's word."""
+        known = self.lowest_iou()
         ious = {
-            label_word(proper): [p.iou for p in self.predictions if p.label_proper == proper]
+            label_word(proper): [p.iou for p in known if p.label_proper == proper]
             for proper in (True, False)
         }
         return {word: values for word, values in ious.items() if values}

@@ -30,6 +30,11 @@ def fold(class_name: str) -> str:
     return re.sub(r"[-_\s]+", "", class_name).casefold()
 
 
+def is_usual(class_name: str) -> bool:
+    """Whether public data sets name a class so."""
+    return fold(class_name) in map(fold, _PROPER_NAMES + _IMPROPER_NAMES)
+
+
 def is_worn_incorrectly(class_name: str) -> bool | None:
     """Whether a name says that a mask leaves nose or mouth bare; None where it may mean both."""
     folded = fold(class_name)

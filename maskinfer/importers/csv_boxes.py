@@ -50,31 +50,45 @@ def read_csv(source: Source, columns: Sequence[str] = ()) -> Items:
         columns: what the columns are, in order, where no header says; a header is then passed over.
     """
     files = source.annotations(".csv", "a face a line")
-    return read_each(source, files, partial(_read_file, columns=columns))
+    return read_each(source, files, partial(read_file, columns=columns))
 
 
-def _read_file(source: Source, name: str, columns: Sequence[str]) -> Items:
+def read_file(
+    source: Source, name: str, columns: Sequence[str] = (), *, boxes: bool = True
+) -> Items:
+    """Read one CSV file; without `boxes`, a line is a photo that one face fills.
+
+    Raises:
+        AnnotationError: it is no CSV file, or lacks columns; the message does not name it.
+    """
     try:
-        photos = _read_rows(read_text(source.path(name), MAX_LIST_BYTES, name), columns)
+        photos = _read_rows(read_text(source.path(name), MAX_LIST_BYTES, name), columns, boxes)
     except csv.Error as error:
         raise AnnotationError(f"no CSV: {error}") from error
     for file_name, rows in photos.items():
         line, first = rows[0]
+        split = split_in([first.get("split", "")]) or split_of(name)
+        if not boxes:
+            face = AnnotatedFace((0, 0, 1, 1), first.get("class", ""))
+            yield from source.photo(file_name, name, [face], line, split=split, unit=1)
+            continue
         stated_wh = known_size(first.get("width"), first.get("height"))
         with_box = [(n, row) for n, row in rows if any(map(row.get, _CORNERS + _SIDES))]
         faces = read_faces(_read_face, with_box)
-        split = split_in([first.get("split", "")]) or split_of(name)
         yield from source.photo(file_name, name, faces, line, split=split, stated_wh=stated_wh)
 
 
-def _read_rows(text: str, columns: Sequence[str]) -> dict[str, list[_Row]]:
+def _read_rows(text: str, columns: Sequence[str], boxes: bool) -> dict[str, list[_Row]]:
     """The lines of each photo, with their numbers and by the names of their columns."""
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
     header = [_COLUMNS.get(cell.strip().lower(), cell) for cell in columns or next(reader, [])]
     if "w" not in header and "xmin" not in header:  # the box's, where there are no corners
         header = [{"width": "w", "height": "h"}.get(cell, cell) for cell in header]
-    if "filename" not in header or not (set(_CORNERS) <= set(header) or set(_SIDES) <= set(header)):
+    has_boxes = set(_CORNERS) <= set(header) or set(_SIDES) <= set(header)
+    if not boxes and not {"filename", "class"} <= set(header):
+        raise AnnotationError(f"columns are {','.join(header)[:200]}, expected filename and class")
+    if boxes and ("filename" not in header or not has_boxes):
         raise AnnotationError(
             f"columns are {','.join(header)[:200]}, expected filename, class and xmin, ymin, xmax, "
             "ymax or x, y, w, h. Say what they are with --columns filename,class,xmin,..."

@@ -5,6 +5,7 @@ import shlex
 
 from maskinfer.errors import AnnotationError
 
+from .class_names import is_usual
 from .source import Source
 
 _HEAD = 200_000  # bytes of a file that are looked at
@@ -21,11 +22,12 @@ _MARKS = (
     ("coco", ".json", r'^\s*\{.*"(images|annotations|categories)"\s*:\s*\['),
     ("Hugging Face's metadata.jsonl", ".jsonl", r'"file_name"'),
     ("csv", ".csv", r"(?i)\A[^\n]*(file|image|img|path)[^\n]*(xmin|x_min|x1|left|[,;\t]x\b)"),
+    ("classes", ".csv", r"(?i)\A[^\n]*(file|image|img|path)[^\n]*(label|class|category)"),
     ("darknet's _annotations.txt", ".txt", r"^\S.*\.\w{3,4}( \d+,\d+,\d+,\d+,\d+)+\s*$"),
     ("WIDER FACE", ".txt", r"^\S+\.\w{3,4}\s*\n\s*\d+\s*\n\s*\d+( \d+){3}"),
     ("yolo", ".txt", r"^\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$"),
 )
-READ = ("voc", "yolo", "coco", "csv", "cvat", "labelstudio")
+READ = ("voc", "yolo", "coco", "csv", "cvat", "labelstudio", "classes")
 _CORNERS = "--columns filename,class,xmin,ymin,xmax,ymax"
 _SIDES = "--columns filename,class,x,y,w,h"
 # Each ends in lines for `import csv`; jq and awk are in every distribution.
@@ -78,6 +80,10 @@ def recognise(source: Source) -> dict[str, str]:
                 if ending == suffix and re.search(mark, head, flags):
                     found.setdefault(kind, name)
                     break
+    if not found:
+        for image in source.images:
+            if any(is_usual(folder) for folder in image.split("/")[:-1]):
+                return {"classes": image}
     return found
 
 

@@ -33,6 +33,7 @@ from maskinfer.data.side_lists import (
     OTHER_FACES,
     SOURCES,
     SOURCES_COLUMNS,
+    FaceNote,
     write_face_notes,
     write_list,
     write_other_faces,
@@ -42,6 +43,7 @@ from maskinfer.files import check_folder, refuse_inside, replacing_folder
 
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold, is_worn_incorrectly
+from .classes import read_classes
 from .coco import read_coco
 from .crops import choose_face, crop_around, fit_box, in_fractions, neighbours, straighten
 from .csv_boxes import read_csv
@@ -53,7 +55,7 @@ from .splits import assign_splits
 from .voc import read_voc
 from .yolo import read_yolo
 
-Layout = Literal["voc", "yolo", "coco", "csv", "cvat", "labelstudio", "auto"]
+Layout = Literal["voc", "yolo", "coco", "csv", "cvat", "labelstudio", "classes", "auto"]
 FaceChoice = Literal["left", "largest", "each"]
 _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -63,6 +65,7 @@ _READERS: dict[str, Callable[[Source], Items]] = {
     "coco": read_coco,
     "cvat": read_cvat,
     "labelstudio": read_labelstudio,
+    "classes": read_classes,
 }
 
 _JPEG_QUALITY = 95
@@ -184,7 +187,7 @@ def import_annotations(
                 raise AnnotationError(_nothing_imported(source, report))
             write_list(folder / SOURCES, SOURCES_COLUMNS, writer.sources)
             write_other_faces(folder, writer.other_faces)
-            write_face_notes(folder, writer.noted_faces, writer.crowds)
+            write_face_notes(folder, writer.noted_faces, writer.notes)
             write_list(folder / _REPAIRED, ("filename", "reason"), report.repaired)
             skipped = ((item.source, item.reason) for item in report.skipped)
             write_list(folder / _SKIPPED, ("source", "reason"), skipped)
@@ -294,7 +297,7 @@ class _Writer:
     sources: list[tuple[str, str]] = field(default_factory=list)
     other_faces: list[tuple[str, Face]] = field(default_factory=list)
     noted_faces: list[tuple[str, Face]] = field(default_factory=list)
-    crowds: list[tuple[str, BoxXywh]] = field(default_factory=list)
+    notes: list[tuple[str, BoxXywh, FaceNote]] = field(default_factory=list)
 
     def write(self, image: AnnotatedImage) -> None:
         """Write one photo's samples: one of the whole photo, or one a face."""
@@ -337,8 +340,10 @@ class _Writer:
             ]
             self.other_faces += others
             self.noted_faces += [(filename, own), *others]
-            self.crowds += [
-                (filename, _moved(crowd, crop_xyxy))
+            if self.report.layout == "classes":
+                self.notes.append((filename, own.box_xywh, FaceNote.NO_BOX))
+            self.notes += [
+                (filename, _moved(crowd, crop_xyxy), FaceNote.CROWD)
                 for crowd in crowds
                 if crowd is not None and _reaches_into(crowd, crop_xyxy)
             ]
@@ -358,7 +363,7 @@ class _Writer:
                 self._skip(image, f"class {face.class_name!r} is ignored")
             elif face.crowd:
                 self._skip(image, f"crowd {[round(v) for v in face.box_xywh]} is no face")
-            elif self.report.layout != "yolo" and in_fractions(straight):
+            elif self.report.layout not in ("yolo", "classes") and in_fractions(straight):
                 text = ", ".join(f"{value:g}" for value in face.box_xywh)
                 self._skip(image, f"box [{text}] is in fractions of the photo, expected pixels")
             elif box is None:

@@ -61,6 +61,8 @@ class LabelledPhoto:
 def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision]]:
     """Copy a data set's images beside annotations of all its known faces.
 
+    Images that are labelled without a box are copied without a face, to be annotated.
+
     Returns:
         how many images each split has, and each image that was left out.
 
@@ -103,7 +105,7 @@ def _read(dataset: Dataset) -> tuple[list[LabelledPhoto], list[Decision]]:
             copy = f"{stem}-{number}{sample.path.suffix}"
         taken.add(copy.casefold())
         split = next(its for its, folder in dataset.splits.items() if folder in sample.path.parents)
-        faces = (sample.faces[0], *others.get(name, ()))
+        faces = (sample.faces[0], *others.get(name, ())) if dataset.has_box(name) else ()
         photos.append(LabelledPhoto(sample.path, copy, split, image_size(sample.path), faces))
     return photos, [d for d in decisions if d.action == "dropped"] + unlabelled
 

@@ -23,6 +23,7 @@ ROW, SECOND_ROW = "0 0.25 0.5 0.3 0.5", "0 0.6 0.375 0.2 0.25"
 NAMES = "with_mask\nwithout_mask\n"
 OBJECT, SECOND_OBJECT = voc_object(10, 20, 40, 60), voc_object(50, 20, 70, 40)
 FIVE = "0.2 0.4 0.3 0.4 0.25 0.5 0.2 0.6 0.3 0.6"  # key points in BOX
+WHOLE = (0, 0, 100, 80)
 POLYGON = "0 0.1 0.25 0.4 0.25 0.4 0.5 0.4 0.75 0.25 0.75 0.1 0.75 0.1 0.5"
 PHOTO = None
 
@@ -441,6 +442,26 @@ SITUATIONS = {
                 ]
             )
         },
+    ),
+    "classes: folders": Situation(
+        "classes",
+        {"train/With Mask/a.jpg": PHOTO, "without_mask/test/b.jpg": PHOTO, "test/c.jpg": PHOTO},
+        {"train/With Mask/a.jpg": [WHOLE], "without_mask/test/b.jpg": [WHOLE]},
+        {"train/With Mask/a.jpg": "train", "without_mask/test/b.jpg": "test"},
+        listed=("in no folder named by a class",),
+    ),
+    "classes: folders, recognised": Situation(
+        "auto",
+        {"with_mask/a.jpg": PHOTO, "without_mask/b.jpg": PHOTO},
+        {"with_mask/a.jpg": [WHOLE], "without_mask/b.jpg": [WHOLE]},
+        said=("read as classes",),
+    ),
+    "classes: CSV, recognised": one(
+        "auto",
+        {"x/a.jpg": PHOTO, "labels.csv": "image;label\na.jpg;no mask\nb.jpg;mask"},
+        WHOLE,
+        listed=("no image is named 'b.jpg'",),
+        said=("read as classes",),
     ),
     "any, recognised": one("auto", yolo(a=ROW), said=("read as yolo",)),
 }

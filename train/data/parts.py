@@ -131,6 +131,11 @@ def read_samples(
     for sample, fault in zip(samples, faults, strict=True):
         name = data.name_of(sample.path)
         if fault is None:
+            if not data.has_box(name):
+                raise DatasetError(
+                    f"{data.path}: {name} is labelled without a box, as others may be; networks "
+                    "learn from boxes. Evaluate with it, or annotate boxes"
+                )
             others = data.other_faces.get(name, ())
             kept.append(replace(sample, others=others, crowds=data.crowds(name)))
         else:
