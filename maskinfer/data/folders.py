@@ -86,22 +86,26 @@ def walk(
         DatasetError: the first folder cannot be listed.
     """
 
-    def scan(prefix: str) -> Iterator[str | Failure]:
-        try:
-            # All at once, so that only the sorted names are held while they are yielded.
-            listed = sorted(filter(None, (_keyed(*entry) for entry in list_folder(prefix))))
-        except DatasetError as error:
-            if not prefix:
-                raise DatasetError(f"{place}: cannot be listed, {error}") from error
-            yield Failure(prefix, f"cannot be listed, {error}")
-            return
-        for key, name in listed:
-            if not key.endswith("/"):
-                yield prefix + name
-            elif recursive:
-                yield from scan(f"{prefix}{name}/")
+    def scan(prefix: str) -> tuple[str, Iterator[tuple[str, str]]]:
+        # All at once, so that only the sorted names are held while they are yielded.
+        return prefix, iter(sorted(filter(None, (_keyed(*x) for x in list_folder(prefix)))))
 
-    return scan("")
+    try:
+        entered = [scan("")]  # and the folders in it, down to the one that is being listed
+    except DatasetError as error:
+        raise DatasetError(f"{place}: cannot be listed, {error}") from error
+    while entered:
+        prefix, entries = entered[-1]
+        key, name = next(entries, ("", ""))
+        if not key:
+            entered.pop()
+        elif not key.endswith("/"):
+            yield prefix + name
+        elif recursive:
+            try:
+                entered.append(scan(f"{prefix}{name}/"))
+            except DatasetError as error:
+                yield Failure(f"{prefix}{name}/", f"cannot be listed, {error}")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -31,6 +31,12 @@ from .pixels import Pixels, read_orientation, turn_size, upright_pixels
 # change that, a library may not: `settle_pillow`.
 MAX_PIXELS = 250_000_000
 MAX_FILE_BYTES = 1_000_000_000  # files are read whole
+# Narrower images cannot be reduced along their long side alone, and so take all of their memory.
+_LONGEST_SIDE = 100_000
+# Each scan of a progressive JPEG goes over all its pixels again. Cameras and editors write ten, as
+# many as a photo of `MAX_PIXELS` may have; this many pixels take some 15 seconds.
+_MOST_SCANNED = 2_500_000_000
+_SCAN = b"\xff\xda"  # a marker, which data between markers cannot hold
 _LARGE_BYTES = 100_000_000
 # Larger images are reduced where less will do; smaller ones are not, but only resized later.
 _LARGE_PIXELS = 25_000_000
@@ -170,11 +176,15 @@ def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo
     with _open_image(io.BytesIO(data)) as image:
         size_wh = image.size
         _check_size(size_wh, max_pixels)
+        progressive = image.info.get("progressive")
+        most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
+        if progressive and (scans := data.count(_SCAN)) > most:
+            raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
         if least_wh is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, least_wh(size_wh))
         drafted_wh = image.size
         # A progressive JPEG is held whole, whatever it is reduced to.
-        width, height = size_wh if image.info.get("progressive") else drafted_wh
+        width, height = size_wh if progressive else drafted_wh
         with _alone(width * height > _LARGE_PIXELS):
             image.load()
             if image.size != drafted_wh:  # some formats learn their size from their pixels
@@ -224,6 +234,8 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
         raise ImageError("an empty image")
     if size_wh[0] * size_wh[1] > max_pixels:
         raise ImageError(_too_large(max_pixels))
+    if max(size_wh) > _LONGEST_SIDE:
+        raise ImageError(f"a side of {max(size_wh)} pixels, expected at most {_LONGEST_SIDE}")
 
 
 def _too_large(limit: int) -> str:

@@ -252,16 +252,22 @@ def _list_files(root: Path) -> list[str]:
     if not root.is_dir():
         raise DatasetError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
 
-    def refuse(error: OSError) -> None:
-        raise DatasetError(f"{error.filename}: cannot be listed, {error.strerror}") from error
-
     files: list[str] = []
+    folders = [""]
     entered: set[str] = set()  # by links, each once, so that no circle is walked
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        place = Path(folder)
-        folders[:] = [f for f in folders if f[0] != "." and _may_enter(place / f, entered)]
-        prefix = "" if place == root else f"{place.relative_to(root).as_posix()}/"
-        files += [prefix + name for name in names if name[0] != "."]
+    while folders:
+        prefix = folders.pop()
+        try:
+            with os.scandir(os.path.join(root, prefix)) as listed:  # noqa: PTH118
+                entries = [(entry.name, entry.is_dir()) for entry in listed]
+        except OSError as error:
+            place = root / prefix
+            raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
+        for name, is_folder in entries:
+            if name[0] != "." and not is_folder:
+                files.append(prefix + name)
+            elif name[0] != "." and _may_enter(root / prefix / name, entered):
+                folders.append(f"{prefix}{name}/")
     return sorted(files, key=printable_name)
 
 

@@ -145,6 +145,19 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a").chmod(0o700)
 
 
+def test_folders_nested_deeper_than_python_calls_are_walked(tmp_path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1200):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("a.jpg").touch()
+    finally:
+        os.chdir(here)
+    assert list_images(tmp_path) == ["d/" * 1200 + "a.jpg"]
+
+
 def test_a_folder_that_vanishes_on_the_way_is_a_failure(tmp_path: Path) -> None:
     touch(tmp_path, "0.jpg", "a/b.jpg", "c.jpg")
     names = scan_folder(tmp_path)

@@ -25,6 +25,7 @@ from maskinfer.data.images import (
     Photo,
     image_size,
     load_photo,
+    smallest,
 )
 from maskinfer.errors import ImageError
 
@@ -210,6 +211,22 @@ def test_files_too_large_to_be_images_are_refused_unread(tmp_path: Path, read: A
 def test_empty_images_are_refused(size_wh: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="an empty image"):
         load_photo(Image.new("RGB", size_wh))
+
+
+def test_a_side_too_long_to_be_reduced_is_refused() -> None:
+    data = encode(Image.new("1", (100_001, 1)), "PNG")
+    with pytest.raises(ImageError, match="a side of 100001 pixels, expected at most 100000"):
+        load_photo(data, smallest)
+
+
+def test_a_jpeg_that_would_take_minutes_is_refused() -> None:
+    data = encode(Image.new("RGB", (2000, 1000), "grey"), "JPEG", progressive=True)
+    scan = data.rindex(b"\xff\xda")
+    load_photo(data[:scan] + 100 * data[scan:-2] + data[-2:])
+    with pytest.raises(
+        ImageError, match=r"a JPEG of 15\d\d scans, .* at most 1250"
+    ):
+        load_photo(data[:scan] + 1500 * data[scan:-2] + data[-2:])
 
 
 def test_pillow_s_settings_are_the_host_program_s() -> None:

@@ -22,7 +22,9 @@ def data(tmp_path: Path, run_cli: RunCli) -> Path:
     ):
         place = tmp_path / "src" / split / folder
         place.mkdir(parents=True)
-        draw_photo(proper=proper, blue=100 + 9 * len(place.parts[-2] + folder)).save(place / "a.png")
+        draw_photo(proper=proper, blue=100 + 9 * len(place.parts[-2] + folder)).save(
+            place / "a.png"
+        )
     done = run_cli("import", "classes", tmp_path / "src", "--out", tmp_path / "data")
     assert done.code == 0, done.stderr
     return tmp_path / "data"
