@@ -36,6 +36,7 @@ from .options import argument, option, takes
     proper=option("Class of properly worn masks. Repeatable.", "NAME"),
     improper=option("Class of faces without, or worn wrongly. Repeatable.", "NAME"),
     ignore=option("Class to pass over. Repeatable.", "NAME"),
+    follow_links=option("Also take files that are links to outside SRC."),
     overwrite=options.OVERWRITE,
 )
 def import_(settings: ImportSettings, columns: str = "") -> None:

@@ -92,6 +92,7 @@ class ImportSettings:
         proper: further class names that mean a properly worn mask.
         improper: further class names that mean any other face.
         ignore: class names whose boxes are passed over.
+        follow_links: whether files count that are links to outside of the source.
         overwrite: whether an earlier import in `out` may be replaced.
     """
 
@@ -106,6 +107,7 @@ class ImportSettings:
     ignore: tuple[str, ...] = ()
     labels: Path | None = None
     columns: tuple[str, ...] = ()
+    follow_links: bool = False
     overwrite: bool = False
 
 
@@ -172,7 +174,7 @@ def import_annotations(
     label_of = class_labels(settings.proper, settings.improper, settings.ignore)
     _check_places(settings)
     report = ImportReport()
-    source = Source(settings.src, settings.labels)
+    source = Source(settings.src, settings.labels, follow_links=settings.follow_links)
     images = _read(settings, source, label_of, report, on_progress)
     try:
         with replacing_folder(settings.out.resolve()) as folder:

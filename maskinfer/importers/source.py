@@ -47,14 +47,20 @@ class Source:
         in_vain: what names photos that are not there.
     """
 
-    def __init__(self, root: Path, labels: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, labels: Path | None = None, *, follow_links: bool = False
+    ) -> None:
         """List the files; hidden ones are passed over, linked folders are entered.
+
+        Files that are links to outside of their folder are passed over unless `follow_links`.
 
         Raises:
             DatasetError: there is no such folder, or one in it cannot be listed.
         """
         self.root, self.labels = root, labels or root
         files = _list_files(root)
+        links = set() if follow_links else set(_leading_out(root, files))
+        files = [name for name in files if name not in links]
         self.images = [name for name in files if _suffix(name) in IMAGE_SUFFIXES]
         # Those in `labels` hide those in `root` of the same name.
         self._folders = dict.fromkeys(files, root)
@@ -68,7 +74,8 @@ class Source:
             if (suffix := _suffix(name)) not in IMAGE_SUFFIXES and self.path(name).is_file():
                 self._by_suffix.setdefault(suffix, []).append(name)
         self.notes: list[str] = []
-        self.in_vain: list[Skipped] = []
+        why = "a link to a file outside the folder; --follow-links takes it"
+        self.in_vain = [Skipped(name, why) for name in sorted(links)]
         self._claimed: set[str] = set()
         self._by_stem: dict[str, list[str]] = {}
         for image in self.images:
@@ -269,6 +276,13 @@ def _list_files(root: Path) -> list[str]:
             elif name[0] != "." and _may_enter(root / prefix / name, entered):
                 folders.append(f"{prefix}{name}/")
     return sorted(files, key=printable_name)
+
+
+def _leading_out(root: Path, files: Iterable[str]) -> list[str]:
+    """Links to files outside a folder."""
+    real = root.resolve()
+    links = (name for name in files if (root / name).is_symlink())
+    return [name for name in links if not (root / name).resolve().is_relative_to(real)]
 
 
 def _may_enter(folder: Path, entered: set[str]) -> bool:

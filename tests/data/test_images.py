@@ -223,9 +223,7 @@ def test_a_jpeg_that_would_take_minutes_is_refused() -> None:
     data = encode(Image.new("RGB", (2000, 1000), "grey"), "JPEG", progressive=True)
     scan = data.rindex(b"\xff\xda")
     load_photo(data[:scan] + 100 * data[scan:-2] + data[-2:])
-    with pytest.raises(
-        ImageError, match=r"a JPEG of 15\d\d scans, .* at most 1250"
-    ):
+    with pytest.raises(ImageError, match=r"a JPEG of 15\d\d scans, .* at most 1250"):
         load_photo(data[:scan] + 1500 * data[scan:-2] + data[-2:])
 
 

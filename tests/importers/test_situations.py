@@ -316,6 +316,20 @@ SITUATIONS = {
         {"images/train/a.jpg": "train", "images/val/b.jpg": "test"},
         prepare=link("../disk", "images/val"),
     ),
+    "a linked photo outside": Situation(
+        "yolo",
+        yolo(a=ROW) | {"labels/b.txt": ROW, "../disk/b.jpg": PHOTO},
+        {"images/a.jpg": [BOX]},
+        listed=("a link to a file outside the folder; --follow-links", "no image"),
+        prepare=link("../disk/b.jpg", "images/b.jpg"),
+    ),
+    "a linked photo outside, asked for": Situation(
+        "yolo",
+        yolo(a=ROW) | {"labels/b.txt": ROW, "../disk/b.jpg": PHOTO},
+        {"images/a.jpg": [BOX], "images/b.jpg": [BOX]},
+        options={"follow_links": True},
+        prepare=link("../disk/b.jpg", "images/b.jpg"),
+    ),
     "a link in a circle": one("yolo", yolo(a=ROW), prepare=link(".", "images/again")),
     # Class names
     **{
