@@ -16,7 +16,6 @@ from maskinfer.runtime.model_file import WorkingPoint
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
 LEAST_PROBABILITY = 1e-6  # log-odds end here, in the exported graph too
-_NO_LONGER_KEPT = ("error_before", "error_after")  # older checkpoints hold them
 # Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
 _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
 
@@ -51,11 +50,7 @@ class Calibration:
         Raises:
             ValueError: it is something else.
         """
-        values = json.loads(text)
-        if isinstance(values, dict):
-            for name in _NO_LONGER_KEPT:
-                values.pop(name, None)
-        calibration = read_record(cls, values)
+        calibration = read_record(cls, json.loads(text))
         if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
             raise ValueError(f"not a temperature and threshold: {calibration}")
         return calibration

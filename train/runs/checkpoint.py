@@ -14,7 +14,7 @@ from maskinfer.train.calibration import Calibration
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Network
 
-from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, best_row, weights_path
+from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, weights_path
 from .folder import CALIBRATION, EPOCH, read_calibration, read_tensors, write_tensors
 
 _CONFIG, _FIGURES = "config", "figures"  # in the header of a file of its own
@@ -80,11 +80,8 @@ class Checkpoint(NamedTuple):
             return cls(weights, config, network, calibration, row)
         run, files = weights.parent, RunFiles(weights.parent)
         # Read after the weights: a run writes an epoch's row before its weights.
-        history = files.read_history()
-        # Early files of maskinfer 0.1.0 have no header.
-        best = None if EPOCH in header else best_row(history)
-        epoch = header.get(EPOCH, str(best and best.epoch))
-        figures = next((row for row in history if str(row.epoch) == epoch), None)
+        epoch = header.get(EPOCH)
+        figures = next((row for row in files.read_history() if str(row.epoch) == epoch), None)
         if figures is None:
             raise RunError(f"{run}: damaged, epoch {epoch} of {WEIGHTS} is not in its history")
         return cls(run, config, network, calibration, figures)

@@ -7,7 +7,6 @@ installed; weights and what resuming needs are in `folder`.
 import csv
 import json
 import platform
-import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from maskinfer.data.cleaning import Decision, FaultKind
+from maskinfer.data.cleaning import Decision
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.records import read_record, read_value
@@ -64,7 +63,7 @@ class EpochRow:
         return (self.validation_iou + self.validation_balanced_accuracy) / 2
 
 
-_DECISION = ["filename", "action", "reason", "box_xywh", "kind"]  # older runs: without the last
+_DECISION = ["filename", "action", "reason", "box_xywh", "kind"]
 _COLUMNS = [field.name for field in fields(EpochRow)]
 _FIGURES = _COLUMNS[1:]
 _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
@@ -207,15 +206,8 @@ class RunFiles:
             return None
         with _damage_named(path):
             return Counter(
-                (cells["action"], cells.get("kind") or _kind_of(cells["reason"]))
-                for cells in _read_rows(path, _DECISION, _DECISION[:-1])
+                (cells["action"], cells["kind"]) for cells in _read_rows(path, _DECISION)
             )
-
-
-def _kind_of(reason: str) -> str:
-    """The kind of a decision in an older run, which holds the reason alone."""
-    words = re.sub(r" \[.*?\]", "", reason)
-    return next((kind for kind in FaultKind if words.startswith(kind)), FaultKind.NO_LABEL)
 
 
 def _written_ns(run: Path) -> int:
@@ -246,12 +238,12 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         writer.writerows(rows)
 
 
-def _read_rows(path: Path, *columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows below a header that is one of these."""
+def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows below a header of these columns."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, [])
-        if header not in columns:
+        if header != columns:
             raise ValueError(f"columns are {reprlib.repr(','.join(header))}")
         for number, cells in enumerate(reader, start=1):
             if len(cells) != len(header):
