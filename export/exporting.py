@@ -51,17 +51,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished export.
+    """A finished export."""
 
-    Attributes:
-        path: the file or folder.
-        parity: how well it agrees with its checkpoint.
-        note: what the figures do not show; else empty.
-    """
-
-    path: Path
-    parity: Parity
-    note: str = ""
+    path: Path  # of the file or folder
+    parity: Parity  # how well it agrees with its checkpoint
+    note: str = ""  # what the figures do not show
 
     @property
     def size_bytes(self) -> int:
@@ -128,7 +122,7 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
         parity = _verify(partial(in_batches, session.run), reference, metadata, path)
         say("Measuring from which score on a face counts")
         metadata, note = _measure(session, checkpoint)
-        metadata = replace(metadata, verification=parity.to_dict())
+        metadata = replace(metadata, verification=asdict(parity))
         write_onnx(graph, metadata, onnx_file)
         exported = Exported(path, parity, note)
         if settings.weights is not None:
@@ -333,7 +327,7 @@ def _write_engine(
         digits = "fp16" if metadata.precision == "fp32" else metadata.precision
         predict = engine.EngineSession(built).predict
         parity = _verify(predict, reference, replace(metadata, precision=digits), path)
-        exported, stated = replace(graph, parity=parity), parity.to_dict()
+        exported, stated = replace(graph, parity=parity), asdict(parity)
     else:
         note = f"{path} has not run; the figures are those of the graph it was built from"
         exported = replace(graph, note="; ".join(filter(None, (graph.note, note))))

@@ -22,42 +22,26 @@ _THRESHOLDS = np.linspace(0.02, 0.98, 97)
 
 
 class Photo(NamedTuple):
-    """A labelled photo and what a model says of it.
+    """A labelled photo and what a model says of it."""
 
-    Attributes:
-        boxes_xywh: (K, 4) in canvas pixels.
-        proper_mask: (K,) in 0..1.
-        score: (K,) in 0..1, best first, 0 where there is no face.
-        label_xywh: (4,) in canvas pixels.
-        labels: whether the mask is worn properly, of the labelled face and of each other one that
-            is annotated.
-    """
-
-    boxes_xywh: NDArray[np.float32]
-    proper_mask: NDArray[np.float32]
-    score: NDArray[np.float32]
-    label_xywh: Boxes
-    labels: tuple[bool, ...]
+    boxes_xywh: NDArray[np.float32]  # (K, 4) in canvas pixels
+    proper_mask: NDArray[np.float32]  # (K,) in 0..1
+    score: NDArray[np.float32]  # (K,) in 0..1, best first, 0 where there is no face
+    label_xywh: Boxes  # (4,) in canvas pixels
+    labels: tuple[bool, ...]  # proper or not, of the labelled face and of each other annotated one
 
 
 @dataclass(frozen=True)
 class WorkingPoints:
-    """Of answers about one face of a photo, and about all.
+    """Of answers about one face of a photo, and about all."""
 
-    Attributes:
-        one_face: its score is the highest that loses at most 1 % of labelled faces.
-        all_faces: the pair of the best balanced accuracy of "somebody is not properly masked".
-        photos: how many `one_face.min_score` was measured on; 0 where they were too few.
-        photos_of_all: how many `all_faces` was measured on, those with other faces annotated; 0
-            where they were too few, and it is `one_face`.
-        balanced_accuracy: of the verdict on those photos, one figure a canvas.
-    """
-
-    one_face: WorkingPoint
-    all_faces: WorkingPoint
-    photos: int = 0
+    one_face: WorkingPoint  # its score is the highest that loses at most 1 % of labelled faces
+    all_faces: WorkingPoint  # of the best balanced accuracy of "somebody is not properly masked"
+    photos: int = 0  # how many `one_face.min_score` was measured on; 0 where they were too few
+    # How many `all_faces` was measured on, those with other faces annotated; 0 where they were too
+    # few, and it is `one_face`.
     photos_of_all: int = 0
-    balanced_accuracy: tuple[float, ...] = ()
+    balanced_accuracy: tuple[float, ...] = ()  # on those photos, one figure a canvas
 
 
 def measure(

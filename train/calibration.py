@@ -22,20 +22,15 @@ _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learned from the validation part.
+    """What was learned from the validation part."""
 
-    Attributes:
-        temperature: divides the log-odds of a properly worn mask; 1 leaves them.
-        threshold: least calibrated probability that counts as properly worn: the one with the
-            best balanced accuracy, of equals the nearest to a half.
-        images: how many it was learned from; 0 where they were too few.
-        one_face, all_faces: from which figures on an answer about one face counts, and one about
-            all, as an earlier export measured them; None where none did.
-    """
-
-    temperature: float = 1.0
+    temperature: float = 1.0  # divides the log-odds of a properly worn mask; 1 leaves them
+    # Least calibrated probability that counts as properly worn: the one with the best balanced
+    # accuracy, of equals the nearest to a half.
     threshold: float = THRESHOLD
-    images: int = 0
+    images: int = 0  # how many it was learned from; 0 where they were too few
+    # From which figures on an answer about one face counts, and one about all, as an earlier export
+    # measured them; None where none did.
     one_face: WorkingPoint | None = None
     all_faces: WorkingPoint | None = None
 

@@ -31,18 +31,12 @@ class Figures(NamedTuple):
     """What one part of the data measured.
 
     A network that learns all faces is measured on the known face that its box overlaps most.
-
-    Attributes:
-        loss: the mean.
-        metrics: IoU and accuracies.
-        proper_mask: (N,) probabilities.
-        is_proper: (N,) bool, the labels.
     """
 
-    loss: float
+    loss: float  # the mean
     metrics: Metrics
-    proper_mask: NDArray[np.float64]
-    is_proper: NDArray[np.bool_]
+    proper_mask: NDArray[np.float64]  # (N,) probabilities
+    is_proper: NDArray[np.bool_]  # (N,) labels
 
 
 def measure_parts(

@@ -43,21 +43,13 @@ def run_config(run: Path) -> RunConfig:
 
 
 class Checkpoint(NamedTuple):
-    """A trained network and all that is known of it.
+    """A trained network and all that is known of it."""
 
-    Attributes:
-        path: the run's folder, or the file.
-        config: what the run was given; a file's names no folders.
-        network: in evaluation mode, on the CPU.
-        calibration: of its probabilities.
-        figures: the row of the history that measured these weights.
-    """
-
-    path: Path
-    config: RunConfig
-    network: Network
+    path: Path  # the run's folder, or the file
+    config: RunConfig  # a file's names no folders
+    network: Network  # in evaluation mode, on the CPU
     calibration: Calibration
-    figures: EpochRow
+    figures: EpochRow  # the row of the history that measured these weights
 
     @classmethod
     def load(cls, run: Path) -> "Checkpoint":
@@ -78,10 +70,10 @@ class Checkpoint(NamedTuple):
         if _CONFIG in header:
             row = read_record(EpochRow, json.loads(header[_FIGURES]))
             return cls(weights, config, network, calibration, row)
-        run, files = weights.parent, RunFiles(weights.parent)
+        run, epoch = weights.parent, header.get(EPOCH)
         # Read after the weights: a run writes an epoch's row before its weights.
-        epoch = header.get(EPOCH)
-        figures = next((row for row in files.read_history() if str(row.epoch) == epoch), None)
+        history = RunFiles(run).read_history()
+        figures = next((row for row in history if str(row.epoch) == epoch), None)
         if figures is None:
             raise RunError(f"{run}: damaged, epoch {epoch} of {WEIGHTS} is not in its history")
         return cls(run, config, network, calibration, figures)

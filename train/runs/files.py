@@ -71,24 +71,16 @@ _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What `config.json` holds.
+    """What `config.json` holds."""
 
-    Attributes:
-        settings: as the run was given them.
-        initial_weights: what it actually started from.
-        normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
-        data: what the data sets held: counts by part and label, and a digest of their names.
-        machine: what trained: `device`, `processes` and the `mixed_precision` in force.
-        versions: of maskinfer, torch and the rest.
-        initial_calibration: of the weights that it started from, where they were a whole network.
-    """
-
-    settings: TrainSettings
-    initial_weights: str
+    settings: TrainSettings  # as the run was given them
+    initial_weights: str  # what it actually started from
+    # `mean` and `std` of the training canvases, three numbers each in 0..255.
     normalisation: dict[str, list[float]]
-    data: dict[str, Any]
-    machine: dict[str, Any]
-    versions: dict[str, str]
+    data: dict[str, Any]  # `Parts.summary`
+    machine: dict[str, Any]  # `device`, `processes` and the `mixed_precision` in force
+    versions: dict[str, str]  # of maskinfer, torch and the rest
+    # Of the weights that it started from, where they were a whole network.
     initial_calibration: Calibration = Calibration()  # noqa: RUF009 - frozen
 
 
@@ -132,11 +124,16 @@ class RunFiles:
         Raises:
             RunError: there is none.
         """
+
+        def written_ns(run: Path) -> int:
+            files = (run / name for name in (CONFIG, HISTORY, WEIGHTS))
+            return max(file.stat().st_mtime_ns for file in files if file.exists())
+
         name, adjective = (WEIGHTS, "finished ") if with_weights else (CONFIG, "")
         folders = [path.parent for path in runs.glob(f"*/{name}") if path.is_file()]
         if not folders:
             raise RunError(f"{runs}: no {adjective}run in it. To make one: maskinfer train")
-        return cls(max(folders, key=lambda run: (_written_ns(run), str(run))))
+        return cls(max(folders, key=lambda run: (written_ns(run), str(run))))
 
     def write_config(self, config: RunConfig) -> None:
         """Write `config.json`."""
@@ -193,10 +190,7 @@ class RunFiles:
         _write_rows(self.path / CLEANING, _DECISION, map(asdict, decisions))
 
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
-        """How many samples were dropped or repaired, by action and kind of reason.
-
-        Returns:
-            None where the run has no such file.
+        """How many samples were dropped or repaired, by action and kind of reason, if it is known.
 
         Raises:
             RunError: the file is damaged.
@@ -205,14 +199,7 @@ class RunFiles:
         if not path.exists():
             return None
         with _damage_named(path):
-            return Counter(
-                (cells["action"], cells["kind"]) for cells in _read_rows(path, _DECISION)
-            )
-
-
-def _written_ns(run: Path) -> int:
-    files = (run / name for name in (CONFIG, HISTORY, WEIGHTS))
-    return max(file.stat().st_mtime_ns for file in files if file.exists())
+            return Counter((row["action"], row["kind"]) for row in _read_rows(path, _DECISION))
 
 
 def _why_no_run(path: Path) -> str:
@@ -253,11 +240,7 @@ def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a file into one line.
-
-    Raises:
-        RunError: the block raised what a damaged file makes it raise.
-    """
+    """Turn what a damaged file makes the block raise into a `RunError` of one line."""
     try:
         yield
     except OSError as error:
