@@ -37,10 +37,7 @@ def one_face(detections: Detections, options: GraphOptions) -> Faces:
 def distinct_faces(candidates: Candidates, options: GraphOptions, rivals: int) -> Faces:
     """The best faces of each image; of boxes that overlap, the best-scored one.
 
-    Args:
-        candidates: of B images, in any order and number.
-        options: how many faces, and the temperature.
-        rivals: how many candidates are looked at, best first.
+    `rivals` candidates are looked at, best first.
     """
     count = max(rivals, options.faces)
     # A small canvas has fewer candidates than are looked at: filled up with empty boxes.
