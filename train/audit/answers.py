@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from maskinfer.data.boxes import Boxes, iou_xywh, xyxy_to_xywh
@@ -63,8 +64,10 @@ def answer_samples(
     return answers
 
 
-def _choose(network: Network, canvases: Tensor, labelled_xywh: Boxes) -> tuple[Boxes, Boxes, Boxes]:
-    """Of B canvases (B, 4) boxes, (B,) log-odds of a proper mask, and (B,) scores."""
+def _choose(
+    network: Network, canvases: Tensor, labelled_xywh: Boxes
+) -> tuple[Boxes, NDArray[np.float64], NDArray[np.float64]]:
+    """The candidates meant in B canvases: boxes (B, 4), log-odds of a proper mask, scores (B,)."""
     with torch.inference_mode():
         images = network.candidates(canvases)
     chosen = []

@@ -124,16 +124,11 @@ class RunFiles:
         Raises:
             RunError: there is none.
         """
-
-        def written_ns(run: Path) -> int:
-            files = (run / name for name in (CONFIG, HISTORY, WEIGHTS))
-            return max(file.stat().st_mtime_ns for file in files if file.exists())
-
         name, adjective = (WEIGHTS, "finished ") if with_weights else (CONFIG, "")
         folders = [path.parent for path in runs.glob(f"*/{name}") if path.is_file()]
         if not folders:
             raise RunError(f"{runs}: no {adjective}run in it. To make one: maskinfer train")
-        return cls(max(folders, key=lambda run: (written_ns(run), str(run))))
+        return cls(max(folders, key=lambda run: (_written_ns(run), str(run))))
 
     def write_config(self, config: RunConfig) -> None:
         """Write `config.json`."""
@@ -190,7 +185,7 @@ class RunFiles:
         _write_rows(self.path / CLEANING, _DECISION, map(asdict, decisions))
 
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
-        """How many samples were dropped or repaired, by action and kind of reason, if it is known.
+        """How many samples were dropped or repaired, by action and kind; None without a list.
 
         Raises:
             RunError: the file is damaged.
@@ -200,6 +195,11 @@ class RunFiles:
             return None
         with _damage_named(path):
             return Counter((row["action"], row["kind"]) for row in _read_rows(path, _DECISION))
+
+
+def _written_ns(run: Path) -> int:
+    files = (run / name for name in (CONFIG, HISTORY, WEIGHTS))
+    return max(file.stat().st_mtime_ns for file in files if file.exists())
 
 
 def _why_no_run(path: Path) -> str:
