@@ -38,25 +38,18 @@ _NO_DRIVER = "cudaError 35"
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """A built engine.
+    """A built engine."""
 
-    Attributes:
-        plan: as TensorRT serialised it; only the same TensorRT loads it.
-        built_with: JSON-able; `builder` and its `version`, the `compute_capabilities` of the GPUs
-            it is for, whether it also works on `later_gpus`, and its `batch` range.
-    """
-
-    plan: bytes
+    plan: bytes  # as TensorRT serialised it; only the same TensorRT loads it
+    # JSON-able; `builder` and its `version`, the `compute_capabilities` of the GPUs it is for,
+    # whether it also works on `later_gpus`, and its `batch` range.
     built_with: dict[str, Any]
 
 
 class Toolkit:
     """`tensorrt` or `tensorrt-rtx`, imported, and a logger that collects errors in silence.
 
-    Attributes:
-        name: of the package.
-        trt: the module.
-        logger: an `ILogger`, which must outlive what is made with it.
+    The logger must outlive what is made with it.
     """
 
     def __init__(self, name: str) -> None:
@@ -68,16 +61,12 @@ class Toolkit:
         """
         self.name = name
         self.trt: Any = importlib.import_module(_MODULES[name])
-        self._errors: list[str] = []
-        self.logger = _make_logger(self.trt, self._errors)
+        self.errors: list[str] = []
+        self.logger = _make_logger(self.trt, self.errors)
 
     def __str__(self) -> str:
         title = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT-RTX"}[self.name]
         return f"{title} {self.trt.__version__}"
-
-    def reason(self) -> str:
-        """The first error, which is the cause of the rest."""
-        return _reason(self._errors)
 
 
 def find_toolkit() -> Toolkit:
@@ -102,12 +91,9 @@ def find_toolkit() -> Toolkit:
 
 
 def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
-    """Build an engine with what this machine has.
+    """Build an engine of a serialized ONNX file with what this machine has.
 
-    Args:
-        model: a serialized ONNX file; where its S is free, the engine takes canvases of `canvas`.
-        canvas: S in pixels.
-        batch: the batch sizes that the engine takes, and the one that it is tuned for.
+    Where the file's S is free, the engine takes canvases of `canvas` pixels.
 
     Raises:
         ExportError: there is no TensorRT, or it cannot build this model.
@@ -117,7 +103,9 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     try:
         builder = trt.Builder(toolkit.logger)
     except TypeError as error:  # pybind11's, when there is no builder
-        raise ExportError(f"{toolkit} does not start: {toolkit.reason()}. {_AS_ONNX}") from error
+        raise ExportError(
+            f"{toolkit} does not start: {_reason(toolkit.errors)}. {_AS_ONNX}"
+        ) from error
     # 11 is always strongly typed and ignores the flag; a version that dropped it needs none.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
@@ -158,8 +146,8 @@ class EngineSession:
         if self._context is None:
             wanted = ", ".join(engine.built_with["compute_capabilities"])
             raise ExportError(
-                f"{self._toolkit} cannot load the engine: {self._toolkit.reason()}. It needs an "
-                f"NVIDIA GPU of compute capability {wanted}"
+                f"{self._toolkit} cannot load the engine: {_reason(self._toolkit.errors)}. It "
+                f"needs an NVIDIA GPU of compute capability {wanted}"
             )
         self._faces = int(self._engine.get_tensor_shape(OUTPUT_NAMES[-1])[1])  # K
 
@@ -186,9 +174,8 @@ class EngineSession:
             self._context.set_input_shape(INPUT_NAME, tuple(images.shape))
             and self._context.execute_async_v3(stream.cuda_stream)
         ):
-            raise ExportError(
-                f"{self._toolkit} failed on {count} canvases: {self._toolkit.reason()}"
-            )
+            reason = _reason(self._toolkit.errors)
+            raise ExportError(f"{self._toolkit} failed on {count} canvases: {reason}")
         stream.synchronize()
         return Outputs(*(buffer.cpu().numpy() for buffer in buffers))
 
@@ -247,7 +234,7 @@ def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
 
 def _build_fault(toolkit: Toolkit, model: bytes) -> ExportError:
     """Name the operator where TensorRT names a layer, since a layer has its node's name."""
-    reason = toolkit.reason()
+    reason = _reason(toolkit.errors)
     words = set(re.findall(r"[\w./:-]+", reason))
     words |= {re.sub(r"_\d+$", "", word) for word in words}
     nodes = [n for n in onnx.load_model_from_string(model).graph.node if n.name in words]
@@ -264,7 +251,10 @@ def _operator_fault(toolkit: Toolkit, operator: str, node: str, reason: str) -> 
 
 
 def _reason(messages: Iterable[str]) -> str:
-    """One short line of TensorRT's messages, without its prefixes and source positions."""
+    """The first of TensorRT's messages, the cause of the rest, as one short line.
+
+    Without its prefixes and source positions.
+    """
     messages = [text for text in messages if not text.startswith("Invalid Node")]
     telling = [text for text in messages if _NO_DRIVER not in text] or messages
     if not telling:

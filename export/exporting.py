@@ -37,31 +37,21 @@ from .settings import (
     GraphOptions,
     check,
 )
-from .validation import answer_samples, validation_samples
 from .verification import draw_evenly, verification_canvases
-from .working_points import Photo, measure
+from .working_points import measure_file
 
 _CALIBRATION_IMAGES = 96
-# On which models that read any canvas are asked about photos of several faces besides their own.
-_CROWD_CANVAS = 640
-_MOST_CROWDS = 500
 _ENDINGS = {"onnx": ".onnx", "engine": ENGINE_SUFFIX, "triton": ""}
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished export.
+    """A finished export."""
 
-    Attributes:
-        path: the file or folder.
-        parity: how well it agrees with its checkpoint.
-        note: what the figures do not show; else empty.
-    """
-
-    path: Path
-    parity: Parity
-    note: str = ""
+    path: Path  # of the file or folder
+    parity: Parity  # how well it agrees with its checkpoint
+    note: str = ""  # what the figures do not show
 
     @property
     def size_bytes(self) -> int:
@@ -127,8 +117,8 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
         session = Session(onnx_file, Provider.CPU, max(BATCH_SIZES))
         parity = _verify(partial(in_batches, session.run), reference, metadata, path)
         say("Measuring from which score on a face counts")
-        metadata, note = _measure(session, checkpoint)
-        metadata = replace(metadata, verification=parity.to_dict())
+        metadata, note = measure_file(session, checkpoint)
+        metadata = replace(metadata, verification=asdict(parity))
         write_onnx(graph, metadata, onnx_file)
         exported = Exported(path, parity, note)
         if settings.weights is not None:
@@ -269,38 +259,6 @@ def _describe(
     )
 
 
-def _measure(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadata, str]:
-    """A file's metadata with its working points, and what to say where they are not measured."""
-    metadata, earlier = session.metadata, checkpoint.calibration
-    samples = validation_samples(checkpoint.config)
-    photos = list(answer_samples(session, samples))
-    larger: list[Photo] = []
-    if metadata.free_canvas:
-        crowds = [sample for sample in samples if sample.others]
-        crowds = crowds[:: -(-len(crowds) // _MOST_CROWDS) or 1]
-        on_larger = Session(session.path, Provider.CPU, max(BATCH_SIZES), canvas=_CROWD_CANVAS)
-        larger = list(answer_samples(on_larger, crowds))
-    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas, larger)
-    if not points.photos and earlier.one_face is not None:
-        one_face = replace(earlier.one_face, threshold=earlier.threshold)
-        points = replace(points, one_face=one_face, all_faces=one_face)
-    if not points.photos_of_all and earlier.all_faces is not None:
-        points = replace(points, all_faces=earlier.all_faces)
-    facts = asdict(points)
-    metadata = replace(
-        metadata,
-        one_face=WorkingPoint(**facts.pop("one_face")),
-        all_faces=WorkingPoint(**facts.pop("all_faces")),
-        metrics=metadata.metrics | {"working_points": facts},
-    )
-    if points.photos:
-        return metadata, ""
-    if earlier.one_face is not None:
-        return metadata, "from which score on a face counts was measured on earlier weights"
-    lack = f"only {len(samples)} validation images" if samples else "no validation images"
-    return metadata, f"{lack}, so every face counts, whatever its score: predict with --min-score"
-
-
 @contextmanager
 def _place(path: Path, settings: ExportSettings) -> Iterator[Path]:
     """Yield where the ONNX file is written: beside its place, or for other formats for a while."""
@@ -333,7 +291,7 @@ def _write_engine(
         digits = "fp16" if metadata.precision == "fp32" else metadata.precision
         predict = engine.EngineSession(built).predict
         parity = _verify(predict, reference, replace(metadata, precision=digits), path)
-        exported, stated = replace(graph, parity=parity), parity.to_dict()
+        exported, stated = replace(graph, parity=parity), asdict(parity)
     else:
         note = f"{path} has not run; the figures are those of the graph it was built from"
         exported = replace(graph, note="; ".join(filter(None, (graph.note, note))))

@@ -39,11 +39,9 @@ class BatchedFasterRCNN(nn.Module):
     """The exported function of a trained Faster R-CNN: uint8 canvases in, candidates out."""
 
     def __init__(self, network: FasterRCNNDetector, proposals: int) -> None:
-        """Take a trained network's parts.
+        """Take the parts of a network in evaluation mode; but for one matrix, no weight is copied.
 
-        Args:
-            network: in evaluation mode; its weights are used, not copied, but for one matrix.
-            proposals: how many go through the box head, over all levels.
+        `proposals` is how many go through the box head, over all levels.
         """
         super().__init__()
         self.network = network
@@ -73,11 +71,7 @@ class BatchedFasterRCNN(nn.Module):
         self.fc6, self.fc7, self.predictor = _channels_last(head.fc6), head.fc7, predictor
 
     def every_face(self, images: Tensor) -> Candidates:
-        """The final boxes of both classes: a batch of candidates, two a proposal.
-
-        Args:
-            images: (N, S, S, 3) uint8.
-        """
+        """The final boxes of both classes in (N, S, S, 3) uint8: two candidates a proposal."""
         proposals, scores, shifts = self._regions(images)
         boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
         boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
@@ -130,12 +124,7 @@ class RoIAlign(nn.Module):
     """`torchvision.ops.MultiScaleRoIAlign(7, sampling_ratio=2)` by gathering, for square levels."""
 
     def __init__(self, level_sides: list[int], canvas: int) -> None:
-        """Lay out the levels.
-
-        Args:
-            level_sides: cells along a side of each level, finest first.
-            canvas: pixels along a side.
-        """
+        """Lay out the levels, finest first; `level_sides` in cells, `canvas` in pixels."""
         super().__init__()
         sides = torch.tensor(level_sides, dtype=torch.float32)
         starts = torch.tensor([0, *level_sides]).square().cumsum(0)[:-1]

@@ -31,12 +31,7 @@ class ContractModule(nn.Module):
     """What every model file computes: uint8 canvases (N, S, S, 3) in, `Faces` out."""
 
     def __init__(self, network: Network, options: GraphOptions) -> None:
-        """Wrap a network.
-
-        Args:
-            network: in evaluation mode, on the CPU.
-            options: what is made of its outputs.
-        """
+        """Wrap a network that is in evaluation mode, on the CPU."""
         super().__init__()
         self.network: nn.Module = network
         if isinstance(network, FasterRCNNDetector):
@@ -67,15 +62,9 @@ def checkpoint_function(network: Network, options: GraphOptions) -> Callable[[to
 
 
 def to_onnx(module: nn.Module, canvas: int, *, free_canvas: bool = False) -> onnx.ModelProto:
-    """Trace a module.
+    """Trace a `ContractModule` for canvases of S pixels: a graph with its weights inside.
 
-    Args:
-        module: a `ContractModule`.
-        canvas: S in pixels.
-        free_canvas: whether S is free as the batch is, in steps of `CANVAS_STEP`.
-
-    Returns:
-        a graph with a free batch dimension and its weights inside.
+    Its batch dimension is free, and with `free_canvas` S is, too, in steps of `CANVAS_STEP`.
     """
     # Two canvases: an example batch of one would be taken for a constant (pytorch 157621).
     example = torch.zeros(2, canvas, canvas, 3, dtype=torch.uint8)
@@ -115,13 +104,7 @@ def to_onnx(module: nn.Module, canvas: int, *, free_canvas: bool = False) -> onn
 
 
 def write_onnx(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:
-    """Write a model file with its metadata; the weights lie in the one file.
-
-    Args:
-        model: the graph; only its metadata and producer change.
-        metadata: replaces what the graph holds.
-        path: is overwritten.
-    """
+    """Write a model file; its metadata and producer replace what the graph holds of them."""
     del model.metadata_props[:]
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     model.producer_name = "maskinfer"

@@ -16,15 +16,10 @@ _FOLLOWING = {"Add", "Clip", "MaxPool", "Relu", "Resize"}
 
 @dataclass(frozen=True)
 class Layer:
-    """A weight and the nodes that use it: a head that runs on five maps is one layer.
+    """A weight and the nodes that use it: a head that runs on five maps is one layer."""
 
-    Attributes:
-        weight: the name of the constant, as the checkpoint has it.
-        nodes: names of the nodes.
-    """
-
-    weight: str
-    nodes: tuple[str, ...]
+    weight: str  # the constant's name, as the checkpoint has it
+    nodes: tuple[str, ...]  # their names
 
 
 def find_layers(graph: GraphProto) -> list[Layer]:

@@ -16,19 +16,12 @@ Numbers = NDArray[np.float32]  # (M, 6): x, y, w, h, proper_mask, score
 
 
 class Matches(NamedTuple):
-    """Pairs of faces, of which either scores `FLOOR` or is the best of its image, and the rest.
+    """Pairs of faces, of which either scores `FLOOR` or is the best of its image, and the rest."""
 
-    Attributes:
-        ours: (M, 6) of each pair.
-        theirs: (M, 6) likewise.
-        iou: (M,) of the two boxes.
-        unmatched: how many such faces of either side are in no pair.
-    """
-
-    ours: Numbers
+    ours: Numbers  # of the M pairs
     theirs: Numbers
-    iou: NDArray[np.float64]
-    unmatched: int
+    iou: NDArray[np.float64]  # (M,) of the two boxes
+    unmatched: int  # how many such faces of either side are in no pair
 
     @property
     def faces(self) -> int:
@@ -42,33 +35,22 @@ class Matches(NamedTuple):
 
 
 def match(ours: Outputs, theirs: Outputs) -> Matches:
-    """Pair the faces of each image one to one, those of the largest IoU first.
+    """Pair the faces of each canvas one to one, those of the largest IoU first.
 
     A face that counts may be paired with one of any score.
-
-    Args:
-        ours: of N canvases.
-        theirs: of the same canvases.
     """
     pairs: list[tuple[Numbers, Numbers, float]] = []
     unmatched = 0
     for mine, other in zip(numbers(ours), numbers(theirs), strict=True):  # (K, 6)
         counts, counts_other = _counts(mine), _counts(other)
         iou = _overlap(mine[:, None], other[None])  # (K, K), 0 where a place is empty
-        free, free_other = counts.copy(), counts_other.copy()
-        taken, taken_other = set[int](), set[int]()
-        for place in np.argsort(-iou, axis=None, kind="stable").tolist():
-            row, column = divmod(place, iou.shape[1])
-            if iou[row, column] < _SAME_FACE_IOU:
-                break
-            if row in taken or column in taken_other:
-                continue
-            taken.add(row)
-            taken_other.add(column)
-            free[row] = free_other[column] = False
+        while (best := iou.max(initial=0)) >= _SAME_FACE_IOU:
+            row, column = np.unravel_index(iou.argmax(), iou.shape)
             if counts[row] or counts_other[column]:
-                pairs.append((mine[row], other[column], float(iou[row, column])))
-        unmatched += int(free.sum() + free_other.sum())
+                pairs.append((mine[row], other[column], float(best)))
+            iou[row] = iou[:, column] = 0  # either is in one pair only
+            counts[row] = counts_other[column] = False
+        unmatched += int(counts.sum() + counts_other.sum())
     return Matches(
         np.array([pair[0] for pair in pairs], np.float32).reshape(-1, 6),
         np.array([pair[1] for pair in pairs], np.float32).reshape(-1, 6),

@@ -6,8 +6,8 @@ torchvision's and takes more proposals, so a few faces may differ.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -86,51 +86,30 @@ def tolerance(network: str, precision: str) -> Tolerance:
 class Agreement:
     """A model's outputs at one batch size beside another evaluation of the same weights.
 
-    Attributes:
-        against: the `traced` network, or the `checkpoint`'s own evaluation.
-        batch_size: canvases per batch.
-        faces: how many were compared: those of either side that score `matching.FLOOR`, and the
-            best of each image.
-        unmatched: how many of them the other side does not have; the figures from `box_px` on and
-            `label_agreement` leave them out.
-        label_agreement: share of the faces with one label.
-        contrary: share whose labels differ, and probabilities by more than the tolerance.
-        mean_iou: of both boxes, 0 where unmatched.
-        box_px: largest difference of x, y, w or h, in canvas pixels.
-        probability: largest difference of a probability or score.
-        within: share of all faces that are matched, within the tolerance of both.
-        unusable: share of the images for which an output is not a number, as after an overflow;
-            the other figures leave them out.
+    `box_px`, `probability` and the labels are of matched faces; no other figure but `unusable` is
+    of images for which an output is not a number, as after an overflow.
     """
 
-    against: Literal["traced", "checkpoint"]
+    against: Literal["traced", "checkpoint"]  # the network, or the checkpoint's own evaluation
     batch_size: int
-    faces: int
-    unmatched: int
-    label_agreement: float
-    contrary: float
-    mean_iou: float
-    box_px: float
-    probability: float
-    within: float
-    unusable: float
+    faces: int  # how many of either side score `matching.FLOOR` or are the best of their image
+    unmatched: int  # how many of them the other side does not have
+    label_agreement: float  # share of the faces with one label
+    contrary: float  # share whose labels differ, and probabilities by more than the tolerance
+    mean_iou: float  # of both boxes, 0 where unmatched
+    box_px: float  # largest difference of x, y, w or h, in canvas pixels
+    probability: float  # largest difference of a probability or score
+    within: float  # share of all faces that are matched, within the tolerance of both
+    unusable: float  # share of those images
 
 
 @dataclass(frozen=True)
 class Parity:
-    """A verification's outcome.
+    """A verification's outcome."""
 
-    Attributes:
-        images: how many were compared.
-        comparisons: with the traced network, one a batch size; the last with the checkpoint.
-    """
-
-    images: int
+    images: int  # how many were compared
+    # One a batch size with the traced network, then one with the checkpoint.
     comparisons: tuple[Agreement, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
 
     def faults(self, allowed: Tolerance) -> list[str]:
         """What is beyond the tolerance, one line each; empty where the file may be trusted."""
@@ -167,34 +146,19 @@ class Parity:
 
 
 class Reference(NamedTuple):
-    """What a model should predict.
+    """What a model should predict."""
 
-    Attributes:
-        images: how many different ones are among the canvases.
-        canvases: (N, S, S, 3) uint8.
-        traced: what the traced network predicts.
-        checkpoint: what the checkpoint's own evaluation predicts.
-        threshold: least probability that counts as a properly worn mask.
-    """
-
-    images: int
-    canvases: Pixels
-    traced: Outputs
-    checkpoint: Outputs
-    threshold: float
+    images: int  # how many different ones are among the canvases
+    canvases: Pixels  # (N, S, S, 3)
+    traced: Outputs  # what the traced network predicts
+    checkpoint: Outputs  # what the checkpoint's own evaluation predicts
+    threshold: float  # least probability that counts as a properly worn mask
 
     @classmethod
     def compute(
         cls, traced: Find, checkpoint: Find, canvases: Pixels, threshold: float
     ) -> "Reference":
-        """Evaluate the same weights in both ways.
-
-        Args:
-            traced: the module that is exported, in evaluation mode.
-            checkpoint: the network's own evaluation.
-            canvases: (N, S, S, 3) uint8, N at least 1.
-            threshold: least probability that counts as a properly worn mask.
-        """
+        """Evaluate the same weights in both ways, on canvases (N, S, S, 3), N at least 1."""
         images = len(canvases)
         # Fewer images than the largest batch are repeated, or that batch would not be tried.
         canvases = np.resize(canvases, (max(images, *BATCH_SIZES), *canvases.shape[1:]))

@@ -74,17 +74,11 @@ class ExportSettings:
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What the exported graph makes of the network's outputs.
+    """What the exported graph makes of the network's outputs."""
 
-    Attributes:
-        faces: K, the most faces in an image.
-        temperature: divides the log-odds of a properly worn mask.
-        proposals: Faster R-CNN's, through its box head.
-    """
-
-    faces: int = DEFAULT_FACES
-    temperature: float = 1.0
-    proposals: int = DEFAULT_PROPOSALS
+    faces: int = DEFAULT_FACES  # K, the most in an image
+    temperature: float = 1.0  # divides the log-odds of a properly worn mask
+    proposals: int = DEFAULT_PROPOSALS  # Faster R-CNN's, through its box head
 
     def describe(self, model: str) -> dict[str, Any]:
         """JSON-able values for a model file's metadata, that `recall` reads."""

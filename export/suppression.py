@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import nms
+from torchvision.ops import box_convert, nms
 
 from maskinfer.train.calibration import LEAST_PROBABILITY
 from maskinfer.train.networks.network import Candidates, Detections
@@ -21,17 +21,11 @@ _ROUNDS = 7
 
 
 class Faces(NamedTuple):
-    """What a model file answers: distinct faces, best first; places without one hold zeros.
+    """What a model file answers: distinct faces, best first; places without one hold zeros."""
 
-    Attributes:
-        boxes_xywh: (B, K, 4) float32, canvas pixels.
-        proper_mask: (B, K) float32, calibrated probability in 0..1.
-        score: (B, K) float32, confidence that a face is there, in 0..1.
-    """
-
-    boxes_xywh: Tensor
-    proper_mask: Tensor
-    score: Tensor
+    boxes_xywh: Tensor  # (B, K, 4) float32, canvas pixels
+    proper_mask: Tensor  # (B, K) float32, calibrated probability in 0..1
+    score: Tensor  # (B, K) float32, confidence that a face is there, in 0..1
 
 
 def one_face(detections: Detections, options: GraphOptions) -> Faces:
@@ -43,10 +37,7 @@ def one_face(detections: Detections, options: GraphOptions) -> Faces:
 def distinct_faces(candidates: Candidates, options: GraphOptions, rivals: int) -> Faces:
     """The best faces of each image; of boxes that overlap, the best-scored one.
 
-    Args:
-        candidates: of B images, in any order and number.
-        options: how many faces, and the temperature.
-        rivals: how many candidates are looked at, best first.
+    `rivals` candidates are looked at, best first.
     """
     count = max(rivals, options.faces)
     # A small canvas has fewer candidates than are looked at: filled up with empty boxes.
@@ -71,16 +62,9 @@ def faces_one_by_one(images: Sequence[Candidates], options: GraphOptions) -> Fac
     for boxes, proper, score in images:
         kept = nms(boxes, score, _SAME_FACE_IOU)[: options.faces]  # best first
         kept = kept[score[kept] > 0]
-        box = torch.cat([boxes[kept, :2], boxes[kept, 2:] - boxes[kept, :2]], dim=1)
-        empty = options.faces - len(kept)
-        proper_mask = calibrated(proper[kept], options.temperature)
-        answers.append(
-            (
-                F.pad(box, (0, 0, 0, empty)),
-                F.pad(proper_mask, (0, empty)),
-                F.pad(score[kept], (0, empty)),
-            )
-        )
+        box = F.pad(box_convert(boxes[kept], "xyxy", "xywh"), (0, 0, 0, options.faces - len(kept)))
+        columns = (calibrated(proper[kept], options.temperature), score[kept])
+        answers.append((box, *(F.pad(values, (0, len(box) - len(kept))) for values in columns)))
     return Faces(*(torch.stack(column) for column in zip(*answers, strict=True)))
 
 

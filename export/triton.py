@@ -48,7 +48,7 @@ def write_repository(
     """Make a model file a model of a Triton model repository, or replace it there.
 
     Args:
-        model: a finished, verified `.onnx` file; it is copied, and stays where it is.
+        model: a finished, verified `.onnx` file; it is copied.
         metadata: the file's; clients can read it from the server.
         max_batch: the most images that the server puts into one batch, from 1.
         folder: the model repository; made if need be. Other models in it are left alone.
@@ -71,10 +71,6 @@ def write_repository(
 def check_destination(folder: Path, name: str) -> None:
     """Refuse what `write_repository` would refuse; cheap, so done before a long export.
 
-    Args:
-        folder: the model repository, or where it will be.
-        name: the model's name.
-
     Raises:
         UsageError: Triton cannot take the name, or no export wrote what is there.
     """
@@ -95,10 +91,7 @@ def check_destination(folder: Path, name: str) -> None:
 def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:
     """The model's `config.pbtxt`: Triton's `ModelConfig` in protobuf text format.
 
-    Args:
-        name: as `check_destination` allows it.
-        metadata: goes under `parameters`, as the JSON value that the model file holds.
-        max_batch: the most images in one batch, from 1.
+    The metadata goes under `parameters`, as the JSON value that the model file holds.
 
     Raises:
         UsageError: `max_batch` is out of range.

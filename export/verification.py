@@ -26,14 +26,10 @@ _DRAWN_SEED = 0
 
 
 def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixels:
-    """Put images on canvases as inference would, evenly spaced over all of several folders.
+    """Put at most `most` images on canvases as inference would, evenly spaced over all folders.
 
-    Images need no label; those that cannot be read are skipped.
-
-    Args:
-        folders: searched at any depth.
-        geometry: how photos become canvases.
-        most: the largest number of images.
+    The folders are searched at any depth. Images need no label; those that cannot be read are
+    skipped.
 
     Returns:
         (N, S, S, 3) canvases, 1 <= N <= most.
@@ -58,14 +54,10 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
 def verification_canvases(
     config: RunConfig, geometry: Geometry, data: Path | None, images: int = VERIFIED_ON
 ) -> Pixels:
-    """Draw test images evenly, at most so many.
+    """Put test images on canvases (N, S, S, 3), evenly, at most so many.
 
-    Args:
-        config: of the run, which names its data.
-        geometry: how photos become canvases.
-        data: a data set, or any folder of images; None takes the run's own, and drawn ones where
-            it names none.
-        images: the largest number of images.
+    Those of `data`, a data set or any folder of images; None takes the run's own, and synthetic
+    ones where it names none.
     """
     if data is None and not config.settings.data:
         scenes = (random_scene(_DRAWN_SEED, index, geometry.canvas) for index in range(images))
@@ -85,13 +77,9 @@ def verification_canvases(
 
 
 def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[Parity, list[str]]:
-    """Compare a model file with the best weights of the run it came from.
+    """Compare a model file with the best weights of the run, or the file of weights, it came from.
 
-    Args:
-        file: the model file.
-        run: the run's folder, or a file of weights.
-        data: a data set, or any folder of images; None takes the run's own test images.
-        images: how many to compare on, at most.
+    On at most so many images of `data`, as `verification_canvases` takes them.
 
     Returns:
         how far they agree, and what is beyond the tolerance.

@@ -1,15 +1,27 @@
-"""From which figures on an answer counts, measured on validation photos. Only numpy."""
+"""From which figures on an answer counts, measured on validation photos."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskinfer.data.boxes import Boxes, iou_xywh
+from maskinfer.data.geometry import Placement, decode_wh, image_to_canvas, place
+from maskinfer.data.images import load_photo
+from maskinfer.data.labels import Sample
+from maskinfer.data.pixels import Pixels
+from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import Choice, choose
-from maskinfer.runtime.model_file import WorkingPoint
+from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
+from maskinfer.runtime.providers import Provider
+from maskinfer.runtime.session import Session
+from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.train.data.parts import read_parts
+from maskinfer.train.runs.checkpoint import Checkpoint
 
 _MAY_BE_LOST = 0.01  # share of labelled faces
 _SAME_FACE_IOU = 0.5
@@ -19,45 +31,91 @@ _LEAST_OF_A_KIND = 10  # photos with somebody not properly masked, and without; 
 # agree on: below it faces come and go with the precision.
 _MIN_SCORES = np.linspace(0.2, 0.8, 61)
 _THRESHOLDS = np.linspace(0.02, 0.98, 97)
+# On which models that read any canvas are asked about photos of several faces besides their own.
+_CROWD_CANVAS = 640
+_MOST_CROWDS = 500
 
 
 class Photo(NamedTuple):
-    """A labelled photo and what a model says of it.
+    """A labelled photo and what a model says of it."""
 
-    Attributes:
-        boxes_xywh: (K, 4) in canvas pixels.
-        proper_mask: (K,) in 0..1.
-        score: (K,) in 0..1, best first, 0 where there is no face.
-        label_xywh: (4,) in canvas pixels.
-        labels: whether the mask is worn properly, of the labelled face and of each other one that
-            is annotated.
-    """
-
-    boxes_xywh: NDArray[np.float32]
-    proper_mask: NDArray[np.float32]
-    score: NDArray[np.float32]
-    label_xywh: Boxes
-    labels: tuple[bool, ...]
+    boxes_xywh: NDArray[np.float32]  # (K, 4) in canvas pixels
+    proper_mask: NDArray[np.float32]  # (K,) in 0..1
+    score: NDArray[np.float32]  # (K,) in 0..1, best first, 0 where there is no face
+    label_xywh: Boxes  # (4,) in canvas pixels
+    labels: tuple[bool, ...]  # proper or not, of the labelled face and of each other annotated one
 
 
 @dataclass(frozen=True)
 class WorkingPoints:
-    """Of answers about one face of a photo, and about all.
+    """Of answers about one face of a photo, and about all."""
 
-    Attributes:
-        one_face: its score is the highest that loses at most 1 % of labelled faces.
-        all_faces: the pair of the best balanced accuracy of "somebody is not properly masked".
-        photos: how many `one_face.min_score` was measured on; 0 where they were too few.
-        photos_of_all: how many `all_faces` was measured on, those with other faces annotated; 0
-            where they were too few, and it is `one_face`.
-        balanced_accuracy: of the verdict on those photos, one figure a canvas.
-    """
-
-    one_face: WorkingPoint
-    all_faces: WorkingPoint
-    photos: int = 0
+    one_face: WorkingPoint  # its score is the highest that loses at most 1 % of labelled faces
+    all_faces: WorkingPoint  # of the best balanced accuracy of "somebody is not properly masked"
+    photos: int = 0  # how many `one_face.min_score` was measured on; 0 where they were too few
+    # How many `all_faces` was measured on, those with other faces annotated; 0 where they were too
+    # few, and it is `one_face`.
     photos_of_all: int = 0
-    balanced_accuracy: tuple[float, ...] = ()
+    balanced_accuracy: tuple[float, ...] = ()  # on those photos, one figure a canvas
+
+
+def measure_file(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadata, str]:
+    """A file's metadata with its working points, and what to say where they are not measured.
+
+    They are measured on the images that its run held out of training, where these are still there.
+    """
+    metadata, earlier = session.metadata, checkpoint.calibration
+    trained = checkpoint.config.settings
+    try:
+        samples = read_parts(trained.data, trained.validation, trained.seed).validation
+    except DatasetError:  # it is gone, or was never named
+        samples = []
+    photos = list(_answers(session, samples))
+    larger: list[Photo] = []
+    if metadata.free_canvas:
+        crowds = [sample for sample in samples if sample.others]
+        crowds = crowds[:: -(-len(crowds) // _MOST_CROWDS) or 1]
+        batch_size = session.batch_size
+        on_larger = Session(session.path, Provider.CPU, batch_size, canvas=_CROWD_CANVAS)
+        larger = list(_answers(on_larger, crowds))
+    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas, larger)
+    if not points.photos and earlier.one_face is not None:
+        one_face = replace(earlier.one_face, threshold=earlier.threshold)
+        points = replace(points, one_face=one_face, all_faces=one_face)
+    if not points.photos_of_all and earlier.all_faces is not None:
+        points = replace(points, all_faces=earlier.all_faces)
+    facts = asdict(points)
+    metadata = replace(
+        metadata,
+        one_face=WorkingPoint(**facts.pop("one_face")),
+        all_faces=WorkingPoint(**facts.pop("all_faces")),
+        metrics=metadata.metrics | {"working_points": facts},
+    )
+    if points.photos:
+        return metadata, ""
+    if earlier.one_face is not None:
+        return metadata, "from which score on a face counts was measured on earlier weights"
+    lack = f"only {len(samples)} validation images" if samples else "no validation images"
+    return metadata, f"{lack}, so every face counts, whatever its score: predict with --min-score"
+
+
+def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
+    """What a model says of labelled images that can be read."""
+
+    def draw(sample: Sample) -> tuple[Pixels, Placement]:
+        return place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
+
+    geometry, threads = session.geometry, usable_cores()
+    drawn = map_ahead(draw, samples, threads=threads, ahead=2 * session.batch_size)
+    for start in range(0, len(samples), session.batch_size):
+        batch = samples[start : start + session.batch_size]
+        canvases, placements = zip(*islice(drawn, len(batch)), strict=True)
+        outputs = session.run(np.stack(canvases))
+        drawn_batch = zip(batch, placements, *outputs, strict=True)
+        for sample, placement, boxes, proper, score in drawn_batch:
+            [label] = image_to_canvas([sample.box_xywh], [placement])
+            labels = tuple(face.proper_mask for face in sample.faces)
+            yield Photo(boxes, proper, score, label, labels)
 
 
 def measure(

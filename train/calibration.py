@@ -16,27 +16,21 @@ from maskinfer.runtime.model_file import WorkingPoint
 THRESHOLD = 0.5  # without a validation part that is large enough
 _LEAST_IMAGES = 10  # of either label; fewer say too little
 LEAST_PROBABILITY = 1e-6  # log-odds end here, in the exported graph too
-_NO_LONGER_KEPT = ("error_before", "error_after")  # older checkpoints hold them
 # Log temperatures that are tried: a twentieth to twentyfold, in steps of less than 1 %.
 _LOG_TEMPERATURES = np.linspace(-3, 3, 1001)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learned from the validation part.
+    """What was learned from the validation part."""
 
-    Attributes:
-        temperature: divides the log-odds of a properly worn mask; 1 leaves them.
-        threshold: least calibrated probability that counts as properly worn: the one with the
-            best balanced accuracy, of equals the nearest to a half.
-        images: how many it was learned from; 0 where they were too few.
-        one_face, all_faces: from which figures on an answer about one face counts, and one about
-            all, as an earlier export measured them; None where none did.
-    """
-
-    temperature: float = 1.0
+    temperature: float = 1.0  # divides the log-odds of a properly worn mask; 1 leaves them
+    # Least calibrated probability that counts as properly worn: the one with the best balanced
+    # accuracy, of equals the nearest to a half.
     threshold: float = THRESHOLD
-    images: int = 0
+    images: int = 0  # how many it was learned from; 0 where they were too few
+    # From which figures on an answer about one face counts, and one about all, as an earlier export
+    # measured them; None where none did.
     one_face: WorkingPoint | None = None
     all_faces: WorkingPoint | None = None
 
@@ -51,11 +45,7 @@ class Calibration:
         Raises:
             ValueError: it is something else.
         """
-        values = json.loads(text)
-        if isinstance(values, dict):
-            for name in _NO_LONGER_KEPT:
-                values.pop(name, None)
-        calibration = read_record(cls, values)
+        calibration = read_record(cls, json.loads(text))
         if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
             raise ValueError(f"not a temperature and threshold: {calibration}")
         return calibration

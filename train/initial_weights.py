@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 from torchvision.models import get_model_weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
@@ -17,7 +17,7 @@ from .calibration import Calibration
 from .networks.lite import imagenet_state
 from .networks.network import Network
 from .runs.files import WEIGHTS, weights_path
-from .runs.folder import read_calibration
+from .runs.folder import load_tensors, read_calibration
 from .settings import TrainSettings
 
 _NORMALISATION = ("mean", "std")
@@ -27,28 +27,19 @@ _TRUNK_PREFIXES = ("resnet.", "detector.backbone.body.", "backbone.body.", "body
 
 
 class InitialWeights(NamedTuple):
-    """What a network starts from.
+    """What a network starts from."""
 
-    Attributes:
-        origin: `imagenet`, `coco`, `none`, `shipped`, or the name of a file or run.
-        whole: whether every tensor of the network was set, so that it is one already.
-        calibration: of such a network.
-    """
-
-    origin: str
-    whole: bool = False
-    calibration: Calibration = Calibration()
+    origin: str  # `imagenet`, `coco`, `none`, `shipped`, or the name of a file or run
+    whole: bool = False  # every tensor of the network was set, so it is one already
+    calibration: Calibration = Calibration()  # of such a network
 
 
 def load_initial_weights(
     network: Network, settings: TrainSettings, say: Callable[[str], None]
 ) -> InitialWeights:
-    """Start from what was learned elsewhere.
+    """Start a network from what was learned elsewhere, where `settings.weights` says.
 
-    Args:
-        network: changed in place.
-        settings: `weights` says where from.
-        say: told, in one line, what was loaded or why not.
+    `say` is told, in one line, what was loaded or why not.
 
     Raises:
         TrainingError: weights were asked for and cannot be fetched.
@@ -62,9 +53,8 @@ def load_initial_weights(
         state, header = _read(path)
         whole = _load_matching(network, state, settings.weights, say)
         name = path.parent.name if path.name == WEIGHTS else path.name
-        if not whole:
-            return InitialWeights(name)
-        return InitialWeights(name, whole, read_calibration(header, path))
+        calibration = read_calibration(header, path) if whole else Calibration()
+        return InitialWeights(name, whole, calibration)
     origin = "coco" if settings.weights == "coco" else "imagenet"
     subject = f"{_SUBJECTS[origin]} weights"
     try:
@@ -93,11 +83,8 @@ def _fetch(origin: str, settings: TrainSettings) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """A file's tensors and header."""
     try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()  # it cannot be iterated itself
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        return load_tensors(path)
     except FileNotFoundError as error:
         raise UsageError(
             f"--weights: {path} is missing; a run has it after its first epoch"

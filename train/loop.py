@@ -47,17 +47,9 @@ def train(
     display: Display,
     parts: Parts | None = None,
 ) -> RunFolder:
-    """Train from the beginning.
+    """Train from the beginning, in a new folder under `runs` that is named by `now`.
 
-    Args:
-        settings: what to do.
-        runs: where the run's folder is made.
-        now: for the folder's name.
-        display: where the run shows its progress.
-        parts: in place of the folders that the settings name.
-
-    Returns:
-        the run's folder.
+    `parts` are trained on in place of the folders that the settings name.
 
     Raises:
         UsageError, DatasetError, TrainingError: settings or data cannot be used.
@@ -71,13 +63,9 @@ def train(
 def resume(
     run: RunFolder, epochs: int | None, display: Display, parts: Parts | None = None
 ) -> RunFolder:
-    """Continue an interrupted run.
+    """Continue an interrupted run, on the `parts` that `train` was given, if it was.
 
-    Args:
-        run: its folder.
-        epochs: a new number of epochs, or None for the one in its settings.
-        display: where the run shows its progress.
-        parts: those that it was trained with, where `train` was given them.
+    `epochs` is a new number of them; None leaves the one in the run's settings.
 
     Raises:
         RunError: the run is damaged, or the data is not what it was.
@@ -160,6 +148,7 @@ class Trainer:
         check(settings)
         self.settings = settings
         self.accelerator = build_accelerator(settings)
+        self.is_main: bool = self.accelerator.is_main_process  # which writes the files
         processes = self.accelerator.num_processes
         if settings.batch_size % processes:
             raise UsageError(
@@ -179,16 +168,13 @@ class Trainer:
         # Both as they are until `fit` has the accelerator prepare them.
         self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
-        self.order = EpochOrder(
-            self.parts.train,
-            settings,
-            processes,
-            self.accelerator.process_index,
-        )
+        process = self.accelerator.process_index
+        self.order = EpochOrder(self.parts.train, settings, processes, process)
         self.train_batches = loader(
             SampleCanvases(self.parts.train, settings.geometry, settings.augment, settings.seed),
             self.order,
             settings,
+            processes,
         )
         self.state = State()
         self.history: list[EpochRow] = []
@@ -201,11 +187,6 @@ class Trainer:
             "mixed_precision": self.accelerator.mixed_precision,
         }
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the process that writes files."""
-        return bool(self.accelerator.is_main_process)
-
     def start(self, runs: Path, now: datetime) -> RunFolder:
         """Load initial weights and make the run's folder."""
         # The first process fetches the weights, the others read its copy.
@@ -215,16 +196,15 @@ class Trainer:
         if initial.whole:  # and so with its own normalisation
             mean, std = self.network.mean.tolist(), self.network.std.tolist()
             self.normalisation = {"mean": mean, "std": std}
-        settings, data = self.settings, self.parts.summary()
         names: list[Any] = [None]
         if self.is_main:
-            run = RunFolder.create(runs, settings.model, now)
+            run = RunFolder.create(runs, self.settings.model, now)
             names = [str(run.path)]
             config = RunConfig(
-                settings,
+                self.settings,
                 initial.origin,
                 self.normalisation,
-                data,
+                self.parts.summary(),
                 self.machine,
                 versions(),
                 initial.calibration,
@@ -259,11 +239,7 @@ class Trainer:
         self.calibration = config.initial_calibration
 
     def fit(self, run: RunFolder) -> None:
-        """Train until the last epoch or until validation stops improving.
-
-        Raises:
-            TrainingError: a loss is not a number.
-        """
+        """Train until the last epoch or until validation stops improving."""
         settings, accelerator = self.settings, self.accelerator
         dropped = len(self.parts.decisions)
         self.display.say(
@@ -305,13 +281,10 @@ class Trainer:
         accelerator.end_training()
 
     def _measure(self, run: RunFolder, epoch: int, began: float, **trained: float) -> None:
-        """Measure the network as it is after an epoch, and keep what that says.
+        """Measure the network after an epoch, write the results, and advance the state.
 
-        Args:
-            run: the run's folder.
-            epoch: 0 before the first.
-            began: when, by the monotonic clock.
-            trained: what only training tells.
+        Epoch 0 is before the first; `began` is of the monotonic clock, `trained` what only
+        training tells.
         """
         figures, calibration = measure_parts(
             self.network,
@@ -323,15 +296,11 @@ class Trainer:
         )
         seconds = time.monotonic() - began
         row = EpochRow(epoch, seconds, **({"learning_rate": 0.0} | figures | trained))
-        self._keep(run, row, calibration)
-
-    def _keep(self, run: RunFolder, row: EpochRow, calibration: Calibration) -> None:
-        """Write an epoch's results to the run's folder, and advance the state."""
         was, score, scaler = self.state, row.score, self.accelerator.scaler
         is_best = score is None or score > was.best_score
         self.state = State(
-            epochs_done=row.epoch,
-            best_epoch=row.epoch if is_best else was.best_epoch,
+            epochs_done=epoch,
+            best_epoch=epoch if is_best else was.best_epoch,
             best_score=was.best_score if score is None else max(score, was.best_score),
             scaler=scaler.state_dict() if scaler is not None else None,
         )
@@ -340,7 +309,7 @@ class Trainer:
             # The state comes last: until then, resuming repeats the epoch.
             run.write_history(self.history)
             if is_best:
-                run.write_best(self.network, row.epoch, calibration)
+                run.write_best(self.network, epoch, calibration)
             optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
             run.write_last(self.network, optimizer, self.state)
             draw_curves(self.history, self.state.best_epoch, run.path.name, run.path / "curves.png")
@@ -348,13 +317,13 @@ class Trainer:
         self.display.end_epoch(row, is_best)
 
     def _is_stuck(self) -> bool:
-        patience = self.settings.patience
+        patience, state = self.settings.patience, self.state
         if patience is None or not self.parts.validation:
             return False
-        stuck = self.state.epochs_done - self.state.best_epoch >= patience
-        if stuck:
-            self.display.say(
-                f"Stopped early: no better validation score in {patience} epochs; "
-                f"the best was epoch {self.state.best_epoch}"
-            )
-        return stuck
+        if state.epochs_done - state.best_epoch < patience:
+            return False
+        self.display.say(
+            f"Stopped early: no better validation score in {patience} epochs; "
+            f"the best was epoch {state.best_epoch}"
+        )
+        return True

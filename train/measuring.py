@@ -1,8 +1,7 @@
 """Loss, IoU and accuracy of a network over samples, on one process or several."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from maskinfer.data.boxes import Boxes, iou_xywh
 from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Face, Sample
 from maskinfer.evaluation.metrics import Metrics, measure
-from maskinfer.train.data.batches import Batch, SampleCanvases, Share, loader
+from maskinfer.train.data.batches import Batch, SampleCanvases, loader, share
 from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
 
@@ -28,23 +27,16 @@ from .settings import TrainSettings
 _TRAIN_SAMPLE = 256
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """What one part of the data measured.
 
     A network that learns all faces is measured on the known face that its box overlaps most.
-
-    Attributes:
-        loss: the mean.
-        metrics: IoU and accuracies.
-        proper_mask: (N,) probabilities.
-        is_proper: (N,) bool, the labels.
     """
 
-    loss: float
+    loss: float  # the mean
     metrics: Metrics
-    proper_mask: NDArray[np.float64]
-    is_proper: NDArray[np.bool_]
+    proper_mask: NDArray[np.float64]  # (N,) probabilities
+    is_proper: NDArray[np.bool_]  # (N,) labels
 
 
 def measure_parts(
@@ -105,8 +97,9 @@ def measure_samples(
         accelerator: the processes among which the samples are shared out.
         on_batch: called with the mean loss so far after each batch of this process.
     """
-    share = Share(len(samples), accelerator.num_processes, accelerator.process_index)
-    batches = loader(SampleCanvases(samples, settings.geometry), share, settings)
+    processes = accelerator.num_processes
+    own = share(len(samples), processes, accelerator.process_index)
+    batches = loader(SampleCanvases(samples, settings.geometry), own, settings, processes)
     network.eval()
     loss_sum, rows = 0.0, list[tuple[float, bool, float]]()
     for batch in batches:

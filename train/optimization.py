@@ -56,13 +56,7 @@ def build_optimizer(settings: TrainSettings, network: Network) -> Optimizer:
 
 
 def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
-    """The learning rate of a step.
-
-    Args:
-        settings: `learning_rate` at its highest, and the `schedule`.
-        step: counted from 0 over the whole run.
-        steps: of the whole run.
-    """
+    """The learning rate of a step, counted from 0 over the whole run of `steps`."""
     peak = settings.learning_rate
     if settings.schedule == "constant":
         return peak

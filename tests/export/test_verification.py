@@ -24,7 +24,7 @@ def test_verify_tells_its_own_run_from_another(
     shutil.copytree(own, other)
     state = load_file(other / "best.safetensors")
     name = next(name for name in state if name.startswith("resnet.layer4") and "conv" in name)
-    save_file({**state, name: state[name] * 3}, other / "best.safetensors")
+    save_file({**state, name: state[name] * 3}, other / "best.safetensors", {"epoch": "1"})
     done = run_cli("verify", files["resnet"], "--against", other / "best.safetensors")
     assert done.code == 1
     assert "does not predict what" in done.stderr

@@ -58,11 +58,6 @@ def test_calibration_reads_what_it_wrote() -> None:
     assert Calibration.from_json(found.to_json()) == found
 
 
-def test_calibration_reads_the_errors_that_older_checkpoints_hold() -> None:
-    text = '{"temperature": 1.5, "images": 20, "error_before": 0.1, "error_after": null}'
-    assert Calibration.from_json(text) == Calibration(1.5, images=20)
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "[]", '{"temperature": 0}', '{"threshold": 2}', '{"heat": 1}', '{"temperature": NaN}'],

@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from maskinfer.data.boxes import Boxes, iou_xywh
+from maskinfer.data.boxes import Boxes, iou_xywh, xyxy_to_xywh
 from maskinfer.data.geometry import canvas_to_image, image_to_canvas
 from maskinfer.data.labels import Sample
-from maskinfer.train.data.batches import SampleCanvases, Share, loader
-from maskinfer.train.networks.network import Candidates, Network
+from maskinfer.train.data.batches import SampleCanvases, loader, share
+from maskinfer.train.networks.network import Network
 from maskinfer.train.settings import TrainSettings
 
 # A network trained on zoomed photos sees more on a larger canvas than it was trained on. Measured
@@ -45,47 +46,37 @@ def answer_samples(
         canvas=network.canvas,
         resize=round(settings.geometry.resize * network.canvas / side),
     )
-    batches = loader(SampleCanvases(samples, geometry), Share(len(samples), 1, 0), settings)
+    batches = loader(SampleCanvases(samples, geometry), share(len(samples)), settings)
     network.eval()
     answers: list[Answer] = []
     for batch in batches:
         canvases = batch.canvases.to(device)
         labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
-        straight = _choose_all(network, canvases, labelled)
+        boxes, logits, scores = _choose(network, canvases, labelled)
         mirror = labelled.copy()
         mirror[:, 0] = network.canvas - labelled[:, 0] - labelled[:, 2]
-        mirrored = _choose_all(network, canvases.flip(2), mirror)
-        boxes = canvas_to_image([face.box_xywh for face in straight], batch.placements)
-        answers += [
-            Answer(tuple(box), _sigmoid((a.logit + b.logit) / 2), (a.score + b.score) / 2)
-            for box, a, b in zip(boxes.tolist(), straight, mirrored, strict=True)
-        ]
+        _, mirrored_logits, mirrored_scores = _choose(network, canvases.flip(2), mirror)
+        boxes = canvas_to_image(boxes, batch.placements)
+        probabilities = 1 / (1 + np.exp(-(logits + mirrored_logits) / 2))
+        columns = (probabilities.tolist(), ((scores + mirrored_scores) / 2).tolist())
+        rows = zip(boxes.tolist(), *columns, strict=True)
+        answers += [Answer(tuple(box), probability, score) for box, probability, score in rows]
     return answers
 
 
-class _Chosen(NamedTuple):
-    """The candidate that is meant: in canvas pixels, log-odds of a proper mask, 0..1."""
-
-    box_xywh: Boxes
-    logit: float
-    score: float
-
-
-def _choose_all(network: Network, canvases: Tensor, labelled_xywh: Boxes) -> list[_Chosen]:
+def _choose(
+    network: Network, canvases: Tensor, labelled_xywh: Boxes
+) -> tuple[Boxes, NDArray[np.float64], NDArray[np.float64]]:
+    """The candidates meant in B canvases: boxes (B, 4), log-odds of a proper mask, scores (B,)."""
     with torch.inference_mode():
-        candidates = network.candidates(canvases)
-    return [_choose(*pair) for pair in zip(candidates, labelled_xywh, strict=True)]
-
-
-def _choose(candidates: Candidates, label_xywh: Boxes) -> _Chosen:
-    boxes = candidates.boxes_xyxy.double().cpu().numpy()
-    boxes[:, 2:] -= boxes[:, :2]
-    score = candidates.score.double().cpu().numpy()
-    overlap = iou_xywh(boxes, label_xywh) * score
-    best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
-    logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
-    return _Chosen(boxes[best], float(logit), float(score[best]))
-
-
-def _sigmoid(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
+        images = network.candidates(canvases)
+    chosen = []
+    for candidates, label_xywh in zip(images, labelled_xywh, strict=True):
+        boxes = xyxy_to_xywh(candidates.boxes_xyxy.cpu().numpy())
+        score = candidates.score.double().cpu().numpy()
+        overlap = iou_xywh(boxes, label_xywh) * score
+        best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
+        logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
+        chosen.append((boxes[best], logit.item(), score[best]))
+    boxes, logits, scores = (np.array(column) for column in zip(*chosen, strict=True))
+    return boxes, logits, scores

@@ -1,4 +1,9 @@
-"""Random changes to a training photo: crop, zoom, background and colour."""
+"""Random changes to a training photo: crop, zoom, background and colour.
+
+The first three take a photo as it was decoded, perhaps reduced, and its faces: (M, 4) x, y, w, h in
+pixels of the upright original, the labelled one first. They return what they cut out as a photo of
+its own, and the same faces in its pixels.
+"""
 
 import math
 
@@ -17,14 +22,6 @@ def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
     """Cut away some of the photo around the labelled face, four times in five.
 
     That face stays whole, and a left-most one stays left-most, as only what lies outside it is cut.
-
-    Args:
-        photo: decoded, perhaps reduced.
-        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
-        rng: drawn from.
-
-    Returns:
-        the crop as a photo of its own, and the faces in it.
     """
     if rng.random() < 0.2:
         return photo, faces
@@ -42,14 +39,6 @@ def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
 
     One photo in five stays whole. In half of the others it is the labelled face, else any. The
     square ends where the photo does.
-
-    Args:
-        photo: decoded, perhaps reduced.
-        faces: (M, 4) x, y, w, h in pixels of the upright original, the labelled one first.
-        rng: drawn from.
-
-    Returns:
-        the cut as a photo of its own, and the faces in it.
     """
     if rng.random() < 0.2:
         return photo, faces
@@ -66,16 +55,7 @@ def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
 
 
 def random_background(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
-    """Cut out a square without any of the faces; the photo as it is where there is hardly one.
-
-    Args:
-        photo: decoded, perhaps reduced.
-        faces: (M, 4) x, y, w, h in pixels of the upright original.
-        rng: drawn from.
-
-    Returns:
-        the cut as a photo of its own, and the faces, all outside it.
-    """
+    """Cut out a square without any of the faces; the photo as it is where there is hardly one."""
     boxes = _scaled(photo, faces)
     wh = np.array(_decoded_wh(photo))
     most = wh.min()

@@ -67,18 +67,11 @@ class Item(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Samples drawn on their canvases.
+    """B samples, drawn on their canvases."""
 
-    Attributes:
-        canvases: (B, S, S, 3) uint8.
-        targets: boxes in canvas pixels, labels.
-        samples: B samples, their boxes in image pixels.
-        placements: B placements, to bring boxes back to image pixels.
-    """
-
-    canvases: Tensor
+    canvases: Tensor  # (B, S, S, 3) uint8
     targets: Targets
-    samples: list[Sample]
+    samples: list[Sample]  # their boxes in image pixels
     placements: list[Placement]
 
 
@@ -247,32 +240,23 @@ class EpochOrder(Sampler[Key]):
         return rng.permutation(np.concatenate(drawn))
 
 
-class Share(Sampler[Key]):
-    """Every sample once, in order, dealt out among the processes."""
-
-    def __init__(self, count: int, processes: int, process: int) -> None:
-        self.processes = processes
-        self.indices = range(process, count, processes)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __iter__(self) -> Iterator[Key]:
-        return (Key(0, index, index) for index in self.indices)
+def share(count: int, processes: int = 1, process: int = 0) -> list[Key]:
+    """A process's share of samples to measure: every sample once, in order, dealt out to all."""
+    return [Key(0, index, index) for index in range(process, count, processes)]
 
 
 def loader(
-    canvases: SampleCanvases, order: EpochOrder | Share, settings: TrainSettings
+    canvases: SampleCanvases,
+    order: EpochOrder | list[Key],
+    settings: TrainSettings,
+    processes: int = 1,
 ) -> DataLoader[Item]:
-    """Batches in the order given.
+    """Batches of this process, in the order given.
 
-    Args:
-        canvases: the samples.
-        order: which samples, in which order.
-        settings: canvases a batch, over all processes together, and how many processes decode:
-            half the cores, at most 8, where that is None.
+    `settings` say how many canvases a batch has, over all processes together, and how many
+    processes decode: half the cores, at most 8, where that is None.
     """
-    batch_size, workers = settings.batch_size // order.processes, settings.workers
+    batch_size, workers = settings.batch_size // processes, settings.workers
     return DataLoader(
         canvases,
         batch_size=batch_size,
@@ -291,14 +275,7 @@ def measure_normalisation(
 ) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each colour over training canvases, in 0..255.
 
-    Args:
-        samples: the training samples.
-        geometry: how they become canvases.
-        seed: chooses canvases, where there are more than `most`.
-        most: how many canvases are enough.
-
-    Returns:
-        three means, and three deviations of at least 1.
+    `seed` chooses canvases, where there are more than `most`. No deviation is less than 1.
     """
     canvases = SampleCanvases(samples, geometry)
     chosen = np.random.default_rng(seed).permutation(len(samples))[:most]

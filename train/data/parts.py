@@ -23,21 +23,13 @@ _BLOCKS = 10
 
 @dataclass(frozen=True)
 class Parts:
-    """Samples by what they are for.
+    """Samples by what they are for."""
 
-    Attributes:
-        train: impossible boxes dropped.
-        validation: held out of training, by photo, in blocks of consecutive names; may be empty.
-        test: impossible boxes repaired.
-        decisions: each sample that was dropped or repaired.
-        names: of the data sets, without the folders they lie in.
-    """
-
-    train: list[Sample]
-    validation: list[Sample]
-    test: list[Sample]
-    decisions: list[Decision]
-    names: list[str]
+    train: list[Sample]  # impossible boxes dropped
+    validation: list[Sample]  # held out, by photo, in blocks of consecutive names; may be empty
+    test: list[Sample]  # impossible boxes repaired
+    decisions: list[Decision]  # each sample that was dropped or repaired
+    names: list[str]  # of the data sets, without the folders they lie in
 
     def train_sample(self, most: int) -> list[Sample]:
         """At most `most` training samples, evenly spaced, the same each time."""

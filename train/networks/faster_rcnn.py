@@ -10,8 +10,9 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone, resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import box_convert
 
-from maskinfer.train.settings import Backbone
+from maskinfer.train.settings import TrainSettings
 
 from .network import Candidates, Detections, Losses, Network, Targets
 
@@ -37,7 +38,8 @@ class FasterRCNNDetector(Network):
     learns_all_faces = True
     trunk_name = "detector.backbone.body"
 
-    def __init__(self, backbone: Backbone, canvas: int, box_samples: int) -> None:
+    def __init__(self, settings: TrainSettings) -> None:
+        canvas, backbone = settings.geometry.canvas, settings.backbone
         super().__init__(canvas)
         if backbone == "mobilenet_v2":
             body = mobilenet_backbone(
@@ -57,7 +59,7 @@ class FasterRCNNDetector(Network):
             body,
             num_classes=3,
             rpn_anchor_generator=AnchorGenerator(sides, ((1.0,),) * len(sides)),
-            box_batch_size_per_image=box_samples,
+            box_batch_size_per_image=settings.box_samples,
             # The best box of either class is wanted however little it scores, so none is cut off
             # by its score or by the number of better ones: 1,000 proposals, two classes.
             box_score_thresh=0.0,
@@ -70,17 +72,15 @@ class FasterRCNNDetector(Network):
         # box heads hold batch normalisation, so only what they return changes; the backbone,
         # which holds it, stays in evaluation mode. They sample at random: the same draw each
         # time, and none taken from the training's own stream.
-        parts = (self.detector.rpn, self.detector.roi_heads)
+        parts = nn.ModuleList([self.detector.rpn, self.detector.roi_heads])
         devices = [canvases.device] if canvases.is_cuda else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(0)
-            for part in parts:
-                part.train()
+            parts.train()
             try:
                 losses = self.losses(outputs, targets)
             finally:
-                for part in parts:
-                    part.eval()
+                parts.eval()
         return losses, self.detections(outputs, _MEASURED_PROPOSALS)
 
     def candidates(self, canvases: Tensor) -> list[Candidates]:
@@ -133,9 +133,7 @@ class FasterRCNNDetector(Network):
 
 def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor]]:
     """Every face that is learnt, as x1, y1, x2, y2 inside the canvas, at least a pixel wide."""
-    corner = targets.faces_xywh[..., :2]
-    boxes_xyxy = torch.cat([corner, corner + targets.faces_xywh[..., 2:]], dim=2)
-    boxes_xyxy = boxes_xyxy.clamp(0, canvas)
+    boxes_xyxy = box_convert(targets.faces_xywh, "xywh", "xyxy").clamp(0, canvas)
     low = boxes_xyxy[..., :2].clamp(max=canvas - 1)
     boxes_xyxy = torch.cat([low, torch.maximum(boxes_xyxy[..., 2:], low + 1)], dim=2)
     labels = torch.where(targets.faces_proper > 0.5, PROPER, IMPROPER)
@@ -157,7 +155,6 @@ def _best(faces: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         return boxes.new_zeros(4), zero + 0.5, zero
     proper = (scores * (labels == PROPER)).max()
     improper = (scores * (labels == IMPROPER)).max()
-    box = boxes[scores.argmax()]
-    box_xywh = torch.cat([box[:2], box[2:] - box[:2]])
+    box_xywh = box_convert(boxes[scores.argmax()], "xyxy", "xywh")
     probability = proper / (proper + improper).clamp(min=1e-9)
     return box_xywh, probability, torch.maximum(proper, improper)

@@ -13,7 +13,7 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from maskinfer.errors import TrainingError
 
@@ -132,9 +132,9 @@ class LiteDetector(Network):
     def detections(self, outputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> Detections:
         boxes, proper, score = self._candidates(*outputs[:3])
         best_score, best = score.max(dim=1)  # (B,)
-        box = boxes.gather(1, best[:, None, None].expand(-1, 1, 4))[:, 0]
-        box_xywh = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], dim=1)
-        return Detections(box_xywh, proper.gather(1, best[:, None])[:, 0], best_score)
+        image = torch.arange(len(best), device=best.device)
+        box_xywh = box_convert(boxes[image, best], "xyxy", "xywh")
+        return Detections(box_xywh, proper[image, best], best_score)
 
     def _candidates(self, centre: Tensor, boxes: Tensor, mask: Tensor) -> Candidates:
         return Candidates(

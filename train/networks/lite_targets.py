@@ -16,38 +16,22 @@ _LEAST_SIDE = 4.0  # canvas pixels; what is smaller is neither a face nor none
 
 
 class DenseGoals(NamedTuple):
-    """Goals of C x C cells.
+    """Goals of B x C x C cells."""
 
-    Attributes:
-        heat: (B, C, C) in 0..1, 1 in the cell that holds a face's centre, falling around it.
-        counts: (B, C, C), 0 in cells of faces that are too small or cut off, else 1.
-        weight: (B, C, C), how much a cell's box and mask count: its heat, or 0.
-        boxes_xyxy: (B, C, C, 4), the face of each such cell, canvas pixels.
-        proper: (B, C, C), its label, 0 or 1.
-        box_weight: (B, C, C), `weight`, or 0 where the face's box is not known.
-        incorrectly: (B, C, C), 1 where its mask leaves nose or mouth bare, 0 where none does, -1
-            where neither is known.
-    """
-
-    heat: Tensor
-    counts: Tensor
-    weight: Tensor
-    boxes_xyxy: Tensor
-    proper: Tensor
-    box_weight: Tensor
-    incorrectly: Tensor
+    heat: Tensor  # (B, C, C) in 0..1, 1 in the cell that holds a face's centre, falling around it
+    counts: Tensor  # (B, C, C), 0 in cells of faces that are too small or cut off, else 1
+    weight: Tensor  # (B, C, C), how much a cell's box and mask count: its heat, or 0
+    boxes_xyxy: Tensor  # (B, C, C, 4), the face of each such cell, canvas pixels
+    proper: Tensor  # (B, C, C), its label, 0 or 1
+    box_weight: Tensor  # (B, C, C), `weight`, or 0 where the face's box is not known
+    incorrectly: Tensor  # (B, C, C), as of `Targets`
 
 
 def dense_goals(targets: Targets, cells: int) -> DenseGoals:
-    """Spread faces over cells; a cell belongs to the face that heats it most.
-
-    Args:
-        targets: of B canvases.
-        cells: C, along a side.
-    """
+    """Spread faces over C cells a side; a cell belongs to the face that heats it most."""
     boxes = targets.faces_xywh  # (B, M, 4)
-    size = boxes[..., 2:]
-    low, high = boxes[..., :2], boxes[..., :2] + size
+    low, size = boxes[..., :2], boxes[..., 2:]
+    high = low + size
     learnt = targets.learnt & (size.amin(dim=2) >= _LEAST_SIDE)  # (B, M)
 
     cell = torch.arange(cells, device=boxes.device)

@@ -7,55 +7,34 @@ from torch import Tensor, nn
 
 
 class Detections(NamedTuple):
-    """One box an image.
+    """One box an image, float32."""
 
-    Attributes:
-        boxes_xywh: (B, 4) float32, canvas pixels.
-        proper_mask: (B,) float32, probability in 0..1.
-        score: (B,) float32, confidence in the box in 0..1.
-    """
-
-    boxes_xywh: Tensor
-    proper_mask: Tensor
-    score: Tensor
+    boxes_xywh: Tensor  # (B, 4) canvas pixels
+    proper_mask: Tensor  # (B,) probability in 0..1
+    score: Tensor  # (B,) confidence in the box in 0..1
 
 
 class Candidates(NamedTuple):
-    """Faces that a network considered, in any order: of one image, or of a batch.
+    """Faces that a network considered, in any order: of one image, or of a batch; float32."""
 
-    Attributes:
-        boxes_xyxy: (..., K, 4) float32, inside the canvas.
-        proper_mask: (..., K) float32, probability in 0..1.
-        score: (..., K) float32, confidence in 0..1.
-    """
-
-    boxes_xyxy: Tensor
-    proper_mask: Tensor
-    score: Tensor
+    boxes_xyxy: Tensor  # (..., K, 4) inside the canvas
+    proper_mask: Tensor  # (..., K) probability in 0..1
+    score: Tensor  # (..., K) confidence in 0..1
 
 
 class Targets(NamedTuple):
     """What a batch of canvases shows: the face that each image is labelled with, and all faces.
 
-    Attributes:
-        boxes_xywh: (B, 4) float32, canvas pixels; may reach past the canvas.
-        proper_mask: (B,) float32, 1 where the mask is worn properly, else 0.
-        faces_xywh: (B, M, 4) float32, all known faces, clipped to the photo on the canvas;
-            filled up with boxes of no size.
-        faces_proper: (B, M) float32, as `proper_mask`.
-        learnt: (B, M) bool; False where most of a face is cut off: it is neither a face nor none.
-        box_known: (B, M) bool; False where the box says only about where a face is.
-        incorrectly: (B, M) float32, 1 where a mask leaves nose or mouth bare, 0 where none does,
-            -1 where neither is known.
+    Fewer faces than M are filled up with boxes of no size.
     """
 
-    boxes_xywh: Tensor
-    proper_mask: Tensor
-    faces_xywh: Tensor
-    faces_proper: Tensor
-    learnt: Tensor
-    box_known: Tensor
-    incorrectly: Tensor
+    boxes_xywh: Tensor  # (B, 4) float32, canvas pixels; may reach past the canvas
+    proper_mask: Tensor  # (B,) float32, 1 where the mask is worn properly, else 0
+    faces_xywh: Tensor  # (B, M, 4) float32, all known faces, clipped to the photo on the canvas
+    faces_proper: Tensor  # (B, M) float32, as `proper_mask`
+    learnt: Tensor  # (B, M) bool, False where most of it is cut off: neither a face nor none
+    box_known: Tensor  # (B, M) bool, False where the box says only about where a face is
+    incorrectly: Tensor  # (B, M) float32, 1: a mask leaves nose or mouth bare, 0: none, -1: unknown
 
 
 Losses = dict[str, Tensor]
@@ -66,19 +45,16 @@ class Network(nn.Module):
 
     Canvases are (B, S, S, 3) uint8 RGB everywhere; casting and normalising happen inside, so that
     an exported network takes the same input.
-
-    Attributes:
-        canvas: S in pixels.
-        learns_all_faces: whether it learns every known face of an image, and so may rightly find
-            another one than the image is labelled with.
     """
 
+    # Whether it learns every known face of an image, and so may rightly find another one than the
+    # image is labelled with.
     learns_all_faces = False
     trunk_name: str  # of the submodule that is the backbone, for initial weights
 
     def __init__(self, canvas: int) -> None:
         super().__init__()
-        self.canvas = canvas
+        self.canvas = canvas  # S in pixels
         self.register_buffer("mean", torch.full((3,), 127.5))
         self.register_buffer("std", torch.full((3,), 64.0))
         self.mean: Tensor

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from maskinfer.train.settings import Backbone, Head, MaskLoss
+from maskinfer.train.settings import TrainSettings
 
 from .network import Detections, Losses, Network, Targets
 
@@ -23,21 +23,13 @@ class OneFaceDetector(Network):
     plus binary cross-entropy of the mask logit (`bce`) or cross-entropy of two (`ce`).
     """
 
-    def __init__(
-        self,
-        canvas: int,
-        channels: tuple[int, int],
-        head: Head,
-        loss: MaskLoss,
-        box_weight: float,
-    ) -> None:
+    def __init__(self, settings: TrainSettings, middle: int, last: int) -> None:
         """Make the heads, for the channels of the two maps that `levels` returns."""
-        super().__init__(canvas)
-        self.logits = 1 if loss == "bce" else 2
-        self.box_weight = box_weight
-        middle, last = channels
+        super().__init__(settings.geometry.canvas)
+        self.logits = 1 if settings.loss == "bce" else 2
+        self.box_weight = settings.box_weight
         self.head: nn.Module
-        if head == "pooled":
+        if settings.head == "pooled":
             self.head = PooledHead(last, self.logits)
         else:
             self.head = SpatialHead(middle, last, self.logits)
@@ -74,12 +66,10 @@ class ResNetDetector(OneFaceDetector):
 
     trunk_name = "resnet"
 
-    def __init__(
-        self, backbone: Backbone, canvas: int, head: Head, loss: MaskLoss, box_weight: float
-    ) -> None:
-        resnet = getattr(models, backbone)(weights=None)
+    def __init__(self, settings: TrainSettings) -> None:
+        resnet = models.get_model(settings.backbone, weights=None)
         last: int = resnet.fc.in_features
-        super().__init__(canvas, (last // 2, last), head, loss, box_weight)
+        super().__init__(settings, last // 2, last)
         resnet.fc = nn.Identity()
         self.resnet = resnet
 
@@ -95,9 +85,9 @@ class MobileNetDetector(OneFaceDetector):
 
     trunk_name = "features"
 
-    def __init__(self, canvas: int, head: Head, loss: MaskLoss, box_weight: float) -> None:
+    def __init__(self, settings: TrainSettings) -> None:
         features = models.mobilenet_v2(weights=None).features
-        super().__init__(canvas, (96, 1280), head, loss, box_weight)
+        super().__init__(settings, 96, 1280)
         self.features = features
 
     def levels(self, x: Tensor) -> tuple[Tensor, Tensor]:

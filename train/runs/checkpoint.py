@@ -14,7 +14,7 @@ from maskinfer.train.calibration import Calibration
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Network
 
-from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, best_row, weights_path
+from .files import WEIGHTS, EpochRow, RunConfig, RunFiles, weights_path
 from .folder import CALIBRATION, EPOCH, read_calibration, read_tensors, write_tensors
 
 _CONFIG, _FIGURES = "config", "figures"  # in the header of a file of its own
@@ -43,21 +43,13 @@ def run_config(run: Path) -> RunConfig:
 
 
 class Checkpoint(NamedTuple):
-    """A trained network and all that is known of it.
+    """A trained network and all that is known of it."""
 
-    Attributes:
-        path: the run's folder, or the file.
-        config: what the run was given; a file's names no folders.
-        network: in evaluation mode, on the CPU.
-        calibration: of its probabilities.
-        figures: the row of the history that measured these weights.
-    """
-
-    path: Path
-    config: RunConfig
-    network: Network
+    path: Path  # the run's folder, or the file
+    config: RunConfig  # a file's names no folders
+    network: Network  # in evaluation mode, on the CPU
     calibration: Calibration
-    figures: EpochRow
+    figures: EpochRow  # the row of the history that measured these weights
 
     @classmethod
     def load(cls, run: Path) -> "Checkpoint":
@@ -78,12 +70,9 @@ class Checkpoint(NamedTuple):
         if _CONFIG in header:
             row = read_record(EpochRow, json.loads(header[_FIGURES]))
             return cls(weights, config, network, calibration, row)
-        run, files = weights.parent, RunFiles(weights.parent)
+        run, epoch = weights.parent, header.get(EPOCH)
         # Read after the weights: a run writes an epoch's row before its weights.
-        history = files.read_history()
-        # Early files of maskinfer 0.1.0 have no header.
-        best = None if EPOCH in header else best_row(history)
-        epoch = header.get(EPOCH, str(best and best.epoch))
+        history = RunFiles(run).read_history()
         figures = next((row for row in history if str(row.epoch) == epoch), None)
         if figures is None:
             raise RunError(f"{run}: damaged, epoch {epoch} of {WEIGHTS} is not in its history")

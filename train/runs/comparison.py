@@ -18,37 +18,22 @@ _OVERFIT = 0.1
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What `maskinfer report` is given.
+    """What `maskinfer report` is given."""
 
-    Attributes:
-        runs: their folders; None for the newest under `runs/`.
-        out: the report's folder; None for a new one under `reports/`.
-        overwrite: whether an existing report is replaced.
-    """
-
-    runs: list[Path] | None = None
-    out: Path | None = None
-    overwrite: bool = False
+    runs: list[Path] | None = None  # their folders; None for the newest under `runs/`
+    out: Path | None = None  # the report's folder; None for a new one under `reports/`
+    overwrite: bool = False  # whether an existing report is replaced
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run.
+    """One run."""
 
-    Attributes:
-        name: its folder's, with as many parent folders as distinguish it from the others.
-        path: its folder.
-        config: what it was given.
-        history: a row an epoch.
-        decisions: how many samples were dropped or repaired, by action and kind of reason; None
-            where the folder has no list of them.
-    """
-
-    name: str
-    path: Path
+    name: str  # its folder's, with as many parent folders as distinguish it from the others
+    path: Path  # its folder
     config: RunConfig
     history: Sequence[EpochRow]
-    decisions: Mapping[tuple[str, str], int] | None
+    decisions: Mapping[tuple[str, str], int] | None  # as `RunFiles` counts them
 
     @property
     def best(self) -> EpochRow | None:
@@ -72,9 +57,8 @@ class RunRecord:
         geometry = own.pop("geometry")
         values = {
             **own,
-            "geometry": geometry["kind"],
-            "canvas": geometry["canvas"],
-            "resize": geometry["resize"],
+            "geometry": geometry.pop("kind"),
+            **geometry,
             "initial weights": config.initial_weights,
             "data sets": config.data["names"],
             **{f"{part} images": count for part, count in config.data["counts"].items()},
@@ -88,13 +72,9 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """One run or several.
+    """One run or several."""
 
-    Attributes:
-        runs: in the order they were named, each once.
-    """
-
-    runs: Sequence[RunRecord]
+    runs: Sequence[RunRecord]  # in the order they were named, each once
 
     def differing(self) -> dict[str, list[str | None]]:
         """Settings that differ between runs: each run's value, None where it has none."""
@@ -110,8 +90,16 @@ class RunComparison:
 
     def warnings(self) -> list[str]:
         """What a reader should not miss, one line each."""
-        own = [line for run in self.runs for line in _warnings(run)]
-        return [*_test_warnings(self.runs), *own, *_validation_warnings(self.runs)]
+        lines = [*_test_warnings(self.runs)]
+        for run in self.runs:
+            lines += _warnings(run)
+        without = [run for run in self.runs if run.history and run.history[-1].score is None]
+        if without:
+            lines.append(
+                "No validation part was held out, so the best epoch is simply the last: "
+                f"{_listed(without)}"
+            )
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as strict JSON: NaN and infinity become None."""
@@ -125,23 +113,20 @@ class RunComparison:
 
 
 def compare_runs(paths: Iterable[Path]) -> RunComparison:
-    """Read runs.
-
-    Args:
-        paths: their folders, at least one; one that is named twice counts once.
+    """Read runs from their folders, at least one; one that is named twice counts once.
 
     Raises:
         RunError: one is no run, or damaged.
     """
-    folders: dict[Path, Path] = {}
+    folders: dict[Path, RunFiles] = {}
     for path in paths:
-        folders.setdefault(path.resolve(), path)
-    runs = []
-    for name, path in zip(_names(list(folders)), folders.values(), strict=True):
-        files = RunFiles(path)
-        config, history = files.read_config(), files.read_history()
-        runs.append(RunRecord(name, path, config, history, files.count_decisions()))
-    return RunComparison(runs)
+        folders.setdefault(path.resolve(), RunFiles(path))
+    return RunComparison(
+        [
+            RunRecord(name, run.path, run.read_config(), run.read_history(), run.count_decisions())
+            for name, run in zip(_names(list(folders)), folders.values(), strict=True)
+        ]
+    )
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -162,6 +147,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 
 def _warnings(run: RunRecord) -> Iterable[str]:
     best, done, settings = run.best, run.epochs_done, run.config.settings
+    patience = math.inf if settings.patience is None else settings.patience
     if not run.history:
         yield f"{run.name}: no whole epoch yet, so it has no figures"
         return
@@ -178,7 +164,8 @@ def _warnings(run: RunRecord) -> Iterable[str]:
             f"{'' if settings.augment else ', or --augment,'} may help"
         )
     resume = f"maskinfer train --resume {shlex.quote(printable_name(str(run.path)))}"
-    if done < settings.epochs and _is_stuck(run):
+    stuck = best is not None and best.score is not None and done - best.epoch >= patience
+    if done < settings.epochs and stuck:
         yield (
             f"{run.name}: stopped early, after {done} of {settings.epochs} epochs: no better "
             f"validation score in {settings.patience}"
@@ -193,14 +180,6 @@ def _warnings(run: RunRecord) -> Iterable[str]:
     elif best.score is not None and best.epoch == done:
         how = "" if done < settings.epochs else f": {resume} --epochs {2 * done}"
         yield f"{run.name}: the best epoch, {done}, is the last; training on may help{how}"
-
-
-def _is_stuck(run: RunRecord) -> bool:
-    """Whether its patience ran out."""
-    best, patience = run.best, run.config.settings.patience
-    if best is None or best.score is None or patience is None:
-        return False
-    return run.epochs_done - best.epoch >= patience
 
 
 def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
@@ -233,15 +212,6 @@ def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
 
 def _listed(runs: Iterable[RunRecord]) -> str:
     return ", ".join(run.name for run in runs)
-
-
-def _validation_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
-    without = [run for run in runs if run.history and run.history[-1].score is None]
-    if without:
-        yield (
-            "No validation part was held out, so the best epoch is simply the last: "
-            f"{_listed(without)}"
-        )
 
 
 def _facts(run: RunRecord) -> dict[str, Any]:

@@ -14,14 +14,7 @@ _PANELS = {"loss": "loss", "accuracy": "accuracy", "iou": "IoU"}
 
 
 def draw_curves(history: Sequence[EpochRow], best_epoch: int, title: str, path: Path) -> None:
-    """Draw a run so far.
-
-    Args:
-        history: one row an epoch.
-        best_epoch: marked by a dotted line; 0 marks none.
-        title: over the three panels.
-        path: of the PNG; replaced as a whole.
-    """
+    """Draw a run so far into a PNG; `best_epoch` is marked by a dotted line, 0 marks none."""
     figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(title)
     epochs = [row.epoch for row in history]

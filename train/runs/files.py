@@ -7,7 +7,6 @@ installed; weights and what resuming needs are in `folder`.
 import csv
 import json
 import platform
-import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from maskinfer.data.cleaning import Decision, FaultKind
+from maskinfer.data.cleaning import Decision
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.records import read_record, read_value
@@ -64,7 +63,7 @@ class EpochRow:
         return (self.validation_iou + self.validation_balanced_accuracy) / 2
 
 
-_DECISION = ["filename", "action", "reason", "box_xywh", "kind"]  # older runs: without the last
+_DECISION = ["filename", "action", "reason", "box_xywh", "kind"]
 _COLUMNS = [field.name for field in fields(EpochRow)]
 _FIGURES = _COLUMNS[1:]
 _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
@@ -72,24 +71,16 @@ _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What `config.json` holds.
+    """What `config.json` holds."""
 
-    Attributes:
-        settings: as the run was given them.
-        initial_weights: what it actually started from.
-        normalisation: `mean` and `std` of the training canvases, three numbers each in 0..255.
-        data: what the data sets held: counts by part and label, and a digest of their names.
-        machine: what trained: `device`, `processes` and the `mixed_precision` in force.
-        versions: of maskinfer, torch and the rest.
-        initial_calibration: of the weights that it started from, where they were a whole network.
-    """
-
-    settings: TrainSettings
-    initial_weights: str
+    settings: TrainSettings  # as the run was given them
+    initial_weights: str  # what it actually started from
+    # `mean` and `std` of the training canvases, three numbers each in 0..255.
     normalisation: dict[str, list[float]]
-    data: dict[str, Any]
-    machine: dict[str, Any]
-    versions: dict[str, str]
+    data: dict[str, Any]  # `Parts.summary`
+    machine: dict[str, Any]  # `device`, `processes` and the `mixed_precision` in force
+    versions: dict[str, str]  # of maskinfer, torch and the rest
+    # Of the weights that it started from, where they were a whole network.
     initial_calibration: Calibration = Calibration()  # noqa: RUF009 - frozen
 
 
@@ -194,10 +185,7 @@ class RunFiles:
         _write_rows(self.path / CLEANING, _DECISION, map(asdict, decisions))
 
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
-        """How many samples were dropped or repaired, by action and kind of reason.
-
-        Returns:
-            None where the run has no such file.
+        """How many samples were dropped or repaired, by action and kind; None without a list.
 
         Raises:
             RunError: the file is damaged.
@@ -206,16 +194,7 @@ class RunFiles:
         if not path.exists():
             return None
         with _damage_named(path):
-            return Counter(
-                (cells["action"], cells.get("kind") or _kind_of(cells["reason"]))
-                for cells in _read_rows(path, _DECISION, _DECISION[:-1])
-            )
-
-
-def _kind_of(reason: str) -> str:
-    """The kind of a decision in an older run, which holds the reason alone."""
-    words = re.sub(r" \[.*?\]", "", reason)
-    return next((kind for kind in FaultKind if words.startswith(kind)), FaultKind.NO_LABEL)
+            return Counter((row["action"], row["kind"]) for row in _read_rows(path, _DECISION))
 
 
 def _written_ns(run: Path) -> int:
@@ -246,12 +225,12 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         writer.writerows(rows)
 
 
-def _read_rows(path: Path, *columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows below a header that is one of these."""
+def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows below a header of these columns."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, [])
-        if header not in columns:
+        if header != columns:
             raise ValueError(f"columns are {reprlib.repr(','.join(header))}")
         for number, cells in enumerate(reader, start=1):
             if len(cells) != len(header):
@@ -261,11 +240,7 @@ def _read_rows(path: Path, *columns: Sequence[str]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _damage_named(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a file into one line.
-
-    Raises:
-        RunError: the block raised what a damaged file makes it raise.
-    """
+    """Turn what a damaged file makes the block raise into a `RunError` of one line."""
     try:
         yield
     except OSError as error:

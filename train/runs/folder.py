@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -39,19 +39,12 @@ EPOCH, CALIBRATION = "epoch", "calibration"  # in the header of WEIGHTS, whose v
 
 @dataclass(frozen=True)
 class State:
-    """What resuming needs besides tensors.
+    """What resuming needs besides tensors."""
 
-    Attributes:
-        epochs_done: whole epochs trained.
-        best_epoch: number of the best epoch so far; 0 before any, or where that is the best.
-        best_score: its score.
-        scaler: state of the loss scaler of FP16 training; empty without.
-    """
-
-    epochs_done: int = 0
-    best_epoch: int = 0
+    epochs_done: int = 0  # whole ones
+    best_epoch: int = 0  # so far; 0 before any, or where that is the best
     best_score: float = float("-inf")
-    scaler: dict[str, Any] | None = None
+    scaler: dict[str, Any] | None = None  # state of the loss scaler of FP16 training
 
 
 class RunFolder(RunFiles):
@@ -106,7 +99,7 @@ class RunFolder(RunFiles):
             values = json.loads((last / "state.json").read_text(encoding="utf-8"))
             groups = values.pop("param_groups")
             state: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in load_file(last / "optimizer.safetensors").items():
+            for key, tensor in load_tensors(last / "optimizer.safetensors")[0].items():
                 index, name = key.split(".", 1)
                 state.setdefault(int(index), {})[name] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -133,13 +126,22 @@ def read_calibration(header: Mapping[str, str], path: Path) -> Calibration:
         raise RunError(f"{path}: damaged, its calibration is {stated!r}") from error
 
 
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A safetensors file's tensors and header.
+
+    Raises:
+        OSError, SafetensorError: it is missing or damaged.
+    """
+    with safe_open(path, framework="pt") as file:
+        names = file.keys()  # it cannot be iterated itself
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+
+
 def read_tensors(network: nn.Module, path: Path) -> dict[str, str]:
     """Load tensors into a network; returns the file's header."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            names = file.keys()  # it cannot be iterated itself
-            network.load_state_dict({name: file.get_tensor(name) for name in names})
+        tensors, header = load_tensors(path)
+        network.load_state_dict(tensors)
         return header
     except FileNotFoundError as error:
         raise RunError(f"{path}: missing; the run has no whole epoch yet") from error

@@ -25,25 +25,15 @@ _SHADE_CELLS = 20  # shading is smooth: a coarse grid, stretched, is as good as 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head is and which way it looks.
+    """Where a head is and which way it looks."""
 
-    Attributes:
-        centre_xy: the middle of the face, in pixels.
-        unit_px: half the face's height, in pixels.
-        half_width: half the face's width, in units; about 0.7 to 0.85.
-        jaw: 1.9 for a pointed jaw to 3 for a square one.
-        yaw: radians, positive to the image's right.
-        pitch: radians, positive downwards.
-        roll: radians, positive clockwise.
-    """
-
-    centre_xy: tuple[float, float]
-    unit_px: float
-    half_width: float
-    jaw: float
-    yaw: float
-    pitch: float
-    roll: float
+    centre_xy: tuple[float, float]  # the middle of the face, in pixels
+    unit_px: float  # half the face's height, in pixels
+    half_width: float  # half the face's width, in units; about 0.7 to 0.85
+    jaw: float  # 1.9 for a pointed jaw to 3 for a square one
+    yaw: float  # radians, positive to the image's right
+    pitch: float  # radians, positive downwards
+    roll: float  # radians, positive clockwise
 
     def scaled(self, factor: float) -> "Pose":
         """The same head in an image that is `factor` times as large."""
@@ -171,32 +161,27 @@ def jitter(rng: np.random.Generator, rgb: Rgb, spread: float) -> Rgb:
     return r, g, b
 
 
+@dataclass(frozen=True)
 class Canvas:
     """An RGB picture under one light, on which one person is painted.
 
     Widths and blurs are in units of that person's head, as the rest of the head's coordinates.
-
-    Attributes:
-        image: what has been painted so far.
-        light: (3,) unit vector towards the light; x right, y down, z to the viewer.
-        ambient: 0..1, brightness of what faces away from the light.
-        pose: of the person's head, in pixels of the picture.
     """
 
-    def __init__(
-        self, image: Image.Image, light: NDArray[np.float64], ambient: float, pose: Pose
-    ) -> None:
-        self.image, self.light, self.ambient, self.pose = image, light, ambient, pose
-        self._draw = ImageDraw.Draw(image)
+    image: Image.Image  # painted on
+    light: tuple[float, float, float]  # a unit vector, as a `Scene` has it
+    ambient: float  # 0..1, brightness of what faces away from the light
+    pose: Pose  # of the person's head, in pixels of the picture
 
     def fill(self, points: Points, rgb: Rgb) -> None:
         """Paint a polygon in one flat colour."""
-        self._draw.polygon(_tuples(points), fill=rgb)
+        ImageDraw.Draw(self.image).polygon(_tuples(points), fill=rgb)
 
     def line(self, points: Points, rgb: Rgb, width: float) -> None:
         """Paint an open line."""
         width_px = max(1, round(width * self.pose.unit_px))
-        self._draw.line(_tuples(points), fill=rgb, width=width_px, joint="curve")
+        draw = ImageDraw.Draw(self.image)
+        draw.line(_tuples(points), fill=rgb, width=width_px, joint="curve")
 
     def limb(self, ends: Iterable[Points], radius: float, rgb: Rgb) -> None:
         """Paint a thick line with round ends, shaded as the head is; its two ends are in pixels."""

@@ -37,31 +37,18 @@ _COLOUR_ODDS = (0.22, 0.12, 0.2, 0.14, 0.08, 0.07, 0.06, 0.05, 0.03, 0.03)
 
 @dataclass(frozen=True)
 class Cover:
-    """What covers the mouth.
-
-    Attributes:
-        kind: what, and how it is worn.
-        style: of a mask: `surgical`, `cloth`, `cone` or `duckbill`.
-        rgb: its colour in full light.
-        pattern: `plain`, `stripes`, `dots` or `checks`.
-        second_rgb: the pattern's other colour.
-        valve: whether a mask has a valve.
-        side: -1 or 1, from which side a hand or cup comes.
-        top: the mask's upper edge in the middle of the face, in head units.
-        side_top: the mask's upper edge at the cheeks, in head units.
-        reach_deg: angle about the head that the mask's sides reach.
-    """
+    """What covers the mouth."""
 
     kind: CoverKind
-    style: str
-    rgb: Rgb
-    pattern: str
-    second_rgb: Rgb
+    style: str  # of a mask: `surgical`, `cloth`, `cone` or `duckbill`
+    rgb: Rgb  # in full light
+    pattern: str  # `plain`, `stripes`, `dots` or `checks`
+    second_rgb: Rgb  # the pattern's other colour
     valve: bool
-    side: int
-    top: float
-    side_top: float
-    reach_deg: float
+    side: int  # -1 or 1, from which side a hand or cup comes
+    top: float  # the mask's upper edge in the middle of the face, in head units
+    side_top: float  # the mask's upper edge at the cheeks, in head units
+    reach_deg: float  # angle about the head that the mask's sides reach
 
     @property
     def on_face(self) -> bool:
@@ -119,35 +106,20 @@ def random_cover(rng: np.random.Generator, skin: Rgb) -> Cover:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything about a person that is not a stroke of the brush.
+    """Everything about a person that is not a stroke of the brush; colours are in full light."""
 
-    Attributes:
-        pose: where the head is, in pixels of the image.
-        skin: colour in full light.
-        hair: colour in full light, also of brows and beard.
-        hairstyle: one of `short long fringe bald afro bun receding`.
-        headwear: one of `none cap beanie headscarf`; it hides most of the hair.
-        headwear_rgb: its colour.
-        beard: 0 for none to 1 for a full one; between, stubble.
-        glasses: one of `none clear dark`.
-        scarf: a scarf about the neck, pulled below the mouth.
-        clothes: colour of the clothes.
-        cover: what covers the mouth, or does not.
-        strokes_seed: seeds what is drawn freely: brows, lips, creases, patterns.
-    """
-
-    pose: Pose
+    pose: Pose  # in pixels of the image
     skin: Rgb
-    hair: Rgb
-    hairstyle: str
-    headwear: str
+    hair: Rgb  # also of brows and beard
+    hairstyle: str  # one of `_HAIRSTYLES`
+    headwear: str  # one of `_HEADWEAR`; it hides most of the hair
     headwear_rgb: Rgb
-    beard: float
-    glasses: str
-    scarf: bool
+    beard: float  # 0 for none to 1 for a full one; between, stubble
+    glasses: str  # `none`, `clear` or `dark`
+    scarf: bool  # about the neck, pulled below the mouth
     clothes: Rgb
     cover: Cover
-    strokes_seed: int
+    strokes_seed: int  # of what is drawn freely: brows, lips, creases, patterns
 
     @property
     def face_top(self) -> float:

@@ -30,40 +30,24 @@ _MARK = b"drawn by maskinfer synth"
 
 @dataclass(frozen=True)
 class SynthSettings:
-    """What `maskinfer synth` draws.
+    """What `maskinfer synth` draws."""
 
-    Attributes:
-        count: number of images.
-        seed: the same seed draws the same images; image i does not depend on the count.
-        size_px: the images' longer side.
-    """
-
-    count: int = 100
-    seed: int = 0
-    size_px: int = 224
+    count: int = 100  # images
+    seed: int = 0  # draws the same images each time; image i does not depend on the count
+    size_px: int = 224  # the images' longer side
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in one image.
+    """What is in one image."""
 
-    Attributes:
-        size_wh: width and height of the image in pixels.
-        person: the labelled person, whose face is the left-most.
-        neighbour: a person to the right, or None.
-        light: (3,) towards the light; x right, y down, z to the viewer.
-        ambient: 0..1, brightness of what faces away from the light.
-        paint_seed: seeds the background and the camera.
-        jpeg_quality: 1..100.
-    """
-
-    size_wh: tuple[int, int]
-    person: Person
-    neighbour: Person | None
-    light: tuple[float, float, float]
-    ambient: float
-    paint_seed: int
-    jpeg_quality: int
+    size_wh: tuple[int, int]  # pixels
+    person: Person  # the labelled one, whose face is the left-most
+    neighbour: Person | None  # to the right
+    light: tuple[float, float, float]  # towards the light; x right, y down, z to the viewer
+    ambient: float  # 0..1, brightness of what faces away from the light
+    paint_seed: int  # of the background and the camera
+    jpeg_quality: int  # 1..100
 
     @property
     def face(self) -> Face:
@@ -91,13 +75,7 @@ def _covered(box_xywh: BoxXywh, person: Person) -> Face:
 
 
 def random_scene(seed: int, index: int, size_px: int) -> Scene:
-    """Decide what is in image `index` of the data set `seed`.
-
-    Args:
-        seed: 0 or more.
-        index: 0 or more.
-        size_px: the image's longer side.
-    """
+    """Decide what is in image `index` of the data set `seed`; `size_px` is its longer side."""
     rng = np.random.default_rng((seed, index))
     aspect = float(np.exp(rng.normal(0, 0.22)))
     longer, shorter = size_px, max(MIN_SIZE_PX * 2 // 3, round(size_px / max(aspect, 1 / aspect)))
@@ -128,7 +106,7 @@ def draw_scene(scene: Scene) -> Image.Image:
     for person in (scene.neighbour, scene.person):
         if person is not None:
             pose = person.pose.scaled(_SUPERSAMPLING)
-            draw_person(Canvas(large, np.array(scene.light), scene.ambient, pose), person)
+            draw_person(Canvas(large, scene.light, scene.ambient, pose), person)
     return develop(rng, large.reduce(_SUPERSAMPLING))
 
 

@@ -176,12 +176,6 @@ def test_decisions_are_counted_by_kind(tmp_path: Path) -> None:
         ("dropped", "no label in the file name"): 3,
     }
     assert RunFiles(run).count_decisions() == counted
-    # Older versions wrote no column for the kind.
-    with (run / "cleaning.csv").open(newline="") as file:
-        rows = [row[:-1] for row in csv.reader(file)]
-    with (run / "cleaning.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    assert RunFiles(run).count_decisions() == counted
     (run / "cleaning.csv").unlink()
     assert RunFiles(run).count_decisions() is None
 
