@@ -206,6 +206,15 @@ class Comparison(ABC, Generic[AnswerT]):
         """Images that neither calls correctly."""
         return len(self.pairs) - self.both_right - len(self.a_right) - len(self.b_right)
 
+    def calls(self) -> dict[str, int]:
+        """Images by which model is right, as people read it."""
+        return {
+            "both right": self.both_right,
+            "only A right": len(self.a_right),
+            "only B right": len(self.b_right),
+            "both wrong": self.both_wrong,
+        }
+
     @cached_property
     def p(self) -> float:
         """The p-value of McNemar's exact test on accuracy."""
@@ -253,15 +262,10 @@ class Comparison(ABC, Generic[AnswerT]):
                 }
                 for name, measured, metrics, alone in sides
             },
-            "calls": {
-                "both_right": self.both_right,
-                "only_a_right": len(self.a_right),
-                "only_b_right": len(self.b_right),
-                "both_wrong": self.both_wrong,
-                "mcnemar_p": self.p,
-            },
+            "calls": {_key(name): images for name, images in self.calls().items()}
+            | {"mcnemar_p": self.p},
             "differences": {
-                figure.name.replace(",", "").replace(" ", "_").lower(): {
+                _key(figure.name): {
                     "b_less_a": figure.difference,
                     "interval": figure.interval and figure.interval._asdict(),
                 }
@@ -329,6 +333,10 @@ def iou_difference(pair: Pair[LabelledPrediction]) -> float:
 def p_words(p: float) -> str:
     """A p-value as people write it."""
     return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
+
+
+def _key(words: str) -> str:
+    return words.replace(",", "").replace(" ", "_").lower()
 
 
 def _prediction_facts(prediction: LabelledPrediction) -> dict[str, Any]:

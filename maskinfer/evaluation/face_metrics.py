@@ -132,6 +132,16 @@ class AllFacesMetrics:
         """The mean over the labels that there are."""
         return float(np.mean([ap.ap50_95 for ap in self.ap.values()]))
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Of each label, and of any: its word, counts, their shares and its average precision."""
+        rows = []
+        for word, counts in {**self.by_label, "any": self.any_label}.items():
+            ap = self.ap.get(word)
+            numbers = (counts.faces, counts.called, counts.right)
+            shares = (counts.precision, counts.recall, counts.f1)
+            rows.append((word, *numbers, *shares, *((ap.ap50, ap.ap50_95) if ap else (None, None))))
+        return rows
+
     def figures(self) -> dict[str, float | None]:
         """The figures by their names in tables."""
         return {
