@@ -20,9 +20,9 @@ from maskinfer.data.cleaning import repair
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
 from maskinfer.data.images import ImageSource
-from maskinfer.data.labels import parse_name
+from maskinfer.data.labels import label_of
 from maskinfer.data.pixels import Pixels
-from maskinfer.errors import ImageError, LabelError, UsageError
+from maskinfer.errors import ImageError, UsageError
 from maskinfer.runtime.session import Session
 from maskinfer.threads import map_ahead, usable_cores
 
@@ -169,11 +169,8 @@ def _result(
 ) -> Result:
     if faces is None:
         return Failure(name, NOT_FINITE)
-    try:
-        label = parse_name(name.rpartition("/")[2])
-    except LabelError:
-        return ImagePrediction(name, faces)
-    if not one_face:
+    label = label_of(name) if one_face else None
+    if label is None:
         return ImagePrediction(name, faces)
     if not faces:
         return ImagePrediction(name, faces, 0.0, correct=False)

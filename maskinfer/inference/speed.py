@@ -39,13 +39,7 @@ _LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Setup:
-    """What a line is measured with.
-
-    Attributes:
-        provider: what was asked for.
-        threads: that decode.
-        batch_size: images per batch.
-    """
+    """What a line is measured with; threads are those that decode."""
 
     provider: Provider
     threads: int
@@ -88,13 +82,7 @@ class Speed:
 
 
 def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
-    """Measure a setup.
-
-    Args:
-        model: the model file.
-        source: the images, repeated for as long as it takes.
-        setup: what to measure.
-        seconds: without loading and warming up.
+    """Measure a setup, for so many seconds without loading and warming up; images are repeated.
 
     Raises:
         MaskinferError: the model or the provider fails, or no image can be read.
@@ -125,11 +113,7 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
 
 
 class _TimedDetector(MaskDetector):
-    """A detector that measures its decoding.
-
-    Attributes:
-        decode_seconds: processor time of `make_canvas` so far, of all threads together.
-    """
+    """A detector that measures processor time of `make_canvas` so far, of all threads together."""
 
     def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
         super().__init__(model, provider, batch_size, streams=default_streams())
@@ -173,12 +157,9 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
 
 
 def time_session(session: Session, canvases: Pixels, seconds: float) -> SessionTime:
-    """Compute one batch again and again, on all streams of the session.
+    """Compute one batch of (N, S, S, 3) again and again, on all streams of the session.
 
-    Args:
-        session: the model.
-        canvases: the batch, (N, S, S, 3).
-        seconds: for how long; each stream computes `_LEAST_BATCHES` at least.
+    For so many seconds; each stream computes `_LEAST_BATCHES` at least.
     """
     latencies_s: list[float] = []
 
