@@ -121,8 +121,7 @@ def predict_images(
             yield batch
 
     def predict(batch: _Batch) -> list[Result]:
-        drawn = [future.result() for future in batch.drawn]
-        results = _predict_drawn(detector, batch.canvases, batch.names, drawn, asked_for)
+        results = _predict_batch(detector, batch, asked_for)
         buffers.put(batch.canvases)
         return results
 
@@ -138,29 +137,19 @@ def predict_images(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _predict_drawn(
-    detector: CanvasDetector,
-    canvases: Pixels,
-    names: Sequence[str],
-    drawn: Sequence[Placement | Failure],
-    choice: Choice,
-) -> list[Result]:
-    """Predict one batch: N or more canvases, N names, and where each photo lies on its canvas."""
-    readable = [i for i, placement in enumerate(drawn) if not isinstance(placement, Failure)]
-    whole = len(readable) == len(drawn)
+def _predict_batch(detector: CanvasDetector, batch: _Batch, choice: Choice) -> list[Result]:
+    drawn = [future.result() for future in batch.drawn]
+    placements = [placement for placement in drawn if not isinstance(placement, Failure)]
+    canvases = batch.canvases[: len(drawn)]
+    if len(placements) < len(drawn):
+        canvases = canvases[[not isinstance(placement, Failure) for placement in drawn]]
+    predictions = iter(detector.predict_canvases(canvases, placements, choice))
     one_face = choice.face != "all"
-    predictions = iter(
-        detector.predict_canvases(
-            canvases[: len(drawn)] if whole else canvases[readable],
-            [placement for placement in drawn if not isinstance(placement, Failure)],
-            choice,
-        )
-    )
     return [
         placement
         if isinstance(placement, Failure)
         else _result(name, next(predictions), placement.size_wh, one_face=one_face)
-        for name, placement in zip(names, drawn, strict=True)
+        for name, placement in zip(batch.names, drawn, strict=True)
     ]
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -142,10 +142,9 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
     canvases: list[Pixels] = []
     reason = ""
     for name in islice(source, max(_MOST_TRIED, detector.session.batch_size)):
-        if isinstance(name, Failure):
-            reason = reason or name.error
-            continue
         try:
+            if isinstance(name, Failure):
+                raise ImageError(name.error)
             canvases.append(detector.make_canvas(source.image(name))[0])
         except ImageError as error:
             reason = reason or str(error)
@@ -161,35 +160,25 @@ def time_session(session: Session, canvases: Pixels, seconds: float) -> SessionT
 
     For so many seconds; each stream computes `_LEAST_BATCHES` at least.
     """
-    latencies_s: list[float] = []
 
-    def stream() -> None:
-        # The first batches allocate memory, or meet what the pipeline had begun.
-        try:
-            for _ in range(_WARM_UP_BATCHES):
-                session.run(canvases)
-        except BaseException:
-            ready.abort()
-            raise
-        ready.wait()
-        start = time.perf_counter()
-        count = 0
-        while count < _LEAST_BATCHES or time.perf_counter() - start < seconds:
-            began = time.perf_counter()
-            session.run(canvases)
-            latencies_s.append(time.perf_counter() - began)
-            count += 1
+    def run() -> float:
+        began = time.perf_counter()
+        session.run(canvases)
+        return time.perf_counter() - began
 
-    ready = threading.Barrier(session.streams + 1)
+    def stream() -> list[float]:
+        latencies_s: list[float] = []
+        while len(latencies_s) < _LEAST_BATCHES or time.perf_counter() - start < seconds:
+            latencies_s.append(run())
+        return latencies_s
+
     with ThreadPoolExecutor(session.streams) as pool:
-        done = [pool.submit(stream) for _ in range(session.streams)]
-        with suppress(threading.BrokenBarrierError):
-            ready.wait()
+        # The first batches allocate memory, or meet what the pipeline had begun.
+        for warm_up in [pool.submit(run) for _ in range(session.streams * _WARM_UP_BATCHES)]:
+            warm_up.result()
         start = time.perf_counter()
-        faults = [fault for future in done if (fault := future.exception())]
-        for fault in faults:
-            if not isinstance(fault, threading.BrokenBarrierError):
-                raise fault
+        streams = [pool.submit(stream) for _ in range(session.streams)]
+        latencies_s = [latency_s for done in streams for latency_s in done.result()]
         taken = time.perf_counter() - start
     return SessionTime(len(latencies_s) * len(canvases), taken, latencies_s)
 
