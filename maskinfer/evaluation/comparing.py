@@ -63,14 +63,7 @@ class Pair(Generic[AnswerT]):
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of both models.
-
-    Attributes:
-        name: as people read it.
-        a: A's; None where there is none.
-        b: B's, likewise.
-        interval: the 95 % interval of the difference; None where none is computed.
-    """
+    """A figure of both models, if they have it, and the 95 % interval of the difference."""
 
     name: str
     a: float | None
@@ -117,12 +110,8 @@ class Comparison(ABC, Generic[AnswerT]):
     ) -> Self:
         """Measure two models on every labelled image of a folder, one after the other.
 
-        Args:
-            detector_a: one model, asked for what is compared: one face a photo, or every face.
-            detector_b: the other, or the same.
-            folder: of labelled images.
-            on_progress: called with the number of images done so far, and of all; each counts
-                twice.
+        Both are asked for what is compared: one face a photo, or every face. Each image counts
+        twice as progress.
 
         Raises:
             DatasetError: not one labelled image can be measured by both, or a list is damaged.
@@ -293,12 +282,10 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
     def evaluate(
         detector: MaskDetector, folder: Path, on_progress: Progress
     ) -> tuple[Measured, Sequence[LabelledPrediction]]:
-        """What one model was measured on, and its answers."""
         evaluation = evaluate_folder(detector, folder, on_progress)
         return evaluation, evaluation.predictions
 
     def intervals(self) -> dict[str, Interval | None]:
-        """Of the differences of some figures, by their names."""
         return {
             "mean IoU": bootstrap_interval([iou_difference(pair) for pair in self.pairs]),
             "accuracy": self.accuracy_interval(),

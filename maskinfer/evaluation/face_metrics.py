@@ -27,13 +27,7 @@ SIZE_EDGES = (0, 2, 4, 8, 16, 32, 100)
 
 @dataclass(frozen=True)
 class Counts:
-    """Faces at the working point, of one label or of both.
-
-    Attributes:
-        faces: annotated.
-        called: predicted.
-        right: of these, those that are one of those.
-    """
+    """Faces at the working point, of one label or of both: annotated, predicted, and rightly so."""
 
     faces: int
     called: int
@@ -62,14 +56,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class SizeBin:
-    """Annotated faces of similar size.
+    """Annotated faces between two sides, in percent of the photo's longer side.
 
-    Attributes:
-        low: least side, in percent of the photo's longer side.
-        high: the next bin's least.
-        faces: how many there are.
-        missed: of these, those that were not predicted.
-        miscalled: those whose mask was called otherwise than labelled.
+    Missed ones were not predicted; of miscalled ones the mask was called otherwise than labelled.
     """
 
     low: int

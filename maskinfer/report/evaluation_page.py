@@ -66,7 +66,8 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         "Photos to look at",
         "The solid blue box is the label's, the dashed orange one the model's. Under each photo "
         "is the probability of a proper mask; the model calls masks proper from "
-        f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
+        f"{evaluation.detector.choice.threshold:.3f}. Where boxes are small, only their part of "
+        "the photo is shown.",
         [Gallery.of(title, predictions, card) for title, predictions in galleries.items()],
     )
 

@@ -130,7 +130,12 @@ def examine() -> Findings:
     }
     auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
     return Findings(
-        versions=_versions(),
+        versions={
+            "maskinfer": __version__,
+            "Python": f"{platform.python_version()}, {sys.executable}",
+            "platform": platform.platform(),
+            **{package: _version_of(package) or "not installed" for package in _PACKAGES},
+        },
         onnxruntime=runtime,
         gpu=Gpu(
             gpu.ask_driver(),
@@ -154,14 +159,6 @@ def _version_of(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "maskinfer": __version__,
-        "Python": f"{platform.python_version()}, {sys.executable}",
-        "platform": platform.platform(),
-    } | {package: _version_of(package) or "not installed" for package in _PACKAGES}
 
 
 def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
