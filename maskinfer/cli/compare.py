@@ -3,7 +3,6 @@
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from maskinfer.data.dataset import Dataset, sample_images
 from maskinfer.evaluation.comparing import CompareSettings, Comparison, OneFaceComparison, p_words
@@ -13,7 +12,7 @@ from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
-from .console import decimals, progress_bar, say
+from .console import decimals, make_table, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes
@@ -62,24 +61,20 @@ def compare(settings: CompareSettings) -> None:
 
 
 def _print_comparison(comparison: Comparison[Any]) -> None:
-    table = Table(title=f"Figures over {len(comparison.pairs)} images", title_justify="left")
-    table.add_column("figure")
-    for heading in ("A", "B", "B - A", "95 % interval"):
-        table.add_column(heading, justify="right")
-    for figure in comparison.figures:
-        table.add_row(
+    rows = (
+        (
             figure.name,
             *map(decimals, (figure.a, figure.b)),
             "none" if figure.difference is None else f"{figure.difference:+.3f}",
             figure.interval_words(),
         )
-    stdout.print(table)
-    calls = Table(title=f"Calls (images), {p_words(comparison.p)}", title_justify="left")
-    for heading in ("both right", "only A right", "only B right", "both wrong"):
-        calls.add_column(heading, justify="right")
-    one_side = (len(comparison.a_right), len(comparison.b_right))
-    calls.add_row(*map(str, (comparison.both_right, *one_side, comparison.both_wrong)))
-    stdout.print(calls)
+        for figure in comparison.figures
+    )
+    title = f"Figures over {len(comparison.pairs)} images"
+    stdout.print(make_table(("figure", "A", "B", "B - A", "95 % interval"), rows, title=title))
+    calls = comparison.calls()
+    title = f"Calls (images), {p_words(comparison.p)}"
+    stdout.print(make_table(calls, [calls.values()], left=0, title=title))
     stdout.print(comparison.verdict(), highlight=False, soft_wrap=True)
 
 

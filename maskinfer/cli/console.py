@@ -1,8 +1,9 @@
 """Printing: results to stdout, messages and progress to stderr; tables shared by commands."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -43,6 +44,21 @@ def figures_table(lines: Mapping[str, object]) -> Table:
     table.add_column(overflow="fold")
     for name, value in lines.items():
         table.add_row(name, Text(printable_name(str(value))))
+    return table
+
+
+def make_table(
+    headings: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    left: int = 1,
+    **style: Any,
+) -> Table:
+    """Make a table whose first `left` columns are texts, the others numbers, flush right."""
+    table = Table(title_justify="left", **style)
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place >= left else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
     return table
 
 

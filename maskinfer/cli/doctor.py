@@ -8,11 +8,13 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch, examine
+from maskinfer.runtime import cpu
+from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, Torch, examine
 from maskinfer.runtime.gpu import Library
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.remedies import conclude, find_remedies
 from maskinfer.text import printable_name
+from maskinfer.threads import usable_cores
 
 from .console import err, out, print_heading, print_section
 
@@ -29,7 +31,7 @@ def doctor() -> None:
         findings = examine()
     print_section("Versions", findings.versions)
     print_section("ONNX Runtime", dict(_onnxruntime_rows(findings.onnxruntime)))
-    print_section("CPU", dict(_cpu_rows(findings.cpu)))
+    print_section("CPU", dict(_cpu_rows()))
     print_section("GPU", dict(_gpu_rows(findings.gpu)))
     print_section("CUDA's and TensorRT's libraries", dict(map(_library_row, findings.libraries)))
     print_section("Providers, running the shipped model", dict(_provider_rows(findings)))
@@ -57,18 +59,18 @@ def _onnxruntime_rows(runtime: OnnxRuntime) -> Iterator[tuple[str, str]]:
         yield "built in", ", ".join(runtime.built_in)
 
 
-def _cpu_rows(cpu: Cpu) -> Iterator[tuple[str, object]]:
-    yield "processor", cpu.name or "unknown"
-    yield "usable cores", cpu.cores
-    if cpu.has_avx2 is not None:
-        yield "AVX2", "yes" if cpu.has_avx2 else "no"
+def _cpu_rows() -> Iterator[tuple[str, object]]:
+    yield "processor", cpu.cpu_name() or "unknown"
+    yield "usable cores", usable_cores()
+    if flags := cpu.cpu_flags():
+        yield "AVX2", "yes" if "avx2" in flags else "no"
     yield (
         "INT8 dot products",
         {
             True: "yes: INT8 models are at their fastest",
             False: "no (no VNNI): INT8 models gain less, and need a reduced range",
             None: "unknown",
-        }[cpu.has_int8_dot_products],
+        }[cpu.has_int8_dot_products()],
     )
 
 
@@ -77,7 +79,7 @@ def _gpu_rows(gpu: Gpu) -> Iterator[tuple[str, object]]:
         yield "driver", "not found"
     else:
         shown = gpu.driver.devices
-        yield "driver", f"runs CUDA up to {gpu.driver.newest_cuda}; GPUs it shows: {shown}"
+        yield "driver", f"runs CUDA up to {gpu.driver.cuda_version}; GPUs it shows: {shown}"
     if gpu.cards:
         yield "NVIDIA cards", gpu.cards
     if gpu.nvidia_smi.fault:

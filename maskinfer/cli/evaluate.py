@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -22,7 +21,16 @@ from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted
 
 from . import options
-from .console import decimals, err, figures_table, images_per_second, percent, progress_bar, say
+from .console import (
+    decimals,
+    err,
+    figures_table,
+    images_per_second,
+    make_table,
+    percent,
+    progress_bar,
+    say,
+)
 from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
 from .options import argument, option, takes
@@ -135,7 +143,7 @@ def _print_evaluation(evaluation: Evaluation, console: Console) -> None:
     console.print()
     rows = ((label, *counts, percent(share)) for label, *counts, share in metrics.rows())
     headings = ("label", "called proper", "called improper", "no face", "right")
-    console.print(_table("Confusion (images)", headings, rows))
+    console.print(make_table(headings, rows, title="Confusion (images)"))
 
 
 def _print_all_faces(evaluation: AllFacesEvaluation, console: Console) -> None:
@@ -165,14 +173,11 @@ def _print_all_faces(evaluation: AllFacesEvaluation, console: Console) -> None:
 
 def _faces_by_label(metrics: AllFacesMetrics) -> Table:
     rows = []
-    for word, counts in {**metrics.by_label, "any": metrics.any_label}.items():
-        ap = metrics.ap.get(word)
-        shares = (counts.precision, counts.recall, counts.f1)
-        precisions = map(decimals, (ap.ap50, ap.ap50_95) if ap else (None, None))
-        numbers = (counts.faces, counts.called, *map(decimals, shares))
-        rows.append((word, *numbers, *(("", "") if word == "any" else precisions)))
+    for word, faces, called, _, *shares in metrics.rows():
+        precisions = ("", "") if word == "any" else map(decimals, shares[-2:])
+        rows.append((word, faces, called, *map(decimals, shares[:-2]), *precisions))
     headings = ("label", "faces", "called", "precision", "recall", "F1", "AP50", "AP50:95")
-    return _table("Faces", headings, rows)
+    return make_table(headings, rows, title="Faces")
 
 
 def _faces_by_size(metrics: AllFacesMetrics) -> Table:
@@ -181,23 +186,14 @@ def _faces_by_size(metrics: AllFacesMetrics) -> Table:
         (size.name, size.faces, size.missed, percent(size.missed / size.faces), size.miscalled)
         for size in metrics.sizes
     )
-    return _table("Faces by size", headings, rows)
+    return make_table(headings, rows, title="Faces by size")
 
 
 def _photos_table(metrics: AllFacesMetrics) -> Table:
     headings = ("every mask", "called proper", "called improper", "no face", "right")
     words = {"proper": "worn properly", "improper": "not so"}
     rows = ((words[w], *counts, percent(share)) for w, *counts, share in metrics.verdict.rows())
-    return _table("Photos, as a whole", headings, rows)
-
-
-def _table(title: str, headings: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
+    return make_table(headings, rows, title="Photos, as a whole")
 
 
 def _say_left_out(evaluation: Measured, where: str) -> None:

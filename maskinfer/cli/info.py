@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,8 +42,7 @@ def info(
 
 def _print_info(model_info: ModelInfo) -> None:
     print_section("File", dict(_file_rows(model_info)))
-    metadata = model_info.metadata
-    values = {field.name: getattr(metadata, field.name) for field in fields(metadata)}
+    values = vars(model_info.metadata)
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     print_section("Model", dict(_model_rows(values)))
     for name, value in sections.items():

@@ -234,12 +234,7 @@ def _print_outcome(
     settings: PredictSettings,
     folder: "ReportFolder | None",
 ) -> None:
-    """Print what came of it.
-
-    Raises:
-        MaskinferError: no image could be predicted.
-        typer.Exit: some could not.
-    """
+    """Print what came of it; an error where no image could be predicted, an exit where some not."""
     if summary.already_complete:
         say(f"{settings.out}: already complete")
     if summary.dropped:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from maskinfer.export.settings import VERIFIED_ON
 
-from .console import percent
+from .console import make_table, percent
 from .options import argument, option
 
 if TYPE_CHECKING:
@@ -51,21 +51,17 @@ def verify(
 
 def parity_table(parity: "Parity") -> Table:
     """Make a table with a row per comparison."""
-    table = Table(
-        title=f"Agreement on {parity.images} images", title_justify="left", box=None, pad_edge=False
+    headings = (
+        *("compared with", "batch", "faces", "unmatched"),
+        *("labels", "mean IoU", "largest px", "largest p"),
     )
-    table.add_column("compared with", no_wrap=True)
-    for name in ("batch", "faces", "unmatched", "labels", "mean IoU", "largest px", "largest p"):
-        table.add_column(name, justify="right")
-    for agreement in parity.comparisons:
-        table.add_row(
-            _AGAINST[agreement.against],
-            str(agreement.batch_size),
-            str(agreement.faces),
-            str(agreement.unmatched),
-            percent(agreement.label_agreement),
-            f"{agreement.mean_iou:.4f}",
-            f"{agreement.box_px:.2g}",
-            f"{agreement.probability:.1g}",
+    rows = (
+        (
+            *(_AGAINST[one.against], one.batch_size, one.faces, one.unmatched),
+            percent(one.label_agreement),
+            *(f"{one.mean_iou:.4f}", f"{one.box_px:.2g}", f"{one.probability:.1g}"),
         )
-    return table
+        for one in parity.comparisons
+    )
+    title = f"Agreement on {parity.images} images"
+    return make_table(headings, rows, title=title, box=None, pad_edge=False)

@@ -31,13 +31,7 @@ _NAMING = frozenset({SOURCES, OTHER_FACES, "repaired.csv"})
 
 @dataclass(frozen=True)
 class Correction:
-    """What to do about one label.
-
-    Attributes:
-        filename: relative to the data set, printable.
-        action: not `keep`.
-        box_xywh: the box that replaces the label's; None where the action does not replace it.
-    """
+    """What to do about one label, of a printable name: not `keep`; with the new box, if any."""
 
     filename: str
     action: Action
@@ -46,12 +40,9 @@ class Correction:
 
 @dataclass
 class Corrected:
-    """What was copied and corrected.
+    """How many labels each action was applied to, how many files were copied, and which were not.
 
-    Attributes:
-        counts: how many labels each action was applied to.
-        files: how many were copied.
-        passed_over: what was not: links to folders, and what is not a regular file.
+    Passed over are links to folders, and what is not a regular file.
     """
 
     counts: Counter[Action] = field(default_factory=Counter)
@@ -130,11 +121,6 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
     `corrections.csv`, in a second round in `corrections-2.csv`. The copy is made beside its place
     and moved there once it is complete.
 
-    Args:
-        data: the data set, which is not changed.
-        corrections: what to do.
-        out: a folder that does not exist yet.
-
     Raises:
         UsageError: `out` is taken or lies in the data set.
         DatasetError: a name is not in the data set, two images would have one name, or the copy
@@ -175,11 +161,7 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
 
 
 def _new_names(data: Path, corrections: list[Correction]) -> dict[str, str | None]:
-    """The new name of each corrected image, by its printable old one; None to leave it out.
-
-    Raises:
-        DatasetError: a name is not in the data set, or two images would have one name.
-    """
+    """The new name of each corrected image, by its printable old one; None to leave it out."""
     names: dict[str, str] = {}
     for name in list_images(data):
         if names.setdefault(printable_name(name), name) != name:

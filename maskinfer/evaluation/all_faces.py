@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +17,12 @@ from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, Face, Sample
 from maskinfer.errors import DatasetError
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.inference.pipeline import predict_images
 from maskinfer.inference.results import Prediction
-from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 
 from .evaluating import Measured
 from .face_metrics import AllFacesMetrics, measure_faces
+from .labelled import predict_each
 from .metrics import FOUND_IOU
 from .photo_faces import PhotoFaces, boxes_of
 
@@ -56,14 +54,9 @@ class AllFacesEvaluation(Measured):
 def evaluate_faces(
     detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> AllFacesEvaluation:
-    """Measure a model on every annotated face: the one in each image's name, and the listed ones.
+    """Measure a model, asked for every face, on the one in each image's name and the listed ones.
 
     Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`.
-
-    Args:
-        detector: the model, asked for every face.
-        folder: of labelled images.
-        on_progress: called with the number of images done so far, and of all.
 
     Raises:
         DatasetError: not one labelled image can be measured, or a list of faces is damaged.
@@ -71,27 +64,21 @@ def evaluate_faces(
     """
     dataset = Dataset(folder, split_names=())
     samples, decisions, unlabelled = dataset.samples("test")
-    names = [sample.path.relative_to(folder).as_posix() for sample in samples]
     if not all(dataset.has_box(dataset.name_of(sample.path)) for sample in samples):
         raise DatasetError(f"{folder}: has labels without boxes; evaluate one face, --face main")
     every_face = replace(detector.choice, min_score=0.0)
     photos: list[PhotoFaces] = []
     failures: list[Failure] = []
     start = time.perf_counter()
-    results = predict_images(detector, folder.joinpath, names, choice=every_face)
-    with closing(results):
-        for done, (sample, result) in enumerate(zip(samples, results, strict=True), start=1):
-            if isinstance(result, Failure):
-                failures.append(Failure(printable_name(result.filename), result.error))
-            else:
-                size_wh = image_size(sample.path)
-                labels, repaired = _labels(dataset, sample, size_wh)
-                decisions += repaired
-                min_score = detector.choice.min_score
-                crowds = dataset.crowds(dataset.name_of(sample.path))
-                found = _outside(crowds, labels, result.faces)
-                photos.append(PhotoFaces(result.filename, size_wh, labels, found, min_score))
-            on_progress(done, len(samples))
+    results = predict_each(detector, folder, samples, failures, on_progress, every_face)
+    for sample, result in results:
+        size_wh = image_size(sample.path)
+        labels, repaired = _labels(dataset, sample, size_wh)
+        decisions += repaired
+        min_score = detector.choice.min_score
+        crowds = dataset.crowds(dataset.name_of(sample.path))
+        found = _outside(crowds, labels, result.faces)
+        photos.append(PhotoFaces(result.filename, size_wh, labels, found, min_score))
     evaluation = AllFacesEvaluation(
         detector=detector,
         folder=folder,

@@ -63,14 +63,7 @@ class Pair(Generic[AnswerT]):
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of both models.
-
-    Attributes:
-        name: as people read it.
-        a: A's; None where there is none.
-        b: B's, likewise.
-        interval: the 95 % interval of the difference; None where none is computed.
-    """
+    """A figure of both models, if they have it, and the 95 % interval of the difference."""
 
     name: str
     a: float | None
@@ -117,12 +110,8 @@ class Comparison(ABC, Generic[AnswerT]):
     ) -> Self:
         """Measure two models on every labelled image of a folder, one after the other.
 
-        Args:
-            detector_a: one model, asked for what is compared: one face a photo, or every face.
-            detector_b: the other, or the same.
-            folder: of labelled images.
-            on_progress: called with the number of images done so far, and of all; each counts
-                twice.
+        Both are asked for what is compared: one face a photo, or every face. Each image counts
+        twice as progress.
 
         Raises:
             DatasetError: not one labelled image can be measured by both, or a list is damaged.
@@ -206,6 +195,15 @@ class Comparison(ABC, Generic[AnswerT]):
         """Images that neither calls correctly."""
         return len(self.pairs) - self.both_right - len(self.a_right) - len(self.b_right)
 
+    def calls(self) -> dict[str, int]:
+        """Images by which model is right, as people read it."""
+        return {
+            "both right": self.both_right,
+            "only A right": len(self.a_right),
+            "only B right": len(self.b_right),
+            "both wrong": self.both_wrong,
+        }
+
     @cached_property
     def p(self) -> float:
         """The p-value of McNemar's exact test on accuracy."""
@@ -253,15 +251,10 @@ class Comparison(ABC, Generic[AnswerT]):
                 }
                 for name, measured, metrics, alone in sides
             },
-            "calls": {
-                "both_right": self.both_right,
-                "only_a_right": len(self.a_right),
-                "only_b_right": len(self.b_right),
-                "both_wrong": self.both_wrong,
-                "mcnemar_p": self.p,
-            },
+            "calls": {_key(name): images for name, images in self.calls().items()}
+            | {"mcnemar_p": self.p},
             "differences": {
-                figure.name.replace(",", "").replace(" ", "_").lower(): {
+                _key(figure.name): {
                     "b_less_a": figure.difference,
                     "interval": figure.interval and figure.interval._asdict(),
                 }
@@ -289,12 +282,10 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
     def evaluate(
         detector: MaskDetector, folder: Path, on_progress: Progress
     ) -> tuple[Measured, Sequence[LabelledPrediction]]:
-        """What one model was measured on, and its answers."""
         evaluation = evaluate_folder(detector, folder, on_progress)
         return evaluation, evaluation.predictions
 
     def intervals(self) -> dict[str, Interval | None]:
-        """Of the differences of some figures, by their names."""
         return {
             "mean IoU": bootstrap_interval([iou_difference(pair) for pair in self.pairs]),
             "accuracy": self.accuracy_interval(),
@@ -329,6 +320,10 @@ def iou_difference(pair: Pair[LabelledPrediction]) -> float:
 def p_words(p: float) -> str:
     """A p-value as people write it."""
     return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
+
+
+def _key(words: str) -> str:
+    return words.replace(",", "").replace(" ", "_").lower()
 
 
 def _prediction_facts(prediction: LabelledPrediction) -> dict[str, Any]:

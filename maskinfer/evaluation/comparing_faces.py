@@ -26,12 +26,10 @@ class AllFacesComparison(Comparison[PhotoFaces]):
     def evaluate(
         detector: MaskDetector, folder: Path, on_progress: Progress
     ) -> tuple[Measured, Sequence[PhotoFaces]]:
-        """What one model was measured on, and its answers."""
         evaluation = evaluate_faces(detector, folder, on_progress)
         return evaluation, evaluation.photos
 
     def intervals(self) -> dict[str, Interval | None]:
-        """Of the differences of some figures, by their names."""
         return {
             "photos, accuracy": self.accuracy_interval(),
             "photos, balanced accuracy": bootstrap_interval(self._balanced_differences()),

@@ -66,11 +66,7 @@ class Measured:
         return len(self.failures) + sum(d.action == "dropped" for d in self.decisions)
 
     def refuse_nothing(self, measured: Sequence[object]) -> None:
-        """Refuse data of which not one image was measured.
-
-        Raises:
-            DatasetError: nothing was.
-        """
+        """Raise a `DatasetError` where not one image was measured."""
         if not measured:
             reason = self.failures[0].error if self.failures else self.decisions[0].reason
             raise DatasetError(
@@ -132,14 +128,9 @@ def model_facts(detector: MaskDetector) -> dict[str, Any]:
 def evaluate_folder(
     detector: MaskDetector, folder: Path, on_progress: Progress = unheard
 ) -> Evaluation:
-    """Measure a model on every labelled image of a folder.
+    """Measure a model, asked for one face a photo, on every labelled image of a folder.
 
     Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`.
-
-    Args:
-        detector: the model, asked for one face a photo.
-        folder: of labelled images.
-        on_progress: called with the number of images done so far, and of all.
 
     Raises:
         DatasetError: not one labelled image can be measured.
@@ -148,7 +139,6 @@ def evaluate_folder(
     samples, decisions, unlabelled = Dataset(folder, split_names=()).samples("test")
     start = time.perf_counter()
     predictions, failures = predict_samples(detector, folder, samples, on_progress)
-    seconds = time.perf_counter() - start
     evaluation = Evaluation(
         detector=detector,
         folder=folder,
@@ -156,7 +146,7 @@ def evaluate_folder(
         decisions=decisions,
         unlabelled=[decision.reason for decision in unlabelled],
         failures=failures,
-        seconds=seconds,
+        seconds=time.perf_counter() - start,
     )
     evaluation.refuse_nothing(predictions)
     return evaluation

@@ -27,13 +27,7 @@ SIZE_EDGES = (0, 2, 4, 8, 16, 32, 100)
 
 @dataclass(frozen=True)
 class Counts:
-    """Faces at the working point, of one label or of both.
-
-    Attributes:
-        faces: annotated.
-        called: predicted.
-        right: of these, those that are one of those.
-    """
+    """Faces at the working point, of one label or of both: annotated, predicted, and rightly so."""
 
     faces: int
     called: int
@@ -62,14 +56,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class SizeBin:
-    """Annotated faces of similar size.
+    """Annotated faces between two sides, in percent of the photo's longer side.
 
-    Attributes:
-        low: least side, in percent of the photo's longer side.
-        high: the next bin's least.
-        faces: how many there are.
-        missed: of these, those that were not predicted.
-        miscalled: those whose mask was called otherwise than labelled.
+    Missed ones were not predicted; of miscalled ones the mask was called otherwise than labelled.
     """
 
     low: int
@@ -131,6 +120,16 @@ class AllFacesMetrics:
     def ap50_95(self) -> float:
         """The mean over the labels that there are."""
         return float(np.mean([ap.ap50_95 for ap in self.ap.values()]))
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Of each label, and of any: its word, counts, their shares and its average precision."""
+        rows = []
+        for word, counts in {**self.by_label, "any": self.any_label}.items():
+            ap = self.ap.get(word)
+            numbers = (counts.faces, counts.called, counts.right)
+            shares = (counts.precision, counts.recall, counts.f1)
+            rows.append((word, *numbers, *shares, *((ap.ap50, ap.ap50_95) if ap else (None, None))))
+        return rows
 
     def figures(self) -> dict[str, float | None]:
         """The figures by their names in tables."""

@@ -1,6 +1,6 @@
 """Labels beside what a model predicts for the same images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +10,10 @@ from typing import Literal
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import BoxXywh, Sample
+from maskinfer.inference.choosing import Choice
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
-from maskinfer.inference.results import Prediction
+from maskinfer.inference.results import ImagePrediction, Prediction
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 
@@ -75,13 +76,7 @@ class LabelledPrediction:
 def predict_samples(
     detector: MaskDetector, folder: Path, samples: Sequence[Sample], on_progress: Progress = unheard
 ) -> tuple[list[LabelledPrediction], list[Failure]]:
-    """Predict labelled images.
-
-    Args:
-        detector: the model, asked for one face a photo.
-        folder: that the images lie in; their names are relative to it.
-        samples: the images, their boxes repaired.
-        on_progress: called with the number of images done so far, and of all.
+    """Predict labelled images, their boxes repaired, with a model asked for one face a photo.
 
     Returns:
         a prediction for each image that can be decoded, and a failure for each other, both in the
@@ -90,30 +85,38 @@ def predict_samples(
     Raises:
         MaskinferError: the model fails.
     """
-    names = [sample.path.relative_to(folder).as_posix() for sample in samples]
     threshold = detector.choice.threshold
     predictions: list[LabelledPrediction] = []
     failures: list[Failure] = []
-    with closing(predict_images(detector, folder.joinpath, names)) as results:
+    for sample, result in predict_each(detector, folder, samples, failures, on_progress):
+        face = result.faces[0] if result.faces else None
+        label = sample.box_xywh, sample.proper_mask
+        notes = sample.worn_incorrectly, sample.box_known
+        predictions.append(LabelledPrediction(result.filename, *label, face, threshold, *notes))
+    return predictions, failures
+
+
+def predict_each(
+    detector: MaskDetector,
+    folder: Path,
+    samples: Sequence[Sample],
+    failures: list[Failure],
+    on_progress: Progress,
+    choice: Choice | None = None,
+) -> Iterator[tuple[Sample, ImagePrediction]]:
+    """Predict samples of a folder; of those that cannot be decoded, note failures in place of that.
+
+    Raises:
+        MaskinferError: the model fails.
+    """
+    names = [sample.path.relative_to(folder).as_posix() for sample in samples]
+    with closing(predict_images(detector, folder.joinpath, names, choice=choice)) as results:
         for done, (sample, result) in enumerate(zip(samples, results, strict=True), start=1):
             if isinstance(result, Failure):
                 failures.append(Failure(printable_name(result.filename), result.error))
             else:
-                face = result.faces[0] if result.faces else None
-                own = sample.faces[0]
-                predictions.append(
-                    LabelledPrediction(
-                        result.filename,
-                        own.box_xywh,
-                        own.proper_mask,
-                        face,
-                        threshold,
-                        own.worn_incorrectly,
-                        own.box_known,
-                    )
-                )
+                yield sample, result
             on_progress(done, len(names))
-    return predictions, failures
 
 
 def label_word(proper: bool) -> Literal["proper", "improper"]:

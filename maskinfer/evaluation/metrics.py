@@ -241,13 +241,10 @@ def precision_recall(
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Images of similar probability, and how many of them are labelled proper.
+    """Images of similar probability of a proper mask, from the least to the next bin's least.
 
     Attributes:
-        low: least probability of the bin.
-        high: the next bin's least; of the last one the greatest.
-        images: how many there are.
-        probability: their mean probability of a proper mask; None without images.
+        probability: the mean; None without images.
         proper: the share of them that is labelled proper; None without images.
     """
 

@@ -28,14 +28,9 @@ _MOST_BINS, _LEAST_IN_BIN = 5, 10
 
 @dataclass(frozen=True)
 class QuantityBin:
-    """How good a model is where a quantity lies between two values.
+    """How good a model is where a quantity lies between two values; no figures without images.
 
-    Attributes:
-        low: least value.
-        high: the next bin's least; of the last one the greatest.
-        images: how many there are.
-        accuracy: share of right calls; None without images.
-        mean_iou: None without images.
+    The greater value is the next bin's least; of the last bin the greatest.
     """
 
     low: int
@@ -54,11 +49,6 @@ class ErrorAnalysis:
     """
 
     predictions: list[LabelledPrediction]
-
-    @property
-    def threshold(self) -> float:
-        """The least probability that the model calls proper."""
-        return self.predictions[0].threshold
 
     def false_positives(self) -> list[LabelledPrediction]:
         """Called proper, labelled improper; the surest first."""
@@ -79,7 +69,7 @@ class ErrorAnalysis:
     def least_sure(self) -> list[LabelledPrediction]:
         """Called correctly, the closest to the threshold first."""
         right = [p for p in self.predictions if p.correct]
-        return sorted(right, key=lambda p: abs((p.probability or 0.0) - self.threshold))
+        return sorted(right, key=lambda p: abs((p.probability or 0.0) - p.threshold))
 
     def worst(self) -> list[LabelledPrediction]:
         """Called wrongly, the surest first; no face; then those of which only the box is wrong."""
@@ -211,12 +201,7 @@ def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
 
 
 def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAnalysis:
-    """Decode the photos of an evaluation again, to measure what may explain its mistakes.
-
-    Args:
-        evaluation: what was measured.
-        on_progress: called with the number of images done so far, and of all.
-    """
+    """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
     threads = decode_threads()
     measure = partial(_measure_photo, evaluation.folder)
     ahead = map_ahead(measure, evaluation.predictions, threads=threads, ahead=4 * threads)

@@ -128,11 +128,7 @@ class Bench:
         return cls(settings, _describe_machine(), session, source, count)
 
     def measure(self, on_line: Callable[[Setup, int], object]) -> list[Line]:
-        """Measure every line, one after the other.
-
-        Args:
-            on_line: called before each line with its setup, and the number of lines done.
-        """
+        """Measure every line; `on_line` hears before each of its setup and how many are done."""
         lines: list[Line] = []
         for setup in self.settings.setups:
             on_line(setup, len(lines))

@@ -120,9 +120,10 @@ class MaskDetector:
         Raises:
             ImageError: an image cannot be read; the message names it.
         """
-        if not isinstance(images, list | tuple):
-            return next(self._predict_one([images]))
-        return list(self._predict_one(images))
+        one = not isinstance(images, list | tuple)
+        predicted = self._predict([images] if one else images, self.choice)
+        best = (faces[0] if faces else None for faces in predicted)
+        return next(best) if one else list(best)
 
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
         """Predict every face of each image, whatever `face` is.
@@ -218,10 +219,6 @@ class MaskDetector:
                 chosen, boxes, proper_mask[chosen].tolist(), strict=True
             )
         )
-
-    def _predict_one(self, images: Sequence[ImageSource]) -> Iterator[Prediction | None]:
-        for faces in self._predict(images, self.choice):
-            yield faces[0] if faces else None
 
     def _predict(
         self, images: Sequence[ImageSource], choice: Choice

@@ -75,14 +75,9 @@ def _draw_words(
     others: NDArray[np.int64],
     words: Sequence[NDArray[np.int64]],
 ) -> NDArray[np.int64] | None:
-    """Write beside a face's box, where that covers least.
+    """Write beside a face's box, where that covers least of others and of words that stand already.
 
-    Args:
-        canvas: of the photo.
-        face: whose words.
-        box: its left, top, right and bottom.
-        others: (M, 4), those of the other faces.
-        words: those of words that stand already.
+    Boxes are left, top, right and bottom, others (M, 4).
 
     Returns:
         where the words stand; None where every place would cover others, or most of a face.

@@ -34,7 +34,6 @@ from .results import ImagePrediction, Prediction, Result, write_failures, write_
 
 _SCHEMA = 3
 _META_SCHEMA = 2
-_OLDER_START = b"filename,"  # of the CSVs that versions before schema 2 kept results in
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,19 @@ class OutputFiles:
         errors: the failures, where there are any.
         meta: what made both.
         journal: all results, until those are written.
-        older_errors: where versions before schema 2 kept failures until then.
     """
 
     out: Path
     errors: Path
     meta: Path
     journal: Path
-    older_errors: Path
 
     @classmethod
     def of(cls, out: Path) -> Self:
         """Beside the output: `preds.csv` has `preds.errors.csv` and `preds.meta.json`."""
         stem = out.name.removesuffix(".csv")
         names = f"{stem}.errors.csv", f"{stem}.meta.json", f"{out.name}.partial"
-        return cls(out, *map(out.with_name, (*names, f"{stem}.errors.csv.partial")))
+        return cls(out, *map(out.with_name, names))
 
 
 def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
@@ -68,15 +65,13 @@ def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
 
     Raises:
         UsageError: a file cannot be written, exists and may not be replaced, is being written by
-            another command, or was begun by a version that kept its results otherwise.
+            another command, or was begun by another version.
     """
     for path in (files.out, files.errors):
         check_file(path, overwrite=overwrite or resume)
     # One of ours whose output is gone may be replaced.
     check_file(files.meta, overwrite=overwrite or bool(_read_meta(files.meta)))
     check_file(files.journal, overwrite=True)
-    if files.older_errors.is_file() and not overwrite:
-        raise _other_version(files.older_errors)
     if not files.journal.is_file():
         return
     if not overwrite:
@@ -157,21 +152,15 @@ class Journal:
             self._stream = self._stream or _open_locked(self.files)
             self._stream.truncate(0)
             self._began = True
-            self.files.older_errors.unlink(missing_ok=True)
             header = {"schema": _SCHEMA, "identity": self.identity, "facts": self.facts}
             self._write_line(header | {"labelled": self.labelled})
 
     def resume(
         self, source: Source, on_kept: Callable[[Result], object]
     ) -> Iterator[str | Failure]:
-        """Continue an interrupted prediction, or begin one where there is none.
+        """Continue an interrupted prediction, or begin one: the images that are left.
 
-        Args:
-            source: the images of that prediction.
-            on_kept: called with each result that stays, in order.
-
-        Returns:
-            the images that are left.
+        `on_kept` is called with each result that stays, in order.
 
         Raises:
             UsageError: it was begun with another model or otherwise, or by another version.
@@ -305,18 +294,19 @@ def _replacing(path: Path) -> Iterator[Path]:
 def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
     """The first line of a journal; None where it is not whole."""
     line = stream.readline()
-    if line.startswith(_OLDER_START):
-        raise _other_version(path)
     if not line.endswith(b"\n"):
         return None
-    header = {}
+    header = None
     with contextlib.suppress(ValueError):
         header = json.loads(line)
     match header:
         case {"schema": schema, "identity": dict(), "labelled": bool()} if schema == _SCHEMA:
             return dict(header)
         case {"schema": schema} if schema != _SCHEMA:
-            raise _other_version(path)
+            raise UsageError(
+                f"{path}: holds results of a prediction that another version of maskinfer began; "
+                "finish it with that version, or begin again with --overwrite"
+            )
     raise _damaged(path, "its first line is not ours")
 
 
@@ -347,13 +337,6 @@ def _read_result(values: dict[str, Any]) -> Result:
 
 def _damaged(path: Path, what: str) -> MaskinferError:
     return MaskinferError(f"{path}: damaged, {what}; begin again with --overwrite")
-
-
-def _other_version(path: Path) -> UsageError:
-    return UsageError(
-        f"{path}: holds results of a prediction that another version of maskinfer began; finish "
-        "it with that version, or begin again with --overwrite"
-    )
 
 
 def _read_meta(path: Path) -> dict[str, Any]:

@@ -41,11 +41,7 @@ class Pictures:
     max_pixels: int
 
     def save(self, image: Callable[[str], ImageSource], result: Result) -> Result:
-        """Save what is wanted of one photo.
-
-        Args:
-            image: what to decode for a file name.
-            result: a failure is returned as it is.
+        """Save what is wanted of one photo, which `image` makes of its name; nothing of a failure.
 
         Returns:
             the result; a failure where the photo has become unreadable since it was predicted.
@@ -66,9 +62,6 @@ class Pictures:
         try:
             source = image(result.filename)
             photo = load_photo(source, max_pixels=self.max_pixels).image
-        except ImageError as error:
-            return Failure(result.filename, f"cannot be drawn on, {error}")
-        try:
             if self.crops is not None:  # before the photo is drawn on
                 for number, face in faces.items():
                     path = self.crops / _inside(result.filename, f"-{number}")
@@ -77,16 +70,12 @@ class Pictures:
                 draw_on(photo, result.faces)
                 path = self.annotate / _inside(result.filename)
                 _save(photo, path, source, "--annotate")
-        except _TooLongError as error:
+        except ImageError as error:
             return Failure(result.filename, f"cannot be drawn on, {error}")
         return result
 
     def _wants(self, kinds: frozenset[Kind]) -> bool:
         return not self.only or not kinds.isdisjoint(self.only)
-
-
-class _TooLongError(Exception):
-    """A photo's name does not fit with what is added to it."""
 
 
 def _save(picture: Image.Image, path: Path, source: ImageSource, option: str) -> None:
@@ -97,8 +86,8 @@ def _save(picture: Image.Image, path: Path, source: ImageSource, option: str) ->
         with replacing(path) as beside:
             picture.save(beside, "JPEG", quality=_JPEG_QUALITY)
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise _TooLongError(error.strerror) from error
+        if error.errno == errno.ENAMETOOLONG:  # the photo's name, with what is added to it
+            raise ImageError(error.strerror) from error
         raise MaskinferError(f"{path}: cannot be written, {error.strerror or error}") from error
 
 
@@ -115,12 +104,7 @@ def _around(face: Prediction, photo_wh: tuple[int, int]) -> BoxXywh:
 
 
 def _inside(filename: str, added: str = "") -> PurePosixPath:
-    """Where a photo's picture goes in a folder, whatever the photo's name, even one with `..`.
-
-    Args:
-        filename: the photo's.
-        added: to its name, before `.jpg`.
-    """
+    """Where a photo's picture goes in a folder, whatever the photo's name, even one with `..`."""
     path = PurePosixPath(filename)
     parts = ["__" if part == ".." else part for part in path.parts if part != path.root]
     name, suffix = parts[-1], path.suffix

@@ -20,9 +20,9 @@ from maskinfer.data.cleaning import repair
 from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
 from maskinfer.data.images import ImageSource
-from maskinfer.data.labels import parse_name
+from maskinfer.data.labels import label_of
 from maskinfer.data.pixels import Pixels
-from maskinfer.errors import ImageError, LabelError, UsageError
+from maskinfer.errors import ImageError, UsageError
 from maskinfer.runtime.session import Session
 from maskinfer.threads import map_ahead, usable_cores
 
@@ -121,8 +121,7 @@ def predict_images(
             yield batch
 
     def predict(batch: _Batch) -> list[Result]:
-        drawn = [future.result() for future in batch.drawn]
-        results = _predict_drawn(detector, batch.canvases, batch.names, drawn, asked_for)
+        results = _predict_batch(detector, batch, asked_for)
         buffers.put(batch.canvases)
         return results
 
@@ -138,29 +137,19 @@ def predict_images(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _predict_drawn(
-    detector: CanvasDetector,
-    canvases: Pixels,
-    names: Sequence[str],
-    drawn: Sequence[Placement | Failure],
-    choice: Choice,
-) -> list[Result]:
-    """Predict one batch: N or more canvases, N names, and where each photo lies on its canvas."""
-    readable = [i for i, placement in enumerate(drawn) if not isinstance(placement, Failure)]
-    whole = len(readable) == len(drawn)
+def _predict_batch(detector: CanvasDetector, batch: _Batch, choice: Choice) -> list[Result]:
+    drawn = [future.result() for future in batch.drawn]
+    placements = [placement for placement in drawn if not isinstance(placement, Failure)]
+    canvases = batch.canvases[: len(drawn)]
+    if len(placements) < len(drawn):
+        canvases = canvases[[not isinstance(placement, Failure) for placement in drawn]]
+    predictions = iter(detector.predict_canvases(canvases, placements, choice))
     one_face = choice.face != "all"
-    predictions = iter(
-        detector.predict_canvases(
-            canvases[: len(drawn)] if whole else canvases[readable],
-            [placement for placement in drawn if not isinstance(placement, Failure)],
-            choice,
-        )
-    )
     return [
         placement
         if isinstance(placement, Failure)
         else _result(name, next(predictions), placement.size_wh, one_face=one_face)
-        for name, placement in zip(names, drawn, strict=True)
+        for name, placement in zip(batch.names, drawn, strict=True)
     ]
 
 
@@ -169,11 +158,8 @@ def _result(
 ) -> Result:
     if faces is None:
         return Failure(name, NOT_FINITE)
-    try:
-        label = parse_name(name.rpartition("/")[2])
-    except LabelError:
-        return ImagePrediction(name, faces)
-    if not one_face:
+    label = label_of(name) if one_face else None
+    if label is None:
         return ImagePrediction(name, faces)
     if not faces:
         return ImagePrediction(name, faces, 0.0, correct=False)

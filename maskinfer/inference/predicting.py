@@ -138,14 +138,10 @@ class Summary:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM while predicting; the text says how far it came.
-
-    Attributes:
-        resumable: whether results are kept, which `resume` continues from.
-    """
+    """Ctrl-C or SIGTERM while predicting."""
 
     def __init__(self, progress: str, *, resumable: bool) -> None:
-        """Take how far it came."""
+        """Take how far it came, and whether results are kept, which `resume` continues from."""
         super().__init__(progress)
         self.resumable = resumable
 
@@ -201,14 +197,14 @@ def predict_source(
     on_result: Callable[[Result], object] = lambda result: None,
     on_last: Callable[[Summary], object] = lambda summary: None,
 ) -> Summary:
-    """Predict images and write the results.
+    """Predict images and write the results, by settings that `check_settings` passed.
 
     Args:
         engine: what predicts.
         detector: the model, which is recorded beside the output.
         source: the images.
         survey: what the source holds.
-        settings: as `check_settings` passed them.
+        settings: likewise.
         on_progress: called with the number of images done so far.
         on_failure: called with each failure, where the output is standard output.
         on_result: called with each result of the output in order, with those from before an

@@ -8,7 +8,6 @@ chunk is large enough for that to make no difference.
 Where a process dies, Ray starts another and repeats the blocks that have no results yet.
 """
 
-import contextlib
 import logging
 import os
 import signal
@@ -51,10 +50,7 @@ _ENVIRONMENT = {
 def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSettings") -> "Engine":
     """Predict on the cluster of RAY_ADDRESS, on the one that runs here, or on one of its own.
 
-    Args:
-        detector: the model; its file travels.
-        source: the images.
-        settings: what is asked for.
+    The model's file travels.
 
     Raises:
         UsageError: Ray is not installed.
@@ -93,11 +89,7 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
 
 
 def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> ActorPool:
-    """Divide a cluster.
-
-    Args:
-        machines: of each, how much of a resource it has, by Ray's name for it.
-        settings: what is asked for.
+    """Divide a cluster, of whose machines Ray says how much each has of a resource by its name.
 
     Raises:
         UsageError: no machine has room for what is asked for.
@@ -239,6 +231,4 @@ def _explained() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    with contextlib.suppress(IndexError):
-        return str(error).strip().splitlines()[0]
-    return type(error).__name__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

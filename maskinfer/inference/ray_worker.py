@@ -39,12 +39,7 @@ _COLUMN = "pickled"
 
 
 class Block(NamedTuple):
-    """What a process predicts in one call.
-
-    Attributes:
-        number: of the block in its chunk, by which attempts at it are counted.
-        names: the images.
-    """
+    """What a process predicts in one call; its number in its chunk is for counting attempts."""
 
     number: int
     names: list[str | Failure]
@@ -69,13 +64,9 @@ class Attempts:
 
 @dataclass(frozen=True)
 class ActorPool:
-    """The processes of a cluster.
+    """The processes of a cluster: what each has, a part of a CPU or GPU or whole ones.
 
-    Attributes:
-        size: as many as fit on the machines of this moment; more start with more machines.
-        cpus: of each process, a part of one or a whole number.
-        gpus: likewise.
-        provider: what computes in each.
+    There are as many as fit on the machines of this moment; more start with more machines.
     """
 
     size: int

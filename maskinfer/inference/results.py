@@ -124,11 +124,7 @@ def write_predictions(
 ) -> None:
     """Write the output of a prediction: a row a face, in JSON lines an object an image.
 
-    Args:
-        predictions: in the output's order; only some are in memory at a time.
-        path: where to write.
-        suffix: one of `SUFFIXES`, which names the format.
-        labelled: whether there are columns for labels.
+    The suffix, one of `SUFFIXES`, names the format. Only some predictions are in memory at a time.
 
     Raises:
         OSError: the disk refuses.
@@ -150,25 +146,18 @@ def write_predictions(
 
 
 def write_failures(failures: Iterable[Failure], path: Path) -> None:
-    """Write the CSV of failures.
-
-    Raises:
-        OSError: the disk refuses.
-    """
+    """Write the CSV of failures, or raise an `OSError`."""
     cells = ((failure.filename, failure.error) for failure in failures)
     _write_lines(map(csv_line, chain([ERROR_COLUMNS], cells)), path)
 
 
+@dataclass(frozen=True)
 class RowStream:
     """Results as they come, as a CSV on a stream. Nothing can be resumed."""
 
-    def __init__(
-        self, stream: BinaryIO, on_failure: Callable[[Failure], object], *, labelled: bool
-    ) -> None:
-        """Take a stream, and what to call with each failure; write nothing yet."""
-        self._stream = stream
-        self._on_failure = on_failure
-        self._labelled = labelled
+    stream: BinaryIO
+    on_failure: Callable[[Failure], object]
+    labelled: bool
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +166,7 @@ class RowStream:
 
     def begin(self) -> None:
         """Write the header."""
-        self._write(csv_line(columns(labelled=self._labelled)))
+        self._write(csv_line(columns(labelled=self.labelled)))
 
     def write(self, result: Result) -> None:
         """Write an image's rows, or report a failure.
@@ -186,16 +175,16 @@ class RowStream:
             BrokenPipeError: the reader has gone.
         """
         if isinstance(result, Failure):
-            self._on_failure(result)
+            self.on_failure(result)
         else:
-            self._write("".join(csv_lines(result, labelled=self._labelled)))
+            self._write("".join(csv_lines(result, labelled=self.labelled)))
 
     def finish(self) -> None:
         """Nothing is left to do."""
 
     def _write(self, line: str) -> None:
-        self._stream.write(line.encode())
-        self._stream.flush()
+        self.stream.write(line.encode())
+        self.stream.flush()
 
 
 def _write_lines(lines: Iterable[str], path: Path) -> None:

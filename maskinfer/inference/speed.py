@@ -4,15 +4,15 @@ The session is timed alone, on canvases that are drawn already, before and after
 whatever else the machine is doing slows both.
 """
 
-import math
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from maskinfer.data.images import ImageSource
 from maskinfer.data.pixels import Pixels
 from maskinfer.data.sources import Source
 from maskinfer.errors import DatasetError, ImageError
+from maskinfer.runtime.cpu import proc_value
 from maskinfer.runtime.providers import Provider, default_streams
 from maskinfer.runtime.session import Session
 
@@ -38,13 +39,7 @@ _LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Setup:
-    """What a line is measured with.
-
-    Attributes:
-        provider: what was asked for.
-        threads: that decode.
-        batch_size: images per batch.
-    """
+    """What a line is measured with; threads are those that decode."""
 
     provider: Provider
     threads: int
@@ -87,13 +82,7 @@ class Speed:
 
 
 def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
-    """Measure a setup.
-
-    Args:
-        model: the model file.
-        source: the images, repeated for as long as it takes.
-        setup: what to measure.
-        seconds: without loading and warming up.
+    """Measure a setup, for so many seconds without loading and warming up; images are repeated.
 
     Raises:
         MaskinferError: the model or the provider fails, or no image can be read.
@@ -102,31 +91,29 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
     session = detector.session
     canvases = _ready_canvases(detector, source)
     before = time_session(session, canvases, seconds / 4)
-    whole = _time_pipeline(detector, source, setup.threads, seconds / 2)
+    images, taken, decode_share, unreadable = _time_pipeline(
+        detector, source, setup.threads, seconds / 2
+    )
     after = time_session(session, canvases, seconds / 4)
-    if whole.images == 0 or whole.seconds == 0:
+    if images == 0:
         raise DatasetError(f"{source}: no image could be predicted in the time that counts")
     p50, p95 = np.percentile(before.latencies_s + after.latencies_s, (50, 95))
     return Speed(
         provider=session.provider,
         note=session.note,
-        images=whole.images,
-        images_per_s=whole.images / whole.seconds,
+        images=images,
+        images_per_s=images / taken,
         session_images_per_s=(before.images + after.images) / (before.seconds + after.seconds),
         latency_p50_ms=float(p50) * 1e3,
         latency_p95_ms=float(p95) * 1e3,
-        decode_share=whole.decode_seconds / max(whole.processor_seconds, 1e-9),
+        decode_share=decode_share,
         peak_memory_mb=_peak_memory_mb(),
-        unreadable=list(whole.unreadable.values()),
+        unreadable=unreadable,
     )
 
 
 class _TimedDetector(MaskDetector):
-    """A detector that measures its decoding.
-
-    Attributes:
-        decode_seconds: processor time of `make_canvas` so far, of all threads together.
-    """
+    """A detector that measures processor time of `make_canvas` so far, of all threads together."""
 
     def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
         super().__init__(model, provider, batch_size, streams=default_streams())
@@ -142,30 +129,12 @@ class _TimedDetector(MaskDetector):
                 self.decode_seconds += time.thread_time() - start
 
 
-@dataclass(frozen=True)
-class SessionTime:
-    """What the session alone took.
-
-    Attributes:
-        images: predicted.
-        seconds: for all of them.
-        latencies_s: of each batch.
-    """
+class SessionTime(NamedTuple):
+    """What the session alone took for a number of images, and for each batch of them."""
 
     images: int
     seconds: float
     latencies_s: list[float]
-
-
-@dataclass
-class _PipelineTime:
-    """What images took from files to rows, in the time measured."""
-
-    images: int = 0
-    seconds: float = 0.0
-    decode_seconds: float = 0.0  # of processor time
-    processor_seconds: float = 0.0
-    unreadable: dict[str, Failure] = field(default_factory=dict)
 
 
 def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
@@ -173,10 +142,9 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
     canvases: list[Pixels] = []
     reason = ""
     for name in islice(source, max(_MOST_TRIED, detector.session.batch_size)):
-        if isinstance(name, Failure):
-            reason = reason or name.error
-            continue
         try:
+            if isinstance(name, Failure):
+                raise ImageError(name.error)
             canvases.append(detector.make_canvas(source.image(name))[0])
         except ImageError as error:
             reason = reason or str(error)
@@ -188,91 +156,73 @@ def _ready_canvases(detector: MaskDetector, source: Source) -> Pixels:
 
 
 def time_session(session: Session, canvases: Pixels, seconds: float) -> SessionTime:
-    """Compute one batch again and again, on all streams of the session.
+    """Compute one batch of (N, S, S, 3) again and again, on all streams of the session.
 
-    Args:
-        session: the model.
-        canvases: the batch, (N, S, S, 3).
-        seconds: for how long; each stream computes `_LEAST_BATCHES` at least.
+    For so many seconds; each stream computes `_LEAST_BATCHES` at least.
     """
-    latencies_s: list[float] = []
 
-    def stream() -> None:
-        # The first batches allocate memory, or meet what the pipeline had begun.
-        try:
-            for _ in range(_WARM_UP_BATCHES):
-                session.run(canvases)
-        except BaseException:
-            ready.abort()
-            raise
-        ready.wait()
-        start = time.perf_counter()
-        count = 0
-        while count < _LEAST_BATCHES or time.perf_counter() - start < seconds:
-            began = time.perf_counter()
-            session.run(canvases)
-            latencies_s.append(time.perf_counter() - began)
-            count += 1
+    def run() -> float:
+        began = time.perf_counter()
+        session.run(canvases)
+        return time.perf_counter() - began
 
-    ready = threading.Barrier(session.streams + 1)
+    def stream() -> list[float]:
+        latencies_s: list[float] = []
+        while len(latencies_s) < _LEAST_BATCHES or time.perf_counter() - start < seconds:
+            latencies_s.append(run())
+        return latencies_s
+
     with ThreadPoolExecutor(session.streams) as pool:
-        done = [pool.submit(stream) for _ in range(session.streams)]
-        with suppress(threading.BrokenBarrierError):
-            ready.wait()
+        # The first batches allocate memory, or meet what the pipeline had begun.
+        for warm_up in [pool.submit(run) for _ in range(session.streams * _WARM_UP_BATCHES)]:
+            warm_up.result()
         start = time.perf_counter()
-        faults = [fault for future in done if (fault := future.exception())]
-        for fault in faults:
-            if not isinstance(fault, threading.BrokenBarrierError):
-                raise fault
+        streams = [pool.submit(stream) for _ in range(session.streams)]
+        latencies_s = [latency_s for done in streams for latency_s in done.result()]
         taken = time.perf_counter() - start
     return SessionTime(len(latencies_s) * len(canvases), taken, latencies_s)
 
 
 def _time_pipeline(
     detector: _TimedDetector, source: Source, threads: int, seconds: float
-) -> _PipelineTime:
+) -> tuple[int, float, float, list[Failure]]:
     """Predict for a while, measured from the end of one batch to the end of another.
 
     So the pipeline is always full, as in a large folder: neither filling nor emptying it counts.
+
+    Returns:
+        images predicted in the time measured, that time, the share of decoding, and the images
+        without a prediction.
     """
-    whole = _PipelineTime()
-    batch_size = detector.session.batch_size
-    rows = 0
-    start = processor = decode = math.nan
+
+    def clocks() -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), detector.decode_seconds
+
+    unreadable: dict[str, Failure] = {}
+    images, before = 0, clocks()
     names = chain.from_iterable(repeat(source))
-    results = predict_images(detector, source.image, names, threads)
-    with closing(results):
+    with closing(predict_images(detector, source.image, names, threads)) as results:
         for done, result in enumerate(results, start=1):
-            if isinstance(result, ImagePrediction):
-                rows += 1
-            else:
-                whole.unreadable.setdefault(result.filename, result)
-            if done % batch_size:
+            if isinstance(result, Failure):
+                unreadable.setdefault(result.filename, result)
+            images += isinstance(result, ImagePrediction)
+            batches, rest = divmod(done, detector.session.batch_size)
+            if rest or batches < _WARM_UP_BATCHES:
                 continue
-            batches = done // batch_size
             if batches == _WARM_UP_BATCHES:
-                start, processor = time.perf_counter(), time.process_time()
-                decode, rows = detector.decode_seconds, 0
-                continue
-            taken = time.perf_counter() - start
-            if batches >= _WARM_UP_BATCHES + _LEAST_BATCHES and taken >= seconds:
-                whole.images = rows
-                whole.seconds = taken
-                whole.processor_seconds = time.process_time() - processor
-                whole.decode_seconds = detector.decode_seconds - decode
+                images, before = 0, clocks()
+            elif batches >= _WARM_UP_BATCHES + _LEAST_BATCHES and (
+                time.perf_counter() - before[0] >= seconds
+            ):
                 break
-    return whole
+        taken, processor, decode = np.subtract(clocks(), before).tolist()
+    return images, taken, decode / max(processor, 1e-9), list(unreadable.values())
 
 
 def _peak_memory_mb() -> float | None:
-    try:
-        # Not from getrusage, which starts at the parent process's peak.
-        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name == "VmHWM":
-                return int(value.split()[0]) * 1024 / 1e6
-    except OSError:
-        pass
+    # Not from getrusage, which starts at the parent process's peak.
+    if most_kb := proc_value(_STATUS, "VmHWM").removesuffix(" kB"):
+        return int(most_kb) * 1024 / 1e6
     try:
         import resource
     except ImportError:  # Windows

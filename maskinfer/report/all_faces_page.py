@@ -9,7 +9,7 @@ from maskinfer.evaluation.photo_faces import PhotoFaces
 from maskinfer.text import counted
 
 from . import figures
-from .blocks import Block, Card, Chart, Gallery, Notes, Page, Row, Section, Table
+from .blocks import Block, Card, Chart, Gallery, Notes, Page, Section, Table
 from .evaluation_page import not_measured_section
 from .predictions import models_table
 from .thumbnails import LABEL, OTHER, Outline
@@ -63,7 +63,11 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
     judged = {"accuracy": verdict.accuracy, "balanced accuracy": verdict.balanced_accuracy}
     return [
         *notes,
-        Table("Faces by label", headings, label_rows(metrics)),
+        Table(
+            "Faces by label",
+            headings,
+            [*metrics.rows(), ("mean", *[None] * 6, metrics.ap50, metrics.ap50_95)],
+        ),
         Table(
             "Photos: is every mask worn properly?",
             ("label", "called proper", "called improper", "no face", "share correct"),
@@ -72,18 +76,6 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
         Table("Photos judged right", ("figure", "value"), list(judged.items())),
         models_table("The model", {"value": evaluation.detector}),
     ]
-
-
-def label_rows(metrics: AllFacesMetrics) -> list[Row]:
-    """Counts and average precision of each label, of any, and the mean."""
-    rows: list[Row] = []
-    for word, counts in {**metrics.by_label, "any": metrics.any_label}.items():
-        ap = metrics.ap.get(word)
-        numbers = (counts.faces, counts.called, counts.right)
-        shares = (counts.precision, counts.recall, counts.f1)
-        precisions = (ap.ap50, ap.ap50_95) if ap else (None, None)
-        rows.append((word, *numbers, *shares, *precisions))
-    return [*rows, ("mean", *[None] * 6, metrics.ap50, metrics.ap50_95)]
 
 
 def _photos(evaluation: AllFacesEvaluation) -> Section:
@@ -136,16 +128,9 @@ def faces_card(
         for face in photo.called
         if predicted
     ]
-    word = label_word(photo.all_proper)
-    return Card(
-        measured.folder / photo.filename,
-        photo.filename,
-        (*labels, *called),
-        f"{photo.filename}: {counted(len(labels), 'annotated face')}, {len(called)} predicted",
-        lines,
-        word,
-        correct,
-    )
+    name, outlines, word = photo.filename, (*labels, *called), label_word(photo.all_proper)
+    alt = f"{name}: {counted(len(labels), 'annotated face')}, {len(called)} predicted"
+    return Card(measured.folder / name, name, outlines, alt, lines, word, correct)
 
 
 def faces_lines(photo: PhotoFaces) -> tuple[str, ...]:

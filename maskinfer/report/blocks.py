@@ -16,12 +16,7 @@ _MOST_CARDS = 48  # of a gallery
 
 @dataclass(frozen=True)
 class Link:
-    """A file that a reader can open.
-
-    Attributes:
-        path: the file.
-        text: what is shown, mostly its name in the data set.
-    """
+    """A file that a reader can open, and what is shown for it, mostly its name in the data set."""
 
     path: Path
     text: str
@@ -32,12 +27,7 @@ Row = Sequence[Cell | Link]
 
 @dataclass(frozen=True)
 class Notes:
-    """Lines that a reader should not miss.
-
-    Attributes:
-        lines: a paragraph each.
-        kind: `warning`, `good` or `plain`.
-    """
+    """Lines that a reader should not miss, a paragraph each."""
 
     lines: Sequence[str]
     kind: Literal["warning", "good", "plain"] = "plain"
@@ -45,14 +35,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings, sortable by each.
-
-    Attributes:
-        caption: what the rows are.
-        headings: of the columns.
-        rows: with a cell a column; floats are shown with three decimals.
-        left_out: how many further rows there are, in the JSON alone.
-    """
+    """Rows under headings, sortable by each; `left_out` more are in the JSON alone."""
 
     caption: str
     headings: Sequence[str]
@@ -74,13 +57,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing.
-
-    Attributes:
-        title: above it.
-        alt: what it shows, in words, for readers who cannot see it.
-        svg: the drawing, made by us.
-    """
+    """A drawing, made by us, and in words what it shows, for readers who cannot see it."""
 
     title: str
     alt: str
@@ -130,13 +107,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Photos side by side.
-
-    Attributes:
-        title: above them.
-        cards: the photos, the most interesting first.
-        total: how many there are, shown and not shown.
-    """
+    """Photos side by side, the most interesting first, of a total shown and not shown."""
 
     title: str
     cards: Sequence[Card]
@@ -159,13 +130,7 @@ Block = Notes | Table | Chart | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page under a heading.
-
-    Attributes:
-        title: the heading.
-        intro: one paragraph; empty for none.
-        blocks: what follows; consecutive charts share a row.
-    """
+    """A part of a page under a heading: a paragraph, and blocks; consecutive charts share a row."""
 
     title: str
     intro: str = ""
@@ -174,14 +139,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole page, as each page's module makes it.
-
-    Attributes:
-        title: the heading.
-        subtitle: one line below it.
-        sections: in order.
-        facts: the same for machines, fit for JSON.
-    """
+    """A whole page, as each page's module makes it; its facts are for machines, fit for JSON."""
 
     title: str
     subtitle: str

@@ -41,12 +41,7 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
 
 
 def _verdict(comparison: Comparison[Any]) -> Section:
-    calls: list[Row] = [
-        ("both right", comparison.both_right),
-        ("only A right", len(comparison.a_right)),
-        ("only B right", len(comparison.b_right)),
-        ("both wrong", comparison.both_wrong),
-    ]
+    calls: list[Row] = list(comparison.calls().items())
     return Section(
         "Which is better",
         "By McNemar's exact test on the images that only one of the two calls correctly; at "

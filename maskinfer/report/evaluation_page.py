@@ -66,7 +66,8 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         "Photos to look at",
         "The solid blue box is the label's, the dashed orange one the model's. Under each photo "
         "is the probability of a proper mask; the model calls masks proper from "
-        f"{analysis.threshold:.3f}. Where boxes are small, only their part of the photo is shown.",
+        f"{evaluation.detector.choice.threshold:.3f}. Where boxes are small, only their part of "
+        "the photo is shown.",
         [Gallery.of(title, predictions, card) for title, predictions in galleries.items()],
     )
 
@@ -173,27 +174,18 @@ def _iou_chart(analysis: ErrorAnalysis) -> Chart:
 
 
 def _quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator[Chart]:
-    """Accuracy and mean IoU over the bins of a quantity; nothing without bins.
-
-    Args:
-        what: the quantity is.
-        bins: of images.
-        unit: written after their ends, with its space.
-    """
-    if not bins:
-        return
-    for figure, values in {
-        "accuracy": [group.accuracy for group in bins],
-        "mean IoU": [group.mean_iou for group in bins],
-    }.items():
+    """Accuracy and mean IoU over the bins of a quantity; nothing without bins."""
+    for figure, attribute in {"accuracy": "accuracy", "mean IoU": "mean_iou"}.items():
         bars, words = {}, []
-        for group, value in zip(bins, values, strict=True):
+        for group in bins:
+            value = getattr(group, attribute)
             name = f"{group.low}–{group.high}{unit}"
             bars[f"{name}\n{group.images}"] = value
             words.append(f"{name}: {'none' if value is None else f'{value:.2f}'} of {group.images}")
         title = f"{figure[0].upper()}{figure[1:]} by {what}"
         alt = f"{title}, with the number of images: {'; '.join(words)}."
-        yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
+        if bins:
+            yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
 
 
 def not_measured_section(evaluation: Measured) -> Section:

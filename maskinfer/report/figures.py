@@ -81,19 +81,10 @@ def line_chart(
     log_y: bool = False,
     styles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Chart:
-    """Lines over each other.
+    """Lines over each other, their x and y by name; x may be whole numbers, such as epochs.
 
-    Args:
-        title: above the chart; unlike those of the page's other charts.
-        series: x and y by name.
-        xlabel: of the x axis.
-        ylabel: of the y axis.
-        alt: what it shows, in words.
-        ylim: least and greatest y.
-        whole_x: whether x are whole numbers, such as epochs.
-        log_y: whether the y axis is logarithmic.
-        styles: matplotlib's arguments of a line, by name, where they differ; lines whose label is
-            None are not in the legend.
+    Styles are matplotlib's arguments of a line, by name, where they differ; lines whose label is
+    None are not in the legend.
     """
 
     def draw(axes: "Axes") -> None:
@@ -123,15 +114,7 @@ def histogram(
 ) -> Chart:
     """How often values lie between edges, a step line for each name.
 
-    Args:
-        title: above the chart.
-        values: by name.
-        edges: of the bins.
-        xlabel: of the x axis.
-        alt: what it shows, in words.
-        log_x: whether the x axis is logarithmic.
-        shares: whether shares of each name's values are shown, so that names of different numbers
-            compare; else counts.
+    In counts, or in shares of each name's values, so that names of different numbers compare.
     """
 
     def draw(axes: "Axes") -> None:

@@ -33,12 +33,7 @@ _KINDS = {Notes: "notes", Table: "table", Chart: "charts", Gallery: "gallery"}
 
 @dataclass(frozen=True)
 class ReportFolder:
-    """Where a report goes.
-
-    Attributes:
-        path: the folder.
-        now: when the report is made.
-    """
+    """Where a report goes, and when it is made."""
 
     path: Path
     now: datetime
@@ -49,11 +44,7 @@ class ReportFolder:
     ) -> "ReportFolder":
         """Choose the folder, before any work is done for it; `write` makes it.
 
-        Args:
-            out: as the user named it; None for a new one, `reports/COMMAND-TIME`.
-            command: that makes the report.
-            now: for the name; None for this moment.
-            overwrite: whether an existing report may be replaced.
+        Without `out` it is a new one, `reports/COMMAND-TIME`.
 
         Raises:
             UsageError: it is not a folder, cannot be made, or is not empty.
@@ -92,11 +83,7 @@ class ReportFolder:
         return quote(os.fsencode(relative))
 
     def write(self, page: Page, on_progress: Progress = unheard) -> None:
-        """Write the page, and its facts as JSON.
-
-        Args:
-            page: what to write.
-            on_progress: called with the number of thumbnails done so far, and of all.
+        """Write the page, and its facts as JSON; progress is that of its thumbnails.
 
         Raises:
             MaskinferError: the disk is full, or otherwise refuses.
@@ -116,16 +103,9 @@ class ReportFolder:
 def render_page(
     page: Page, address: Callable[[Path], str], made: str, on_progress: Progress = unheard
 ) -> str:
-    """Make the HTML; the photos on the page are decoded here.
+    """Make the HTML, valid UTF-8 whatever bytes file names hold; its photos are decoded here.
 
-    Args:
-        page: what it shows.
-        address: of a file, from the page.
-        made: when, as people write it.
-        on_progress: called with the number of thumbnails done so far, and of all.
-
-    Returns:
-        the HTML, valid UTF-8 whatever bytes file names hold.
+    `address` makes that of a file, from the page.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

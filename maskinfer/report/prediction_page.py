@@ -97,19 +97,12 @@ def prediction_page(
     source: Source,
     settings: PredictSettings,
 ) -> Page:
-    """Make the page.
-
-    Args:
-        worst: what passed by of all results.
-        summary: likewise.
-        detector: the model.
-        source: the photos.
-        settings: of the prediction.
-    """
+    """Make the page of all results, which passed by `worst` and `summary`."""
+    counts, model = _figures(worst, summary), _model(detector, settings)
     facts = {
         "images": str(source),
-        "counts": _figures(worst, summary),
-        "model": _model(detector, settings),
+        "counts": counts,
+        "model": model,
         "photos": [
             {"filename": p.filename, "kind": kind, "faces": [face.values() for face in p.faces]}
             for kind, photos in worst.photos().items()
@@ -118,14 +111,22 @@ def prediction_page(
     }
     errors = OutputFiles.of(settings.out).errors.name
     why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
-    rows: list[Row] = list(_figures(worst, summary).items())
+    shown = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
+    properties: list[Row] = [
+        (name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        for name, value in shown.items()
+    ]
     return Page(
         f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
-            Section("Counts", why, [Table("All photos", ("what", "count"), rows)]),
+            Section("Counts", why, [Table("All photos", ("what", "count"), [*counts.items()])]),
             _galleries(worst, source, settings),
-            Section("The model", "", [_model_table(detector, settings)]),
+            Section(
+                "The model",
+                "",
+                [Table("What predicted, and how", ("property", "value"), properties)],
+            ),
         ],
         strict_json(facts),
     )
@@ -146,15 +147,13 @@ def _figures(worst: WorstPhotos, summary: Summary) -> dict[str, int]:
 
 
 def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
-    session, choice = detector.session, detector.choice
-    metadata = session.metadata
-    local = settings.engine == "local"
+    session, choice, metadata = detector.session, detector.choice, detector.session.metadata
     return {
         "model file": str(session.path),
         "network": f"{metadata.network} {metadata.backbone}".strip(),
         "precision": metadata.precision,
         "SHA-256": session.sha256,
-        "provider": str(session.provider if local else settings.provider),
+        "provider": str(settings.provider if settings.engine == "ray" else session.provider),
         "canvas": session.geometry.canvas,
         "face": choice.face,
         "least score": choice.min_score,
@@ -162,25 +161,11 @@ def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
     }
 
 
-def _model_table(detector: MaskDetector, settings: PredictSettings) -> Table:
-    model = _model(detector, settings)
-    shown = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
-    rows: list[Row] = [
-        (name, f"{value:.3f}" if isinstance(value, float) else str(value))
-        for name, value in shown.items()
-    ]
-    return Table("What predicted, and how", ("property", "value"), rows)
-
-
 def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) -> Section:
     photos = worst.photos()
     galleries = [
-        Gallery(
-            _TITLES[kind],
-            [_card(prediction, kind, worst, source) for prediction in photos[kind]],
-            worst.counts[kind],
-        )
-        for kind in Kind
+        Gallery(_TITLES[kind], [_card(p, kind, worst, source) for p in some], worst.counts[kind])
+        for kind, some in photos.items()
     ]
     where = "the output" if settings.to_stdout else settings.out.name
     all_shown = sum(map(len, photos.values())) == worst.counts.total()

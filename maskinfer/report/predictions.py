@@ -21,16 +21,10 @@ def prediction_card(
     correct: bool | None = None,
     choice: Choice | None = None,
 ) -> Card:
-    """A photo with the label's box, whole, and what was predicted, dashed.
+    """A photo of a data set with the label's box, whole, and what was predicted, dashed.
 
-    Args:
-        data: the data set.
-        prediction: with the label.
-        lines: below the label's word.
-        predicted: at most two faces by whose they are, None where that one predicts no face; by
-            default the one predicted.
-        correct: whether the model is right, to filter by.
-        choice: what may be decided about the photo.
+    That is at most two faces by whose they are, None where that one predicts no face; by default
+    the one predicted.
     """
     name, label = prediction.filename, label_word(prediction.label_proper)
     predicted = predicted or {"model's": prediction.face}
@@ -53,12 +47,7 @@ def prediction_card(
 
 
 def not_measured(evaluation: Measured, left_out: Table) -> list[Table]:
-    """What was repaired, left out or has no label: the tables that hold something.
-
-    Args:
-        evaluation: with the repairs and the images without a label.
-        left_out: labelled images that were not measured.
-    """
+    """What was repaired, left out or has no label: the tables that hold something."""
     tables = (
         Table.of(
             "Repaired boxes",

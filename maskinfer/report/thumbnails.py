@@ -44,11 +44,9 @@ class Outline:
 
 @dataclass(frozen=True)
 class RemotePhoto:
-    """A photo that is no file of this machine, and read only when it is drawn.
+    """A photo that is no file of this machine: `read`, which may raise an `ImageError`, makes it.
 
-    Attributes:
-        name: as `read` takes it.
-        read: may raise an `ImageError`.
+    It is read only when it is drawn.
     """
 
     name: str
@@ -61,9 +59,7 @@ Wanted = tuple[Path | RemotePhoto, tuple[Outline, ...]]
 def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = ()) -> str | None:
     """Make a data URI of a JPEG of at most 176 pixels a side; None where it cannot be read.
 
-    Args:
-        source: the image.
-        outlines: drawn on it; if they are small, the thumbnail shows only their part of the photo.
+    If the outlines are small, it shows only their part of the photo.
     """
     try:
         image = source.read(source.name) if isinstance(source, RemotePhoto) else source
@@ -91,12 +87,7 @@ def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = (
 
 
 def make_thumbnails(wanted: Iterable[Wanted], on_progress: Progress) -> dict[Wanted, str | None]:
-    """Make thumbnails in threads, each one once, however often it is wanted.
-
-    Args:
-        wanted: photos, and what is drawn on each.
-        on_progress: called with the number of thumbnails done so far, and of all.
-    """
+    """Make thumbnails in threads, each one once, however often it is wanted."""
     distinct = list(dict.fromkeys(wanted))
     threads = usable_cores()
     pictures = map_ahead(lambda w: thumbnail(*w), distinct, threads=threads, ahead=4 * threads)

@@ -12,12 +12,13 @@ _INT8_DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"
 
 def cpu_name() -> str:
     """The name of the processor; empty where it is not known."""
-    return _cpuinfo_value("model name") or platform.processor()
+    return proc_value(CPUINFO, "model name") or platform.processor()
 
 
 def cpu_flags() -> frozenset[str]:
     """Instruction sets as Linux names them, such as `avx2`; empty where they are not known."""
-    return frozenset((_cpuinfo_value("flags") or _cpuinfo_value("Features")).split())
+    flags = proc_value(CPUINFO, "flags") or proc_value(CPUINFO, "Features")
+    return frozenset(flags.split())
 
 
 def has_int8_dot_products() -> bool | None:
@@ -32,10 +33,10 @@ def has_int8_dot_products() -> bool | None:
     return bool(flags & _INT8_DOT_PRODUCTS) if flags else None
 
 
-def _cpuinfo_value(key: str) -> str:
-    """The first value of a key, which is the same for all cores."""
+def proc_value(path: Path, key: str) -> str:
+    """The first value of a key in a file of Linux's /proc; empty where there is none."""
     try:
-        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     for line in lines:

@@ -13,12 +13,9 @@ SHIPPED, SHIPPED_WEIGHTS = "default.onnx", "default.safetensors"
 def resolve_model(named: Path | None = None) -> Path:
     """Choose the model file.
 
-    Args:
-        named: the file that the caller asked for; taken as it is.
-
     Returns:
-        `named`, else the newest `*.onnx` under `models/` of the current folder, without Triton's
-        and hidden folders, else the model that ships in the package.
+        `named` as it is, else the newest `*.onnx` under `models/` of the current folder, without
+        Triton's and hidden folders, else the model that ships in the package.
 
     Raises:
         ModelFileError: there is none.

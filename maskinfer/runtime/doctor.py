@@ -15,10 +15,9 @@ from types import ModuleType
 
 import numpy as np
 
-from maskinfer.threads import usable_cores
 from maskinfer.version import __version__
 
-from . import cpu, gpu
+from . import gpu
 from .default_model import shipped_model
 from .gpu import Driver, Library, NvidiaSmi
 from .providers import Provider, explain
@@ -61,23 +60,6 @@ class OnnxRuntime:
 
 
 @dataclass(frozen=True)
-class Cpu:
-    """The processor.
-
-    Attributes:
-        name: of the model; may be empty.
-        cores: logical cores that this process may use.
-        has_avx2: None where that is not known.
-        has_int8_dot_products: as `maskinfer.runtime.cpu` has it.
-    """
-
-    name: str
-    cores: int
-    has_avx2: bool | None
-    has_int8_dot_products: bool | None
-
-
-@dataclass(frozen=True)
 class Gpu:
     """What can be seen of NVIDIA GPUs.
 
@@ -103,14 +85,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Torch:
-    """PyTorch, which trains.
-
-    Attributes:
-        version: of the package.
-        cuda_version: the CUDA it is built for; empty where for none.
-        sees_gpu: whether it can use one.
-        fault: why it cannot be imported; else empty.
-    """
+    """PyTorch, which trains: which CUDA it is built for, if any, or why it cannot be imported."""
 
     version: str
     cuda_version: str = ""
@@ -124,9 +99,6 @@ class Findings:
 
     Attributes:
         versions: of maskinfer, Python, the platform and packages; `not installed` for some.
-        onnxruntime: the runtime.
-        cpu: the processor.
-        gpu: NVIDIA GPUs.
         libraries: those that the built-in GPU providers load.
         obstacles: why each provider does not run the shipped model; empty where it does.
         auto: the provider that `auto` chooses; None where not even the CPU starts.
@@ -136,7 +108,6 @@ class Findings:
 
     versions: dict[str, str]
     onnxruntime: OnnxRuntime
-    cpu: Cpu
     gpu: Gpu
     libraries: tuple[Library, ...]
     obstacles: dict[Provider, str]
@@ -157,17 +128,15 @@ def examine() -> Findings:
         provider: runtime.fault or _find_obstacle(provider)
         for provider in (Provider.CPU, Provider.CUDA, Provider.TENSORRT)
     }
-    flags = cpu.cpu_flags()
     auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
     return Findings(
-        versions=_versions(),
+        versions={
+            "maskinfer": __version__,
+            "Python": f"{platform.python_version()}, {sys.executable}",
+            "platform": platform.platform(),
+            **{package: _version_of(package) or "not installed" for package in _PACKAGES},
+        },
         onnxruntime=runtime,
-        cpu=Cpu(
-            cpu.cpu_name(),
-            usable_cores(),
-            "avx2" in flags if flags else None,
-            cpu.has_int8_dot_products(),
-        ),
         gpu=Gpu(
             gpu.ask_driver(),
             gpu.ask_nvidia_smi(),
@@ -190,14 +159,6 @@ def _version_of(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "maskinfer": __version__,
-        "Python": f"{platform.python_version()}, {sys.executable}",
-        "platform": platform.platform(),
-    } | {package: _version_of(package) or "not installed" for package in _PACKAGES}
 
 
 def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:

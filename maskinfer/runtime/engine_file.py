@@ -35,11 +35,7 @@ def write_engine(
     The sidecar is renamed first. If renaming the plan then fails, the older engine lies beside a
     sidecar that is not its own, which `read_sidecar` refuses.
 
-    Args:
-        plan: as TensorRT serialised it.
-        metadata: as an ONNX file of this model would have it.
-        built_with: JSON-able; what the plan was built with, and for which GPUs.
-        path: the engine's file; it and its sidecar are overwritten.
+    What the plan was built with, and for which GPUs, is to be fit for JSON. Both are overwritten.
 
     Raises:
         OSError: a file cannot be written.
@@ -52,10 +48,7 @@ def write_engine(
 
 
 def read_sidecar(path: Path) -> tuple[ModelMetadata, dict[str, Any]]:
-    """Read an engine's sidecar, and check that it belongs to the engine.
-
-    Args:
-        path: the engine's file, not the sidecar's.
+    """Read the sidecar of an engine's file, and check that it belongs to the engine.
 
     Returns:
         the model's metadata, and what the engine was built with, its `sha256` and its `bytes`.

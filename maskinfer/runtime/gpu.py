@@ -31,33 +31,23 @@ _NVIDIA_SMI_SECONDS = 10
 # The major version of TensorRT that onnxruntime's provider is linked against, and of cuDNN.
 _TENSORRT_MAJOR = 10
 _CUDNN_MAJOR = 9
+# Plugin and parser need the first, hence the order.
+_TENSORRT_STEMS = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 
 
 @dataclass(frozen=True)
 class Driver:
-    """What NVIDIA's driver reports.
+    """The newest CUDA that NVIDIA's driver runs, such as `13.0`, and how many GPUs it shows."""
 
-    Attributes:
-        cuda_version: major and minor of the newest CUDA it runs.
-        devices: GPUs it shows to this process.
-    """
-
-    cuda_version: tuple[int, int]
+    cuda_version: str
     devices: int
-
-    @property
-    def newest_cuda(self) -> str:
-        """That CUDA as text, such as `13.0`."""
-        return ".".join(map(str, self.cuda_version))
 
 
 @dataclass(frozen=True)
 class NvidiaSmi:
-    """What `nvidia-smi` reports.
+    """What `nvidia-smi` reports: a line a GPU, with name, driver, memory and compute capability.
 
-    Attributes:
-        gpus: a line for each, with name, driver, memory and compute capability.
-        fault: why it lists none; else empty.
+    Else the fault for which it lists none.
     """
 
     gpus: tuple[str, ...]
@@ -96,7 +86,12 @@ def ask_driver() -> Driver | None:
     except (OSError, AttributeError):
         return None
     # 13020 is CUDA 13.2, by the driver API's manual.
-    return Driver((version.value // 1000, version.value % 1000 // 10), devices.value)
+    return Driver(f"{version.value // 1000}.{version.value % 1000 // 10}", devices.value)
+
+
+def major(version: str) -> int:
+    """The first number of a version such as `13.0`."""
+    return int(version.partition(".")[0])
 
 
 def ask_nvidia_smi() -> NvidiaSmi:
@@ -138,25 +133,19 @@ def count_nvidia_cards() -> int:
 
 
 def find_libraries(ort: ModuleType, cuda_version: str, *, tensorrt: bool) -> tuple[Library, ...]:
-    """Load the libraries of the GPU providers as a session would.
-
-    Args:
-        ort: onnxruntime.
-        cuda_version: which CUDA it was built for, such as `13.0`.
-        tensorrt: whether to look for TensorRT's too.
+    """Load the libraries of an onnxruntime's GPU providers as a session would.
 
     Returns:
-        each library, found or not, CUDA's first.
+        each library, found or not, those of CUDA, of a version such as `13.0`, first.
     """
     preload_libraries(ort, tensorrt=tensorrt)
-    major = int(cuda_version.partition(".")[0])
-    majors = {"cudart": major, "cublas": major, "cublasLt": major}
+    cuda = major(cuda_version)
+    majors = {"cudart": cuda, "cublas": cuda, "cublasLt": cuda}
     # cuFFT's own major is one behind CUDA's since 12; cuRAND has been at 10 since CUDA 10.
-    majors |= {"cufft": major - 1, "curand": 10, "cudnn": _CUDNN_MAJOR}
+    majors |= {"cufft": cuda - 1, "curand": 10, "cudnn": _CUDNN_MAJOR}
     needed = [(_library_name(stem, number), False) for stem, number in majors.items()]
     if tensorrt:
-        stems = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
-        needed += [(_library_name(stem, _TENSORRT_MAJOR), True) for stem in stems]
+        needed += [(_library_name(stem, _TENSORRT_MAJOR), True) for stem in _TENSORRT_STEMS]
     return tuple(Library(name, only, _load(name)) for name, only in needed)
 
 
@@ -169,10 +158,9 @@ def preload_libraries(ort: ModuleType, *, tensorrt: bool) -> None:
     spec = importlib.util.find_spec("tensorrt_libs") if tensorrt else None
     if spec is None or not spec.submodule_search_locations:
         return
-    # preload_dlls leaves TensorRT out (microsoft/onnxruntime 18597). Plugin and parser need the
-    # first, hence the order.
+    # preload_dlls leaves TensorRT out (microsoft/onnxruntime 18597).
     folder = Path(spec.submodule_search_locations[0])
-    for stem in ("nvinfer", "nvinfer_plugin", "nvonnxparser"):
+    for stem in _TENSORRT_STEMS:
         for library in (*folder.glob(f"lib{stem}.so.*"), *folder.glob(f"{stem}_*.dll")):
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
@@ -182,15 +170,11 @@ def preload_libraries(ort: ModuleType, *, tensorrt: bool) -> None:
 def locked_pages(arrays: Sequence[NDArray[Any]], cuda_version: str) -> Iterator[None]:
     """Pin arrays in memory while the context lasts, so that a GPU copies them directly.
 
-    Where CUDA's library is missing or refuses, they are copied as before, only more slowly.
-
-    Args:
-        arrays: whose memory stays in place.
-        cuda_version: which CUDA onnxruntime was built for, such as `13.0`.
+    Where the library of that CUDA is missing or refuses, they are copied as before, only slower.
     """
     pinned = []
     try:
-        cudart = ctypes.CDLL(_library_name("cudart", int(cuda_version.partition(".")[0])))
+        cudart = ctypes.CDLL(_library_name("cudart", major(cuda_version)))
         for array in arrays:
             address = ctypes.c_void_p(array.ctypes.data)
             size = ctypes.c_size_t(array.nbytes)
@@ -210,12 +194,7 @@ def tensorrt_options(
 ) -> dict[str, str]:
     """What onnxruntime's TensorRT provider needs to know of a model file, by its option names.
 
-    Args:
-        path: the file, for messages.
-        sha256: of the file.
-        metadata: of the file.
-        canvas: S in pixels.
-        batch_size: the most images in a batch.
+    The canvas is S in pixels, the batch size that of the largest batch; the path is for messages.
 
     Raises:
         UsageError: TensorRT cannot build the file, or its engines cannot be kept.

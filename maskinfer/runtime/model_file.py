@@ -37,12 +37,7 @@ REPAIR = "Run: maskinfer export"
 
 @dataclass(frozen=True)
 class WorkingPoint:
-    """From which figures on an answer counts.
-
-    Attributes:
-        min_score: least score of a face, 0..1.
-        threshold: least probability that counts as a properly worn mask, 0..1.
-    """
+    """From which figures on an answer counts: a face's score, a proper mask's probability, 0..1."""
 
     min_score: float = 0.0
     threshold: float = 0.5
@@ -97,11 +92,7 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str | None, subject: str) -> "ModelMetadata":
-        """Read metadata.
-
-        Args:
-            text: the JSON value, or None where the file has none.
-            subject: the file's name for messages.
+        """Read metadata; `subject` is the file's name for messages.
 
         Raises:
             ModelFileError: there is none, it is damaged, or of another schema.
@@ -138,11 +129,7 @@ class ModelMetadata:
 
 
 def check_contract(session: Any, path: Path) -> ModelMetadata:
-    """Hold a model file against the contract.
-
-    Args:
-        session: onnxruntime's `InferenceSession` of the file.
-        path: the file, for messages.
+    """Hold onnxruntime's `InferenceSession` of a model file against the contract.
 
     Raises:
         ModelFileError: it breaks the contract; the message says where.

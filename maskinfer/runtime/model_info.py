@@ -43,10 +43,6 @@ class ModelInfo:
     """A model file.
 
     Attributes:
-        path: the file.
-        size_bytes: of the file.
-        sha256: of the file, in hexadecimal.
-        metadata: of the file.
         inputs: of the graph; for an engine, those of the contract.
         outputs: likewise.
         graph: of an ONNX file; None where the onnx package is not installed.

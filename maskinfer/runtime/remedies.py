@@ -6,6 +6,7 @@ A machine without a GPU is complete: what only a GPU needs is named only where t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import gpu
 from .doctor import Findings
 from .providers import Provider
 
@@ -88,10 +89,10 @@ def _for_driver(findings: Findings) -> Iterator[Remedy]:
         else:
             command = _START_CONTAINER if findings.gpu.in_container else "sudo reboot"
             yield Remedy("the driver is there and shows no GPU", command)
-    elif wanted and driver.cuda_version[0] < int(wanted.partition(".")[0]):
+    elif wanted and gpu.major(driver.cuda_version) < gpu.major(wanted):
         yield Remedy(
-            f"the driver runs CUDA {driver.newest_cuda} at most, and onnxruntime is built for CUDA "
-            f"{wanted}",
+            f"the driver runs CUDA {driver.cuda_version} at most, and onnxruntime is built for "
+            f"CUDA {wanted}",
             _INSTALL_DRIVER,
         )
 

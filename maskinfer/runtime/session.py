@@ -132,7 +132,7 @@ class Session:
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
         if self.provider is not Provider.CPU:
             self.streams = 1
-        if self.provider is Provider.CPU and self._saturates():
+        elif self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
                 "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
             )
@@ -175,11 +175,7 @@ class Session:
         return Outputs(*(output[:count] for output in outputs))
 
     def locked_pages(self, buffers: Sequence[Pixels]) -> AbstractContextManager[None]:
-        """Let a GPU read buffers that are reused straight from memory, while the context lasts.
-
-        Args:
-            buffers: of canvases, each given to `run` as a whole.
-        """
+        """Let a GPU read buffers that `run` gets again and again straight from memory."""
         if self.provider is Provider.CPU:
             return nullcontext()
         return gpu.locked_pages(buffers, getattr(self._ort, "cuda_version", None) or "")
@@ -302,14 +298,7 @@ class BoundSession:
     def __init__(
         self, ort: ModuleType, session: Any, shape: tuple[int, int, int, int], device: str = "cuda"
     ) -> None:
-        """Set memory aside.
-
-        Args:
-            ort: onnxruntime.
-            session: its `InferenceSession`.
-            shape: of every batch, (N, S, S, 3).
-            device: as onnxruntime names it.
-        """
+        """Set memory aside for batches of (N, S, S, 3), on a device as onnxruntime names it."""
         self._session = session
         self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, device)
         self._binding = session.io_binding()

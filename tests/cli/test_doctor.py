@@ -10,7 +10,7 @@ import pytest
 from support.cli import RunCli
 
 from maskinfer.runtime import default_model, gpu
-from maskinfer.runtime.doctor import Cpu, Findings, Gpu, OnnxRuntime, Torch
+from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, Torch
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.remedies import find_remedies
 
@@ -171,8 +171,7 @@ TENSORRT_LIBRARY = gpu.Library("libnvinfer.so.10", True, Path("/lib/libnvinfer.s
 HEALTHY = Findings(
     versions={},
     onnxruntime=OnnxRuntime("onnxruntime-gpu", {"onnxruntime-gpu": "1.31.1"}, "13.0", ALL_BUILT_IN),
-    cpu=Cpu("", 2, True, True),
-    gpu=Gpu(gpu.Driver((13, 0), 1), gpu.NvidiaSmi(("NVIDIA L4",), ""), 1, None, False),
+    gpu=Gpu(gpu.Driver("13.0", 1), gpu.NvidiaSmi(("NVIDIA L4",), ""), 1, None, False),
     libraries=(CUDA_LIBRARY, TENSORRT_LIBRARY),
     obstacles=STARTS,
     auto=Provider.CUDA,
@@ -181,7 +180,7 @@ HEALTHY = Findings(
 )
 FALLEN_BACK = replace(HEALTHY, obstacles=NO_CUDA, auto=Provider.CPU)
 NO_GPU = Gpu(None, gpu.NvidiaSmi((), "not found"), 0, None, False)
-NO_DEVICE = replace(HEALTHY.gpu, driver=gpu.Driver((13, 0), 0))
+NO_DEVICE = replace(HEALTHY.gpu, driver=gpu.Driver("13.0", 0))
 CPU_BUILD = OnnxRuntime("onnxruntime-gpu", {"onnxruntime": "1.31.1"}, "", ALL_BUILT_IN[2:])
 MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
 
@@ -213,7 +212,7 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
         (
             replace(
                 FALLEN_BACK,
-                gpu=replace(HEALTHY.gpu, driver=gpu.Driver((12, 8), 1)),
+                gpu=replace(HEALTHY.gpu, driver=gpu.Driver("12.8", 1)),
                 libraries=MISSING,
             ),
             ["sudo ubuntu-drivers"],  # first; what is still missing shows afterwards
