@@ -5,6 +5,8 @@ MaskinferError            base: one line saying what is wrong and what to do; ex
 │   └── ProviderError     an execution provider was asked for that does not run here
 ├── LabelError            a file name that does not follow the data-set contract
 ├── ImageError            a file that cannot be read as an image
+│   └── TransientError    a file that cannot be read now, though perhaps later
+├── UnreachableError      the place of all files, which was there before
 ├── DatasetError          a data set that cannot be used: missing, empty, no labels
 ├── AnnotationError       an annotation file that cannot be understood
 ├── ModelFileError        a model file that is missing, damaged, or not ours
@@ -45,6 +47,14 @@ class LabelError(MaskinferError):
 
 class ImageError(MaskinferError):
     """A file that cannot be read as an image."""
+
+
+class TransientError(ImageError):
+    """A file that cannot be read now, though perhaps later."""
+
+
+class UnreachableError(MaskinferError):
+    """The place of all files, which was there before."""
 
 
 class DatasetError(MaskinferError):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import unquote
 
 import typer
 
@@ -102,8 +103,7 @@ def predict(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    folder_or_address = images if images is None or is_address(images) else Path(images)
-    settings = replace(settings, images=folder_or_address, out=out)
+    settings = replace(settings, images=_folder_or_address(images), out=out)
     check_settings(settings)
     folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)
@@ -115,6 +115,12 @@ def predict(
     with _stopping(settings):
         summary = _predict(detector, source, contents, settings, folder)
     _print_outcome(summary, source, detector, settings, folder)
+
+
+def _folder_or_address(images: str | None) -> Path | str | None:
+    if images is None or (is_address(images) and not images.startswith("file://")):
+        return images
+    return Path(unquote(images.removeprefix("file://")) if is_address(images) else images)
 
 
 def _open_source(

@@ -3,10 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from maskinfer.errors import DatasetError
 from maskinfer.text import printable_name
+
+from .patience import read_patiently
 
 # HEIC is listed although Pillow needs a plugin for it: phone photos are reported, not overlooked.
 IMAGE_SUFFIXES = frozenset(
@@ -84,7 +87,15 @@ def walk(
 
     Raises:
         DatasetError: the first folder cannot be listed.
+        UnreachableError: likewise, though it could be at first.
     """
+
+    def is_reachable() -> bool:
+        try:
+            list_folder("")
+        except DatasetError:
+            return False
+        return True
 
     def scan(prefix: str) -> tuple[str, Iterator[tuple[str, str]]]:
         # All at once, so that only the sorted names are held while they are yielded.
@@ -103,7 +114,7 @@ def walk(
             yield prefix + name
         elif recursive:
             try:
-                entered.append(scan(f"{prefix}{name}/"))
+                entered.append(read_patiently(partial(scan, f"{prefix}{name}/"), is_reachable))
             except DatasetError as error:
                 yield Failure(f"{prefix}{name}/", f"cannot be listed, {error}")
 

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from maskinfer.errors import ImageError
+from maskinfer.errors import ImageError, TransientError
 
+from .patience import TRANSIENT
 from .pixels import Pixels, read_orientation, turn_size, upright_pixels
 
 # More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, a gigabyte at this
@@ -169,7 +170,9 @@ def _reading(max_pixels: int) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(_reason(error, max_pixels)) from error
+        is_transient = isinstance(error, OSError) and error.errno in TRANSIENT
+        kind = TransientError if is_transient else ImageError
+        raise kind(_reason(error, max_pixels)) from error
 
 
 def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo:

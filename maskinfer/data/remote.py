@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from maskinfer.errors import DatasetError, ImageError, UsageError
+from maskinfer.errors import DatasetError, ImageError, TransientError, UsageError
 
 from .folders import Failure, walk
 from .images import MAX_FILE_BYTES
@@ -68,9 +68,19 @@ class RemoteSource:
                 data: bytes = file.read()
         except ImageError:
             raise
-        except Exception as error:  # fsspec's file systems raise whatever their services report
+        except (FileNotFoundError, PermissionError) as error:
             raise ImageError(_reason(error)) from error
+        except Exception as error:  # fsspec's file systems raise whatever their services report
+            raise TransientError(_reason(error)) from error
         return data
+
+    def is_reachable(self) -> bool:
+        """Whether the address answers."""
+        try:
+            file_system, root = self._place
+            return bool(file_system.get_file_info(root).type)
+        except Exception:  # likewise
+            return False
 
     @cached_property
     def _place(self) -> tuple[Any, str]:

@@ -10,13 +10,17 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from maskinfer.errors import UsageError
 
 from .folders import Failure, scan_folder
 from .images import ImageSource
 from .labels import label_of
+from .patience import is_reachable
+
+if TYPE_CHECKING:
+    from .remote import RemoteSource
 
 _CHUNK = 1 << 20  # bytes
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
@@ -38,6 +42,9 @@ class Source(Protocol):
         Raises:
             ImageError: it cannot be read.
         """
+
+    def is_reachable(self) -> bool:
+        """Whether the place of all images answers."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,10 @@ class LocalSource:
     def image(self, name: str) -> ImageSource:
         """The file's path."""
         return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
+
+    def is_reachable(self) -> bool:
+        """Whether the folder is there, and files can be opened."""
+        return is_reachable(self.folder)
 
 
 @dataclass(frozen=True)
@@ -97,17 +108,20 @@ class NamesSource(LocalSource):
         return str(self.folder.joinpath(*self.names[:1]))
 
 
-class ListSource(LocalSource):
+class ListSource:
     """Names in a list: one a line, or separated by NUL where the list holds any.
 
-    Relative names are relative to the folder. Order and repetitions stay.
+    Order and repetitions stay.
+
+    Attributes:
+        place: what relative names are relative to.
     """
 
     sorted = False
 
-    def __init__(self, folder: Path, stream: BinaryIO) -> None:
+    def __init__(self, place: "LocalSource | RemoteSource", stream: BinaryIO) -> None:
         """Read a list to its end, into a file that is deleted with this source."""
-        self.folder = folder
+        self.place = place
         self._name = getattr(stream, "name", "the list")
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this source lives
         weakref.finalize(self, self._spool.close)
@@ -135,6 +149,14 @@ class ListSource(LocalSource):
     def __str__(self) -> str:
         return str(self._name)
 
+    def image(self, name: str) -> ImageSource:
+        """As that of its place."""
+        return self.place.image(name)
+
+    def is_reachable(self) -> bool:
+        """As that of its place."""
+        return self.place.is_reachable()
+
 
 def open_source(
     images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
@@ -142,8 +164,8 @@ def open_source(
     """Open what is to be predicted.
 
     Args:
-        images: a folder, one image file, or an address as text; with a list, the folder that its
-            names are relative to, None for the current one.
+        images: a folder, one image file, or an address as text; with a list, the folder or address
+            that its names are relative to, None for the current folder.
         files_from: a list of names.
         recursive: whether folders in the folder are searched too.
 
@@ -151,16 +173,15 @@ def open_source(
         UsageError: there is no such folder or file.
     """
     if isinstance(images, str):
-        if files_from is not None:
-            raise UsageError(f"{images}: an address, which names of --files-from cannot start from")
         from .remote import RemoteSource
 
-        return RemoteSource(images, recursive)
+        remote = RemoteSource(images, recursive)
+        return remote if files_from is None else ListSource(remote, files_from)
     if files_from is not None:
         folder = images or Path()
         if not folder.is_dir():
             raise UsageError(f"{folder}: no such folder, which names of --files-from start from")
-        return ListSource(folder, files_from)
+        return ListSource(FolderSource(folder), files_from)
     if images is None:
         raise UsageError("nothing to predict: name a folder or an image, or use --files-from")
     if images.is_dir():

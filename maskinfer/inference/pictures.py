@@ -1,7 +1,6 @@
 """What is saved of predicted photos: the photos with faces drawn on them, and the faces alone."""
 
 import errno
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +9,8 @@ from PIL import Image
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.data.labels import BoxXywh
+from maskinfer.data.patience import read_patiently
+from maskinfer.data.sources import Source
 from maskinfer.errors import ImageError, MaskinferError
 from maskinfer.files import replacing
 
@@ -40,8 +41,8 @@ class Pictures:
     threshold: float
     max_pixels: int
 
-    def save(self, image: Callable[[str], ImageSource], result: Result) -> Result:
-        """Save what is wanted of one photo, which `image` makes of its name; nothing of a failure.
+    def save(self, photos: Source, result: Result) -> Result:
+        """Save what is wanted of one of the photos; nothing of a failure.
 
         Returns:
             the result; a failure where the photo has become unreadable since it was predicted.
@@ -59,9 +60,13 @@ class Pictures:
         }
         if not draws and not faces:
             return result
+
+        def load() -> tuple[ImageSource, Image.Image]:
+            source = photos.image(result.filename)
+            return source, load_photo(source, max_pixels=self.max_pixels).image
+
         try:
-            source = image(result.filename)
-            photo = load_photo(source, max_pixels=self.max_pixels).image
+            source, photo = read_patiently(load, photos.is_reachable)
             if self.crops is not None:  # before the photo is drawn on
                 for number, face in faces.items():
                     path = self.crops / _inside(result.filename, f"-{number}")

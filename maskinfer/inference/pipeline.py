@@ -6,6 +6,7 @@ batch size and the number of threads. An image that cannot be read becomes a fai
 and the others are predicted.
 """
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -21,8 +22,9 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
 from maskinfer.data.images import ImageSource
 from maskinfer.data.labels import label_of
+from maskinfer.data.patience import read_patiently
 from maskinfer.data.pixels import Pixels
-from maskinfer.errors import ImageError, UsageError
+from maskinfer.errors import ImageError, MaskinferError, UsageError
 from maskinfer.runtime.session import Session
 from maskinfer.threads import map_ahead, usable_cores
 
@@ -70,6 +72,7 @@ def predict_images(
     names: Iterable[str | Failure],
     threads: int | None = None,
     choice: Choice | None = None,
+    is_reachable: Callable[[], bool] = lambda: True,
 ) -> Generator[Result, None, None]:
     """Predict images, decoding ahead in threads.
 
@@ -80,12 +83,15 @@ def predict_images(
             its place.
         threads: that decode; None for one a core.
         choice: which faces are asked for; None for the detector's own.
+        is_reachable: whether the place of all images answers: where it does not, an image that
+            cannot be read is waited for.
 
     Yields:
         one result for each name, in the order of the names; where one face is asked for and the
         name has a label, with figures.
 
     Raises:
+        UnreachableError: the place of the images does not answer for half a minute.
         MaskinferError: the model fails.
     """
     asked_for = choice or detector.choice
@@ -105,9 +111,16 @@ def predict_images(
         if isinstance(name, Failure):
             return name
         try:
-            canvas[:], placement = detector.make_canvas(image(name))
+            canvas[:], placement = read_patiently(
+                lambda: detector.make_canvas(image(name)), is_reachable, stopping.wait
+            )
         except ImageError as error:
             return Failure(name, _reason(error))
+        except MaskinferError:
+            raise
+        except Exception as error:  # whatever it is, the other images are none the worse for it
+            text = " ".join(str(error).split())
+            return Failure(name, f"{type(error).__name__}{text and f': {text}'}")
         return placement
 
     def fill() -> Iterator[_Batch]:
@@ -125,6 +138,7 @@ def predict_images(
         buffers.put(batch.canvases)
         return results
 
+    stopping = threading.Event()
     pool = ThreadPoolExecutor(threads or decode_threads(), thread_name_prefix="maskinfer-decode")
     try:
         with (
@@ -134,6 +148,7 @@ def predict_images(
             for results in batches:
                 yield from results
     finally:
+        stopping.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import MAX_PIXELS
@@ -175,8 +174,6 @@ def _check_pictures(settings: PredictSettings) -> None:
     if settings.only and not folders:
         raise UsageError("--only: expected with --annotate or --crops, whose pictures it limits")
     images = settings.images
-    if isinstance(images, str) and images.startswith("file:"):
-        images = Path(unquote(urlsplit(images).path))
     for folder in folders:
         if isinstance(images, Path):
             why = "where its pictures would be predicted too; choose a folder beside it"
@@ -265,7 +262,9 @@ def predict_source(
 
 def local_engine(detector: MaskDetector, source: Source, settings: PredictSettings) -> Engine:
     """Predict in this process."""
-    return lambda names: predict_images(detector, source.image, names, settings.threads)
+    return lambda names: predict_images(
+        detector, source.image, names, settings.threads, is_reachable=source.is_reachable
+    )
 
 
 def _with_pictures(
@@ -278,7 +277,7 @@ def _with_pictures(
     pictures = Pictures(
         settings.annotate, settings.crops, settings.only, threshold, settings.max_pixels
     )
-    save = partial(pictures.save, source.image)
+    save = partial(pictures.save, source)
     threads = settings.threads or decode_threads()
     return lambda names: map_ahead(save, engine(names), threads=threads, ahead=4 * threads)
 

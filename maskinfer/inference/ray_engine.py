@@ -72,12 +72,13 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             machines = [node["Resources"] for node in nodes if node["Alive"]]
             pool = plan_pool(machines, settings)
             model = ray.put(detector.session.path.read_bytes())
-            assert isinstance(source, LocalSource | RemoteSource)
+            place = source.place if isinstance(source, ListSource) else source
+            assert isinstance(place, LocalSource | RemoteSource)
             for_workers = WorkerSettings(
                 model=str(detector.session.path),
                 predict=settings,
                 pool=pool,
-                images=source if isinstance(source, RemoteSource) else source.folder.absolute(),
+                images=place if isinstance(place, RemoteSource) else place.folder.absolute(),
                 must_exist=not isinstance(source, ListSource),
             )
             remaining = iter(names)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maskinfer.data.folders import Failure
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.remote import RemoteSource
+from maskinfer.data.sources import NamesSource
 from maskinfer.errors import MaskinferError
 from maskinfer.runtime.providers import Provider
 
@@ -117,7 +118,7 @@ class Worker:
 
         settings = self._settings
         images = settings.images
-        image = images.joinpath if isinstance(images, Path) else images.image
+        source = NamesSource(images, ()) if isinstance(images, Path) else images
         try:
             if ray.get(self._attempts.begin.remote(block.number)) > _RETRIES + 1:
                 raise MaskinferError(
@@ -127,7 +128,11 @@ class Worker:
             # The model is loaded here: what a constructor raises, Ray reports in pages.
             # Threads that wait for a disk or a network do not need a core each.
             threads = settings.predict.threads or max(settings.pool.threads, _LEAST_DECODE_THREADS)
-            return list(predict_images(self._detector, image, block.names, threads))
+            results = predict_images(
+                *(self._detector, source.image, block.names, threads),
+                is_reachable=source.is_reachable,
+            )
+            return list(results)
         except MaskinferError as error:
             return MaskinferError(str(error))  # of the base class, which can be pickled
 

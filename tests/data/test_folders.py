@@ -174,7 +174,7 @@ def test_a_folder_that_vanishes_on_the_way_is_a_failure(tmp_path: Path) -> None:
 
 
 def list_of(data: bytes) -> ListSource:
-    return ListSource(Path(), io.BytesIO(data))
+    return ListSource(FolderSource(Path()), io.BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_open_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (one.folder, list(one)) == (Path("t"), ["b.jpg"])
     assert survey(one) == Survey(1, False)
     listed = open_source(None, io.BytesIO(b"t/b.jpg\n"))
-    assert (listed.folder, list(listed)) == (Path(), ["t/b.jpg"])
+    assert (listed.place.folder, list(listed)) == (Path(), ["t/b.jpg"])
     with pytest.raises(UsageError, match=r"nowhere: no such folder or image$"):
         open_source(Path("nowhere"))
     with pytest.raises(UsageError, match="nothing to predict"):

@@ -83,6 +83,45 @@ def test_remote_source_refuses_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+def in_memory(photos: Path) -> None:
+    """Copy a folder to `memory://photos`."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    if memory.exists("/photos"):
+        memory.rm("/photos", recursive=True)
+    memory.put(str(photos), "/photos", recursive=True)
+
+
+def test_predict_takes_names_below_an_address(
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        draw_photo().save(photos / name)
+    in_memory(photos)
+    (tmp_path / "names").write_text("c.png\na.png\ngone.png\n")
+    options = ("--files-from", tmp_path / "names", "--out", tmp_path / "p.csv")
+    done = run_cli("predict", "memory://photos", *options, "--model", tiny_model)
+    assert done.code == 3, done.stderr
+    rows = (tmp_path / "p.csv").read_text().splitlines()[1:]
+    assert [row.partition(",")[0] for row in rows] == ["c.png", "a.png"]
+    assert "No such file" in (tmp_path / "p.errors.csv").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names there are text")
+def test_predict_reads_names_that_are_no_text_at_a_file_address(
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    draw_photo().save(photos / os.fsdecode(b"\xff.png"))
+    done = run_cli("predict", photos.as_uri(), "--out", tmp_path / "p.csv", "--model", tiny_model)
+    assert done.code == 0, done.stderr
+    assert r"\xff.png" in (tmp_path / "p.csv").read_text()
+
+
 def test_predict_reads_an_address_as_it_reads_a_folder(
     tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
@@ -91,7 +130,8 @@ def test_predict_reads_an_address_as_it_reads_a_folder(
     draw_photo().save(photos / "a.png")
     draw_photo().save(photos / "sub" / "1__[16, 8, 24, 32]__True.png")
     (photos / "b.png").write_bytes(b"junk")
-    for images, out in ((photos, "local"), (photos.as_uri(), "remote")):
+    in_memory(photos)
+    for images, out in ((photos, "local"), ("memory://photos", "remote")):
         options = ("--out", tmp_path / f"{out}.csv", "--annotate", tmp_path / out)
         done = run_cli("predict", images, *options, "--model", tiny_model)
         assert done.code == 3, done.stderr
@@ -100,7 +140,7 @@ def test_predict_reads_an_address_as_it_reads_a_folder(
         assert remote.read_bytes() == local.read_bytes()
     assert (tmp_path / "remote" / "a.png.jpg").is_file()
     meta = json.loads((tmp_path / "remote.meta.json").read_text())
-    assert meta["images"] == photos.as_uri()
+    assert meta["images"] == "memory://photos"
 
 
 def test_an_address_without_pyarrow_is_one_line(

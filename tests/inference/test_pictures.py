@@ -6,8 +6,9 @@ from PIL import Image
 from support.predictions import predicted
 
 from maskinfer.data.folders import Failure
-from maskinfer.data.images import MAX_PIXELS
+from maskinfer.data.images import MAX_PIXELS, ImageSource
 from maskinfer.data.labels import BoxXywh
+from maskinfer.data.sources import FolderSource
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.choosing import Kind
 from maskinfer.inference.pictures import Pictures
@@ -19,11 +20,11 @@ def row(name: str, box_xywh: BoxXywh) -> ImagePrediction:
 
 
 def annotate(folder: Path, result: Result, *only: Kind) -> Result:
-    return Pictures(folder / "out", None, only, 0.5, MAX_PIXELS).save(folder.joinpath, result)
+    return Pictures(folder / "out", None, only, 0.5, MAX_PIXELS).save(FolderSource(folder), result)
 
 
 def crop(folder: Path, result: Result, *only: Kind) -> Result:
-    return Pictures(None, folder / "out", only, 0.5, MAX_PIXELS).save(folder.joinpath, result)
+    return Pictures(None, folder / "out", only, 0.5, MAX_PIXELS).save(FolderSource(folder), result)
 
 
 def saved(folder: Path) -> list[str]:
@@ -145,11 +146,16 @@ def test_a_saved_face_has_a_margin_inside_the_photo(
 def test_nothing_is_drawn_on_a_saved_face(tmp_path: Path) -> None:
     Image.new("RGB", (60, 60)).save(tmp_path / "a.jpg")
     pictures = Pictures(tmp_path / "drawn", tmp_path / "out", (), 0.5, MAX_PIXELS)
-    pictures.save(tmp_path.joinpath, row("a.jpg", (10, 20, 30, 30)))
+    pictures.save(FolderSource(tmp_path), row("a.jpg", (10, 20, 30, 30)))
     with Image.open(tmp_path / "out" / "a-1.jpg") as face:
         assert np.asarray(face).max() == 0
     with Image.open(tmp_path / "drawn" / "a.jpg") as photo:
         assert np.asarray(photo).max() > 100
+
+
+class _OnePhoto(FolderSource):
+    def image(self, name: str) -> ImageSource:
+        return self.folder / "photo.png"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +173,7 @@ def test_faces_have_their_photos_names_and_stay_in_the_folder(
 ) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "photo.png")
     pictures = Pictures(None, tmp_path / "out", (), 0.5, MAX_PIXELS)
-    pictures.save(lambda name: tmp_path / "photo.png", row(name, (0, 0, 5, 5)))
+    pictures.save(_OnePhoto(tmp_path), row(name, (0, 0, 5, 5)))
     assert saved(tmp_path) == [face]
 
 

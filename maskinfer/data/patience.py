@@ -1,0 +1,67 @@
+"""Faults of the way to a file, which pass, told from faults of the file, which stay."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from maskinfer.errors import DatasetError, ImageError, TransientError, UnreachableError
+
+Read = TypeVar("Read")
+
+# Those of a network file system, of a disk that is going, and of a machine at its limits.
+TRANSIENT = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR", "EREMOTEIO"),
+        *("ETIMEDOUT", "ECONNRESET", "ECONNREFUSED", "ECONNABORTED", "EPIPE", "ENOTCONN"),
+        *("EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET"),
+    )
+    if hasattr(errno, name)
+)
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
+_PATIENCE = 2  # pauses for a file whose place answers
+
+
+def read_patiently(
+    read: Callable[[], Read],
+    is_reachable: Callable[[], bool],
+    wait: Callable[[float], object] = time.sleep,
+) -> Read:
+    """Read again, after growing pauses, what cannot be read for a fault that may pass.
+
+    Args:
+        read: what to do; raises a `TransientError` for a fault that may pass.
+        is_reachable: whether the place of the file answers. While it does not, any fault may pass.
+        wait: takes each pause in seconds.
+
+    Raises:
+        UnreachableError: the place does not answer after all pauses, half a minute in sum.
+        ImageError, DatasetError: those of `read`, where the place answers.
+    """
+    for tried, pause in enumerate((*_PAUSES, None)):
+        try:
+            return read()
+        except (ImageError, DatasetError) as error:
+            if is_reachable() and (tried >= _PATIENCE or not isinstance(error, TransientError)):
+                raise
+            if pause is None:
+                why = getattr(error.__cause__, "strerror", None) or error
+                raise UnreachableError(
+                    f"the photos cannot be reached any more, {why}; continue with --resume when "
+                    "they can"
+                ) from error
+        wait(pause)
+    raise AssertionError
+
+
+def is_reachable(folder: Path) -> bool:
+    """Whether a folder is there, and files can be opened."""
+    try:
+        folder.stat()
+        with open(os.devnull, "rb"):  # noqa: PTH123
+            return True
+    except OSError:
+        return False
