@@ -79,18 +79,17 @@ def audit(settings: AuditSettings, context: typer.Context) -> None:
         _correct(settings.apply, settings)
         return
     settle_pillow()
-    findings, folder = _by_folds(settings) if settings.model is None else _by_model(settings)
+    if settings.model is None:
+        from maskinfer.train.audit.folds import audit_by_folds
+        from maskinfer.train.display import display_for
+
+        findings, folder = audit_by_folds(settings, display_for(err))
+    else:
+        findings, folder = _by_model(settings)
     with progress_bar("drawing the report") as show:
         folder.write(audit_page(findings), show)
     write_suspects(folder.path / SUSPECTS, findings.predictions)
     _print(findings, folder)
-
-
-def _by_folds(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
-    from maskinfer.train.audit.folds import audit_by_folds
-    from maskinfer.train.display import display_for
-
-    return audit_by_folds(settings, display_for(err))
 
 
 def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:

@@ -90,12 +90,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Measured):
-    """A model's predictions for labelled images.
-
-    Attributes:
-        predictions: of the labelled images that could be read, at least one, in sorted order of
-            their names.
-    """
+    """A model's predictions for labelled images, at least one, in sorted order of their names."""
 
     predictions: list[LabelledPrediction]
 

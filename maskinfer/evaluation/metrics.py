@@ -26,13 +26,7 @@ class Confusion:
 
     @classmethod
     def count(cls, true: ArrayLike, called: ArrayLike, has_face: ArrayLike) -> Self:
-        """Count answers.
-
-        Args:
-            true: (N,) bool, the labels.
-            called: (N,) bool, the calls; without meaning where there is no face.
-            has_face: (N,) bool, whether a face was predicted, else there is no call.
-        """
+        """Count (N,) bool each: labels, calls, and whether there is a face; else no call counts."""
         label, call, seen = (np.asarray(v, dtype=bool) for v in (true, called, has_face))
         counts = (
             label & call & seen,
@@ -288,10 +282,7 @@ def expected_calibration_error(
     Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
     probability of one class, a properly worn mask, where they take that of the called class.
 
-    Args:
-        probabilities: (N,) in 0..1 of a properly worn mask, N at least 1.
-        is_proper: (N,) bool, the labels.
-        bins: of equal width.
+    The arguments are those of `reliability_bins`, N at least 1.
 
     Returns:
         |mean probability - share labelled proper| of each bin, averaged over the images, 0..1.

@@ -42,11 +42,7 @@ class QuantityBin:
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """An evaluation, image by image.
-
-    Attributes:
-        predictions: at least one, with brightness and box share where the photo could be read.
-    """
+    """An evaluation, image by image, with brightness and box share where photos could be read."""
 
     predictions: list[LabelledPrediction]
 

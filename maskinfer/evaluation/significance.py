@@ -48,12 +48,8 @@ def accuracy_interval(only_a: int, only_b: int, images: int) -> Interval | None:
 
     It follows from Clopper and Pearson's interval (1934, The use of confidence or fiducial limits)
     of the share of the disagreements that the second model wins. That inverts the binomial test of
-    `mcnemar_p`, so the interval holds 0 exactly where that p is at least 0.05.
-
-    Args:
-        only_a: images that only the first model calls correctly, at least 0.
-        only_b: images that only the second does, at least 0.
-        images: all that were compared, at least 1.
+    `mcnemar_p`, which takes the same counts, so the interval holds 0 exactly where that p is at
+    least 0.05. The images are all that were compared, at least 1.
 
     Returns:
         None without a disagreement.

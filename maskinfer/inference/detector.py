@@ -120,10 +120,10 @@ class MaskDetector:
         Raises:
             ImageError: an image cannot be read; the message names it.
         """
-        one = not isinstance(images, list | tuple)
-        predicted = self._predict([images] if one else images, self.choice)
+        sources = images if isinstance(images, list | tuple) else [images]
+        predicted = self._predict(sources, self.choice)
         best = (faces[0] if faces else None for faces in predicted)
-        return next(best) if one else list(best)
+        return list(best) if sources is images else next(best)
 
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
         """Predict every face of each image, whatever `face` is.

@@ -89,6 +89,8 @@ def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
 class Journal:
     """Where results go as they come; a context manager, left without finishing.
 
+    What writes or reads raises a `MaskinferError` where the disk refuses.
+
     Attributes:
         files: as `check_files` passed them.
         identity: what a resumed command must agree in, fit for JSON.
@@ -143,11 +145,7 @@ class Journal:
         return meta.get("status") == "done"
 
     def begin(self) -> None:
-        """Begin from nothing, in place of what an interrupted command left.
-
-        Raises:
-            MaskinferError: the disk refuses.
-        """
+        """Begin from nothing, in place of what an interrupted command left."""
         with self._explained():
             self._stream = self._stream or _open_locked(self.files)
             self._stream.truncate(0)
@@ -164,7 +162,7 @@ class Journal:
 
         Raises:
             UsageError: it was begun with another model or otherwise, or by another version.
-            MaskinferError: the journal is damaged, or the disk refuses.
+            MaskinferError: the journal is damaged.
         """
         path = self.files.journal
         if not path.is_file():
@@ -199,11 +197,7 @@ class Journal:
         return images if image is None else chain([image], images)
 
     def write(self, result: Result) -> None:
-        """Write one image's result.
-
-        Raises:
-            MaskinferError: the disk is full, or otherwise refuses.
-        """
+        """Write one image's result."""
         values = vars(result) | {"filename": printable_name(result.filename)}
         if isinstance(result, Failure):
             values["error"] = printable_name(result.error)
@@ -214,11 +208,7 @@ class Journal:
         self._count(result)
 
     def finish(self) -> None:
-        """Write the outputs and remove the journal; each step can be repeated.
-
-        Raises:
-            MaskinferError: the disk is full, or otherwise refuses.
-        """
+        """Write the outputs and remove the journal; each step can be repeated."""
         files = self.files
         counts = {"status": "done", "predicted": self.predicted, "failed": self.failures}
         versions = {"schema": _META_SCHEMA, "maskinfer_version": __version__}
@@ -296,7 +286,7 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None
-    header = None
+    header: Any = None
     with contextlib.suppress(ValueError):
         header = json.loads(line)
     match header:

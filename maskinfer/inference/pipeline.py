@@ -43,16 +43,14 @@ class CanvasDetector(Protocol):
     session: Session
     choice: Choice
 
-    def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
-        """Decode an image and draw it on the canvas that the model reads."""
+    def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]: ...
 
     def predict_canvases(
         self,
         canvases: Sequence[Pixels] | Pixels,
         placements: Sequence[Placement],
         choice: Choice | None = None,
-    ) -> list[tuple[Prediction, ...] | None]:
-        """The faces asked for of each canvas; None where the model's output is not finite."""
+    ) -> list[tuple[Prediction, ...] | None]: ...
 
 
 class _Batch(NamedTuple):

@@ -196,18 +196,11 @@ def predict_source(
 ) -> Summary:
     """Predict images and write the results, by settings that `check_settings` passed.
 
-    Args:
-        engine: what predicts.
-        detector: the model, which is recorded beside the output.
-        source: the images.
-        survey: what the source holds.
-        settings: likewise.
-        on_progress: called with the number of images done so far.
-        on_failure: called with each failure, where the output is standard output.
-        on_result: called with each result of the output in order, with those from before an
-            interruption too; not where nothing was left to do.
-        on_last: called after those, and before the output is complete: what fails or is stopped
-            in it is done anew when the prediction is resumed.
+    Called are `on_progress` with the number of images done so far; `on_failure` with each failure,
+    where the output is standard output; `on_result` with each result of the output in order, with
+    those from before an interruption too, but not where nothing was left to do; and `on_last` after
+    those, before the output is complete: what fails or is stopped in it is done anew when the
+    prediction is resumed.
 
     Raises:
         UsageError: the prediction to resume was begun otherwise.

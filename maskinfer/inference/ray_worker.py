@@ -54,7 +54,6 @@ class Attempts:
     """
 
     def __init__(self) -> None:
-        """Begin at none."""
         self._begun: Counter[int] = Counter()
 
     def begin(self, block: int) -> int:

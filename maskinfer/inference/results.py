@@ -102,11 +102,7 @@ def _cell(value: object) -> str:
 
 
 def check_format(out: Path) -> None:
-    """Refuse an ending that names no format, or one that needs what is not installed.
-
-    Raises:
-        UsageError: it does.
-    """
+    """Raise a `UsageError` where the ending names no format, or one whose package is missing."""
     if out.suffix not in SUFFIXES:
         raise UsageError(f"--out {out}: expected a file ending in {', '.join(SUFFIXES)}, or -")
     if out.suffix == ".parquet":

@@ -41,7 +41,7 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
 
 
 def _verdict(comparison: Comparison[Any]) -> Section:
-    calls: list[Row] = list(comparison.calls().items())
+    calls = [*comparison.calls().items()]
     return Section(
         "Which is better",
         "By McNemar's exact test on the images that only one of the two calls correctly; at "

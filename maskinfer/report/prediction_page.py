@@ -9,7 +9,6 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
@@ -98,7 +97,28 @@ def prediction_page(
     settings: PredictSettings,
 ) -> Page:
     """Make the page of all results, which passed by `worst` and `summary`."""
-    counts, model = _figures(worst, summary), _model(detector, settings)
+    session, choice, metadata = detector.session, detector.choice, detector.session.metadata
+    counts = {
+        "photos": summary.images,
+        "faces": summary.faces,
+        "faces properly masked": summary.proper,
+        "faces not properly masked": summary.faces - summary.proper,
+        "photos with someone not properly masked": worst.counts[Kind.NOT_PROPER],
+        "other photos with an unsure answer": worst.counts[Kind.UNSURE],
+        "photos without a face": worst.counts[Kind.NO_FACE],
+        "failed": summary.failed,
+    }
+    model = {
+        "model file": str(session.path),
+        "network": f"{metadata.network} {metadata.backbone}".strip(),
+        "precision": metadata.precision,
+        "SHA-256": session.sha256,
+        "provider": str(settings.provider if settings.engine == "ray" else session.provider),
+        "canvas": session.geometry.canvas,
+        "face": choice.face,
+        "least score": choice.min_score,
+        "threshold": choice.threshold,
+    }
     facts = {
         "images": str(source),
         "counts": counts,
@@ -111,13 +131,13 @@ def prediction_page(
     }
     errors = OutputFiles.of(settings.out).errors.name
     why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
-    shown = model | {"SHA-256": f"{model['SHA-256'][:12]}…"}
+    shown = model | {"SHA-256": f"{session.sha256[:12]}…"}
     properties: list[Row] = [
         (name, f"{value:.3f}" if isinstance(value, float) else str(value))
         for name, value in shown.items()
     ]
     return Page(
-        f"Predictions of {detector.session.path.name}",
+        f"Predictions of {session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
             Section("Counts", why, [Table("All photos", ("what", "count"), [*counts.items()])]),
@@ -130,35 +150,6 @@ def prediction_page(
         ],
         strict_json(facts),
     )
-
-
-def _figures(worst: WorstPhotos, summary: Summary) -> dict[str, int]:
-    """Counts by what they count."""
-    return {
-        "photos": summary.images,
-        "faces": summary.faces,
-        "faces properly masked": summary.proper,
-        "faces not properly masked": summary.faces - summary.proper,
-        "photos with someone not properly masked": worst.counts[Kind.NOT_PROPER],
-        "other photos with an unsure answer": worst.counts[Kind.UNSURE],
-        "photos without a face": worst.counts[Kind.NO_FACE],
-        "failed": summary.failed,
-    }
-
-
-def _model(detector: MaskDetector, settings: PredictSettings) -> dict[str, Any]:
-    session, choice, metadata = detector.session, detector.choice, detector.session.metadata
-    return {
-        "model file": str(session.path),
-        "network": f"{metadata.network} {metadata.backbone}".strip(),
-        "precision": metadata.precision,
-        "SHA-256": session.sha256,
-        "provider": str(settings.provider if settings.engine == "ray" else session.provider),
-        "canvas": session.geometry.canvas,
-        "face": choice.face,
-        "least score": choice.min_score,
-        "threshold": choice.threshold,
-    }
 
 
 def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) -> Section:

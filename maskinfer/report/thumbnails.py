@@ -31,7 +31,6 @@ class Outline:
 
     Attributes:
         box_xywh: in pixels of the upright image; may reach past it.
-        color: of the line.
         dashed: distinguishable from whole lines without colour, too.
         in_view: whether all of it must be seen.
     """
