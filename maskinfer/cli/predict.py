@@ -245,8 +245,8 @@ def _print_outcome(
         say(f"{settings.out}: already complete")
     if summary.dropped:
         say(
-            f"note: discarded {counted(summary.dropped, 'earlier result')}, since the images "
-            "before have changed; those that still exist were predicted again"
+            f"note: discarded {counted(summary.dropped, 'earlier result')}, from the first on that "
+            "is damaged or whose image has changed; those that still exist were predicted again"
         )
     reasons = "" if settings.to_stdout else f". Why is in {OutputFiles.of(settings.out).errors}"
     if summary.failed == summary.images:

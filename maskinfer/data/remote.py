@@ -82,6 +82,9 @@ class RemoteSource:
         except Exception:  # likewise
             return False
 
+    def stamp(self, name: str) -> None:
+        """Nothing: to ask for each file once more would take as long as to read it."""
+
     @cached_property
     def _place(self) -> tuple[Any, str]:
         """Pyarrow's file system, and the folder's path on it."""

@@ -46,6 +46,9 @@ class Source(Protocol):
     def is_reachable(self) -> bool:
         """Whether the place of all images answers."""
 
+    def stamp(self, name: str) -> list[int] | None:
+        """What changes with the file of a name; None where nothing tells."""
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -76,6 +79,14 @@ class LocalSource:
     def is_reachable(self) -> bool:
         """Whether the folder is there, and files can be opened."""
         return is_reachable(self.folder)
+
+    def stamp(self, name: str) -> list[int] | None:
+        """Its size in bytes, and the time of its last change in nanoseconds."""
+        try:
+            status = os.stat(os.path.join(self.folder, name))  # noqa: PTH116, PTH118
+        except (OSError, ValueError):
+            return None
+        return [status.st_size, status.st_mtime_ns]
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,10 @@ class ListSource:
     def is_reachable(self) -> bool:
         """As that of its place."""
         return self.place.is_reachable()
+
+    def stamp(self, name: str) -> list[int] | None:
+        """As that of its place."""
+        return self.place.stamp(name)
 
 
 def open_source(

@@ -8,15 +8,19 @@ For `--out preds.csv`:
 | `preds.meta.json`   | of a finished output: the model, the settings, how many images    |
 
 The journal is in the source's order, and each line is handed to the system when it is written: at
-any moment it is a prefix of the whole, up to a torn last line. Resuming walks the source beside
-it, cuts what does not follow, and continues from there. Finishing writes every output from it and
-removes it last, so a command that is killed while it finishes is resumed by finishing again.
+any moment it is a prefix of the whole, up to a torn last line. Each ends with a checksum of itself
+and all before it, so that damage, lost and doubled lines show. Resuming walks the source beside it,
+cuts it where a line does not follow or its photo has changed, and continues from there. Finishing
+writes every output from it and removes it last, so a command that is killed while it finishes is
+resumed by finishing again.
 """
 
 import contextlib
+import errno
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -98,17 +102,19 @@ class Journal:
         labelled: whether rows have columns for labels.
         predicted: images written so far, those before an interruption among them.
         failures: likewise.
-        dropped: results that were cut when resuming, since an image comes before them that was
-            not there then, or the list has changed.
+        stamp: what changes with an image's file, by its name, fit for JSON.
+        dropped: results that were cut when resuming.
     """
 
     files: OutputFiles
     identity: dict[str, Any]
     facts: dict[str, Any]
     labelled: bool
+    stamp: Callable[[str], Any] = lambda name: None
     predicted: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
     dropped: int = field(default=0, init=False)
+    _checksum: int = field(default=0, init=False)
     _stream: BinaryIO | None = field(default=None, init=False)
     _began: bool = field(default=False, init=False)
 
@@ -136,12 +142,13 @@ class Journal:
             return False
         meta = _read_meta(self.files.meta)
         if not meta:
+            what = "damaged, or of another version" if self.files.meta.is_file() else "missing"
             raise UsageError(
-                f"{self.files.meta}: missing or damaged, so that nothing says what "
-                f"{self.files.out} was begun with; begin again with --overwrite"
+                f"{self.files.meta}: {what}, so that nothing says what {self.files.out} was begun "
+                f"with. {self.files.out.name} stays as it is; choose another --out"
             )
         self._check_identity(meta)
-        self.predicted, self.failures = (int(meta.get(name, 0)) for name in ("predicted", "failed"))
+        self.predicted, self.failures = meta["predicted"], meta["failed"]
         return meta.get("status") == "done"
 
     def begin(self) -> None:
@@ -151,7 +158,8 @@ class Journal:
             self._stream.truncate(0)
             self._began = True
             header = {"schema": _SCHEMA, "identity": self.identity, "facts": self.facts}
-            self._write_line(header | {"labelled": self.labelled})
+            self._write(json.dumps(header | {"labelled": self.labelled}).encode() + b"\n")
+            self._checksum = 0
 
     def resume(
         self, source: Source, on_kept: Callable[[Result], object]
@@ -175,24 +183,32 @@ class Journal:
                 self.begin()
                 return iter(source)
             self._check_identity(header["identity"])
-            self.labelled = header["labelled"]
+            self.labelled |= header["labelled"]
             end = recorded.tell()
             images = iter(source)
             image = next(images, None)
-            results = _read_results(recorded, path)
-            for result, line_end in results:
+            for line in recorded:
+                values = _read_line(line, self._checksum)
+                if values is None:
+                    break
+                stamp, result = values.pop("stamp"), _read_result(values)
                 name = image.filename if isinstance(image, Failure) else image
                 name = None if name is None else printable_name(name)
-                if name == result.filename:
+                if image is not None and name == result.filename:
+                    file = image.filename if isinstance(image, Failure) else image
+                    if self.stamp(file) != stamp:
+                        break
                     image = next(images, None)
                 # Another image's result stays where that image is known to come first: it was
                 # there, and has vanished since.
                 elif not source.sorted or (name is not None and name < result.filename):
-                    self.dropped = 1 + sum(1 for _ in results)
                     break
                 on_kept(result)
                 self._count(result)
-                end = line_end
+                self._checksum = _checksum_of(line)
+                end += len(line)
+            recorded.seek(end)
+            self.dropped = sum(line.endswith(b"\n") for line in recorded)
             self._stream.truncate(end)
         return images if image is None else chain([image], images)
 
@@ -203,8 +219,11 @@ class Journal:
             values["error"] = printable_name(result.error)
         else:
             values["faces"] = [vars(face) for face in result.faces]
+        values["stamp"] = self.stamp(result.filename)
         with self._explained():
-            self._write_line(values)
+            line = _write_line(values, self._checksum)
+            self._write(line)
+            self._checksum = _checksum_of(line)
         self._count(result)
 
     def finish(self) -> None:
@@ -235,9 +254,9 @@ class Journal:
                     "with --overwrite"
                 )
 
-    def _write_line(self, values: dict[str, Any]) -> None:
+    def _write(self, line: bytes) -> None:
         assert self._stream is not None
-        self._stream.write(json.dumps(values).encode() + b"\n")
+        self._stream.write(line)
         self._stream.flush()  # so that a process that is killed leaves the line whole
 
     def _count(self, result: Result) -> None:
@@ -248,8 +267,16 @@ class Journal:
         """All that is recorded, from the beginning."""
         with self.files.journal.open("rb") as recorded:
             recorded.readline()  # the header
-            for result, _ in _read_results(recorded, self.files.journal):
-                yield result
+            checksum = 0
+            for line in recorded:
+                values = _read_line(line, checksum)
+                if values is None:
+                    raise MaskinferError(
+                        f"{self.files.journal}: was damaged just now; continue with --resume"
+                    )
+                checksum = _checksum_of(line)
+                del values["stamp"]
+                yield _read_result(values)
 
     def _remove(self) -> None:
         """Remove the journal, and only then let go of it, where an open file can be removed."""
@@ -297,25 +324,31 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
                 f"{path}: holds results of a prediction that another version of maskinfer began; "
                 "finish it with that version, or begin again with --overwrite"
             )
-    raise _damaged(path, "its first line is not ours")
+    raise MaskinferError(
+        f"{path}: damaged, its first line is not ours; begin again with --overwrite"
+    )
 
 
-def _read_results(stream: BinaryIO, path: Path) -> Iterator[tuple[Result, int]]:
-    """Read a journal from behind its header.
+def _write_line(values: dict[str, Any], checksum: int) -> bytes:
+    """A line of the journal, behind one with that checksum."""
+    text = json.dumps(values).encode().removesuffix(b"}")
+    return text + b', "crc32": "%08x"}\n' % zlib.crc32(text, checksum)
 
-    Yields:
-        each result, and where its line ends, in bytes; a last line that is torn is left out.
-    """
-    end = stream.tell()
-    for number, line in enumerate(stream, start=2):
-        if not line.endswith(b"\n"):
-            return
-        end += len(line)
-        try:
-            result = _read_result(json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            raise _damaged(path, f"line {number}: {error}") from error
-        yield result, end
+
+def _checksum_of(line: bytes) -> int:
+    """The checksum at the end of a line that is whole."""
+    return int(line[-11:-3], 16)
+
+
+def _read_line(line: bytes, checksum: int) -> dict[str, Any] | None:
+    """What `_write_line` made the line of; None where it did not, or it is torn."""
+    values: Any = None
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        values = json.loads(line)
+        del values["crc32"]
+        if _write_line(values, checksum) == line:
+            return dict(values)
+    return None
 
 
 def _read_result(values: dict[str, Any]) -> Result:
@@ -325,17 +358,16 @@ def _read_result(values: dict[str, Any]) -> Result:
     return ImagePrediction(**values | {"faces": tuple(faces)})
 
 
-def _damaged(path: Path, what: str) -> MaskinferError:
-    return MaskinferError(f"{path}: damaged, {what}; begin again with --overwrite")
-
-
 def _read_meta(path: Path) -> dict[str, Any]:
     """The file's content; empty where there is none that can be read."""
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return meta if isinstance(meta, dict) and meta.get("schema") == _META_SCHEMA else {}
+    match meta:
+        case {"schema": schema, "predicted": int(), "failed": int()} if schema == _META_SCHEMA:
+            return dict(meta)
+    return {}
 
 
 def _open_locked(files: OutputFiles) -> BinaryIO:
@@ -345,7 +377,14 @@ def _open_locked(files: OutputFiles) -> BinaryIO:
         UsageError: another command has it.
     """
     busy = UsageError(f"{files.out}: another command is writing it now")
-    stream = files.journal.open("ab")
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_BINARY", 0)
+    try:
+        stream = os.fdopen(os.open(files.journal, flags, 0o666), "ab")
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(f"{files.journal}: a link, which is not written through") from error
+        raise
     try:
         if sys.platform != "win32":  # which has no lock that others may read past
             import fcntl

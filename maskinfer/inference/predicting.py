@@ -301,7 +301,9 @@ def _open_journal(
         "only": sorted(set(settings.only)),
     }
     facts = {"model": printable_name(str(session.path))}
-    return Journal(OutputFiles.of(settings.out), identity, facts, labelled=labelled)
+    return Journal(
+        OutputFiles.of(settings.out), identity, facts, labelled=labelled, stamp=source.stamp
+    )
 
 
 def _progress(summary: Summary, survey: Survey, settings: PredictSettings) -> str:

@@ -1,8 +1,11 @@
+import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from maskinfer.inference.results import Result
 IDENTITY = {"model_sha256": "abc", "provider": "cpu"}
 # Names that a CSV and JSON have to quote, and failures, among them the last.
 NAMES = ("a,b.jpg", "b\n.jpg", 'c".jpg', "d.jpg", "e/f.jpg", "g.jpg", "h\r.jpg", "i.jpg")
+Damage = Callable[[list[bytes]], list[bytes]]
 FAILED = {"b\n.jpg", "g.jpg", "i.jpg"}
 
 
@@ -100,7 +104,7 @@ def test_resuming_ends_in_the_bytes_of_an_uninterrupted_prediction(
     assert contents(folder) == whole
 
 
-@given(size=st.integers(0, 1500))
+@given(size=st.integers(0, 2000))
 def test_a_journal_torn_anywhere_is_mended(
     tmp_path_factory: pytest.TempPathFactory, size: int
 ) -> None:
@@ -112,7 +116,7 @@ def test_a_journal_torn_anywhere_is_mended(
         path.unlink()
     predict(folder, stop_after=len(NAMES) - 1)
     journal = OutputFiles.of(folder / "p.csv").journal
-    assert journal.stat().st_size < 1500
+    assert journal.stat().st_size < 2000
     os.truncate(journal, min(size, journal.stat().st_size))
     kept, todo, _ = resume(folder)
     assert kept + todo == list(NAMES)
@@ -222,7 +226,10 @@ def test_resuming_with_another_model_or_otherwise_is_refused(
     assert open_journal(folder).is_complete()
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", "[1]", "{", "\udcff"])
+HAND_EDITED = '{"schema": 2, "predicted": "x", "failed": 0, "status": "done"}'
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[1]", "{", "\udcff", HAND_EDITED])
 def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: str | None) -> None:
     predict(folder)
     meta = folder / "p.meta.json"
@@ -230,11 +237,11 @@ def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: 
         meta.unlink()
     else:
         meta.write_bytes(os.fsencode(text))
-    with pytest.raises(UsageError, match=r"p\.meta\.json: missing or damaged"):
+    with pytest.raises(
+        UsageError,
+        match=r"p\.meta\.json: (missing|damaged, or of).* another --out",
+    ):
         open_journal(folder).is_complete()
-
-
-HEADER = json.dumps({"schema": 3, "identity": IDENTITY, "labelled": False}) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -244,21 +251,91 @@ HEADER = json.dumps({"schema": 3, "identity": IDENTITY, "labelled": False}) + "\
         ("[1]\n", "its first line is not ours"),
         ('{"schema": 3}\n', "its first line is not ours"),
         ('{"schema": 2}\n', "another version of maskinfer began"),
-        (HEADER + "\n", "line 2: Expecting value"),
-        (HEADER + "[]\n", "line 2: list indices"),
-        (HEADER + '{"filename": "a,b.jpg"}\n', "line 2: 'faces'"),
-        (
-            HEADER + '{"filename": "a,b.jpg", "faces": [{"box_xywh": [1, 2, 3, 4]}]}\n',
-            "line 2: .* missing",
-        ),
-        (HEADER + "\xff\n", "line 2: .* codec"),
     ],
 )
-def test_a_damaged_journal_is_one_line(folder: Path, text: str, words: str) -> None:
+def test_a_journal_of_another_origin_is_one_line(folder: Path, text: str, words: str) -> None:
     (folder / "p.csv.partial").write_text(text, encoding="latin-1")
     with pytest.raises(MaskinferError, match=words):
         resume(folder, source(("a,b.jpg", "\xff")))
     assert (folder / "p.csv.partial").read_text(encoding="latin-1") == text
+
+
+def _insert(index: int, what: bytes) -> Damage:
+    return lambda lines: [*lines[:index], what, *lines[index:]]
+
+
+DAMAGES: dict[str, Damage] = {
+    "NUL bytes before a row": lambda lines: [*lines[:3], b"\0\0" + lines[3], *lines[4:]],
+    "an empty line": _insert(3, b"\n"),
+    "a row twice": lambda lines: [*lines[:3], lines[2], *lines[3:]],
+    "a row less": lambda lines: [*lines[:3], *lines[4:]],
+    "rows in another order": lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]],
+    "a row of a failure too": _insert(3, b'{"filename": "d.jpg", "error": "x", "stamp": null}\n'),
+    "a score that is no number": lambda lines: [
+        line.replace(b"0.30000000000000004", b"NaN") if n > 2 else line
+        for n, line in enumerate(lines)
+    ],
+    "a box outside": lambda lines: [
+        line.replace(b"[1, 2,", b"[1, 99,") if n > 2 else line for n, line in enumerate(lines)
+    ],
+    "Windows' line ends": lambda lines: [
+        line.replace(b"\n", b"\r\n") if n > 2 else line for n, line in enumerate(lines)
+    ],
+    "other JSON": _insert(3, b"[1]\n"),
+    "deep JSON": _insert(3, b"[" * 10_000 + b"\n"),
+    "no text": _insert(3, b"\xff\xfe\n"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_journal_is_cut_from_the_first_damaged_line_on(
+    folder: Path, whole: dict[str, bytes], damage: Damage
+) -> None:
+    predict(folder, stop_after=6)
+    path = folder / "p.csv.partial"
+    path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
+    kept, todo, journal = resume(folder)
+    assert 2 <= len(kept) <= 3
+    assert kept + todo == list(NAMES)
+    assert journal.dropped
+    assert contents(folder) == whole
+
+
+def test_a_photo_that_changed_and_those_behind_it_are_predicted_again(folder: Path) -> None:
+    stamps = dict.fromkeys(NAMES, 1)
+    journal = replace(open_journal(folder), stamp=stamps.get)
+    with journal:
+        journal.begin()
+        for name in NAMES[:5]:
+            journal.write(result_of(name))
+    stamps[NAMES[3]] = 2
+    kept: list[Result] = []
+    with replace(open_journal(folder), stamp=stamps.get) as journal:
+        assert list(journal.resume(source(), kept.append)) == list(NAMES[3:])
+    assert [result.filename for result in kept] == list(NAMES[:3])
+    assert journal.dropped == 2
+
+
+def test_labels_that_came_later_get_their_columns(folder: Path) -> None:
+    predict(folder, stop_after=3)
+    with replace(open_journal(folder), labelled=True) as journal:
+        list(journal.resume(source(NAMES[:3]), lambda result: None))
+        journal.finish()
+    assert (folder / "p.csv").read_text().splitlines()[0].endswith(",iou,correct")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_journal_that_is_a_link_is_not_written_through(folder: Path) -> None:
+    victim = folder / "victim"
+    victim.write_text("mine")
+    (folder / "p.csv.partial").symlink_to(victim)
+    with pytest.raises(UsageError, match=r"p\.csv\.partial: a link"):
+        predict(folder)
+    assert victim.read_text() == "mine"
+    (folder / "p.csv.partial").unlink()
+    (folder / "p.csv.finishing.partial").symlink_to(victim)
+    predict(folder)
+    assert victim.read_text() == "mine"
 
 
 def test_an_exception_leaves_the_output_alone_and_keeps_what_was_written(folder: Path) -> None:
@@ -317,12 +394,17 @@ def test_a_full_disk_is_one_line_and_resuming_continues(
     assert contents(folder) == whole
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("name", ["p.csv", "p.errors.csv", "p.meta.json"])
+@pytest.mark.parametrize("written", range(3), ids=["p.csv", "p.errors.csv", "p.meta.json"])
 def test_a_disk_that_is_full_when_finishing_keeps_the_journal(
-    folder: Path, whole: dict[str, bytes], name: str
+    folder: Path, whole: dict[str, bytes], written: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / f"{name}.finishing.partial").symlink_to("/dev/full")
+    called = count()
+
+    def fsync(file: int) -> None:
+        if next(called) == written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(MaskinferError, match=r"p\.csv: cannot be written, No space left"):
         predict(folder)
     assert recorded_names(folder / "p.csv.partial") == list(NAMES)
