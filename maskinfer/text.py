@@ -4,6 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+# Control characters, and those that turn the direction of writing.
+_STEERING = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")},
+    **{code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+
 
 def printable_name(name: str) -> str:
     r"""Make a file name, or text with one in it, valid UTF-8: other bytes are written as `\xff`."""
@@ -17,6 +23,11 @@ def printable_name(name: str) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
         data = name.encode("utf-8", "backslashreplace")
     return data.decode("utf-8", "backslashreplace")
+
+
+def visible(text: str) -> str:
+    r"""Make text fit for a terminal: what would steer it is written as `\x1b`, line feeds stay."""
+    return printable_name(text).translate(_STEERING)
 
 
 def strict_json(value: Any) -> Any:

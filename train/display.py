@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from maskinfer.text import visible
 from maskinfer.train.runs.files import EpochRow
 
 
@@ -59,7 +60,7 @@ class TerminalDisplay(Display):
         self.epoch, self.epochs = 0, 0
 
     def say(self, message: str) -> None:
-        self.console.print(message, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(visible(message), soft_wrap=True, markup=False, highlight=False)
 
     @contextmanager
     def start(self, run: Path, epochs_done: int, epochs: int) -> Iterator[None]:

@@ -15,7 +15,7 @@ from maskinfer.evaluation.labelled import label_word
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.audit_page import audit_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import printable_name
+from maskinfer.text import visible
 from maskinfer.train.audit.settings import AuditSettings
 
 from . import options
@@ -111,7 +111,7 @@ def _print(findings: Audit, folder: ReportFolder) -> None:
             label_word(prediction.label_proper),
             "no face" if confidence is None else f"{confidence:.3f}",
             f"{prediction.iou:.2f}",
-            Text(printable_name(prediction.filename), overflow="fold"),
+            Text(visible(prediction.filename), overflow="fold"),
         )
     stdout.print(table)
     say(f"report: {folder.page}")

@@ -12,7 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from maskinfer.text import printable_name
+from maskinfer.text import visible
+
+_LONGEST_LINE = 10_000  # characters; a command to paste may hold several paths
 
 out = Console()
 err = Console(stderr=True)
@@ -20,7 +22,9 @@ err = Console(stderr=True)
 
 def say(message: str) -> None:
     """Print a message to stderr as one printable line, unwrapped and without markup."""
-    line = printable_name(" ".join(message.splitlines()))
+    line = visible(" ".join(message.splitlines()))
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
     err.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
@@ -43,7 +47,7 @@ def figures_table(lines: Mapping[str, object]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in lines.items():
-        table.add_row(name, Text(printable_name(str(value))))
+        table.add_row(name, Text(visible(str(value))))
     return table
 
 
@@ -58,7 +62,7 @@ def make_table(
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place >= left else "left")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(visible(str(cell)) for cell in row))
     return table
 
 
@@ -93,7 +97,7 @@ def print_section(title: str, rows: Mapping[str, object]) -> None:
     if not rows:
         return
     print_heading(title)
-    table = figures_table({escape(printable_name(name)): rows[name] for name in rows})
+    table = figures_table({escape(visible(name)): rows[name] for name in rows})
     out.print(Padding(table, (0, 0, 0, 2), expand=False))
     out.print()
 

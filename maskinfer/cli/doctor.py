@@ -13,7 +13,7 @@ from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, Torch, examine
 from maskinfer.runtime.gpu import Library
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.remedies import conclude, find_remedies
-from maskinfer.text import printable_name
+from maskinfer.text import visible
 from maskinfer.threads import usable_cores
 
 from .console import err, out, print_heading, print_section
@@ -121,4 +121,4 @@ def _torch_words(torch: Torch) -> str:
 
 
 def _print_line(words: str, style: str = "") -> None:
-    out.print(Padding(Text(printable_name(words), style=style), (0, 0, 0, 2), expand=False))
+    out.print(Padding(Text(visible(words), style=style), (0, 0, 0, 2), expand=False))

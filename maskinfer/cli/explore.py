@@ -13,7 +13,7 @@ from maskinfer.errors import UsageError
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.exploration_page import exploration_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted
+from maskinfer.text import counted, visible
 
 from . import options
 from .console import out as stdout
@@ -69,7 +69,7 @@ def _print(exploration: Exploration, folder: ReportFolder) -> None:
         table.add_row(Text(split.name), *map(str, (*counts, *faults)))
     stdout.print(table)
     for warning in exploration.warnings():
-        stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
+        stdout.print(f"- {visible(warning)}", markup=False, highlight=False, soft_wrap=True)
     if exploration.model is not None:
         doubted = counted(len(exploration.doubted), "label")
         say(f"model: {exploration.model} contradicts {doubted}")

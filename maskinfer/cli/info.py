@@ -14,6 +14,7 @@ from maskinfer.data.geometry import Geometry
 from maskinfer.runtime.default_model import resolve_model
 from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
+from maskinfer.text import strict_json
 
 from .console import out, print_heading, print_section, say
 from .options import argument, option
@@ -33,7 +34,7 @@ def info(
     """Show what a model file contains: metadata, inputs, outputs, operators, size."""
     model_info = examine_model(resolve_model(model))
     if as_json:
-        typer.echo(json.dumps(model_info.to_dict(), indent=2))
+        typer.echo(json.dumps(strict_json(model_info.to_dict()), indent=2))
         return
     _print_info(model_info)
     if model_info.graph is None and model_info.engine is None:

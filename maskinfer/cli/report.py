@@ -3,6 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.text import visible
 from maskinfer.train.runs.comparison import ReportSettings, RunComparison
 
 from . import options
@@ -42,7 +43,7 @@ def report(settings: ReportSettings) -> None:
     comparison, page = report_runs(settings)
     stdout.print(_table(comparison))
     for warning in comparison.warnings():
-        stdout.print(f"- {warning}", markup=False, highlight=False, soft_wrap=True)
+        stdout.print(f"- {visible(warning)}", markup=False, highlight=False, soft_wrap=True)
     say(f"report: {page}")
 
 

@@ -59,7 +59,8 @@ class Geometry:
         for name in ("canvas", "resize"):
             if type(getattr(self, name)) is not int:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected a whole number")
-        if not 0 < self.canvas <= self.resize:
+        is_crop = self.kind == "center_crop"
+        if not 0 < self.canvas <= self.resize or (self.canvas < self.resize and not is_crop):
             raise ValueError(f"canvas {self.canvas} of a photo resized to {self.resize}")
 
     @classmethod

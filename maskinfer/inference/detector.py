@@ -204,7 +204,8 @@ class MaskDetector:
         choice: Choice,
     ) -> tuple[Prediction, ...] | None:
         """One image's numbers, (K, 4), (K,) and (K,), as the faces asked for."""
-        if not all(np.isfinite(numbers).all() for numbers in (boxes_xywh, proper_mask, score)):
+        shares = np.stack([proper_mask, score])
+        if not (np.isfinite(boxes_xywh).all() and ((shares >= 0) & (shares <= 1)).all()):
             return None
         chosen = choose(boxes_xywh, score, choice, self.session.geometry.canvas)
         boxes = canvas_to_image(boxes_xywh[chosen], [placement] * len(chosen))

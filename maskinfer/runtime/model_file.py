@@ -26,6 +26,7 @@ from maskinfer.errors import ModelFileError
 from maskinfer.records import read_record, read_value
 
 METADATA_KEY = "maskinfer"
+_LONGEST_METADATA = 10_000_000  # characters
 SCHEMA = 3  # every face; 1 and 2 answered with one
 
 INPUT_NAME = "images"
@@ -103,6 +104,8 @@ class ModelMetadata:
                 f"{REPAIR}"
             )
         try:
+            if len(text) > _LONGEST_METADATA:
+                raise ValueError(f"{len(text):,} characters long")
             values = json.loads(text)
             schema = values["schema"]
             if type(schema) is not int or schema < 1:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import re
 import shutil
 import sys
@@ -116,6 +117,18 @@ def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: RunCli) -> None:
         "nothing": "none",
         "[/markup]": "[red]stays[/red]",
     }
+
+
+def test_info_lets_no_metadata_steer_the_terminal(tmp_path: Path, run_cli: RunCli) -> None:
+    training = {"\x1b[2Jname": "\x1b]0;title\x07", "rate": math.nan}
+    model = write_model(tmp_path / "m\x1b[31m.onnx", training=training)
+    for options in ((), ("--json",)):
+        done = run_cli("info", model, *options)
+        assert done.code == 0
+        assert not set(done.stdout + done.stderr) & set("\x1b\x07")
+    assert json.loads(done.stdout)["metadata"]["training"]["rate"] is None
+    assert "NaN" not in done.stdout
+    assert r"\x1b[31m.onnx" in run_cli("info", tmp_path / "gone\x1b[31m.onnx").stderr
 
 
 def test_info_prints_one_json_object(tiny_model: Path, run_cli: RunCli) -> None:

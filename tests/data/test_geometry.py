@@ -181,6 +181,7 @@ def test_decoding_size_is_a_quarter_more_than_what_is_drawn(
         ("letterbox", True, True),
         ("center_crop", 32, 31),
         ("center_crop", 0, 31),
+        ("letterbox", 32, 64),
     ],
 )
 def test_what_is_no_geometry_is_refused(kind: str, canvas: Any, resize: Any) -> None:

@@ -17,6 +17,7 @@ from maskinfer.data.geometry import Geometry
 from maskinfer.errors import ImageError, UsageError
 from maskinfer.inference.choosing import FaceRule
 from maskinfer.runtime.model_file import WorkingPoint
+from maskinfer.runtime.session import Outputs
 
 
 @pytest.fixture
@@ -136,6 +137,22 @@ def test_output_that_is_not_finite_concerns_its_image_alone(detector: MaskDetect
     assert predictions == [(detector(good),), None, (detector(good),)]
     with pytest.raises(ImageError, match=r"image 1: the model's output is not finite"):
         detector([good, bad])
+
+
+@pytest.mark.parametrize("column", ["proper_mask", "score"])
+@pytest.mark.parametrize("value", [1.5, -0.5])
+def test_a_score_or_probability_that_is_none_is_not_finite(
+    detector: MaskDetector, monkeypatch: pytest.MonkeyPatch, column: str, value: float
+) -> None:
+    run = detector.session.run
+
+    def beyond(canvases: np.ndarray) -> Outputs:
+        outputs = run(canvases)
+        return outputs._replace(**{column: np.full_like(outputs.score, value)})
+
+    monkeypatch.setattr(detector.session, "run", beyond)
+    with pytest.raises(ImageError, match="the model's output is not finite"):
+        detector(draw_photo())
 
 
 def test_unreadable_image_is_named(detector: MaskDetector, tmp_path: Path) -> None:
