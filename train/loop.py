@@ -36,6 +36,7 @@ from .calibration import Calibration
 from .display import Display
 from .initial_weights import load_initial_weights
 from .measuring import measure_parts, to_device, total_loss
+from .memory import bound_kept_memory, kept_memory
 from .optimization import build_accelerator, build_optimizer, learning_rate
 from .settings import TrainSettings, check
 
@@ -56,7 +57,8 @@ def train(
     """
     trainer = Trainer(settings, display, parts)
     run = trainer.start(runs, now)
-    trainer.fit(run)
+    with kept_memory():
+        trainer.fit(run)
     return run
 
 
@@ -81,7 +83,8 @@ def resume(
         return run
     if trainer.is_main and epochs is not None:
         run.write_config(replace(config, settings=settings))
-    trainer.fit(run)
+    with kept_memory():
+        trainer.fit(run)
     return run
 
 
@@ -122,6 +125,7 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
         if settings.clip_norm is not None:
             accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimizer.step()
+        bound_kept_memory()
         total, count = total + value * len(canvases), count + len(canvases)
         display.step(total / count)
     total, count = np.sum(gather_object([(total, count)]), axis=0)

@@ -1,8 +1,6 @@
 """What the weights are updated with: device and precision, optimizer, learning rate."""
 
-import ctypes
 import math
-import sys
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +11,6 @@ from maskinfer.train.networks.network import Network
 
 from .settings import TrainSettings
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h; -1 never trims
 _WARM_UP = 0.03  # share of the steps
 
 
@@ -30,22 +27,7 @@ def build_accelerator(settings: TrainSettings) -> Accelerator:
             precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if precision == "fp16" and not torch.cuda.is_available():
         raise UsageError("--mixed-precision fp16: there is no CUDA device; use bf16 or no")
-    if not torch.cuda.is_available():
-        _keep_freed_memory()
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed, for the next step's activations.
-
-    Otherwise large ones are mapped and cleared by Linux at every step: at 224 pixels that takes a
-    third of `lite`'s time.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
-        if mallopt is not None:
-            mallopt(_M_MMAP_MAX, 0)
-            mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def build_optimizer(settings: TrainSettings, network: Network) -> Optimizer:

@@ -121,6 +121,11 @@ def main() -> None:
         file = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         say(f"error: {file}{error.strerror or error}")
         sys.exit(1)
+    except MemoryError as error:
+        if debug:
+            raise
+        say(f"error: not enough memory; try a smaller --batch-size or --canvas ({error})")
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if debug or error.name not in _TRAIN_ONLY:
             raise
@@ -128,4 +133,9 @@ def main() -> None:
             f"error: {error.name} is not installed; training and exporting need maskinfer's "
             "'train' extra. Run, in the project's folder: pip install '.[train]'"
         )
+        sys.exit(1)
+    except ImportError as error:  # such as a library that finds no memory to be loaded into
+        if debug:
+            raise
+        say(f"error: a library cannot be loaded, {error}")
         sys.exit(1)

@@ -1,7 +1,7 @@
 """Printing: results to stdout, messages and progress to stderr; tables shared by commands."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,8 @@ def say(message: str) -> None:
     line = visible(" ".join(message.splitlines()))
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
-    err.print(line, soft_wrap=True, markup=False, highlight=False)
+    with suppress(OSError):  # where nobody can be told, the work counts all the same
+        err.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager

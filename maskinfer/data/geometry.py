@@ -25,15 +25,15 @@ from .pixels import Pixels
 _PADDING = 114
 
 # Networks halve a canvas five times.
-CANVAS_STEP, LEAST_CANVAS = 32, 64
-CANVAS_RULE = f"a multiple of {CANVAS_STEP}, at least {LEAST_CANVAS}"
+CANVAS_STEP, LEAST_CANVAS, MOST_CANVAS = 32, 64, 4096
+CANVAS_RULE = f"a multiple of {CANVAS_STEP}, {LEAST_CANVAS} to {MOST_CANVAS}"
 
 _Kind = Literal["letterbox", "center_crop"]
 
 
 def is_canvas(side: int) -> bool:
     """Whether networks can read canvases of a side in pixels, by `CANVAS_RULE`."""
-    return side >= LEAST_CANVAS and side % CANVAS_STEP == 0
+    return LEAST_CANVAS <= side <= MOST_CANVAS and side % CANVAS_STEP == 0
 
 
 @dataclass(frozen=True)
