@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.places import nested
 
 from maskinfer.data.folders import Failure, list_images, scan_folder
 from maskinfer.data.sources import FolderSource, ListSource, Survey, open_source, survey
@@ -146,20 +147,9 @@ def test_a_folder_that_cannot_be_listed_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_folders_nested_deeper_than_python_calls_are_walked(tmp_path: Path) -> None:
-    here = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        for _ in range(1200):
-            Path("d").mkdir()
-            os.chdir("d")
+    with nested(tmp_path, 1200) as folder:
         Path("a.jpg").touch()
-        assert list_images(tmp_path) == ["d/" * 1200 + "a.jpg"]
-        Path("a.jpg").unlink()
-        for _ in range(1200):  # which would be too deep for the test runner to remove
-            os.chdir("..")
-            Path("d").rmdir()
-    finally:
-        os.chdir(here)
+        assert list_images(tmp_path) == [f"{folder}a.jpg"]
 
 
 def test_a_folder_that_vanishes_on_the_way_is_a_failure(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import RunCli
+from support.places import in_memory
 from support.tiny_model import draw_photo
 
 from maskinfer.data.remote import RemoteSource, is_address
@@ -83,16 +84,6 @@ def test_remote_source_refuses_in_a_line(
     assert "\n" not in str(caught.value)
 
 
-def in_memory(photos: Path) -> None:
-    """Copy a folder to `memory://photos`."""
-    import fsspec
-
-    memory = fsspec.filesystem("memory")
-    if memory.exists("/photos"):
-        memory.rm("/photos", recursive=True)
-    memory.put(str(photos), "/photos", recursive=True)
-
-
 def test_predict_takes_names_below_an_address(
     tmp_path: Path, tiny_model: Path, run_cli: RunCli
 ) -> None:
@@ -100,10 +91,10 @@ def test_predict_takes_names_below_an_address(
     photos.mkdir()
     for name in ("a.png", "b.png", "c.png"):
         draw_photo().save(photos / name)
-    in_memory(photos)
+    address = in_memory(photos)
     (tmp_path / "names").write_text("c.png\na.png\ngone.png\n")
     options = ("--files-from", tmp_path / "names", "--out", tmp_path / "p.csv")
-    done = run_cli("predict", "memory://photos", *options, "--model", tiny_model)
+    done = run_cli("predict", address, *options, "--model", tiny_model)
     assert done.code == 3, done.stderr
     rows = (tmp_path / "p.csv").read_text().splitlines()[1:]
     assert [row.partition(",")[0] for row in rows] == ["c.png", "a.png"]
@@ -130,8 +121,7 @@ def test_predict_reads_an_address_as_it_reads_a_folder(
     draw_photo().save(photos / "a.png")
     draw_photo().save(photos / "sub" / "1__[16, 8, 24, 32]__True.png")
     (photos / "b.png").write_bytes(b"junk")
-    in_memory(photos)
-    for images, out in ((photos, "local"), ("memory://photos", "remote")):
+    for images, out in ((photos, "local"), (in_memory(photos), "remote")):
         options = ("--out", tmp_path / f"{out}.csv", "--annotate", tmp_path / out)
         done = run_cli("predict", images, *options, "--model", tiny_model)
         assert done.code == 3, done.stderr

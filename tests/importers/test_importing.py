@@ -23,6 +23,7 @@ from support.annotated_folders import (
     voc_text,
     write,
 )
+from support.places import nested
 from support.tables import rows_of
 
 from maskinfer.data.cleaning import find_fault
@@ -31,6 +32,7 @@ from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Face, parse_name
 from maskinfer.data.side_lists import read_other_faces
 from maskinfer.importers.importing import ImportSettings, import_annotations
+from maskinfer.importers.source import Source
 
 
 @pytest.mark.parametrize("layout", MAKERS)
@@ -245,6 +247,12 @@ def test_lists_are_text_whatever_the_names_of_photos(tmp_path: Path) -> None:
     for path in (tmp_path / "out").glob("*.csv"):
         assert b"\r\n" not in path.read_bytes()
     import_annotations(ImportSettings("voc", src, tmp_path / "out", overwrite=True))
+
+
+def test_folders_nested_deeper_than_python_calls_are_read(tmp_path: Path) -> None:
+    with nested(tmp_path, 1200) as folder:
+        Path("a.jpg").touch()
+        assert Source(tmp_path).images == [f"{folder}a.jpg"]
 
 
 def test_names_that_no_file_can_have_are_listed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from support.cli import RunCli
 from support.page_reader import Page
+from support.places import in_memory
 from support.predictions import predicted
 from support.tiny_model import draw_photo
 
@@ -173,7 +174,7 @@ def test_photos_at_an_address_are_shown_without_links(
     folder: Path, report: Callable[..., tuple[Page, Any]]
 ) -> None:
     photo(5).save(folder / "a.png")
-    page, _ = report(folder.as_uri())
+    page, _ = report(in_memory(folder))
     assert page.galleries[NOT_PROPER] == [["a.png", "not proper: 0.02"]]
     assert sum(tag == "img" for tag, _ in page.tags) == 1
     assert [link for link in page.links() if not link.startswith("#")] == []
