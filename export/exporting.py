@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
 from .settings import (
     DEFAULT_FACES,
-    DEFAULT_PROPOSALS,
+    PROPOSALS,
     BatchRange,
     ExportSettings,
     GraphOptions,
@@ -60,6 +61,10 @@ class Exported:
         return sum(path.stat().st_size for path in paths if path.is_file())
 
 
+class _DisagreementError(ExportError):
+    """A file that does not predict what its checkpoint predicts."""
+
+
 def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     """Trace a run's best weights, lower their precision, verify on real images, and package.
 
@@ -83,6 +88,17 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
         engine.find_toolkit()
     checkpoint = Checkpoint.load(run)
     _check_network(checkpoint, settings)
+    if settings.proposals is not None or checkpoint.config.settings.model != "fasterrcnn":
+        return _export(checkpoint, settings, say)
+    for proposals, more in pairwise(PROPOSALS):
+        try:
+            return _export(checkpoint, replace(settings, proposals=proposals), say)
+        except _DisagreementError:
+            say(f"With {proposals} proposals the file disagrees; trying {more}, which take longer")
+    return _export(checkpoint, replace(settings, proposals=PROPOSALS[-1]), say)
+
+
+def _export(checkpoint: Checkpoint, settings: ExportSettings, say: Say) -> Exported:
     path = _destination(checkpoint.path, settings)
     config, network = checkpoint.config, checkpoint.network
     geometry = config.settings.geometry
@@ -92,7 +108,7 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     options = GraphOptions(
         faces=(settings.faces or DEFAULT_FACES) if network.learns_all_faces else 1,
         temperature=checkpoint.calibration.temperature,
-        proposals=settings.proposals or DEFAULT_PROPOSALS,
+        proposals=settings.proposals or PROPOSALS[0],
     )
     canvases = verification_canvases(config, geometry, settings.data)
     calibration = _calibration_canvases(checkpoint, geometry, settings)
@@ -277,7 +293,8 @@ def _verify(predict: Predict, reference: Reference, metadata: ModelMetadata, pat
     faults = parity.faults(allowed)
     if faults:
         more = "; more --proposals bring it nearer" if metadata.network == "fasterrcnn" else ""
-        raise ExportError(f"{path}: not written, the file disagrees; {'; '.join(faults)}{more}")
+        what = f"{'; '.join(faults)}{more}"
+        raise _DisagreementError(f"{path}: not written, the file disagrees; {what}")
     return parity
 
 

@@ -13,7 +13,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/experiments.md.
-DEFAULT_PROPOSALS = 128
+PROPOSALS = (128, 256, 512, 1000)  # tried in turn, until the file agrees
 
 DEFAULT_FACES = 64  # the most faces in a photo
 _MOST_FACES = 1000
@@ -45,8 +45,8 @@ class ExportSettings:
             training images.
         batch: what an engine takes; its maximum is Triton's `max_batch_size` too. None takes the
             default range.
-        proposals: Faster R-CNN's proposals that go through its box head; None takes
-            `DEFAULT_PROPOSALS`.
+        proposals: Faster R-CNN's proposals that go through its box head; None takes the fewest of
+            `PROPOSALS` with which the file agrees with its checkpoint.
         faces: the most faces that the file finds in a photo; None takes `DEFAULT_FACES`, or 1 for a
             network that finds one.
         canvas: side of the canvas in pixels, for `lite` the default one; None takes the one
@@ -78,7 +78,7 @@ class GraphOptions:
 
     faces: int = DEFAULT_FACES  # K, the most in an image
     temperature: float = 1.0  # divides the log-odds of a properly worn mask
-    proposals: int = DEFAULT_PROPOSALS  # Faster R-CNN's, through its box head
+    proposals: int = PROPOSALS[0]  # Faster R-CNN's, through its box head
 
     def describe(self, model: str) -> dict[str, Any]:
         """JSON-able values for a model file's metadata, that `recall` reads."""

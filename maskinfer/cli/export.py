@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from maskinfer.export.settings import DEFAULT_FACES, DEFAULT_PROPOSALS, BatchRange, ExportSettings
+from maskinfer.export.settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings
 
 from .options import argument, option, takes
 
@@ -44,7 +44,7 @@ from .options import argument, option, takes
     proposals=option(
         "Proposals that go through Faster R-CNN's box head; fewer are faster.",
         min=1,
-        show_default=str(DEFAULT_PROPOSALS),
+        show_default=f"{PROPOSALS[0]}, or as many as agreement takes",
     ),
     faces=option(
         "The most faces that the file finds in a photo; fasterrcnn and lite.",

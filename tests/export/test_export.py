@@ -20,7 +20,8 @@ from maskinfer.export.fp16 import to_half
 from maskinfer.export.layers import find_layers
 from maskinfer.export.matching import match
 from maskinfer.export.parity import in_batches
-from maskinfer.export.settings import ExportSettings, GraphOptions
+from maskinfer.export.settings import PROPOSALS, ExportSettings, GraphOptions
+from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Outputs, Session
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
@@ -201,6 +202,16 @@ def test_broken_export_is_caught_and_the_old_file_stays(
         )
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_proposals_rise_until_the_file_agrees(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+    said: list[str] = []
+    out = tmp_path / "model.onnx"
+    job.export(runs["fasterrcnn"].path, ExportSettings(out=out), said.append)
+    taken = Session(out, Provider.CPU, 1).metadata.export["proposals"]
+    tried = [line for line in said if "proposals the file disagrees" in line]
+    assert [f"With {fewer} " in line for fewer, line in zip(PROPOSALS, tried, strict=False)]
+    assert taken == PROPOSALS[len(tried)] > PROPOSALS[0]
 
 
 @pytest.mark.usefixtures("traced_once")
