@@ -107,9 +107,7 @@ def _find_lists(source: Source) -> list[tuple[str, Split]]:
 def _resolve(source: Source, wanted: list[tuple[Split, str, list[str]]]) -> dict[str, Split]:
     """The photos of each split's lists and folders; those of several belong to the last.
 
-    Args:
-        source: of the photos.
-        wanted: a split, what names it, and where its list or folder may lie.
+    Wanted are splits, what names each, and where its list or folder may lie.
     """
     texts = {name.casefold(): name for name in source.files(".txt", everywhere=True)}
     members: dict[Split, set[str]] = {}
