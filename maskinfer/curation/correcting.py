@@ -90,9 +90,8 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
         try:
             action = Action(word)
         except ValueError:
-            raise DatasetError(
-                f"{where}: action is {word!r}, expected {', '.join(Action)}"
-            ) from None
+            known = ", ".join(Action)
+            raise DatasetError(f"{where}: action is {word!r}, expected {known}") from None
         if action is Action.keep:
             continue
         name = row["filename"] or ""
@@ -142,8 +141,7 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
         with replacing_folder(out.resolve()) as copy:
             copy.chmod(data.stat().st_mode)
             for relative in _files(data, done.passed_over):
-                new = new_names.get(printable_name(relative), relative)
-                if new is None:
+                if (new := new_names.get(printable_name(relative), relative)) is None:
                     continue
                 target = copy / new
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +150,9 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
                 else:
                     shutil.copy2(data / relative, target)
                 done.files += 1
-            write_list(_free_name(copy), ("filename", "action", "new_filename"), rows)
+            names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
+            free = next(copy / name for name in names if not (copy / name).exists())
+            write_list(free, ("filename", "action", "new_filename"), rows)
     except OSError as error:
         file = os.fsdecode(error.filename or "")
         what = f"{file}: cannot be copied" if file else f"{out}: cannot be written"
@@ -195,8 +195,7 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
     if correction.action in (Action.flip, Action.both):
         label = replace(label, proper_mask=not label.proper_mask)
     if correction.box_xywh is not None:
-        fault = find_fault(correction.box_xywh, image_size(data / name))
-        if fault is not None:
+        if fault := find_fault(correction.box_xywh, image_size(data / name)):
             raise DatasetError(f"{correction.filename}: {fault.reason}, expected one inside it")
         label = replace(label, box_xywh=correction.box_xywh)
     return path.with_name(format_name(label, path.suffix)).as_posix()
@@ -238,9 +237,3 @@ def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str
         kept.append(row)
     text = "".join(",".join(map(quote_cell, row)) + "\n" for row in kept)
     target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-
-
-def _free_name(folder: Path) -> Path:
-    """Where to list the corrections: the list of an earlier round stays."""
-    names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
-    return next(folder / name for name in names if not (folder / name).exists())

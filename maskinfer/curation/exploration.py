@@ -64,20 +64,17 @@ class Exploration:
 
     def warnings(self) -> Iterator[str]:
         """What the owner should know, one line each, the worst first."""
-        across = [copied for copied in self.copies if copied.across]
-        if across:
-            tested = {name for copied in across for name in copied.filenames}
-            tested = {name for name in tested if name.startswith("test/")}
+        if across := [copied for copied in self.copies if copied.across]:
+            names = {name for copied in across for name in copied.filenames}
+            tested = [name for name in names if name.startswith("test/")]
             yield (
                 f"{_count(len(across), 'photo')} in more than one split: {len(tested)} of test/ "
                 "are known from train/, which makes test figures look better than they are"
             )
-        contradictory = [copied for copied in self.copies if copied.contradiction]
-        if contradictory:
-            photos = counted(len(contradictory), "photo")
+        if contradictory := sum(copied.contradiction is not None for copied in self.copies):
+            photos = counted(contradictory, "photo")
             yield f"labels contradict each other on copies of {photos}"
-        within = len(self.copies) - len(across)
-        if within:
+        if within := len(self.copies) - len(across):
             yield f"{_count(within, 'photo')} duplicated within a split"
         if self.doubted:
             yield (

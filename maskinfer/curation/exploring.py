@@ -184,8 +184,7 @@ class _Collector:
         if isinstance(label, str):
             self.unlabelled.append(Failure(photo.filename, label))
             return
-        fault = find_fault(label.box_xywh, photo.size_wh)
-        if fault is not None:
+        if fault := find_fault(label.box_xywh, photo.size_wh):
             how = "grown" if 0 in label.box_xywh[2:] else "clipped"
             how = f"{how} to {list(repair(label.box_xywh, photo.size_wh))}"
             self.impossible.append(ImpossibleBox(photo.filename, fault.reason, "dropped", how))

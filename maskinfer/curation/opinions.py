@@ -87,23 +87,11 @@ def write_suspects(path: Path, predictions: Iterable[LabelledPrediction]) -> Non
 
 
 def _cells(prediction: LabelledPrediction) -> list[str]:
-    face = prediction.face
-    doubts = (suspicion(prediction), prediction.self_confidence, prediction.iou)
-    scores = (face.probability, face.score) if face else (None, None)
-    return [
-        prediction.filename,
-        "",
-        suggestion(prediction),
-        *map(_decimals, doubts),
-        str(prediction.label_proper),
-        *map(str, prediction.label_xywh),
-        *map(_decimals, scores),
-        *found_cells(prediction),
-    ]
-
-
-def _decimals(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    facts = opinion_facts(prediction)
+    facts |= zip("xywh", prediction.label_xywh, strict=True)
+    facts |= zip(FOUND_COLUMNS, found_cells(prediction), strict=True)
+    cells = [facts.get(column) for column in COLUMNS]
+    return [f"{c:.4f}" if isinstance(c, float) else "" if c is None else str(c) for c in cells]
 
 
 def found_cells(prediction: LabelledPrediction) -> list[str]:

@@ -34,10 +34,7 @@ def clip_xywh(boxes_xywh: ArrayLike, sizes_wh: ArrayLike) -> Boxes:
     Returns:
         (..., 4) in pixels, inside the images.
     """
-    boxes = xywh_to_xyxy(boxes_xywh)
-    sizes = np.asarray(sizes_wh, dtype=np.float64)
-    limits = np.concatenate([sizes, sizes], axis=-1)
-    boxes = np.clip(boxes, 0.0, np.broadcast_to(limits, boxes.shape))
+    boxes = np.clip(xywh_to_xyxy(boxes_xywh), 0.0, np.tile(sizes_wh, 2))
     boxes[..., 2:] = np.maximum(boxes[..., 2:], boxes[..., :2])
     return xyxy_to_xywh(boxes)
 

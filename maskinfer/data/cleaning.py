@@ -91,15 +91,9 @@ def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:
         a box wholly inside the image, of area at least 1.
     """
     x, y, w, h = box_xywh
-    left, width = _repair_side(x, w, size_wh[0])
-    top, height = _repair_side(y, h, size_wh[1])
-    return left, top, width, height
-
-
-def _repair_side(start: int, length: int, limit: int) -> tuple[int, int]:
-    stop = min(max(start + max(length, 0), 0), limit)
-    start = min(max(start, 0), limit - 1)
-    return start, max(stop - start, 1)
+    left, top = min(max(x, 0), size_wh[0] - 1), min(max(y, 0), size_wh[1] - 1)
+    right, bottom = min(x + max(w, 0), size_wh[0]), min(y + max(h, 0), size_wh[1])
+    return left, top, max(right - left, 1), max(bottom - top, 1)
 
 
 def clean(
@@ -126,8 +120,7 @@ def clean(
         except ImageError as error:
             decisions.append(Decision.unreadable(name, error))
             continue
-        fault = find_fault(sample.box_xywh, size_wh)
-        if fault is None:
+        if (fault := find_fault(sample.box_xywh, size_wh)) is None:
             kept.append(sample)
         elif mode == "train":
             decisions.append(Decision(name, "dropped", *fault))

@@ -12,14 +12,7 @@ from maskinfer.text import printable_name
 from .cleaning import Decision, FaultKind, Mode, clean
 from .folders import list_images
 from .labels import BoxXywh, Face, Sample, parse_name
-from .side_lists import (
-    FaceNote,
-    FaceNotes,
-    noted,
-    read_face_notes,
-    read_other_faces,
-    read_sources,
-)
+from .side_lists import FaceNote, FaceNotes, noted, read_face_notes, read_other_faces, read_sources
 
 # The labelled images that a clone of the project holds: what is used where no data is named.
 SAMPLE_IMAGES = Path("sample_images")
@@ -43,6 +36,8 @@ class LabelledSamples(NamedTuple):
 @dataclass(frozen=True)
 class Dataset:
     """A data set's folder. Every image in it is named by its path from there.
+
+    What needs a side list raises a `DatasetError` where the list is damaged.
 
     Attributes:
         path: the folder.
@@ -106,18 +101,18 @@ class Dataset:
         rounded: list[Decision] = []
         folders = self.splits.values() if split is None else [self.split(split)]
         for path in (folder / name for folder in folders for name in list_images(folder)):
+            name = self.name_of(path)
             try:
                 label = parse_name(path.name)
             except LabelError as error:
-                name, why = self.name_of(path), str(error)
-                unlabelled.append(Decision(name, "dropped", FaultKind.NO_LABEL, why))
-            else:
-                own = self._noted(self.name_of(path), Face(label.box_xywh, label.proper_mask))
-                samples.append(Sample(path=path, **asdict(own)))
-                if label.rounded:
-                    kind, box = FaultKind.FRACTIONS, label.box_xywh
-                    why = f"{kind}, rounded to {list(box)}"
-                    rounded.append(Decision(self.name_of(path), "rounded", kind, why, box))
+                unlabelled.append(Decision(name, "dropped", FaultKind.NO_LABEL, str(error)))
+                continue
+            own = self._noted(name, Face(label.box_xywh, label.proper_mask))
+            samples.append(Sample(path=path, **asdict(own)))
+            if label.rounded:
+                kind, box = FaultKind.FRACTIONS, label.box_xywh
+                why = f"{kind}, rounded to {list(box)}"
+                rounded.append(Decision(name, "rounded", kind, why, box))
         if not samples:
             count = len(unlabelled)
             hint = f"; the first of {count} images: {unlabelled[0].reason}" if count else ""
@@ -127,11 +122,7 @@ class Dataset:
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """The photo that each image was cut from, for those that a list names.
-
-        Raises:
-            DatasetError: a list is damaged.
-        """
+        """The photo that each image was cut from, for those that a list names."""
         return self._listed(read_sources)
 
     def photo_of(self, path: Path) -> str:
@@ -140,21 +131,13 @@ class Dataset:
 
     @cached_property
     def other_faces(self) -> dict[str, tuple[Face, ...]]:
-        """The faces besides the one in each image's name, for those that a list names.
-
-        Raises:
-            DatasetError: a list is damaged.
-        """
+        """The faces besides the one in each image's name, for those that a list names."""
         listed = self._listed(read_other_faces)
         return {name: tuple(self._noted(name, f) for f in faces) for name, faces in listed.items()}
 
     @cached_property
     def face_notes(self) -> FaceNotes:
-        """What lists note of faces, by image and box.
-
-        Raises:
-            DatasetError: a list is damaged.
-        """
+        """What lists note of faces, by image and box."""
         return self._listed(read_face_notes)
 
     def has_box(self, name: str) -> bool:

@@ -77,8 +77,7 @@ def kind_of(hashes: Hashes, digests: Iterator[bytes | None]) -> Literal["exact",
     if (hashes != hashes[0]).any():
         return "near"
     first = next(digests)
-    same = first is not None and all(digest == first for digest in digests)
-    return "exact" if same else "near"
+    return "exact" if first and all(digest == first for digest in digests) else "near"
 
 
 def _leaders(hashes: Hashes) -> Indices:

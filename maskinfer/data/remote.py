@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 from maskinfer.errors import DatasetError, ImageError, TransientError, UsageError
@@ -30,7 +30,7 @@ def is_address(text: str) -> bool:
 class RemoteSource:
     """The images at an address, sorted, under the rules of `folders.scan_folder`.
 
-    It can be pickled; the copy connects anew.
+    It can be pickled; each process connects for itself.
 
     Attributes:
         address: scheme, bucket or server, and folder.
@@ -60,7 +60,7 @@ class RemoteSource:
             ImageError: it cannot be read; the message says why, without the name.
             UsageError: no installed package knows the scheme.
         """
-        file_system, root = self._place
+        file_system, root = _connect(self.address)
         try:
             with file_system.open_input_file(_join(root, name)) as file:
                 if file.size() > MAX_FILE_BYTES:
@@ -77,7 +77,7 @@ class RemoteSource:
     def is_reachable(self) -> bool:
         """Whether the address answers."""
         try:
-            file_system, root = self._place
+            file_system, root = _connect(self.address)
             return bool(file_system.get_file_info(root).type)
         except Exception:  # likewise
             return False
@@ -85,16 +85,8 @@ class RemoteSource:
     def stamp(self, name: str) -> None:
         """Nothing: to ask for each file once more would take as long as to read it."""
 
-    @cached_property
-    def _place(self) -> tuple[Any, str]:
-        """Pyarrow's file system, and the folder's path on it."""
-        return _connect(self.address)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_place"}
-
     def _list(self, prefix: str) -> list[tuple[str, bool]]:
-        file_system, root = self._place
+        file_system, root = _connect(self.address)
         import pyarrow.fs
 
         try:
@@ -106,8 +98,9 @@ class RemoteSource:
         return [(info.base_name, info.type == is_folder) for info in entries]
 
 
+@cache
 def _connect(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path on it.
+    """Pyarrow's file system of an address, and the path on it.
 
     Raises:
         UsageError: no installed package knows the scheme.

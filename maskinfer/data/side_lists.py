@@ -10,7 +10,8 @@
 `filename` is relative to the folder that the list lies in, with `/`, and printable. `maskinfer
 import` writes all beside `train/` and `test/`; `maskinfer synth` writes the last two among the
 images it draws. Where both places have one, the list among the images prevails for those it names.
-A data set needs none.
+A data set needs none. The readers give nothing where there is no list, and raise a `DatasetError`
+where it is damaged.
 """
 
 import csv
@@ -52,20 +53,12 @@ FaceNotes = dict[str, dict[BoxXywh, frozenset[FaceNote]]]
 
 
 def read_sources(data: Path) -> dict[str, str]:
-    """Which photo each image was cut from; empty where there is no such list.
-
-    Raises:
-        DatasetError: the list is damaged.
-    """
+    """Which photo each image was cut from."""
     return dict(_rows(data / SOURCES, SOURCES_COLUMNS))
 
 
 def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
-    """The faces besides the one in each image's name; empty where there is no such list.
-
-    Raises:
-        DatasetError: the list is damaged.
-    """
+    """The faces besides the one in each image's name."""
     path = data / OTHER_FACES
     faces: dict[str, list[Face]] = {}
     for filename, box_xywh, proper in _rows_of_boxes(path, _OTHER_FACES_COLUMNS):
@@ -87,11 +80,7 @@ def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
 
 
 def read_face_notes(data: Path) -> FaceNotes:
-    """What is noted of faces; empty where there is no such list.
-
-    Raises:
-        DatasetError: the list is damaged.
-    """
+    """What is noted of faces."""
     path = data / FACE_NOTES
     notes: FaceNotes = {}
     for filename, box_xywh, note in _rows_of_boxes(path, _FACE_NOTES_COLUMNS):
@@ -115,18 +104,15 @@ def write_face_notes(
         faces: each with the name of its image.
         more: of boxes, as what their faces do not say.
     """
-    notes = [(name, face.box_xywh, note) for name, face in faces for note in _notes_of(face)]
+    notes: list[tuple[str, BoxXywh, FaceNote]] = []
+    for name, face in faces:
+        if face.worn_incorrectly is not None:
+            note = FaceNote.WORN_INCORRECTLY if face.worn_incorrectly else FaceNote.NO_MASK
+            notes.append((name, face.box_xywh, note))
+        if not face.box_known:
+            notes.append((name, face.box_xywh, FaceNote.APPROXIMATE_BOX))
     rows = ((name, *map(str, box_xywh), note) for name, box_xywh, note in [*notes, *more])
     write_list(folder / FACE_NOTES, _FACE_NOTES_COLUMNS, rows)
-
-
-def _notes_of(face: Face) -> Iterator[FaceNote]:
-    if face.worn_incorrectly:
-        yield FaceNote.WORN_INCORRECTLY
-    elif face.worn_incorrectly is False:
-        yield FaceNote.NO_MASK
-    if not face.box_known:
-        yield FaceNote.APPROXIMATE_BOX
 
 
 def noted(face: Face, notes: Collection[FaceNote]) -> Face:
@@ -156,9 +142,8 @@ def _rows_of_boxes(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, 
     """Name, box and last column of each row."""
     for filename, *numbers, last in _rows(path, columns):
         if not all(map(WHOLE_NUMBER.fullmatch, numbers)):
-            raise _damaged(
-                path, f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
-            )
+            what = f"box {', '.join(numbers)} of {filename}, expected four whole numbers"
+            raise _damaged(path, what)
         x, y, w, h = map(int, numbers)
         yield filename, (x, y, w, h), last
 
@@ -169,17 +154,13 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
     try:
         with open_list(path) as file:
             reader = csv.reader(file)
-            header = next(reader, [])
-            if tuple(header) != columns:
-                raise _damaged(
-                    path, f"its header is {','.join(header)[:200]}, expected {','.join(columns)}"
-                )
+            if (header := next(reader, [])) != [*columns]:
+                what = f"its header is {','.join(header)[:200]}, expected {','.join(columns)}"
+                raise _damaged(path, what)
             for row in reader:
                 if len(row) != len(columns):
-                    raise _damaged(
-                        path,
-                        f"line {reader.line_num} has {len(row)} columns, expected {len(columns)}",
-                    )
+                    what = f"{len(row)} columns, expected {len(columns)}"
+                    raise _damaged(path, f"line {reader.line_num} has {what}")
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _damaged(path, f"cannot be read ({error})") from error

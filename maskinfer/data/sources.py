@@ -125,7 +125,7 @@ class ListSource:
     Order and repetitions stay.
 
     Attributes:
-        place: what relative names are relative to.
+        place: what relative names are relative to, and what reads them.
     """
 
     sorted = False
@@ -133,6 +133,7 @@ class ListSource:
     def __init__(self, place: "LocalSource | RemoteSource", stream: BinaryIO) -> None:
         """Read a list to its end, into a file that is deleted with this source."""
         self.place = place
+        self.image, self.is_reachable, self.stamp = place.image, place.is_reachable, place.stamp
         self._name = getattr(stream, "name", "the list")
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this source lives
         weakref.finalize(self, self._spool.close)
@@ -159,18 +160,6 @@ class ListSource:
 
     def __str__(self) -> str:
         return str(self._name)
-
-    def image(self, name: str) -> ImageSource:
-        """As that of its place."""
-        return self.place.image(name)
-
-    def is_reachable(self) -> bool:
-        """As that of its place."""
-        return self.place.is_reachable()
-
-    def stamp(self, name: str) -> list[int] | None:
-        """As that of its place."""
-        return self.place.stamp(name)
 
 
 def open_source(

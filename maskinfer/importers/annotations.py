@@ -27,14 +27,9 @@ MAX_LIST_BYTES = 256_000_000
 _LONGEST_REASON = 500  # characters; an annotation's own words can be of any length
 
 SPLIT_WORDS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "trainval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 
 
@@ -86,7 +81,7 @@ class Skipped:
 
     Attributes:
         source: path relative to the source folder, with `/`.
-        reason: one line; made one where what it quotes has several.
+        reason: made one line where what it quotes has several.
         unreadable: whether an image failed to decode.
     """
 

@@ -2,11 +2,10 @@
 
 from functools import partial
 
-from .annotations import AnnotatedFace, Skipped, split_in, split_of
+from .annotations import AnnotatedFace, Skipped, split_in
 from .csv_boxes import read_file
 from .source import Items, Source, read_each
 
-_WHOLE = (0.0, 0.0, 1.0, 1.0)  # in fractions of the photo
 _NO_CLASS = {"images", "jpegimages", "photos", "data"}
 
 
@@ -17,16 +16,13 @@ def read_classes(source: Source) -> Items:
     innermost folder does whose name is no split's (`with_mask/train/a.jpg`).
     """
     if files := source.files(".csv"):
-        return read_each(source, files, partial(read_file, columns=(), boxes=False))
-    return _read_folders(source)
-
-
-def _read_folders(source: Source) -> Items:
+        yield from read_each(source, files, partial(read_file, boxes=False))
+        return
     for image in source.images:
         folders = image.split("/")[:-1]
         classes = [f for f in folders if not split_in([f]) and f.lower() not in _NO_CLASS]
-        if not classes:
-            yield Skipped(image, "in no folder named by a class, expected with_mask/ or the like")
+        if classes:
+            face = AnnotatedFace((0, 0, 1, 1), classes[-1])
+            yield from source.describe(image, image, [face], unit=1)
         else:
-            face = AnnotatedFace(_WHOLE, classes[-1])
-            yield from source.describe(image, image, [face], split=split_of(image), unit=1)
+            yield Skipped(image, "in no folder named by a class, expected with_mask/ or the like")

@@ -1,7 +1,7 @@
 """COCO annotations: one JSON file for many photos."""
 
 import re
-from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +12,7 @@ from .annotations import (
     Skipped,
     parse_number,
     parse_size,
+    read_faces,
     split_in,
     split_of,
 )
@@ -19,8 +20,7 @@ from .json_stream import stream_items
 from .source import Items, Source, read_each
 
 _LISTS = ("images", "annotations", "categories")
-# Its number and the face, its class still an id; or what is wrong with it.
-_Annotation = tuple[int, AnnotatedFace] | str
+_KEYS = ("bbox", "category_id", "iscrowd")  # what is kept of an annotation
 
 
 def read_coco(source: Source) -> Items:
@@ -40,7 +40,7 @@ def read_coco(source: Source) -> Items:
 
 def _read_file(source: Source, name: str) -> Items:
     images: list[tuple[str, Any, Any, Any]] = []  # id, file name, width, height
-    annotations: dict[str, list[_Annotation]] = {}  # by their image's id
+    annotations: dict[str, list[tuple[str, list[Any]]]] = {}  # by their image's id
     names: dict[str, str] = {}
     missing = dict.fromkeys(_LISTS)
     number = 0
@@ -53,13 +53,14 @@ def _read_file(source: Source, name: str) -> Items:
             values = map(item.get, ("file_name", "width", "height"))
             images.append((_id(item.get("id")), *values))
         elif key == "annotations":
-            image_id = _id(item.get("image_id"))
-            annotations.setdefault(image_id, []).append(_parse(number, item))
+            of_image = annotations.setdefault(_id(item.get("image_id")), [])
+            of_image.append((f" annotation {number}", [*map(item.get, _KEYS)]))
             number += 1
         elif key == "categories":
             names[_id(item.get("id"))] = str(item.get("name"))
     if missing:
         raise AnnotationError(_no_list(next(iter(missing))))
+    read = partial(_read_face, names=names)
     split = split_in(re.split(r"[_.\-]", name.rpartition("/")[2])) or split_of(name)
     for image_id, file_name, width, height in images:
         try:
@@ -69,38 +70,27 @@ def _read_file(source: Source, name: str) -> Items:
         except AnnotationError as error:
             yield Skipped(name, str(error))
             continue
-        faces = [_named(found, names) for found in annotations.pop(image_id, ())]
+        faces = read_faces(read, annotations.pop(image_id, ()))
         yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)
     for image_id, left in annotations.items():
-        for found in left:
-            what = f": annotation {found[0]}" if isinstance(found, tuple) else found
-            why = f"image_id is {image_id[:60]!r}, which no image has"
-            yield Skipped(name, f"{what.removeprefix(': ')}: {why}")
-
-
-def _named(annotation: _Annotation, names: dict[str, str]) -> AnnotatedFace | str:
-    if isinstance(annotation, str):
-        return annotation
-    number, face = annotation
-    if face.class_name not in names:
-        return f": annotation {number}: category {face.class_name} is not described"
-    return replace(face, class_name=names[face.class_name])
+        why = f"image_id is {image_id[:60]!r}, which no image has"
+        for (where, _), face in zip(left, read_faces(read, left), strict=True):
+            what = face if isinstance(face, str) else where
+            yield Skipped(name, f"{what.lstrip(': ')}: {why}")
 
 
 def _no_list(key: str) -> str:
     return f"no list of objects {key!r}, expected COCO annotations"
 
 
-def _parse(number: int, item: dict[str, Any]) -> _Annotation:
-    try:
-        box = item.get("bbox")
-        if not isinstance(box, list) or len(box) != 4:
-            raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
-        x, y, w, h = (parse_number(value, "bbox") for value in box)
-        crowd = item.get("iscrowd") not in (None, 0, False, "0")
-        return number, AnnotatedFace((x, y, w, h), _id(item.get("category_id")), crowd)
-    except AnnotationError as error:
-        return f": annotation {number}: {error}"
+def _read_face(values: list[Any], names: dict[str, str]) -> AnnotatedFace:
+    box, category, crowd = values
+    if not isinstance(box, list) or len(box) != 4:
+        raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
+    x, y, w, h = (parse_number(value, "bbox") for value in box)
+    if _id(category) not in names:
+        raise AnnotationError(f"category {_id(category)} is not described")
+    return AnnotatedFace((x, y, w, h), names[_id(category)], crowd not in (None, 0, False, "0"))
 
 
 def _id(value: Any) -> str:

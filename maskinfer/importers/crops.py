@@ -29,7 +29,7 @@ def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh |
     x, y, w, h = box_xywh
     edges = round(x), round(y), round(x + w), round(y + h)
     fault = find_fault((edges[0], edges[1], edges[2] - edges[0], edges[3] - edges[1]), size_wh)
-    reason = fault.reason if fault is not None else None
+    reason = fault and fault.reason
     left, right = (min(max(edge, 0), size_wh[0]) for edge in (edges[0], edges[2]))
     top, bottom = (min(max(edge, 0), size_wh[1]) for edge in (edges[1], edges[3]))
     if right <= left or bottom <= top:
@@ -74,10 +74,7 @@ def neighbours(boxes_xywh: NDArray[np.int64], number: int) -> list[int]:
 
 def choose_face(boxes_xywh: Sequence[BoxXywh], face: Literal["left", "largest"]) -> int:
     """The index of the left-most box, or of the largest; of equals the upper, then the first."""
-    if face == "largest":
-        keys = [(-w * h, x, y) for x, y, w, h in boxes_xywh]
-    else:
-        keys = [(x, y, 0) for x, y, _, _ in boxes_xywh]
+    keys = [(-w * h if face == "largest" else 0, x, y) for x, y, w, h in boxes_xywh]
     return keys.index(min(keys))
 
 
@@ -101,8 +98,8 @@ def crop_around(
     """
     x, y, w, h = box_xywh
     margin = round(_CROP_MARGIN * max(w, h))
-    left, top = max(0, x - margin), max(0, y - margin)
-    right, bottom = min(size_wh[0], x + w + margin), min(size_wh[1], y + h + margin)
+    border = {"left": x, "above": y, "right": size_wh[0] - x - w, "below": size_wh[1] - y - h}
+    reach = {side: min(margin, length) for side, length in border.items()}
     for other_x, other_y, other_w, other_h in others_xywh:
         further_left = other_x < x
         if not further_left and other_w * other_h <= w * h:
@@ -114,15 +111,8 @@ def crop_around(
             "below": other_y - (y + h),
         }
         side = max(gaps, key=lambda side: gaps[side])
-        half = gaps[side] // 2
-        if half < 0:
-            left = x if further_left else left
-        elif side == "left":
-            left = max(left, x - half)
-        elif side == "above":
-            top = max(top, y - half)
-        elif side == "right":
-            right = min(right, x + w + half)
-        else:
-            bottom = min(bottom, y + h + half)
-    return left, top, right, bottom
+        if gaps[side] >= 0:
+            reach[side] = min(reach[side], gaps[side] // 2)
+        elif further_left:
+            reach["left"] = 0
+    return x - reach["left"], y - reach["above"], x + w + reach["right"], y + h + reach["below"]

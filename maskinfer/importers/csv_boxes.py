@@ -96,15 +96,11 @@ def _read_rows(text: str, columns: Sequence[str], boxes: bool) -> dict[str, list
     photos: dict[str, list[_Row]] = {}
     for cells in reader:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
-        if row.get("filename") and not (columns and _is_header(row)):
+        boxed = [cell for name, cell in row.items() if name in _CORNERS + _SIDES]
+        is_header = columns and all(cell.lower() in _COLUMNS for cell in boxed)
+        if row.get("filename") and not is_header:
             photos.setdefault(row["filename"], []).append((reader.line_num, row))
     return photos
-
-
-def _is_header(row: dict[str, str]) -> bool:
-    return all(
-        _COLUMNS.get(cell.lower()) for name, cell in row.items() if name in _CORNERS + _SIDES
-    )
 
 
 def _read_face(row: dict[str, str]) -> AnnotatedFace:

@@ -102,11 +102,7 @@ def _depth(name: str) -> tuple[int, bool, str]:
 
 
 def _entries(text: str) -> list[tuple[str, Any]]:
-    """The keys of a YAML file and the nodes of their values.
-
-    Raises:
-        ValueError: it is no YAML, or no map.
-    """
+    """The keys of a YAML map and the nodes of their values; a `ValueError` where it is none."""
     import yaml
 
     # Composed and never constructed: nothing in the file becomes an object.
@@ -130,11 +126,7 @@ def _scalars(node: Any) -> list[str]:
 
 
 def _names_of(node: "yaml.Node") -> dict[int, str]:
-    """The names of a composed list or map.
-
-    Raises:
-        ValueError: it is neither, is empty, or holds anything but names and their numbers.
-    """
+    """The names of a composed list or map; a `ValueError` where it holds other things, or none."""
     if node.tag == "tag:yaml.org,2002:seq":
         pairs = list(enumerate(node.value))
     elif node.tag == "tag:yaml.org,2002:map":

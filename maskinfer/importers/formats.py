@@ -94,14 +94,15 @@ def describe(source: Source, found: dict[str, str]) -> str:
     if readable:
         commands = " or ".join(f"maskinfer import {kind} {src} --out DIR" for kind in readable)
         return f"It looks like {' and '.join(readable)}: {commands}"
-    for kind, name in found.items():
-        command, columns = _CONVERTERS[kind]
-        filled = command.format(src=src, file=shlex.quote(str(source.path(name))))
-        return (
-            f"It looks like {kind}, which is converted by: {filled} > faces.csv; maskinfer import "
-            f"csv {src} --labels faces.csv {columns} --out DIR"
-        )
-    return ""
+    if not found:
+        return ""
+    kind, name = next(iter(found.items()))
+    command, columns = _CONVERTERS[kind]
+    filled = command.format(src=src, file=shlex.quote(str(source.path(name))))
+    return (
+        f"It looks like {kind}, which is converted by: {filled} > faces.csv; maskinfer import "
+        f"csv {src} --labels faces.csv {columns} --out DIR"
+    )
 
 
 def choose_format(source: Source) -> str:

@@ -40,6 +40,7 @@ from maskinfer.data.side_lists import (
 )
 from maskinfer.errors import AnnotationError, DatasetError, ImageError, UsageError
 from maskinfer.files import check_folder, refuse_inside, replacing_folder
+from maskinfer.threads import Progress, unheard
 
 from .annotations import AnnotatedImage, Skipped
 from .class_names import class_labels, fold, is_worn_incorrectly
@@ -148,7 +149,7 @@ class ImportReport:
 class _Candidate(Face):
     """A face that can be labelled, its box inside the photo, and what was wrong with that box."""
 
-    repair: str | None
+    repair: str
     swapped: str | None
 
     def moved(self, crop_xyxy: _Crop) -> Face:
@@ -156,9 +157,7 @@ class _Candidate(Face):
         return Face(_moved(self.box_xywh, crop_xyxy), self.proper_mask, self.worn_incorrectly)
 
 
-def import_annotations(
-    settings: ImportSettings, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> ImportReport:
+def import_annotations(settings: ImportSettings, on_progress: Progress = unheard) -> ImportReport:
     """Make a labelled data set.
 
     Args:
@@ -254,7 +253,7 @@ def _read(
     source: Source,
     label_of: dict[str, bool | None],
     report: ImportReport,
-    on_progress: Callable[[int, int], None],
+    on_progress: Progress,
 ) -> list[AnnotatedImage]:
     """Read all annotations first, so that a class without a label is known before work begins."""
     images: list[AnnotatedImage] = []
@@ -308,9 +307,10 @@ class _Writer:
             self._skip(image, "no face")
         faces = self._candidates(image)
         crowds = [
-            fit_box(face.box_xywh, image.size_wh)[0]
+            box
             for face in image.faces
             if face.crowd and self.label_of[fold(face.class_name)] is not None
+            if (box := fit_box(face.box_xywh, image.size_wh)[0])
         ]
         samples = self._samples(image, faces)
         if not samples:
@@ -347,12 +347,11 @@ class _Writer:
             self.notes += [
                 (filename, _moved(crowd, crop_xyxy), FaceNote.CROWD)
                 for crowd in crowds
-                if crowd is not None and _reaches_into(crowd, crop_xyxy)
+                if _reaches_into(crowd, crop_xyxy)
             ]
             self.report.counts[str(image.split), face.proper_mask] += 1
-            swapped = [other.swapped for other in near if whole]
-            for repair in filter(None, [face.repair, *swapped]):
-                self.report.repaired.append((filename, repair))
+            repairs = [face.repair, *(other.swapped for other in near if whole)]
+            self.report.repaired += [(filename, repair) for repair in repairs if repair]
 
     def _candidates(self, image: AnnotatedImage) -> list[_Candidate]:
         """The faces of a photo that have a label and an area; the others are listed."""
@@ -372,10 +371,9 @@ class _Writer:
                 self._skip(image, f"{fault}; nothing of it is in the image")
             else:
                 incorrectly = None if label else is_worn_incorrectly(face.class_name)
-                repair = "; ".join(filter(None, [swapped, fault])) or None
-                candidates.append(
-                    _Candidate(box, label, incorrectly, repair=repair, swapped=swapped)
-                )
+                repair = "; ".join(filter(None, [swapped, fault]))
+                found = _Candidate(box, label, incorrectly, repair=repair, swapped=swapped)
+                candidates.append(found)
         return candidates
 
     def _samples(

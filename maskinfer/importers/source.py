@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from maskinfer.data.folders import IMAGE_SUFFIXES
@@ -58,8 +58,9 @@ class Source:
             DatasetError: there is no such folder, or one in it cannot be listed.
         """
         self.root, self.labels = root, labels or root
-        files = _list_files(root)
-        links = set() if follow_links else set(_leading_out(root, files))
+        files, real = _list_files(root), root.resolve()
+        links = {name for name in files if not follow_links and (root / name).is_symlink()}
+        links = {name for name in links if not (root / name).resolve().is_relative_to(real)}
         files = [name for name in files if name not in links]
         self.images = [name for name in files if _suffix(name) in IMAGE_SUFFIXES]
         # Those in `labels` hide those in `root` of the same name.
@@ -259,39 +260,26 @@ def _list_files(root: Path) -> list[str]:
     if not root.is_dir():
         raise DatasetError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
 
+    def fail(error: OSError) -> NoReturn:
+        place = Path(error.filename)
+        raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
+
     files: list[str] = []
-    folders = [""]
-    entered: set[str] = set()  # by links, each once, so that no circle is walked
-    while folders:
-        prefix = folders.pop()
-        try:
-            with os.scandir(os.path.join(root, prefix)) as listed:  # noqa: PTH118
-                entries = [(entry.name, entry.is_dir()) for entry in listed]
-        except OSError as error:
-            place = root / prefix
-            raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
-        for name, is_folder in entries:
-            if name[0] != "." and not is_folder:
-                files.append(prefix + name)
-            elif name[0] != "." and _may_enter(root / prefix / name, entered):
-                folders.append(f"{prefix}{name}/")
+    entered: set[Path] = set()  # by links, each once, so that no circle is walked
+    for place, folders, names in os.walk(root, onerror=fail, followlinks=True):
+        inside = "".join(f"{part}/" for part in Path(place).relative_to(root).parts)
+        files += [inside + name for name in names if name[0] != "."]
+        folders[:] = [f for f in folders if f[0] != "." and _may_enter(Path(place, f), entered)]
     return sorted(files, key=printable_name)
 
 
-def _leading_out(root: Path, files: Iterable[str]) -> list[str]:
-    """Links to files outside a folder."""
-    real = root.resolve()
-    links = (name for name in files if (root / name).is_symlink())
-    return [name for name in links if not (root / name).resolve().is_relative_to(real)]
-
-
-def _may_enter(folder: Path, entered: set[str]) -> bool:
+def _may_enter(folder: Path, entered: set[Path]) -> bool:
     if not folder.is_symlink():
         return True
     real = folder.resolve()
-    if str(real) in entered or folder.parent.resolve().is_relative_to(real):
+    if real in entered or folder.parent.resolve().is_relative_to(real):
         return False
-    entered.add(str(real))
+    entered.add(real)
     return True
 
 

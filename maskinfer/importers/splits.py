@@ -8,7 +8,7 @@ part, some photos are held out.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -18,20 +18,12 @@ from maskinfer.data.duplicates import Hashes, find_copies, perceptual_hash
 from maskinfer.data.images import load_photo
 from maskinfer.errors import ImageError
 from maskinfer.text import counted
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import Progress, map_ahead, usable_cores
 
-from .annotations import (
-    MAX_LIST_BYTES,
-    AnnotatedImage,
-    Skipped,
-    Split,
-    read_text,
-    split_in,
-)
+from .annotations import MAX_LIST_BYTES, AnnotatedImage, Skipped, Split, read_text, split_in
 from .data_yaml import read_yaml_splits
 from .source import Source, stem_of
 
-Progress = Callable[[int, int], None]
 _HASHED = 224  # pixels a side that are enough for a hash
 _ORDER: tuple[Split, ...] = ("train", "val", "test")
 # VOC's lists of one class: a name, and whether the class is in it, not, or hard to see.
@@ -115,9 +107,7 @@ def _find_lists(source: Source) -> list[tuple[str, Split]]:
 def _resolve(source: Source, wanted: list[tuple[Split, str, list[str]]]) -> dict[str, Split]:
     """The photos of each split's lists and folders; those of several belong to the last.
 
-    Args:
-        source: of the photos.
-        wanted: a split, what names it, and where its list or folder may lie.
+    Wanted are splits, what names each, and where its list or folder may lie.
     """
     texts = {name.casefold(): name for name in source.files(".txt", everywhere=True)}
     members: dict[Split, set[str]] = {}

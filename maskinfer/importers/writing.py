@@ -8,10 +8,11 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
@@ -39,23 +40,17 @@ class LabelsSettings:
     to: Tool
 
 
-@dataclass(frozen=True)
-class LabelledPhoto:
-    """An image as the other tool sees it.
-
-    Attributes:
-        path: the image.
-        name: of its copy, unique in the data set.
-        split: `train`, `test`, or the folder's own name.
-        size_wh: of the upright image in pixels.
-        faces: boxes in pixels of the upright image.
-    """
+class _Photo(NamedTuple):
+    """An image as the other tool sees it."""
 
     path: Path
-    name: str
-    split: str
-    size_wh: tuple[int, int]
+    name: str  # of its copy, unique in the data set
+    split: str  # `train`, `test`, or the folder's own name
+    size_wh: tuple[int, int]  # of the upright image in pixels
     faces: tuple[Face, ...]
+
+
+_Files = Iterator[tuple[str, str]]  # path in the folder, and text
 
 
 def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision]]:
@@ -80,13 +75,16 @@ def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision
                 copy = folder / "images" / photo.split / photo.name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(photo.path, copy)
-            _WRITERS[settings.to](folder, photos)
+            for name, text in _FORMATS[settings.to](photos):
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DatasetError(f"{out}: cannot be written, {error.strerror or error}") from error
     return Counter(photo.split for photo in photos), left_out
 
 
-def _read(dataset: Dataset) -> tuple[list[LabelledPhoto], list[Decision]]:
+def _read(dataset: Dataset) -> tuple[list[_Photo], list[Decision]]:
     samples, decisions, unlabelled = dataset.samples("test")
     others = dataset.other_faces
     names = [dataset.name_of(sample.path) for sample in samples]
@@ -98,15 +96,12 @@ def _read(dataset: Dataset) -> tuple[list[LabelledPhoto], list[Decision]]:
         # The photo's own name where this is the whole of it, so that it is known again.
         stem = PurePosixPath(source).stem if source and sources[source] == 1 else ""
         stem = stem or parse_name(sample.path.name).id
-        copy = f"{stem}{sample.path.suffix}"
-        number = 1
-        while copy.casefold() in taken:
-            number += 1
-            copy = f"{stem}-{number}{sample.path.suffix}"
+        numbered = (f"{stem}{f'-{n}' if n > 1 else ''}{sample.path.suffix}" for n in count(1))
+        copy = next(copy for copy in numbered if copy.casefold() not in taken)
         taken.add(copy.casefold())
         split = next(its for its, folder in dataset.splits.items() if folder in sample.path.parents)
         faces = (sample.faces[0], *others.get(name, ())) if dataset.has_box(name) else ()
-        photos.append(LabelledPhoto(sample.path, copy, split, image_size(sample.path), faces))
+        photos.append(_Photo(sample.path, copy, split, image_size(sample.path), faces))
     return photos, [d for d in decisions if d.action == "dropped"] + unlabelled
 
 
@@ -117,28 +112,28 @@ def _class_of(face: Face) -> str:
     return named[face.worn_incorrectly]
 
 
-def _write_voc(folder: Path, photos: Sequence[LabelledPhoto]) -> None:
+def _voc(photos: Sequence[_Photo]) -> _Files:
     for photo in photos:
         root = ET.Element("annotation")
         ET.SubElement(root, "filename").text = photo.name
-        size = ET.SubElement(root, "size")
-        for key, value in zip(("width", "height", "depth"), (*photo.size_wh, 3), strict=True):
-            ET.SubElement(size, key).text = str(value)
+        _add(root, "size", width=photo.size_wh[0], height=photo.size_wh[1], depth=3)
         for face in photo.faces:
             x, y, w, h = face.box_xywh
             item = ET.SubElement(root, "object")
             ET.SubElement(item, "name").text = _class_of(face)
-            box = ET.SubElement(item, "bndbox")
-            edges = {"xmin": x, "ymin": y, "xmax": x + w, "ymax": y + h}
-            for key, value in edges.items():
-                ET.SubElement(box, key).text = str(value)
-        path = folder / "annotations" / photo.split / Path(photo.name).with_suffix(".xml")
-        path.parent.mkdir(parents=True, exist_ok=True)
+            _add(item, "bndbox", xmin=x, ymin=y, xmax=x + w, ymax=y + h)
         ET.indent(root)
-        ET.ElementTree(root).write(path, encoding="utf-8")
+        name = Path("annotations", photo.split, photo.name).with_suffix(".xml")
+        yield str(name), ET.tostring(root, "utf-8").decode()
 
 
-def _write_yolo(folder: Path, photos: Sequence[LabelledPhoto]) -> None:
+def _add(parent: ET.Element, tag: str, **numbers: int) -> None:
+    element = ET.SubElement(parent, tag)
+    for key, number in numbers.items():
+        ET.SubElement(element, key).text = str(number)
+
+
+def _yolo(photos: Sequence[_Photo]) -> _Files:
     for photo in photos:
         width, height = photo.size_wh
         lines = []
@@ -147,44 +142,39 @@ def _write_yolo(folder: Path, photos: Sequence[LabelledPhoto]) -> None:
             shares = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
             numbers = " ".join(f"{share:.8f}" for share in shares)
             lines.append(f"{_CLASSES.index(_class_of(face))} {numbers}\n")
-        path = folder / "labels" / photo.split / Path(photo.name).with_suffix(".txt")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
+        yield str(Path("labels", photo.split, photo.name).with_suffix(".txt")), "".join(lines)
     splits = dict.fromkeys(photo.split for photo in photos)
     parts = "".join(f"{split}: images/{split}\n" for split in splits)
     names = "".join(f"  {number}: {name}\n" for number, name in enumerate(_CLASSES))
-    (folder / "data.yaml").write_text(f"path: .\n{parts}names:\n{names}", encoding="utf-8")
+    yield "data.yaml", f"path: .\n{parts}names:\n{names}"
 
 
-def _write_coco(folder: Path, photos: Sequence[LabelledPhoto]) -> None:
-    (folder / "annotations").mkdir()
+def _coco(photos: Sequence[_Photo]) -> _Files:
     categories = [{"id": number, "name": name} for number, name in enumerate(_CLASSES, start=1)]
     for split in dict.fromkeys(photo.split for photo in photos):
-        images: list[dict[str, object]] = []
-        annotations: list[dict[str, object]] = []
-        for image_id, photo in enumerate((p for p in photos if p.split == split), start=1):
-            width, height = photo.size_wh
-            images.append(
-                {"id": image_id, "file_name": photo.name, "width": width, "height": height}
-            )
-            for face in photo.faces:
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": image_id,
-                        "category_id": _CLASSES.index(_class_of(face)) + 1,
-                        "bbox": list(face.box_xywh),
-                        "area": face.box_xywh[2] * face.box_xywh[3],
-                        "iscrowd": 0,
-                    }
-                )
+        of_split = list(enumerate((p for p in photos if p.split == split), start=1))
+        images = [
+            {"id": number, "file_name": p.name, "width": p.size_wh[0], "height": p.size_wh[1]}
+            for number, p in of_split
+        ]
+        faces = ((image_id, face) for image_id, photo in of_split for face in photo.faces)
+        annotations = [
+            {
+                "id": number,
+                "image_id": image_id,
+                "category_id": _CLASSES.index(_class_of(face)) + 1,
+                "bbox": list(face.box_xywh),
+                "area": face.box_xywh[2] * face.box_xywh[3],
+                "iscrowd": 0,
+            }
+            for number, (image_id, face) in enumerate(faces, start=1)
+        ]
         content = {"images": images, "annotations": annotations, "categories": categories}
-        path = folder / "annotations" / f"instances_{split}.json"
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        yield f"annotations/instances_{split}.json", json.dumps(content, indent=1) + "\n"
 
 
-_WRITERS: dict[Tool, Callable[[Path, Sequence[LabelledPhoto]], None]] = {
-    "voc": _write_voc,
-    "yolo": _write_yolo,
-    "coco": _write_coco,
+_FORMATS: dict[Tool, Callable[[Sequence[_Photo]], _Files]] = {
+    "voc": _voc,
+    "yolo": _yolo,
+    "coco": _coco,
 }
