@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote
 
 from maskinfer.data.folders import IMAGE_SUFFIXES
@@ -260,16 +260,23 @@ def _list_files(root: Path) -> list[str]:
     if not root.is_dir():
         raise DatasetError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
 
-    def fail(error: OSError) -> NoReturn:
-        place = Path(error.filename)
-        raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
-
     files: list[str] = []
     entered: set[Path] = set()  # by links, each once, so that no circle is walked
-    for place, folders, names in os.walk(root, onerror=fail, followlinks=True):
-        inside = "".join(f"{part}/" for part in Path(place).relative_to(root).parts)
-        files += [inside + name for name in names if name[0] != "."]
-        folders[:] = [f for f in folders if f[0] != "." and _may_enter(Path(place, f), entered)]
+    folders = [""]  # not by os.walk, which calls itself once a level before Python 3.12
+    while folders:
+        inside = folders.pop()
+        try:
+            with os.scandir(os.path.join(root, inside)) as listed:  # noqa: PTH118
+                entries = [(entry.name, entry.is_dir()) for entry in listed if entry.name[0] != "."]
+        except OSError as error:
+            place = root / inside
+            raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
+        files += [inside + name for name, is_folder in entries if not is_folder]
+        folders += [
+            f"{inside}{name}/"
+            for name, is_folder in entries
+            if is_folder and _may_enter(root / inside / name, entered)
+        ]
     return sorted(files, key=printable_name)
 
 
