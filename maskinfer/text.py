@@ -1,9 +1,11 @@
 """Text and values made fit to print and to write: names, CSV cells, strict JSON."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 # Control characters, and those that turn the direction of writing.
 _STEERING = {
     **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")},
@@ -23,6 +25,18 @@ def printable_name(name: str) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and no file's name
         data = name.encode("utf-8", "backslashreplace")
     return data.decode("utf-8", "backslashreplace")
+
+
+def recorded_name(name: str) -> str:
+    r"""As `printable_name`, but so that no two names are alike in an output.
+
+    Where a name has other bytes, or what looks like one written as `\xff`, its backslashes are
+    doubled.
+    """
+    printed = printable_name(name)
+    if printed == name and not _ESCAPED.search(name):
+        return name
+    return printable_name(name.replace("\\", "\\\\"))
 
 
 def visible(text: str) -> str:

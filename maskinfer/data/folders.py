@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from maskinfer.errors import DatasetError
-from maskinfer.text import printable_name
+from maskinfer.text import recorded_name
 
 from .patience import read_patiently
 
@@ -134,6 +134,6 @@ def _keyed(name: str, is_folder: bool) -> tuple[str, str] | None:
     if name.startswith("."):
         return None
     if is_folder:
-        return f"{printable_name(name)}/", name
+        return f"{recorded_name(name)}/", name
     is_image = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
-    return (printable_name(name), name) if is_image else None
+    return (recorded_name(name), name) if is_image else None

@@ -31,7 +31,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.sources import Source
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_file, replacing
-from maskinfer.text import printable_name
+from maskinfer.text import printable_name, recorded_name
 from maskinfer.version import __version__
 
 from .results import ImagePrediction, Prediction, Result, write_failures, write_predictions
@@ -193,7 +193,7 @@ class Journal:
                     break
                 stamp, result = values.pop("stamp"), _read_result(values)
                 name = image.filename if isinstance(image, Failure) else image
-                name = None if name is None else printable_name(name)
+                name = None if name is None else recorded_name(name)
                 if image is not None and name == result.filename:
                     file = image.filename if isinstance(image, Failure) else image
                     if self.stamp(file) != stamp:
@@ -214,7 +214,7 @@ class Journal:
 
     def write(self, result: Result) -> None:
         """Write one image's result."""
-        values = vars(result) | {"filename": printable_name(result.filename)}
+        values = vars(result) | {"filename": recorded_name(result.filename)}
         if isinstance(result, Failure):
             values["error"] = printable_name(result.error)
         else:

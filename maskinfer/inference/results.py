@@ -12,7 +12,7 @@ cells. By the ending of `--out` the output is a CSV, Parquet of the same columns
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Self
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import UsageError
-from maskinfer.text import csv_line
+from maskinfer.text import csv_line, recorded_name
 
 COLUMNS = ("filename", "x", "y", "w", "h", "proper_mask", "probability", "score")
 LABEL_COLUMNS = ("iou", "correct")
@@ -173,7 +173,8 @@ class RowStream:
         if isinstance(result, Failure):
             self.on_failure(result)
         else:
-            self._write("".join(csv_lines(result, labelled=self.labelled)))
+            named = replace(result, filename=recorded_name(result.filename))
+            self._write("".join(csv_lines(named, labelled=self.labelled)))
 
     def finish(self) -> None:
         """Nothing is left to do."""
