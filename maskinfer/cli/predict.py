@@ -62,6 +62,10 @@ _NO_READER = 141  # 128 + SIGPIPE
         "Names start from IMAGES, else from the current folder.",
         "LIST",
     ),
+    spreadsheet=option(
+        "Write the CSV for Excel and the like: marked as UTF-8, names never taken for formulas.",
+        name="--spreadsheet",
+    ),
     max_pixels=option("Larger images are not decoded.", "N", min=1),
     annotate=option("Also save every photo there, as a JPEG with its faces drawn on it.", "DIR"),
     crops=option("Also save every predicted face there, as a JPEG.", "DIR"),

@@ -235,10 +235,14 @@ class Journal:
         with self._explained():
             with _replacing(files.out) as beside:
                 predicted = (r for r in self._results() if isinstance(r, ImagePrediction))
-                write_predictions(predicted, beside, files.out.suffix, labelled=self.labelled)
+                form = {"spreadsheet": self.identity.get("spreadsheet", False)}
+                write_predictions(
+                    predicted, beside, files.out.suffix, labelled=self.labelled, **form
+                )
             if self.failures:
                 with _replacing(files.errors) as beside:
-                    write_failures((r for r in self._results() if isinstance(r, Failure)), beside)
+                    failures = (r for r in self._results() if isinstance(r, Failure))
+                    write_failures(failures, beside, **form)
             else:
                 files.errors.unlink(missing_ok=True)
             with _replacing(files.meta) as beside:

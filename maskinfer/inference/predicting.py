@@ -42,6 +42,7 @@ class PredictSettings(DetectorSettings):
         model: the model file; None for the newest export, else the one that ships.
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
+        spreadsheet: whether the CSV is written for spreadsheets: `results.for_spreadsheet`.
         max_pixels: images of more pixels are not decoded.
         annotate: folder for the photos with their faces drawn on; None for no such photos.
         crops: folder for the faces alone; None for no such pictures.
@@ -60,6 +61,7 @@ class PredictSettings(DetectorSettings):
     model: Path | None = None
     threads: int | None = None
     recursive: bool = True
+    spreadsheet: bool = False
     max_pixels: int = MAX_PIXELS
     annotate: Path | None = None
     crops: Path | None = None
@@ -156,6 +158,8 @@ def check_settings(settings: PredictSettings) -> None:
         raise UsageError("--resume and --overwrite: expected one of them")
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):
         raise UsageError("--actor-cpus, --actor-gpus: only for --engine ray")
+    if settings.spreadsheet and settings.out.suffix != ".csv":
+        raise UsageError(f"--spreadsheet: only for a CSV file, got --out {settings.out}")
     if settings.to_stdout:
         if sys.stdout is None:
             raise UsageError("--out -: standard output is closed")
@@ -292,6 +296,7 @@ def _open_journal(
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,
         "max_pixels": settings.max_pixels,
+        "spreadsheet": settings.spreadsheet,
         "face": settings.face,
         "min_score": detector.choice.min_score,
         "threshold": detector.choice.threshold,

@@ -115,12 +115,23 @@ def check_format(out: Path) -> None:
             ) from None
 
 
+def for_spreadsheet(name: str) -> str:
+    """A name that a spreadsheet does not take for a formula."""
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+
+
 def write_predictions(
-    predictions: Iterable[ImagePrediction], path: Path, suffix: str, *, labelled: bool
+    predictions: Iterable[ImagePrediction],
+    path: Path,
+    suffix: str,
+    *,
+    labelled: bool,
+    spreadsheet: bool = False,
 ) -> None:
     """Write the output of a prediction: a row a face, in JSON lines an object an image.
 
-    The suffix, one of `SUFFIXES`, names the format. Only some predictions are in memory at a time.
+    The suffix, one of `SUFFIXES`, names the format; a CSV may be one for spreadsheets. Only some
+    predictions are in memory at a time.
 
     Raises:
         OSError: the disk refuses.
@@ -136,15 +147,19 @@ def write_predictions(
         )
         _write_lines((json.dumps(item, ensure_ascii=False) + "\n" for item in objects), path)
     else:
+        if spreadsheet:
+            predictions = (replace(p, filename=for_spreadsheet(p.filename)) for p in predictions)
         lines = (csv_lines(prediction, labelled=labelled) for prediction in predictions)
         header = csv_line(columns(labelled=labelled))
-        _write_lines(chain([header], chain.from_iterable(lines)), path)
+        _write_lines(chain([header], chain.from_iterable(lines)), path, spreadsheet=spreadsheet)
 
 
-def write_failures(failures: Iterable[Failure], path: Path) -> None:
+def write_failures(failures: Iterable[Failure], path: Path, *, spreadsheet: bool = False) -> None:
     """Write the CSV of failures, or raise an `OSError`."""
-    cells = ((failure.filename, failure.error) for failure in failures)
-    _write_lines(map(csv_line, chain([ERROR_COLUMNS], cells)), path)
+    name = for_spreadsheet if spreadsheet else str
+    cells = ((name(failure.filename), failure.error) for failure in failures)
+    lines = map(csv_line, chain([ERROR_COLUMNS], cells))
+    _write_lines(lines, path, spreadsheet=spreadsheet)
 
 
 @dataclass(frozen=True)
@@ -184,8 +199,8 @@ class RowStream:
         self.stream.flush()
 
 
-def _write_lines(lines: Iterable[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
+def _write_lines(lines: Iterable[str], path: Path, *, spreadsheet: bool = False) -> None:
+    with path.open("w", encoding="utf-8-sig" if spreadsheet else "utf-8", newline="") as stream:
         stream.writelines(lines)
 
 

@@ -279,3 +279,25 @@ def test_a_chosen_model_is_not_called_the_newest(folder: Path, run_cli: RunCli) 
     assert done.stderr == (
         "error: models/tiny.onnx: damaged, or not an ONNX file. Run: maskinfer export\n"
     )
+
+
+def test_spreadsheets_take_no_name_for_a_formula(
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    names = ["+1.png", "-1.png", "=1+1.png", "@a.png", "a=.png"]
+    for name in names[1:]:
+        draw_photo().save(tmp_path / name)
+    (tmp_path / names[0]).write_text("no image")
+    command = ("predict", tmp_path, "--model", tiny_model, "--out")
+    assert run_cli(*command, tmp_path / "p.csv").code == 3
+    done = run_cli(*command, tmp_path / "s.csv", "--spreadsheet")
+    assert done.code == 3, done.stderr
+    plain, marked = ((tmp_path / name).read_bytes() for name in ("p.csv", "s.csv"))
+    assert marked.startswith("\ufefffilename".encode())
+    expected = [names[-1], *(f"'{name}" for name in names[1:-1])]
+    rows = marked.decode("utf-8-sig").splitlines()[1:]
+    assert sorted(row.partition(",")[0] for row in rows) == sorted(expected)
+    assert [row.removeprefix("'") for row in rows] == plain.decode().splitlines()[1:]
+    assert b"'+1.png," in (tmp_path / "s.errors.csv").read_bytes()
+    done = run_cli(*command, tmp_path / "p.jsonl", "--spreadsheet")
+    assert (done.code, "--spreadsheet: only for a CSV file" in done.stderr) == (2, True)
