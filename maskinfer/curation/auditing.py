@@ -56,12 +56,7 @@ class Audit:
 
 
 def audit_by_model(data: Path, detector: MaskDetector, on_progress: Progress = unheard) -> Audit:
-    """Audit a data set by one model.
-
-    Args:
-        data: the data set.
-        detector: the model, which may have learned these labels.
-        on_progress: called with the number of images done so far, and of all.
+    """Audit a data set by one model, which may have learned these labels.
 
     Raises:
         UsageError: there is no such folder.

@@ -246,11 +246,9 @@ class _Collector:
 
 def _reduced(image: Image.Image) -> Image.Image:
     """An image of at most a canvas's size, so that colours do not depend on the decoder."""
-    scale = _COLORS.canvas / max(image.size)
-    if scale >= 1:
+    if max(image.size) <= _COLORS.canvas:
         return image
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BOX)
+    return image.resize(decode_wh(_COLORS, image.size, oversampling=1), Image.Resampling.BOX)
 
 
 def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> list[CopiedPhoto]:

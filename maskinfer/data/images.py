@@ -160,11 +160,7 @@ def read_header(path: Path) -> tuple[tuple[int, int], int]:
 
 @contextmanager
 def _reading(max_pixels: int) -> Iterator[None]:
-    """Turn whatever a damaged file makes a decoder raise into one line.
-
-    Raises:
-        ImageError: the block raised something.
-    """
+    """Turn whatever a damaged file makes a decoder raise into an `ImageError` of one line."""
     try:
         yield
     except ImageError:

@@ -90,10 +90,7 @@ class Sample:
 
 
 def parse_name(name: str) -> Label:
-    """Read the label out of a file name.
-
-    Args:
-        name: the file's name without folders.
+    """Read the label out of a file's name without folders.
 
     Raises:
         LabelError: the name does not follow the contract; the message says how.

@@ -100,12 +100,7 @@ class RemoteSource:
 
 @cache
 def _connect(address: str) -> tuple[Any, str]:
-    """Pyarrow's file system of an address, and the path on it.
-
-    Raises:
-        UsageError: no installed package knows the scheme.
-        DatasetError: the address cannot be reached.
-    """
+    """Pyarrow's file system of an address, and the path on it."""
     try:
         import pyarrow
         import pyarrow.fs

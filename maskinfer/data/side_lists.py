@@ -69,12 +69,7 @@ def read_other_faces(data: Path) -> dict[str, tuple[Face, ...]]:
 
 
 def write_other_faces(folder: Path, faces: Iterable[tuple[str, Face]]) -> None:
-    """Write what `read_other_faces` reads.
-
-    Args:
-        folder: that the list is written into.
-        faces: each with the name of its image.
-    """
+    """Write what `read_other_faces` reads, of faces with the names of their images."""
     rows = ((name, *map(str, face.box_xywh), str(face.proper_mask)) for name, face in faces)
     write_list(folder / OTHER_FACES, _OTHER_FACES_COLUMNS, rows)
 
@@ -97,12 +92,9 @@ def write_face_notes(
     faces: Iterable[tuple[str, Face]],
     more: Iterable[tuple[str, BoxXywh, FaceNote]] = (),
 ) -> None:
-    """Write what `read_face_notes` reads.
+    """Write what `read_face_notes` reads, of faces with the names of their images.
 
-    Args:
-        folder: that the list is written into.
-        faces: each with the name of its image.
-        more: of boxes, as what their faces do not say.
+    What faces do not say is added by `more`, of boxes.
     """
     notes: list[tuple[str, BoxXywh, FaceNote]] = []
     for name, face in faces:

@@ -96,9 +96,9 @@ class Skipped:
         object.__setattr__(self, "reason", line)
 
 
-def split_of(source: str) -> Split | None:
-    """The split that a folder's name says, as in `train/images/a.jpg` or `val2017/a.jpg`."""
-    return split_in(PurePosixPath(source).parts[:-1])
+def split_of(source: str, *words: str) -> Split | None:
+    """The split that words name, else a folder, as in `train/images/a.jpg` or `val2017/a.jpg`."""
+    return split_in((*words, *PurePosixPath(source).parts[:-1]))
 
 
 def split_in(words: Iterable[str]) -> Split | None:

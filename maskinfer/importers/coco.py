@@ -7,15 +7,7 @@ from typing import Any
 
 from maskinfer.errors import AnnotationError
 
-from .annotations import (
-    AnnotatedFace,
-    Skipped,
-    parse_number,
-    parse_size,
-    read_faces,
-    split_in,
-    split_of,
-)
+from .annotations import AnnotatedFace, Skipped, parse_number, parse_size, read_faces, split_of
 from .json_stream import stream_items
 from .source import Items, Source, read_each
 
@@ -61,7 +53,7 @@ def _read_file(source: Source, name: str) -> Items:
     if missing:
         raise AnnotationError(_no_list(next(iter(missing))))
     read = partial(_read_face, names=names)
-    split = split_in(re.split(r"[_.\-]", name.rpartition("/")[2])) or split_of(name)
+    split = split_of(name, *re.split(r"[_.\-]", name.rpartition("/")[2]))
     for image_id, file_name, width, height in images:
         try:
             if not isinstance(file_name, str) or not file_name:

@@ -14,7 +14,6 @@ from .annotations import (
     parse_number,
     read_faces,
     read_text,
-    split_in,
     split_of,
 )
 from .source import Items, Source, read_each
@@ -45,9 +44,7 @@ def read_csv(source: Source, columns: Sequence[str] = ()) -> Items:
     The box is `xmin,ymin,xmax,ymax` or `x,y,w,h`; a line of a photo without a box says that no face
     is in it. Where a file has no `split` column, its folder says.
 
-    Args:
-        source: of photos and CSV files.
-        columns: what the columns are, in order, where no header says; a header is then passed over.
+    `columns` are what no header says, in order; where they are given, a header is passed over.
     """
     files = source.annotations(".csv", "a face a line")
     return read_each(source, files, partial(read_file, columns=columns))
@@ -67,7 +64,7 @@ def read_file(
         raise AnnotationError(f"no CSV: {error}") from error
     for file_name, rows in photos.items():
         line, first = rows[0]
-        split = split_in([first.get("split", "")]) or split_of(name)
+        split = split_of(name, first.get("split", ""))
         if not boxes:
             face = AnnotatedFace((0, 0, 1, 1), first.get("class", ""))
             yield from source.photo(file_name, name, [face], line, split=split, unit=1)

@@ -11,7 +11,6 @@ from .annotations import (
     parse_number,
     parse_xml,
     read_faces,
-    split_in,
     split_of,
     turn,
 )
@@ -32,7 +31,7 @@ def _read_file(source: Source, name: str) -> Items:
         raise AnnotationError(f"holds {what}. Export it as: CVAT for images 1.1")
     for item in root.iter("image"):
         faces = read_faces(_read_shape, ((f" shape {n}", it) for n, it in enumerate(item, 1)))
-        split = split_in([item.get("subset", "")]) or split_of(name)
+        split = split_of(name, item.get("subset", ""))
         stated_wh = known_size(item.get("width"), item.get("height"))
         file_name = item.get("name", "")
         yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)

@@ -160,10 +160,6 @@ class _Candidate(Face):
 def import_annotations(settings: ImportSettings, on_progress: Progress = unheard) -> ImportReport:
     """Make a labelled data set.
 
-    Args:
-        settings: what and how.
-        on_progress: called with the number of photos done and their total.
-
     Raises:
         UsageError: the source is no folder, or the place for the data set is taken, also where
             `overwrite` is given and the folder holds a file that no import made.

@@ -85,13 +85,12 @@ class _Reader:
         self._peek()
         size = _CHUNK
         while True:
-            value, end = None, -1
             with suppress(ValueError):
                 value, end = _DECODER.raw_decode(self._text, self._at)
-            # It, even a number, may go on past what has been read.
-            if end >= 0 and self._text[end : end + 1] in _AFTER:
-                self._at = end
-                return value
+                # It, even a number, may go on past what has been read.
+                if self._text[end : end + 1] in _AFTER:
+                    self._at = end
+                    return value
             if size > _MAX_ITEM or not self._more(size):
                 value, self._at = _DECODER.raw_decode(self._text, self._at)
                 return value

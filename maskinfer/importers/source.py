@@ -18,15 +18,7 @@ from maskinfer.data.images import read_header
 from maskinfer.errors import AnnotationError, DatasetError, ImageError
 from maskinfer.text import printable_name
 
-from .annotations import (
-    AnnotatedFace,
-    AnnotatedImage,
-    BoxXywhFloat,
-    Skipped,
-    Split,
-    split_in,
-    split_of,
-)
+from .annotations import AnnotatedFace, AnnotatedImage, BoxXywhFloat, Skipped, Split, split_of
 
 
 class NoFormatError(AnnotationError):
@@ -332,7 +324,7 @@ def _alike(ours: list[str], theirs: list[str]) -> int:
 def _apart(image: str, annotation: str) -> int:
     """How many folders lie between two paths, their common beginning and end left out."""
     ours, theirs = _folders(image), _folders(annotation)
-    if None not in (splits := {split_in(ours), split_in(theirs)}) and len(splits) > 1:
+    if None not in (splits := {split_of(image), split_of(annotation)}) and len(splits) > 1:
         return _FAR
     end = _alike(ours[::-1], theirs[::-1])
     longer, shorter = sorted((len(ours), len(theirs)), reverse=True)

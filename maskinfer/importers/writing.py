@@ -27,13 +27,7 @@ _CLASSES = ("without_mask", "with_mask", "mask_weared_incorrect", "improper")
 
 @dataclass(frozen=True)
 class LabelsSettings:
-    """What to write, and where.
-
-    Attributes:
-        data: the data set.
-        out: the folder to make.
-        to: whose format.
-    """
+    """The data set, the folder to make of it, and whose format that has."""
 
     data: Path
     out: Path
