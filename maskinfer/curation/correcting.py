@@ -78,10 +78,10 @@ def has_actions(path: Path) -> bool:
 
 def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correction]:
     columns = reader.fieldnames or []
-    if not {"filename", "action"} <= set(columns):
+    if not columns.count("filename") == columns.count("action") == 1:
         raise DatasetError(
             f"{path}: its columns are {','.join(columns)[:200]}, expected filename and action "
-            "among them, as maskinfer audit writes"
+            "among them, once each, as maskinfer audit writes"
         )
     seen: dict[str, int] = {}
     for row in reader:
@@ -147,6 +147,8 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if target.name in _NAMING:
                     _copy_list(data, relative, target, new_names)
+                elif (data / relative).is_symlink():  # to what it means, wherever the copy lies
+                    target.symlink_to((data / relative).resolve())
                 else:
                     shutil.copy2(data / relative, target)
                 done.files += 1

@@ -105,7 +105,7 @@ def test_what_cannot_be_copied_is_named(data: Path, tmp_path: Path) -> None:
     done = apply_corrections(data, [], tmp_path / "out")
     assert sorted(done.passed_over) == ["loop", "pipe.jpg"]
     copied = tmp_path / "out" / "test" / "link__[1, 1, 2, 2]__True.png"
-    assert not copied.is_symlink()
+    assert copied.readlink() == (data / "train" / A).resolve()
     assert copied.read_bytes() == (data / "train" / A).read_bytes()
 
 
@@ -115,6 +115,9 @@ def test_what_cannot_be_copied_is_named(data: Path, tmp_path: Path) -> None:
         pytest.param("", "its columns are ", id="empty"),
         pytest.param(
             "name,action\n", "its columns are name,action, expected filename", id="header"
+        ),
+        pytest.param(
+            f'filename,action,action\n"{A}",keep,drop\n', "action among them, once each", id="two"
         ),
         pytest.param(f'filename,action\n"{A}",turn\n', "line 2: action is 'turn'", id="action"),
         pytest.param(f'filename,action\n"{A}",box\n', "line 2: the box is", id="no box"),
