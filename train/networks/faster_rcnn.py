@@ -10,7 +10,8 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone, resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import box_convert
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import box_area, box_convert, box_iou
 
 from maskinfer.train.settings import TrainSettings
 
@@ -25,6 +26,20 @@ _ANCHOR_SIDES_AT_224 = (16, 32, 64, 128, 256)
 _MEASURED_PROPOSALS = 128
 
 _Outputs = tuple[ImageList, dict[str, Tensor]]
+
+
+class _RegionProposals(RegionProposalNetwork):  # type: ignore[misc]
+    """torchvision's, to which anchors in what is passed over are neither faces nor background."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        labels, faces = super().assign_targets_to_anchors(anchors, targets)
+        for label, boxes, target in zip(labels, anchors, targets, strict=True):
+            passed_over = (label == 0) & _lies_in(boxes, target["passed_over"])
+            if not passed_over.equal(label == 0):  # a loss needs some background
+                label[passed_over] = -1
+        return labels, faces
 
 
 class FasterRCNNDetector(Network):
@@ -65,6 +80,7 @@ class FasterRCNNDetector(Network):
             box_score_thresh=0.0,
             box_detections_per_img=2000,
         )
+        self.detector.rpn.__class__ = _RegionProposals  # which has the state of its base
 
     def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
         outputs = self.outputs(canvases)
@@ -116,6 +132,7 @@ class FasterRCNNDetector(Network):
         with torch.autocast(images.tensors.device.type, enabled=False):
             described = _torchvision_targets(targets, self.canvas)
             proposals, losses = self.detector.rpn(images, features, described)
+            proposals = [_of_use(*pair) for pair in zip(proposals, described, strict=True)]
             _, box_losses = self.detector.roi_heads(
                 features, proposals, images.image_sizes, described
             )
@@ -132,15 +149,31 @@ class FasterRCNNDetector(Network):
 
 
 def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor]]:
-    """Every face that is learnt, as x1, y1, x2, y2 inside the canvas, at least a pixel wide."""
+    """Faces as x1, y1, x2, y2 inside the canvas, at least a pixel wide, and what is passed over."""
     boxes_xyxy = box_convert(targets.faces_xywh, "xywh", "xyxy").clamp(0, canvas)
     low = boxes_xyxy[..., :2].clamp(max=canvas - 1)
     boxes_xyxy = torch.cat([low, torch.maximum(boxes_xyxy[..., 2:], low + 1)], dim=2)
     labels = torch.where(targets.faces_proper > 0.5, PROPER, IMPROPER)
     return [
-        {"boxes": boxes[learnt], "labels": label[learnt]}
+        {"boxes": boxes[learnt], "labels": label[learnt], "passed_over": boxes[~learnt]}
         for boxes, label, learnt in zip(boxes_xyxy, labels, targets.learnt, strict=True)
     ]
+
+
+def _of_use(proposals: Tensor, target: dict[str, Tensor]) -> Tensor:
+    """Of (N, 4) proposals those that are a face or outside what is passed over; all if none is."""
+    is_face = (box_iou(proposals, target["boxes"]) >= 0.5).any(dim=1)  # as torchvision has it
+    kept = is_face | ~_lies_in(proposals, target["passed_over"])
+    return proposals[kept] if kept.any() else proposals
+
+
+def _lies_in(boxes: Tensor, areas: Tensor) -> Tensor:
+    """Of (N, 4) boxes, whether at least half lies in one of (M, 4) areas."""
+    low = torch.maximum(boxes[:, None, :2], areas[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], areas[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)
+    inside: Tensor = (shared >= 0.5 * box_area(boxes)[:, None]).any(dim=1)
+    return inside
 
 
 def _best(faces: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

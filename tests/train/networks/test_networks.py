@@ -47,6 +47,27 @@ def test_box_that_is_not_known_teaches_nothing_and_its_mask_does() -> None:
         assert unknown["mask"] > 0
 
 
+def test_faster_rcnn_learns_nothing_from_what_is_passed_over() -> None:
+    network = build(_settings("fasterrcnn")).train()
+    face, passed_over = [10.0, 10.0, 20.0, 20.0], [32.0, 0.0, 64.0, 64.0]
+    anchors = torch.tensor([face, [40.0, 10.0, 50.0, 20.0], [0.0, 40.0, 10.0, 50.0]])
+    target = {
+        "boxes": torch.tensor([face]),
+        "labels": torch.tensor([1]),
+        "passed_over": torch.tensor([passed_over]),
+    }
+    rpn = network.detector.rpn  # type: ignore[union-attr]
+    labels, _ = rpn.assign_targets_to_anchors([anchors], [target])  # type: ignore[operator]
+    assert labels[0].tolist() == [1, -1, 0]
+
+    # An image of nothing else still has background, or its loss would be a mean over nothing.
+    canvases, targets = _batch(2)
+    crowd = torch.tensor([[0.0, 0.0, 64.0, 64.0]]).repeat(2, 1)
+    passed_over_all = targets._replace(faces_xywh=crowd[:, None], learnt=~targets.learnt)
+    losses = network(canvases, passed_over_all)
+    assert all(loss.isfinite() for loss in losses.values())
+
+
 def test_lite_learns_of_improper_faces_whether_there_is_a_mask() -> None:
     network = build(_settings("lite")).train()
     canvases, targets = _batch(2)  # the second face is proper
