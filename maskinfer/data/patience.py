@@ -7,7 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from maskinfer.errors import DatasetError, ImageError, TransientError, UnreachableError
+from maskinfer.errors import (
+    DatasetError,
+    ImageError,
+    MaskinferError,
+    TransientError,
+    UnreachableError,
+)
 
 Read = TypeVar("Read")
 
@@ -48,13 +54,20 @@ def read_patiently(
             if is_reachable() and (tried >= _PATIENCE or not isinstance(error, TransientError)):
                 raise
             if pause is None:
-                why = getattr(error.__cause__, "strerror", None) or error
                 raise UnreachableError(
-                    f"the photos cannot be reached any more, {why}; continue with --resume when "
-                    "they can"
+                    f"the photos cannot be reached any more, {reason_of(error)}; continue with "
+                    "--resume when they can"
                 ) from error
         wait(pause)
     raise AssertionError
+
+
+def reason_of(error: MaskinferError) -> str:
+    """Why a file cannot be read, in a line without its path."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(error).split())
 
 
 def is_reachable(folder: Path) -> bool:

@@ -22,7 +22,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.geometry import Placement
 from maskinfer.data.images import ImageSource
 from maskinfer.data.labels import label_of
-from maskinfer.data.patience import read_patiently
+from maskinfer.data.patience import read_patiently, reason_of
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, MaskinferError, UsageError
 from maskinfer.runtime.session import Session
@@ -113,7 +113,7 @@ def predict_images(
                 lambda: detector.make_canvas(image(name)), is_reachable, stopping.wait
             )
         except ImageError as error:
-            return Failure(name, _reason(error))
+            return Failure(name, reason_of(error))
         except MaskinferError:
             raise
         except Exception as error:  # whatever it is, the other images are none the worse for it
@@ -179,11 +179,3 @@ def _result(
     (face,) = faces
     iou = float(iou_xywh(face.box_xywh, repair(label.box_xywh, size_wh)))
     return ImagePrediction(name, faces, iou, face.proper_mask == label.proper_mask)
-
-
-def _reason(error: ImageError) -> str:
-    """Why an image failed, without its path, which has a column of its own."""
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return " ".join(str(error).split())
