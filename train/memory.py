@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -12,8 +13,15 @@ import torch
 # Of malloc.h, with glibc's own values; a threshold of -1 never trims.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _TRIM_THRESHOLD, _MMAP_MAX = 128 * 1024, 65536
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_GLIBC = _LIBC if hasattr(_LIBC, "mallopt") else None
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc and a CPU trains."""
+    if sys.platform != "linux" or torch.cuda.is_available():
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") else None
 
 
 @contextmanager
@@ -23,7 +31,7 @@ def kept_memory() -> Iterator[None]:
     Otherwise large ones are mapped and cleared by Linux at every step: at 224 pixels that takes a
     third of `lite`'s time. Nothing is changed where there is a GPU.
     """
-    glibc = None if torch.cuda.is_available() else _GLIBC
+    glibc = _glibc()
     if glibc is not None:
         glibc.mallopt(_M_MMAP_MAX, 0)
         glibc.mallopt(_M_TRIM_THRESHOLD, -1)
@@ -41,7 +49,8 @@ def bound_kept_memory() -> None:
 
     Canvases of changing sides leave ever more gaps in it.
     """
-    if _GLIBC is not None:
+    glibc = _glibc()
+    if glibc is not None:
         resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         if resident > os.sysconf("SC_PHYS_PAGES") / 3:
-            _GLIBC.malloc_trim(0)
+            glibc.malloc_trim(0)
