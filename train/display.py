@@ -82,8 +82,9 @@ class TerminalDisplay(Display):
 
     def end_epoch(self, row: EpochRow, is_best: bool) -> None:
         validation = ""
-        if row.validation_iou is not None:
-            validation = f" | {row.validation_balanced_accuracy:.3f} {row.validation_iou:.3f}"
+        if row.chosen_by is not None:
+            iou, balanced_accuracy = row.chosen_by
+            validation = f" | {balanced_accuracy:.3f} {iou:.3f}"
         self.say(
             f"{row.epoch:3d}/{self.epochs:<3d}{row.seconds:5.0f} s "
             f"{row.train_loss:10.3f} {row.train_accuracy:.3f} {row.train_iou:.3f} |"

@@ -20,6 +20,7 @@ from .runs.files import WEIGHTS, weights_path
 from .runs.folder import load_tensors, read_calibration
 from .settings import TrainSettings
 
+_EPSILON = 1e-5  # of our batch normalisation, torch's default
 _NORMALISATION = ("mean", "std")
 _SUBJECTS = {"imagenet": "ImageNet", "coco": "COCO"}
 # What stands before a trunk's own names in the files of any network.
@@ -79,6 +80,11 @@ def _fetch(origin: str, settings: TrainSettings) -> dict[str, Tensor]:
         else get_model_weights(settings.backbone)["IMAGENET1K_V1"]
     )
     state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    if origin == "coco":
+        for name in [name for name in state if name.endswith(".running_var")]:
+            # torchvision computes these with an epsilon of 0; by their scale they fit any.
+            scale, variance = name.replace("running_var", "weight"), state[name].clamp(min=1e-12)
+            state[scale] = state[scale] * ((variance + _EPSILON) / variance).sqrt()
     return state
 
 

@@ -10,16 +10,17 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from torch.nn import BatchNorm2d, Module
+from torch.nn import Module, SyncBatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import (
-    Batch,
     EpochOrder,
     SampleCanvases,
     loader,
@@ -35,10 +36,14 @@ from maskinfer.train.runs.folder import RunFolder, State
 from .calibration import Calibration
 from .display import Display
 from .initial_weights import load_initial_weights
-from .measuring import measure_parts, to_device, total_loss
+from .measuring import batches_to_measure, measure_parts, to_device, total_loss
 from .memory import bound_kept_memory, kept_memory
 from .optimization import build_accelerator, build_optimizer, learning_rate
 from .settings import TrainSettings, check
+
+# Steps on a GPU whose losses are read together, as it is waited for at each reading. What a loss
+# that is not a number updated meanwhile is never written.
+_UNREAD = 16
 
 
 def train(
@@ -104,10 +109,12 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     model.train()
     if settings.freeze_statistics:
         for module in model.modules():
-            if isinstance(module, BatchNorm2d):
+            if isinstance(module, _BatchNorm):
                 module.eval()
     display.begin("train", len(batches))
     total, count, rate = 0.0, 0, 0.0
+    unread: list[_Step] = []
+    last = epoch * len(batches)
     for step, batch in enumerate(batches, start=(epoch - 1) * len(batches)):
         # From the step of the whole run alone, so there is no scheduler whose state could be lost.
         rate = learning_rate(settings, step, settings.epochs * len(batches))
@@ -117,29 +124,47 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
         with accelerator.autocast():
             losses: Losses = model(canvases, targets)
         loss = total_loss(losses)
-        value = loss.item()
-        if not math.isfinite(value):  # before the step: it would spoil every weight
-            raise TrainingError(_not_finite(losses, batch, rate))
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        if settings.clip_norm is not None:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        optimizer.step()
+        accelerator.backward(loss / settings.accumulate)
+        if (step + 1) % settings.accumulate == 0 or step + 1 == last:
+            if settings.clip_norm is not None:
+                accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
         bound_kept_memory()
-        total, count = total + value * len(canvases), count + len(canvases)
+        unread.append(_Step({k: v.detach() for k, v in losses.items()}, batch.samples, rate))
+        if not (canvases.is_cuda and count) or len(unread) == _UNREAD or step + 1 == last:
+            total, count = total + _read_losses(unread), count + sum(len(s.samples) for s in unread)
+            unread.clear()
         display.step(total / count)
     total, count = np.sum(gather_object([(total, count)]), axis=0)
     return float(total / count), rate
 
 
-def _not_finite(losses: Losses, batch: Batch, rate: float) -> str:
-    values = ", ".join(f"{name} {loss.item():.4g}" for name, loss in losses.items())
-    names = ", ".join(sample.path.name for sample in batch.samples[:4])
-    more = f" and {len(batch.samples) - 4} more" if len(batch.samples) > 4 else ""
-    return (
-        f"the loss is not a number ({values}) at learning rate {rate:.4g}, on {names}{more}. "
-        "Try a lower --lr"
-    )
+class _Step(NamedTuple):
+    """What is kept of a step until its loss is read."""
+
+    losses: Losses
+    samples: list[Sample]
+    rate: float
+
+
+def _read_losses(steps: list[_Step]) -> float:
+    """The sum over all samples of their losses.
+
+    Raises:
+        TrainingError: one is not a number.
+    """
+    values = torch.stack([total_loss(step.losses) for step in steps]).tolist()
+    for step, value in zip(steps, values, strict=True):
+        if not math.isfinite(value):
+            parts = ", ".join(f"{name} {loss.item():.4g}" for name, loss in step.losses.items())
+            names = ", ".join(sample.path.name for sample in step.samples[:4])
+            more = f" and {len(step.samples) - 4} more" if len(step.samples) > 4 else ""
+            raise TrainingError(
+                f"the loss is not a number ({parts}) at learning rate {step.rate:.4g}, on "
+                f"{names}{more}. Try a lower --lr"
+            )
+    return float(sum(v * len(s.samples) for v, s in zip(values, steps, strict=True)))
 
 
 class Trainer:
@@ -169,7 +194,7 @@ class Trainer:
         self.network.mean.copy_(torch.tensor(mean))
         self.network.std.copy_(torch.tensor(std))
 
-        # Both as they are until `fit` has the accelerator prepare them.
+        # Both as they are until `_prepare`.
         self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
         process = self.accelerator.process_index
@@ -180,6 +205,7 @@ class Trainer:
             settings,
             processes,
         )
+        self.measured = batches_to_measure(self.parts, settings, self.accelerator)
         self.state = State()
         self.history: list[EpochRow] = []
         # Of the weights that the run begins with.
@@ -197,6 +223,7 @@ class Trainer:
         with self.accelerator.main_process_first():
             initial = load_initial_weights(self.network, self.settings, self.display.say)
         self.calibration, self.begins_whole = initial.calibration, initial.whole
+        self._prepare(initial.origin)
         if initial.whole:  # and so with its own normalisation
             mean, std = self.network.mean.tolist(), self.network.std.tolist()
             self.normalisation = {"mean": mean, "std": std}
@@ -236,19 +263,34 @@ class Trainer:
             )
         if config.machine != self.machine:
             self.display.say(f"This run began on {config.machine} and continues on {self.machine}")
+        self._prepare(config.initial_weights)
         self.state = run.read_last(self.network, self.optimizer)
+        if self.accelerator.scaler is not None and self.state.scaler:
+            self.accelerator.scaler.load_state_dict(self.state.scaler)
         # A run stopped between writing its history and its state has a row too many.
         done = self.state.epochs_done
         self.history = [row for row in run.read_history() if row.epoch <= done]
         self.calibration = config.initial_calibration
 
+    def _prepare(self, origin: str) -> None:
+        """Place network and optimizer on the device, once it is known where the weights are from.
+
+        Before the optimizer has a state: else Adam's step counts would be moved to the GPU too,
+        which stops whenever one of them is read.
+        """
+        self.network.begin_from(origin)
+        if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
+            self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+        self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+
     def fit(self, run: RunFolder) -> None:
         """Train until the last epoch or until validation stops improving."""
         settings, accelerator = self.settings, self.accelerator
-        dropped = len(self.parts.decisions)
+        dropped, measured = len(self.parts.decisions), self.measured["train"].count
+        few = f" ({measured} of them measured)" if measured < len(self.parts.train) else ""
         self.display.say(
             f"{settings.model}, {settings.backbone} on {accelerator.device}: "
-            f"{len(self.parts.train)} training, {len(self.parts.validation)} validation and "
+            f"{len(self.parts.train)} training{few}, {len(self.parts.validation)} validation and "
             f"{len(self.parts.test)} test images"
             + (f"; {dropped} dropped or repaired, see cleaning.csv" if dropped else "")
         )
@@ -258,9 +300,6 @@ class Trainer:
                 f"Every training image is labelled {labels.pop()}, so the network will answer "
                 "nothing else"
             )
-        if accelerator.scaler is not None and self.state.scaler:
-            accelerator.scaler.load_state_dict(self.state.scaler)
-        self.model, self.optimizer = accelerator.prepare(self.network, self.optimizer)
         try:
             with self.display.start(run.path, self.state.epochs_done, settings.epochs):
                 if self.begins_whole:
@@ -282,6 +321,8 @@ class Trainer:
                 if self.history
                 else f"before the first epoch ended; {run.path} holds nothing to resume"
             ) from stop
+        if fault := self.history[-1].fault:
+            self.display.say(f"Warning: the network {fault}")
         accelerator.end_training()
 
     def _measure(self, run: RunFolder, epoch: int, began: float, **trained: float) -> None:
@@ -291,12 +332,7 @@ class Trainer:
         training tells.
         """
         figures, calibration = measure_parts(
-            self.network,
-            self.parts,
-            self.settings,
-            self.accelerator,
-            self.display,
-            self.calibration,
+            self.network, self.measured, self.accelerator, self.display, self.calibration
         )
         seconds = time.monotonic() - began
         row = EpochRow(epoch, seconds, **({"learning_rate": 0.0} | figures | trained))
@@ -314,9 +350,10 @@ class Trainer:
             run.write_history(self.history)
             if is_best:
                 run.write_best(self.network, epoch, calibration)
-            optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-            run.write_last(self.network, optimizer, self.state)
-            draw_curves(self.history, self.state.best_epoch, run.path.name, run.path / "curves.png")
+            run.write_last(self.network, self.optimizer, self.state)
+            measured = {name: batches.count for name, batches in self.measured.items()}
+            path = run.path / "curves.png"
+            draw_curves(self.history, self.state.best_epoch, measured, run.path.name, path)
         self.accelerator.wait_for_everyone()
         self.display.end_epoch(row, is_best)
 

@@ -14,7 +14,7 @@ from maskinfer.data.boxes import Boxes, iou_xywh
 from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Face, Sample
 from maskinfer.evaluation.metrics import Metrics, measure
-from maskinfer.train.data.batches import Batch, SampleCanvases, loader, share
+from maskinfer.train.data.batches import Batch, MeasuredBatches
 from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
 
@@ -28,54 +28,67 @@ _TRAIN_SAMPLE = 256
 
 
 class Figures(NamedTuple):
-    """What one part of the data measured.
-
-    A network that learns all faces is measured on the known face that its box overlaps most.
-    """
+    """What one part of the data measured."""
 
     loss: float  # the mean
-    metrics: Metrics
+    metrics: Metrics  # of the labelled face
+    nearest: Metrics | None  # of the known face nearest to the answer, if the network learns all
     proper_mask: NDArray[np.float64]  # (N,) probabilities
-    is_proper: NDArray[np.bool_]  # (N,) labels
+    is_proper: NDArray[np.bool_]  # (N,) labels, of the nearest face where that is measured
+
+
+def batches_to_measure(
+    parts: Parts, settings: TrainSettings, accelerator: Accelerator
+) -> dict[str, MeasuredBatches]:
+    """What this process measures of each part with samples: `train`, `validation`, `test`."""
+    few = parts.train_sample(min(_TRAIN_SAMPLE, len(parts.test)))
+    named = {"train": few, "test": parts.test, "validation": parts.validation}
+    process = (accelerator.num_processes, accelerator.process_index)
+    return {
+        name: MeasuredBatches(samples, settings, *process)
+        for name, samples in named.items()
+        if samples
+    }
 
 
 def measure_parts(
     network: Network,
-    parts: Parts,
-    settings: TrainSettings,
+    parts: dict[str, MeasuredBatches],
     accelerator: Accelerator,
     display: Display,
     earlier: Calibration,
 ) -> tuple[dict[str, Any], Calibration]:
     """Measure a network after an epoch, which is put in evaluation mode.
 
-    `earlier` is what is known of the probabilities of the weights that the run began with.
+    `parts` are those of `batches_to_measure`, and `earlier` is what is known of the probabilities
+    of the weights that the run began with.
 
     Returns:
         figures by the names of `EpochRow`, and what the validation part teaches about its
         probabilities.
     """
-
-    def measure_part(name: str, samples: Sequence[Sample]) -> Figures:
-        display.begin(name, -(-len(samples) // settings.batch_size))
-        return measure_samples(network, samples, settings, accelerator, display.step)
-
-    few = parts.train_sample(min(_TRAIN_SAMPLE, len(parts.test)))
-    train = measure_part("measure train", few)
-    test = measure_part("test", parts.test)
-    validation = measure_part("validation", parts.validation) if parts.validation else None
+    measured = {}
+    for name, batches in parts.items():
+        display.begin("measure train" if name == "train" else name, len(batches))
+        measured[name] = measure_samples(network, batches, accelerator, display.step)
+    train, validation = measured["train"], measured.get("validation")
     figures: dict[str, Any] = {
         "train_loss": train.loss,
         "train_accuracy": train.metrics.accuracy,
+        "train_balanced_accuracy": train.metrics.balanced_accuracy,
         "train_iou": train.metrics.mean_iou,
     }
-    for part, measured in (("validation", validation), ("test", test)):
+    for part in ("validation", "test"):
+        those = measured.get(part)
         figures |= {
-            f"{part}_loss": measured and measured.loss,
-            f"{part}_accuracy": measured and measured.metrics.accuracy,
-            f"{part}_balanced_accuracy": measured and measured.metrics.balanced_accuracy,
-            f"{part}_iou": measured and measured.metrics.mean_iou,
+            f"{part}_loss": those and those.loss,
+            f"{part}_accuracy": those and those.metrics.accuracy,
+            f"{part}_balanced_accuracy": those and those.metrics.balanced_accuracy,
+            f"{part}_iou": those and those.metrics.mean_iou,
         }
+        if those and those.nearest:
+            figures[f"{part}_nearest_iou"] = those.nearest.mean_iou
+            figures[f"{part}_nearest_balanced_accuracy"] = those.nearest.balanced_accuracy
     if validation is None:
         return figures, earlier
     return figures, calibrate(validation.proper_mask, validation.is_proper, earlier)
@@ -83,8 +96,7 @@ def measure_parts(
 
 def measure_samples(
     network: Network,
-    samples: Sequence[Sample],
-    settings: TrainSettings,
+    batches: MeasuredBatches,
     accelerator: Accelerator,
     on_batch: Callable[[float], None],
 ) -> Figures:
@@ -92,35 +104,34 @@ def measure_samples(
 
     Args:
         network: on the accelerator's device.
-        samples: at least one; their boxes lie in their images.
-        settings: geometry, batch size and workers.
+        batches: this process's, of at least one sample; boxes lie in their images.
         accelerator: the processes among which the samples are shared out.
         on_batch: called with the mean loss so far after each batch of this process.
     """
-    processes = accelerator.num_processes
-    own = share(len(samples), processes, accelerator.process_index)
-    batches = loader(SampleCanvases(samples, settings.geometry), own, settings, processes)
     network.eval()
-    loss_sum, rows = 0.0, list[tuple[float, bool, float]]()
+    loss_sum, rows = 0.0, list[tuple[float, bool, float, bool, float]]()
     for batch in batches:
         canvases, targets = to_device(batch, accelerator)
         with torch.no_grad(), accelerator.autocast():
             losses, detections = network.measure(canvases, targets)
         boxes = canvas_to_image(detections.boxes_xywh.float().cpu().numpy(), batch.placements)
-        if network.learns_all_faces:
-            faces = [_nearest(box, s) for box, s in zip(boxes, batch.samples, strict=True)]
-        else:
-            faces = [s.faces[0] for s in batch.samples]
-        overlap = iou_xywh(boxes, [face.box_xywh for face in faces])
-        truth = [face.proper_mask for face in faces]
-        rows += zip(overlap.tolist(), truth, detections.proper_mask.tolist(), strict=True)
+        columns: list[Sequence[float]] = []
+        labelled = [s.faces[0] for s in batch.samples]
+        nearest = [_nearest(box, s) for box, s in zip(boxes, batch.samples, strict=True)]
+        for faces in (labelled, nearest):
+            columns.append(iou_xywh(boxes, [face.box_xywh for face in faces]).tolist())
+            columns.append([face.proper_mask for face in faces])
+        rows += zip(*columns, detections.proper_mask.tolist(), strict=True)
         loss_sum += total_loss(losses).item() * len(canvases)
         on_batch(loss_sum / len(rows))
     loss_sum = float(np.sum(gather_object([loss_sum])))
-    gathered = gather_object(rows)
-    overlaps, truths, probabilities = (np.array(c) for c in zip(*gathered, strict=True))
-    metrics = measure(overlaps, truths, probabilities >= 0.5)
-    return Figures(loss_sum / len(samples), metrics, probabilities, truths)
+    gathered = zip(*gather_object(rows), strict=True)
+    overlap, proper, near_overlap, near_proper, probability = map(np.array, gathered)
+    metrics, nearest_metrics = measure(overlap, proper, probability >= 0.5), None
+    if network.learns_all_faces:
+        proper = near_proper
+        nearest_metrics = measure(near_overlap, near_proper, probability >= 0.5)
+    return Figures(loss_sum / batches.count, metrics, nearest_metrics, probability, proper)
 
 
 def _nearest(box_xywh: Boxes, sample: Sample) -> Face:

@@ -36,6 +36,7 @@ class TrainSettings:
         canvases: sides that training batches have, one drawn for each; empty: the geometry's own.
         epochs: passes over the training images.
         batch_size: images a step, over all processes together.
+        accumulate: steps whose gradients are averaged into one update of the weights.
         optimizer: `adam`, or `sgd` with `momentum`.
         learning_rate: at its highest.
         momentum: of SGD.
@@ -67,6 +68,7 @@ class TrainSettings:
     canvases: tuple[int, ...] = ()
     epochs: int = 30
     batch_size: int = 32
+    accumulate: int = 1
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9
@@ -98,6 +100,7 @@ def check(settings: TrainSettings) -> None:
     limits: list[tuple[str, object, bool, str]] = [
         ("--epochs", s.epochs, s.epochs >= 1, "at least 1"),
         ("--batch-size", s.batch_size, s.batch_size >= 2, "at least 2"),
+        ("--accumulate", s.accumulate, s.accumulate >= 1, "at least 1"),
         ("--lr", s.learning_rate, 0 < s.learning_rate < math.inf, "above 0"),
         ("--momentum", s.momentum, 0 <= s.momentum < 1, "0 to 1, 1 excluded"),
         ("clip_norm", s.clip_norm, s.clip_norm is None or 0 < s.clip_norm < math.inf, "above 0"),

@@ -61,6 +61,11 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe"}
         show_default="by recipe, else 30",
     ),
     batch_size=option("Images a step, over all processes.", show_default="by recipe, else 32"),
+    accumulate=option(
+        "Steps whose gradients make one update: a larger batch than memory holds.",
+        show_default="by recipe, else 1",
+        **_TRAINING,
+    ),
     optimizer=option(**_BY_RECIPE, **_TRAINING),
     learning_rate=option("Highest learning rate.", name="--lr", **_BY_RECIPE, **_TRAINING),
     momentum=option("Of SGD.", **_BY_RECIPE, **_TRAINING),

@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLORS = ("#3a7ebf", "#d1495b", "#2a9134", "#b8860b", "#8e5bb5", "#0e9aa7", "#c05780", "#7a7a7a")
 _SIZE = (4.6, 3.1)  # inches, of 72 points
 _INSIDE = 4  # names in a legend within the axes
+_MOST_EVEN = 50  # ratio of two losses on a linear scale
 _LINE = 0.19  # inches, of a line of a legend
 # Drawn in this, and replaced by the page's own colour.
 _INK = "#010203"
@@ -67,6 +68,12 @@ def _chart(
     used = set(_REFERENCE.findall(svg))
     svg = _ID.sub(lambda match: match[0] if match[1] in used else "", svg)
     return Chart(title, alt, svg.replace(_INK, "currentColor"))
+
+
+def is_uneven(losses: Iterable[float]) -> bool:
+    """Whether losses need a logarithmic scale, since else only the largest could be seen."""
+    drawn = [loss for loss in losses if loss > 0]
+    return bool(drawn) and max(drawn) > _MOST_EVEN * min(drawn)
 
 
 def line_chart(

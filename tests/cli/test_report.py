@@ -53,6 +53,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
         "train IoU": "0.750",
         "test IoU": "0.700",
         "train accuracy": "0.850",
+        "train balanced accuracy": "0.840",
         "test accuracy": "0.800",
         "test balanced accuracy": "0.790",
         "validation IoU": "0.800",
@@ -162,6 +163,12 @@ def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) 
             id="patience",
         ),
         pytest.param(
+            (row(1, 0.6), row(2, 0.8, test_loss=1e12), row(3, 0.7)),
+            {},
+            [r"a: the network has diverged: its test loss is 1e\+12\. Try a lower --lr$"],
+            id="diverged",
+        ),
+        pytest.param(
             NOT_HELD_OUT,
             {"validation": 0.0},
             ["No validation part was held out, so the best epoch is simply the last: a$"],
@@ -240,7 +247,8 @@ def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(
     row = report.row("b")
     assert row["epochs"] == "0 of 3"
     assert [name for name, cell in row.items() if cell == "–"] == [
-        *("train IoU", "test IoU", "train accuracy", "test accuracy", "test balanced accuracy"),
+        *("train IoU", "test IoU", "train accuracy", "train balanced accuracy"),
+        *("test accuracy", "test balanced accuracy"),
         *("best epoch", "validation IoU", "validation accuracy", "minutes"),
     ]
     assert report.facts["runs"][1]["best"] is None

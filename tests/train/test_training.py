@@ -15,12 +15,15 @@ from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file
 from support.cli import RunCli
+from torch.nn import Module
+from torch.optim import Optimizer
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.labels import Label, format_name
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.records import read_record
 from maskinfer.train import loop
+from maskinfer.train.data.batches import MeasuredBatches
 from maskinfer.train.data.parts import read_samples
 from maskinfer.train.display import Display
 from maskinfer.train.measuring import measure_samples
@@ -84,6 +87,12 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
             assert float(row[f"{part}_loss"]) > 0
             assert 0 <= float(row[f"{part}_iou"]) <= 1
             assert 0 <= float(row[f"{part}_accuracy"]) <= 1
+            assert 0 <= float(row[f"{part}_balanced_accuracy"]) <= 1
+        for part in ("validation", "test"):
+            # One answer cannot overlap the labelled face more than the nearest.
+            nearest = row[f"{part}_nearest_iou"]
+            assert (nearest == "") == (model == "resnet")
+            assert nearest == "" or float(nearest) >= float(row[f"{part}_iou"])
     with Image.open(run.path / "curves.png") as curves:
         assert curves.format == "PNG"
     best = load_file(run.path / "best.safetensors")
@@ -91,13 +100,14 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
 
 
 @pytest.mark.parametrize(
-    ("model", "optimizer"), [("resnet", "adam"), ("fasterrcnn", "sgd"), ("lite", "adam")]
+    ("model", "optimizer", "workers"),
+    [("resnet", "adam", 0), ("fasterrcnn", "sgd", 1), ("lite", "adam", 0)],
 )
 def test_resumed_run_ends_as_an_uninterrupted_one(
-    drawn: Path, tmp_path: Path, model: Model, optimizer: str
+    drawn: Path, tmp_path: Path, model: Model, optimizer: str, workers: int
 ) -> None:
     augment = ("crop", "color", "flip")
-    settings = _settings(drawn, model, optimizer=optimizer, augment=augment)
+    settings = _settings(drawn, model, optimizer=optimizer, augment=augment, workers=workers)
     whole = loop.train(settings, tmp_path / "whole", NOW, Display())
 
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Continue with: maskinfer train"):
@@ -110,6 +120,49 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert all(torch.equal(expected[name], got[name]) for name in expected)
     figures = [[replace(row, seconds=0.0) for row in run.read_history()] for run in (whole, cut)]
     assert figures[0] == figures[1]
+
+
+def test_resume_loads_the_optimizer_after_it_is_placed(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Adam's step counts are moved to a GPU, and reading each of them stops it."""
+    run = loop.train(_settings(drawn, epochs=1), tmp_path, NOW, Display())
+    prepare, placed = Accelerator.prepare, []
+
+    def watched(self: Accelerator, network: Module, optimizer: Optimizer) -> object:
+        placed.append(len(optimizer.state))
+        return prepare(self, network, optimizer)
+
+    monkeypatch.setattr(Accelerator, "prepare", watched)
+    loop.resume(run, 2, Display())
+    assert placed == [0]
+
+
+def test_two_accumulated_steps_are_one_of_both_batches(drawn: Path, tmp_path: Path) -> None:
+    weights = loop.train(_settings(drawn, epochs=1), tmp_path / "weights", NOW, Display())
+    changes = {
+        "weights": str(weights.path),
+        "freeze_statistics": True,  # which would be those of a batch
+        "validation": 0.0,
+        "epochs": 1,
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "schedule": "constant",
+    }
+    trained = [
+        loop.train(_settings(drawn, **changes, **batches), tmp_path / name, NOW, Display())
+        for name, batches in {
+            "whole": {"batch_size": 8},
+            "halves": {"batch_size": 4, "accumulate": 2},
+        }.items()
+    ]
+    whole, halves = (load_file(run.path / "best.safetensors") for run in trained)
+    begun = load_file(weights.path / "best.safetensors")
+    moved = 0.0
+    for name, tensor in whole.items():
+        torch.testing.assert_close(halves[name], tensor, rtol=1e-3, atol=1e-5)
+        moved = max(moved, float((tensor - begun[name]).abs().max()))
+    assert moved > 1e-3
 
 
 def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(
@@ -303,7 +356,8 @@ def test_two_processes_train_one_run(drawn: Path, tmp_path: Path) -> None:
     _, config, network, _, row = Checkpoint.load(run.path)
     settings = config.settings
     samples, _ = read_samples(Dataset(drawn), "test", "test")
-    figures = measure_samples(network, samples, settings, Accelerator(cpu=True), lambda _: None)
+    batches = MeasuredBatches(samples, settings)
+    figures = measure_samples(network, batches, Accelerator(cpu=True), lambda _: None)
     assert row.test_loss == pytest.approx(figures.loss, abs=1e-5)
     assert row.test_iou == pytest.approx(figures.metrics.mean_iou, abs=1e-5)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from maskinfer.data.boxes import Boxes, iou_xywh, xyxy_to_xywh
 from maskinfer.data.geometry import canvas_to_image, image_to_canvas
 from maskinfer.data.labels import Sample
-from maskinfer.train.data.batches import SampleCanvases, loader, share
+from maskinfer.train.data.batches import MeasuredBatches
 from maskinfer.train.networks.network import Network
 from maskinfer.train.settings import TrainSettings
 
@@ -46,10 +46,9 @@ def answer_samples(
         canvas=network.canvas,
         resize=round(settings.geometry.resize * network.canvas / side),
     )
-    batches = loader(SampleCanvases(samples, geometry), share(len(samples)), settings)
     network.eval()
     answers: list[Answer] = []
-    for batch in batches:
+    for batch in MeasuredBatches(samples, replace(settings, geometry=geometry)):
         canvases = batch.canvases.to(device)
         labelled = image_to_canvas([s.box_xywh for s in batch.samples], batch.placements)
         boxes, logits, scores = _choose(network, canvases, labelled)

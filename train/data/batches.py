@@ -27,8 +27,10 @@ from maskinfer.train.settings import Augmentation, TrainSettings
 
 from .augmentation import random_background, random_color, random_crop, random_zoom
 
-# Decoded pixels per canvas pixel: augmentation enlarges parts of the photo.
+# Decoded pixels per canvas pixel where a change enlarges a part of the photo; else inference's.
 _OVERSAMPLING = 4.0
+_ENLARGING = {"crop", "zoom", "background"}
+_KEPT_BYTES = 400 * 2**20  # of a part's canvases that are measured after every epoch
 _LEAST_SEEN = 0.5  # of a face's area: with less in view, neither face nor background is taught
 _BACKGROUNDS = 1 / 16  # of training canvases
 _MOSAICS = 1 / 3  # of training canvases
@@ -91,7 +93,9 @@ class SampleCanvases(Dataset[Item]):
         sample = self.samples[key.sample]
         geometry = self.geometry if key.canvas is None else Geometry.letterbox(key.canvas)
         rng = np.random.default_rng((self.seed, key.epoch, key.position))
-        least_wh = partial(decode_wh, geometry, oversampling=_OVERSAMPLING)
+        least_wh = partial(decode_wh, geometry)
+        if not _ENLARGING.isdisjoint(self.augment):
+            least_wh = partial(decode_wh, geometry, oversampling=_OVERSAMPLING)
         try:
             photo = load_photo(sample.path, least_wh)
         except ImageError as error:
@@ -240,9 +244,41 @@ class EpochOrder(Sampler[Key]):
         return rng.permutation(np.concatenate(drawn))
 
 
-def share(count: int, processes: int = 1, process: int = 0) -> list[Key]:
-    """A process's share of samples to measure: every sample once, in order, dealt out to all."""
-    return [Key(0, index, index) for index in range(process, count, processes)]
+class MeasuredBatches:
+    """Batches of samples to measure: every sample once, in order, dealt out to all processes.
+
+    They are never augmented, so the first of them are kept in memory, and only those beyond
+    400 MB are drawn again each time.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        settings: TrainSettings,
+        processes: int = 1,
+        process: int = 0,
+    ) -> None:
+        self.count = len(samples)  # of all processes
+        self.settings = settings
+        self.processes = processes
+        self._canvases = SampleCanvases(samples, settings.geometry)
+        self._keys = [Key(0, index, index) for index in range(process, self.count, processes)]
+        self._kept: list[Batch] = []
+
+    def __len__(self) -> int:
+        return -(-len(self._keys) // (self.settings.batch_size // self.processes))
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self._kept
+        rest = self._keys[sum(len(batch.samples) for batch in self._kept) :]
+        if not rest:
+            return
+        room = _KEPT_BYTES - sum(batch.canvases.nbytes for batch in self._kept)
+        for batch in loader(self._canvases, rest, self.settings, self.processes):
+            room -= batch.canvases.nbytes
+            if room >= 0:
+                self._kept.append(batch)
+            yield batch
 
 
 def loader(
@@ -254,18 +290,24 @@ def loader(
     """Batches of this process, in the order given.
 
     `settings` say how many canvases a batch has, over all processes together, and how many
-    processes decode: half the cores, at most 8, where that is None.
+    processes decode: half the cores, at most 8, where that is None. Those that train are started
+    once.
     """
     batch_size, workers = settings.batch_size // processes, settings.workers
+    trains = isinstance(order, EpochOrder)
+    workers = min(8, usable_cores() // 2) if workers is None else workers
     return DataLoader(
         canvases,
         batch_size=batch_size,
         sampler=order,
-        num_workers=min(8, usable_cores() // 2) if workers is None else workers,
+        num_workers=workers,
+        persistent_workers=trains and workers > 0,
+        # Starting workers draws a number, which the stream that samples proposals must not miss.
+        generator=torch.Generator(),
         collate_fn=canvases.collate,
         # In training, a last batch that is not full would disturb batch normalisation: it is left
         # out unless it is the only one.
-        drop_last=isinstance(order, EpochOrder) and len(order) >= batch_size,
+        drop_last=trains and len(order) >= batch_size,
         pin_memory=torch.cuda.is_available(),
     )
 

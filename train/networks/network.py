@@ -60,6 +60,9 @@ class Network(nn.Module):
         self.mean: Tensor
         self.std: Tensor
 
+    def begin_from(self, origin: str) -> None:
+        """Prepare to be trained, from weights of an origin as `load_initial_weights` names it."""
+
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         """Losses to train on, by name; their sum is minimised."""
         return self.losses(self.outputs(canvases), targets)

@@ -156,6 +156,8 @@ def _warnings(run: RunRecord) -> Iterable[str]:
         if odd:
             yield f"{run.name}: {', '.join(odd)} of epoch {row.epoch} is not a finite number"
             break
+    if best is not None and best.fault:
+        yield f"{run.name}: the network {best.fault}"
     if best is not None and best.train_accuracy - best.test_accuracy >= _OVERFIT:
         yield (
             f"{run.name}: overfitting; in epoch {best.epoch} test accuracy "

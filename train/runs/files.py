@@ -30,13 +30,19 @@ WEIGHTS = "best.safetensors"
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
 
 
+_DIVERGED = 1e3  # a loss; those of networks that learn are about 1
+_ROUNDING = 1e-6  # of the file's figures
+
+
 @dataclass(frozen=True)
 class EpochRow:
     """One row of `history.csv`. A validation figure is None where no validation part is held out.
 
     Epoch 0 is what a run began with, where that was a whole network.
 
-    Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode;
+    Accuracy, balanced accuracy and IoU are means in 0..1, measured in evaluation mode against the
+    labelled face; those of training on a sample of its images. Figures of the `nearest` face, of
+    those known the one that the answer overlaps most, are of networks that learn all faces.
     `train_loss` is the mean over the epoch as it trained, augmentation included.
     """
 
@@ -54,17 +60,45 @@ class EpochRow:
     test_accuracy: float
     test_balanced_accuracy: float
     test_iou: float
+    # Not in the histories of older versions.
+    train_balanced_accuracy: float | None = None
+    validation_nearest_balanced_accuracy: float | None = None
+    validation_nearest_iou: float | None = None
+    test_nearest_balanced_accuracy: float | None = None
+    test_nearest_iou: float | None = None
+
+    @property
+    def chosen_by(self) -> tuple[float, float] | None:
+        """Validation IoU and balanced accuracy, of the nearest face where that is measured."""
+        iou, balanced_accuracy = (
+            self.validation_nearest_iou,
+            self.validation_nearest_balanced_accuracy,
+        )
+        if iou is None:
+            iou, balanced_accuracy = self.validation_iou, self.validation_balanced_accuracy
+        return None if iou is None or balanced_accuracy is None else (iou, balanced_accuracy)
 
     @property
     def score(self) -> float | None:
-        """What the best epoch is chosen by: mean of validation IoU and balanced accuracy."""
-        if self.validation_iou is None or self.validation_balanced_accuracy is None:
-            return None
-        return (self.validation_iou + self.validation_balanced_accuracy) / 2
+        """What the best epoch is chosen by: the mean of both."""
+        return self.chosen_by and sum(self.chosen_by) / 2
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with a network of such figures, in words; empty where nothing is."""
+        if not self.test_loss < _DIVERGED:
+            return f"has diverged: its test loss is {self.test_loss:.3g}. Try a lower --lr"
+        parts = ("train", "validation", "test")
+        balanced = [getattr(self, f"{part}_balanced_accuracy") for part in parts]
+        known = [value for value in balanced if value is not None]
+        if len(known) > 1 and all(abs(value - 0.5) < _ROUNDING for value in known):
+            return "has collapsed: it gives every face the same label. Try a lower --lr"
+        return ""
 
 
 _DECISION = ["filename", "action", "reason", "box_xywh", "kind"]
 _COLUMNS = [field.name for field in fields(EpochRow)]
+_OLDEST = _COLUMNS.index("test_iou") + 1  # columns of the first histories
 _FIGURES = _COLUMNS[1:]
 _MAY_BE_EMPTY = [name for name, hint in get_type_hints(EpochRow).items() if hint == float | None]
 
@@ -171,10 +205,10 @@ class RunFiles:
         if not path.exists():
             return []
         with _damage_named(path):
-            rows = [
-                EpochRow(int(cells["epoch"]), *(_figure(name, cells[name]) for name in _FIGURES))  # type: ignore[arg-type]
-                for cells in _read_rows(path, _COLUMNS)
-            ]
+            rows = []
+            for cells in _read_rows(path, _COLUMNS, _OLDEST):
+                figures = [_figure(name, cells[name]) for name in _FIGURES if name in cells]
+                rows.append(EpochRow(int(cells["epoch"]), *figures))  # type: ignore[arg-type]
             first = rows[0].epoch if rows else 1
             if first not in (0, 1) or [r.epoch for r in rows] != [*range(first, first + len(rows))]:
                 raise ValueError("its epochs do not count from 0 or 1")
@@ -225,12 +259,14 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         writer.writerows(rows)
 
 
-def _read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows below a header of these columns."""
+def _read_rows(
+    path: Path, columns: Sequence[str], least: int | None = None
+) -> Iterator[dict[str, str]]:
+    """The rows below a header of these columns, or at least of the first so many of them."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file, strict=True)
         header = next(reader, [])
-        if header != columns:
+        if header != columns[: max(len(header), least or len(columns))]:
             raise ValueError(f"columns are {reprlib.repr(','.join(header))}")
         for number, cells in enumerate(reader, start=1):
             if len(cells) != len(header):

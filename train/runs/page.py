@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
-from maskinfer.report.figures import COLORS, line_chart
+from maskinfer.report.figures import COLORS, is_uneven, line_chart
 from maskinfer.report.folder import ReportFolder
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
@@ -17,6 +17,7 @@ _OF_BEST = {
     "train IoU": "train_iou",
     "test IoU": "test_iou",
     "train accuracy": "train_accuracy",
+    "train balanced accuracy": "train_balanced_accuracy",
     "test accuracy": "test_accuracy",
     "test balanced accuracy": "test_balanced_accuracy",
     "best epoch": "epoch",
@@ -29,8 +30,6 @@ _MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for colour-blind read
 _FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
 _UP_TO_1 = (0.0, 1.03)  # the dots at 1 stay whole
 _LONGEST_NAME = 34  # letters in a legend
-# Losses whose ratio exceeds this get a logarithmic scale, or only the largest could be seen.
-_MOST_EVEN = 50
 _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
 
@@ -138,7 +137,7 @@ def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
             }
             if len(runs) == 1:
                 styles[key] |= {"label": part, "color": COLORS[number]}
-    drawn = [v for _, values in series.values() for v in values if v > 0]
+    drawn = [v for _, values in series.values() for v in values]
     return line_chart(
         title,
         series,
@@ -147,7 +146,7 @@ def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
         _alt(figure, title, runs),
         ylim=None if figure == "loss" else _UP_TO_1,
         whole_x=True,
-        log_y=figure == "loss" and bool(drawn) and max(drawn) > _MOST_EVEN * min(drawn),
+        log_y=figure == "loss" and is_uneven(drawn),
         styles=styles,
     )
 

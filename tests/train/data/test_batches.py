@@ -1,22 +1,30 @@
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
+from maskinfer.data.images import Photo, load_photo
 from maskinfer.data.labels import Face, Sample
+from maskinfer.train.data import batches as module
 from maskinfer.train.data.batches import (
+    Batch,
     EpochOrder,
     Key,
+    MeasuredBatches,
     SampleCanvases,
+    loader,
     measure_normalisation,
 )
 from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.settings import Augmentation
 
 
 def _order(
@@ -206,3 +214,74 @@ def test_normalisation_is_that_of_the_training_canvases(tmp_path: Path) -> None:
     mean, std = measure_normalisation(samples, Geometry.letterbox(64), seed=0)
     np.testing.assert_allclose(mean, [150, 50, 0])
     np.testing.assert_allclose(std, [50, 1, 1])  # never 0, which could not be divided by
+
+
+def _photos(folder: Path, count: int) -> list[Sample]:
+    paths = [folder / f"{index}.png" for index in range(count)]
+    for index, path in enumerate(paths):
+        Image.new("RGB", (64, 64), (index, 0, 0)).save(path)
+    return [Sample(path, (8, 8, 16, 16), proper_mask=True) for path in paths]
+
+
+def _reds(batches: Iterable[Batch]) -> list[list[int]]:
+    return [batch.canvases[:, 0, 0, 0].tolist() for batch in batches]
+
+
+@pytest.mark.parametrize(
+    ("room", "gone"), [(400 * 2**20, "*"), (4 * 64 * 64 * 3, "[0-3].png"), (0, "no such")]
+)
+def test_measured_photos_are_drawn_once_as_far_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, gone: str
+) -> None:
+    monkeypatch.setattr(module, "_KEPT_BYTES", room)
+    settings = replace(recipe_settings("lite", "default", ("data",), 64), batch_size=4, workers=0)
+    batches = MeasuredBatches(_photos(tmp_path, 10), settings)
+    expected = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(batches) == 3
+    assert _reds(batches) == expected
+    for path in tmp_path.glob(gone):
+        path.unlink()
+    assert _reds(batches) == expected
+
+
+def test_every_process_measures_its_share(tmp_path: Path) -> None:
+    settings = replace(recipe_settings("lite", "default", ("data",), 64), batch_size=4, workers=0)
+    samples = _photos(tmp_path, 5)
+    shares = [MeasuredBatches(samples, settings, 2, process) for process in range(2)]
+    assert [_reds(share) for share in shares] == [[[0, 2], [4]], [[1, 3]]]
+    assert [len(share) for share in shares] == [2, 1]
+
+
+def test_workers_that_train_are_started_once(tmp_path: Path) -> None:
+    settings = replace(
+        recipe_settings("lite", "default", ("data",), 64), batch_size=4, workers=1, balance=False
+    )
+    samples = _photos(tmp_path, 8)
+    order = EpochOrder(samples, settings, 1, 0)
+    batches = loader(SampleCanvases(samples, settings.geometry), order, settings)
+    first = iter(batches)
+    epochs = [sorted(chain(*_reds(first)))]
+    order.epoch = 1
+    second = iter(batches)
+    epochs.append(sorted(chain(*_reds(second))))
+    assert second is first
+    assert epochs == [list(range(8))] * 2
+
+
+@pytest.mark.parametrize(("augment", "width"), [((), 128), (("flip",), 128), (("crop",), 256)])
+def test_photos_are_decoded_finely_only_where_a_part_is_enlarged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: tuple[Augmentation, ...], width: int
+) -> None:
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (1024, 1024)).save(path)
+    widths = []
+
+    def load(path: Path, least_wh: Callable[[tuple[int, int]], tuple[int, int]]) -> Photo:
+        photo = load_photo(path, least_wh)
+        widths.append(photo.pixels.shape[1])
+        return photo
+
+    monkeypatch.setattr(module, "load_photo", load)
+    sample = Sample(path, (8, 8, 512, 512), proper_mask=True)
+    SampleCanvases([sample], Geometry.letterbox(64), augment)[Key(1, 0, 0)]
+    assert widths == [width]

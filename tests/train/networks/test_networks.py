@@ -7,15 +7,21 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import mobilenet_v2, resnet18
-from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection import (
+    FasterRCNN,
+    FasterRCNN_ResNet50_FPN_Weights,
+    fasterrcnn_resnet50_fpn,
+)
+from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import FrozenBatchNorm2d
 
 from maskinfer.errors import UsageError
 from maskinfer.train.initial_weights import load_initial_weights
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Network, Targets
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.settings import Head, MaskLoss, Model, TrainSettings
+from maskinfer.train.settings import Backbone, Head, MaskLoss, Model, TrainSettings
 
 
 def _settings(model: Model = "resnet", **changes: object) -> TrainSettings:
@@ -213,6 +219,58 @@ def test_weights_of_torchvisions_detector_fit_ours_but_for_its_own_heads(tmp_pat
         "do not fit: roi_heads.box_predictor.bbox_pred, roi_heads.box_predictor.cls_score, "
         "rpn.head.bbox_pred, rpn.head.cls_logits"
     )
+
+
+def test_coco_weights_compute_what_torchvisions_own_detector_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its batch normalisation has an epsilon of 0, which counts where a variance is small."""
+    torch.manual_seed(1)
+    source = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval()
+    body = source.backbone.body
+    for layer in body.modules():
+        if isinstance(layer, FrozenBatchNorm2d):
+            layer.running_var.copy_(torch.rand_like(layer.running_var) * 1e-4 + 1e-6)
+            layer.weight.mul_(5e-3)
+    state = source.state_dict()
+    overwrite_eps(source, 0.0)
+    kind = type(FasterRCNN_ResNet50_FPN_Weights.COCO_V1)
+    monkeypatch.setattr(kind, "get_state_dict", lambda *_, **__: dict(state))
+    settings = replace(_settings("fasterrcnn", weights="coco"), backbone="resnet50")
+    network = build(settings).eval()
+    load_initial_weights(network, settings, lambda _: None)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, ours = body(images)["3"], _trunk(network)(images)["3"]
+    torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("origin", "backbone", "stays"),
+    [
+        ("coco", "resnet18", ("conv1", "bn1", "layer1")),
+        ("imagenet", "mobilenet_v2", ("0.", "1.", "2.")),
+        ("none", "resnet18", ()),
+        ("best.safetensors", "resnet18", ()),
+    ],
+)
+def test_a_trunk_that_has_learned_elsewhere_keeps_what_torchvision_freezes(
+    origin: str, backbone: Backbone, stays: tuple[str, ...]
+) -> None:
+    settings = replace(_settings("fasterrcnn"), backbone=backbone)
+    network = build(settings)
+    network.begin_from(origin)
+    body = _trunk(network)
+    before = {name: value.clone() for name, value in body.state_dict().items()}
+    network.train()
+    torch.stack(list(network(*_batch(2)).values())).sum().backward()
+    frozen = {name for name, weight in body.named_parameters() if weight.grad is None}
+    convolutions = {name for name, weight in body.named_parameters() if weight.dim() == 4}
+    normalisations = before.keys() - convolutions
+    assert frozen & convolutions == {n for n in convolutions if stays and n.startswith(stays)}
+    assert bool(stays) == (frozen >= normalisations & dict(body.named_parameters()).keys())
+    after = body.state_dict()
+    assert bool(stays) == all(torch.equal(after[name], before[name]) for name in normalisations)
 
 
 def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from support.written_run import ROWS, SETTINGS, row, write_run
 
 from maskinfer.data.cleaning import Decision, FaultKind, find_fault
 from maskinfer.data.labels import parse_name
 from maskinfer.errors import LabelError, RunError
+from maskinfer.train.runs.curves import draw_curves
 from maskinfer.train.runs.files import EpochRow, RunFiles, best_row
 
 NAN = float("nan")
@@ -91,8 +94,68 @@ def test_history_of_a_damaged_row_is_refused(
 def test_history_of_a_torn_row_is_refused(tmp_path: Path) -> None:
     lines = _history(tmp_path)
     (tmp_path / "history.csv").write_text(f"{','.join(lines[0])}\n1,30.0,0.001\n")
-    with pytest.raises(RunError, match="row 1: 3 cells, expected 14"):
+    with pytest.raises(RunError, match="row 1: 3 cells, expected 19"):
         RunFiles(tmp_path).read_history()
+
+
+def test_history_of_an_older_version_is_read(tmp_path: Path) -> None:
+    lines = [cells[:14] for cells in _history(tmp_path)]
+    assert lines[0][-1] == "test_iou"
+    (tmp_path / "history.csv").write_text("".join(",".join(cells) + "\n" for cells in lines))
+    only = RunFiles(tmp_path).read_history()[0]
+    assert only.train_balanced_accuracy is None
+    assert only.chosen_by == (only.validation_iou, only.validation_balanced_accuracy)
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({}, ""),
+        ({"test_balanced_accuracy": 0.5}, ""),  # by chance, while training knows better
+        ({"test_loss": 1e12}, r"has diverged: its test loss is 1e\+12"),
+        ({"test_loss": float("nan")}, "has diverged"),
+        (
+            {"train_balanced_accuracy": 0.5, "test_balanced_accuracy": 0.5},
+            "has collapsed: it gives every face the same label",
+        ),
+    ],
+)
+def test_a_network_that_learned_nothing_is_told_by_its_figures(
+    figures: dict[str, float], words: str
+) -> None:
+    usual = {"train_balanced_accuracy": 0.8}
+    fault = row(1, None, **usual | figures).fault
+    assert re.match(words, fault)
+    assert bool(words) == bool(fault)
+
+
+def test_the_best_epoch_is_chosen_by_the_nearest_face_where_that_is_measured() -> None:
+    nearest = {"validation_nearest_iou": 0.4, "validation_nearest_balanced_accuracy": 0.8}
+    assert row(1, 0.7).score == pytest.approx(0.7)
+    assert row(1, 0.7, **nearest).score == pytest.approx(0.6)
+    assert row(1, None).score is None
+
+
+def test_curves_of_an_early_loss_of_20000_are_drawn_on_a_logarithmic_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scales: list[list[str]] = []
+    save = Figure.savefig
+
+    def watched(figure: Figure, *given: object, **options: object) -> None:
+        scales.append([axes.get_yscale() for axes in figure.axes])
+        legend = figure.axes[-1].get_legend()
+        assert legend is not None
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert texts[:2] == ["train, 256 images", "validation, 40 images"]
+        save(figure, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", watched)
+    measured = {"train": 256, "validation": 40, "test": 60}
+    for first in (2.0, 20_000.0):
+        history = [row(1, train_loss=first), row(2)]
+        draw_curves(history, 2, measured, "run", tmp_path / "curves.png")
+    assert scales == [["linear"] * 3, ["log", "linear", "linear"]]
 
 
 @pytest.mark.parametrize(
