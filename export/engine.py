@@ -9,9 +9,8 @@ INT8 are decided in the ONNX file, and there is no precision to choose here.
 """
 
 import contextlib
-import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,18 +21,22 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES
-from maskinfer.runtime.session import Outputs
+from maskinfer.runtime.model_file import INPUT_NAME
+from maskinfer.runtime.session import Outputs, import_onnxruntime
+from maskinfer.runtime.engine import (
+    TENSORRT,
+    TENSORRT_RTX,
+    Engine,
+    EngineError,
+    Toolkit,
+    first_reason,
+)
 
-from .parity import in_batches
+from .parity import Predict, in_batches
 from .settings import BatchRange
 
-TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
-_MODULES = {TENSORRT: "tensorrt", TENSORRT_RTX: "tensorrt_rtx_bindings"}
 _AS_ONNX = "The model runs as ONNX: maskinfer export --format onnx"
 _AMPERE = 80
-# TensorRT-RTX also looks for a GPU, and logs an error where there is none.
-_NO_DRIVER = "cudaError 35"
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,6 @@ class BuiltEngine:
     # JSON-able; `builder` and its `version`, the `compute_capabilities` of the GPUs it is for,
     # whether it also works on `later_gpus`, and its `batch` range.
     built_with: dict[str, Any]
-
-
-class Toolkit:
-    """`tensorrt` or `tensorrt-rtx`, imported, and a logger that collects errors in silence.
-
-    The logger must outlive what is made with it.
-    """
-
-    def __init__(self, name: str) -> None:
-        """Import a package.
-
-        Raises:
-            ImportError: it is not installed, or its libraries do not load.
-            OSError: the same, on Windows.
-        """
-        self.name = name
-        self.trt: Any = importlib.import_module(_MODULES[name])
-        self.errors: list[str] = []
-        self.logger = _make_logger(self.trt, self.errors)
-
-    def __str__(self) -> str:
-        title = {TENSORRT: "TensorRT", TENSORRT_RTX: "TensorRT-RTX"}[self.name]
-        return f"{title} {self.trt.__version__}"
 
 
 def find_toolkit() -> Toolkit:
@@ -103,9 +83,7 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     try:
         builder = trt.Builder(toolkit.logger)
     except TypeError as error:  # pybind11's, when there is no builder
-        raise ExportError(
-            f"{toolkit} does not start: {_reason(toolkit.errors)}. {_AS_ONNX}"
-        ) from error
+        raise ExportError(f"{toolkit} does not start: {toolkit.reason}. {_AS_ONNX}") from error
     # 11 is always strongly typed and ignores the flag; a version that dropped it needs none.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
@@ -129,55 +107,33 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     return BuiltEngine(bytes(plan), built_with)
 
 
-class EngineSession:
-    """An engine, loaded on the GPU. Never tried on a GPU: none was at hand when it was written."""
+def predictor(engine: BuiltEngine) -> Predict:
+    """Load an engine on this machine's GPU, to be compared with its graph.
 
-    def __init__(self, engine: BuiltEngine) -> None:
-        """Load an engine with the package that built it.
+    Raises:
+        ExportError: there is no GPU that it is for. What it returns raises it where TensorRT fails.
+    """
+    with _failing():
+        loaded = Engine(engine.plan, engine.built_with, import_onnxruntime())
 
-        Raises:
-            ExportError: there is no GPU, or not one that this engine is for.
-        """
-        self._toolkit = Toolkit(engine.built_with["builder"])
-        self._batch: dict[str, int] = engine.built_with["batch"]
-        self._runtime = self._toolkit.trt.Runtime(self._toolkit.logger)
-        self._engine = self._runtime.deserialize_cuda_engine(engine.plan)
-        self._context = self._engine and self._engine.create_execution_context()
-        if self._context is None:
-            wanted = ", ".join(engine.built_with["compute_capabilities"])
-            raise ExportError(
-                f"{self._toolkit} cannot load the engine: {_reason(self._toolkit.errors)}. It "
-                f"needs an NVIDIA GPU of compute capability {wanted}"
-            )
-        self._faces = int(self._engine.get_tensor_shape(OUTPUT_NAMES[-1])[1])  # K
-
-    def predict(self, canvases: Pixels, batch_size: int) -> Outputs:
-        """Predict canvases (N, S, S, 3), in batches of the nearest size that the engine takes.
-
-        Raises:
-            ExportError: TensorRT failed.
-        """
-        size = min(max(batch_size, self._batch["minimum"]), self._batch["maximum"])
-        count = len(canvases)
+    def predict(canvases: Pixels, batch_size: int) -> Outputs:
+        least, most = loaded.sizes
+        size, count = min(max(batch_size, least), most), len(canvases)
         # The last batch is filled up: it may have fewer canvases than the engine takes.
         filled = np.resize(canvases, (-(-count // size) * size, *canvases.shape[1:]))
-        return Outputs(*(values[:count] for values in in_batches(self._run, filled, size)))
+        with _failing():
+            outputs = in_batches(lambda batch: Outputs(*loaded.run(batch)), filled, size)
+        return Outputs(*(values[:count] for values in outputs))
 
-    def _run(self, canvases: Pixels) -> Outputs:
-        count = len(canvases)
-        images = torch.from_numpy(canvases).contiguous().cuda()
-        buffers = [torch.empty(count, self._faces, *rest, device="cuda") for rest in OUTPUT_SHAPES]
-        for name, tensor in zip((INPUT_NAME, *OUTPUT_NAMES), (images, *buffers), strict=True):
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        stream = torch.cuda.current_stream()
-        if not (
-            self._context.set_input_shape(INPUT_NAME, tuple(images.shape))
-            and self._context.execute_async_v3(stream.cuda_stream)
-        ):
-            reason = _reason(self._toolkit.errors)
-            raise ExportError(f"{self._toolkit} failed on {count} canvases: {reason}")
-        stream.synchronize()
-        return Outputs(*(buffer.cpu().numpy() for buffer in buffers))
+    return predict
+
+
+@contextlib.contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise ExportError(f"the engine {error}") from error
 
 
 def _with_canvas(model: bytes, canvas: int) -> bytes:
@@ -213,20 +169,8 @@ def _gpus(toolkit: Toolkit) -> dict[str, Any]:
     }
 
 
-def _make_logger(trt: Any, errors: list[str]) -> Any:
-    class Collector(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.ERROR:
-                errors.append(message)
-
-    return Collector()
-
-
 def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
-    reason = _reason(error.desc().splitlines())
+    reason = first_reason(error.desc().splitlines())
     if error.node() < 0:
         return ExportError(f"{toolkit} cannot read the model: {reason}. Run: maskinfer export")
     return _operator_fault(toolkit, error.node_operator(), error.node_name(), reason)
@@ -234,7 +178,7 @@ def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
 
 def _build_fault(toolkit: Toolkit, model: bytes) -> ExportError:
     """Name the operator where TensorRT names a layer, since a layer has its node's name."""
-    reason = _reason(toolkit.errors)
+    reason = toolkit.reason
     words = set(re.findall(r"[\w./:-]+", reason))
     words |= {re.sub(r"_\d+$", "", word) for word in words}
     nodes = [n for n in onnx.load_model_from_string(model).graph.node if n.name in words]
@@ -248,21 +192,3 @@ def _operator_fault(toolkit: Toolkit, operator: str, node: str, reason: str) -> 
     return ExportError(
         f"{toolkit} cannot build operator {operator} (node '{node}'): {reason}. {_AS_ONNX}"
     )
-
-
-def _reason(messages: Iterable[str]) -> str:
-    """The first of TensorRT's messages, the cause of the rest, as one short line.
-
-    Without its prefixes and source positions.
-    """
-    messages = [text for text in messages if not text.startswith("Invalid Node")]
-    telling = [text for text in messages if _NO_DRIVER not in text] or messages
-    if not telling:
-        return "it gives no reason"
-    text = " ".join(telling[0].split())
-    text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
-    text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
-    text = re.sub(r"^\((.*)\)$", r"\1", text)
-    text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
-    text = text.strip(" .")
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -18,6 +18,7 @@ from maskinfer.errors import ExportError, UsageError
 from maskinfer.files import check_file, replacing
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.default_model import EXPORTS, TRITON
+from maskinfer.runtime.engine import TENSORRT
 from maskinfer.runtime.engine_file import ENGINE_SUFFIX, write_engine
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
@@ -27,7 +28,7 @@ from maskinfer.version import __version__
 
 from . import engine, triton
 from .fp16 import to_half
-from .graph import ContractModule, checkpoint_function, to_onnx, write_onnx
+from .graph import ContractModule, checkpoint_function, store_halves, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
 from .settings import (
@@ -118,7 +119,9 @@ def _export(checkpoint: Checkpoint, settings: ExportSettings, say: Say) -> Expor
     # Box arithmetic of a letterbox's canvas follows from its shape in `lite` alone.
     free_canvas = config.settings.model == "lite" and geometry.kind == "letterbox"
     graph = to_onnx(traced, geometry.canvas, free_canvas=free_canvas)
-    graph, lowering = _lower(graph, settings, calibration, say)
+    graph, lowering = _lower(graph, settings, canvases, calibration, say)
+    if settings.format != "engine":  # TensorRT wants constants as weights
+        store_halves(graph)
     details = options.describe(config.settings.model) | lowering
     metadata = replace(
         _describe(checkpoint, geometry, settings.precision, details),
@@ -134,6 +137,8 @@ def _export(checkpoint: Checkpoint, settings: ExportSettings, say: Say) -> Expor
         parity = _verify(partial(in_batches, session.run), reference, metadata, path)
         say("Measuring from which score on a face counts")
         metadata, note = measure_file(session, checkpoint)
+        if fault := checkpoint.figures.fault:
+            note = "; ".join(filter(None, (f"the network {fault}", note)))
         metadata = replace(metadata, verification=asdict(parity))
         write_onnx(graph, metadata, onnx_file)
         exported = Exported(path, parity, note)
@@ -227,11 +232,15 @@ def _calibration_canvases(
 
 
 def _lower(
-    graph: ModelProto, settings: ExportSettings, calibration: Pixels | None, say: Say
+    graph: ModelProto,
+    settings: ExportSettings,
+    canvases: Pixels,
+    calibration: Pixels | None,
+    say: Say,
 ) -> tuple[ModelProto, dict[str, Any]]:
     """The graph in its precision, and what the metadata says of that."""
     if settings.precision == "fp16":
-        return graph, {"fp16": {"layers_in_fp32": to_half(graph)}}
+        return graph, {"fp16": to_half(graph, canvases)}
     if calibration is None:
         return graph, {}
     say(f"Quantising on {len(calibration)} images")
@@ -303,10 +312,10 @@ def _write_engine(
 ) -> Exported:
     """Write an engine, verified where it can be loaded; else with the figures of its graph."""
     path = graph.path
-    if built.built_with["builder"] == engine.TENSORRT:  # so there is a GPU to try it on
+    if built.built_with["builder"] == TENSORRT:  # so there is a GPU to try it on
         # A GPU computes FP32 convolutions in TF32, which has FP16's digits.
         digits = "fp16" if metadata.precision == "fp32" else metadata.precision
-        predict = engine.EngineSession(built).predict
+        predict = engine.predictor(built)
         parity = _verify(predict, reference, replace(metadata, precision=digits), path)
         exported, stated = replace(graph, parity=parity), asdict(parity)
     else:

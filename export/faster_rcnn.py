@@ -172,7 +172,7 @@ class RoIAlign(nn.Module):
                 index = first[..., None, None] + inner.long()
                 weight = weight_y[..., :, None] * weight_x[..., None, :]
                 corner = table.index_select(0, index.flatten())
-                bins = bins + corner * weight.reshape(-1, 1)
+                bins = corner * weight.reshape(-1, 1) + bins
         return bins.reshape(batch, count, _BINS * _BINS * channels)
 
     def _level_of(self, regions_xyxy: Tensor) -> Tensor:

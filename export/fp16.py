@@ -5,27 +5,45 @@ here because onnxconverter-common's pass, and ONNX Runtime's copy of it, leave n
 and put a cast around every node that is kept (onnxconverter-common issues 208 and 306).
 """
 
+from typing import Any
+
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
+
+from maskinfer.data.pixels import Pixels
+from maskinfer.runtime.model_file import INPUT_NAME
 
 from .layers import find_layers, reduced_nodes
 
-_LARGEST = float(np.finfo(np.float16).max)
+# A quarter of what FP16 holds: other images may reach further than those measured.
+_LARGEST = float(np.finfo(np.float16).max) / 4
+_BATCH = 8
 
 
-def to_half(model: ModelProto) -> tuple[str, ...]:
+def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
     """Make the layers of a graph compute in FP16, in place, but for those it cannot hold.
 
+    What they compute on canvases (N, S, S, 3) is measured in FP32, since a CPU computes FP16 with
+    its range, where a GPU overflows.
+
     Returns:
-        the weights of the layers that stay in FP32, since a weight or bias is beyond FP16.
+        JSON-able; the weights of the layers that stay in FP32, and the largest absolute value that
+        the others read or compute, at most `_LARGEST`.
     """
     graph = model.graph
     layers = find_layers(graph)
     weights = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
-    large = {t.name for t in graph.initializer if t.name in weights and _is_beyond(t)}
-    reading = {node.name for node in graph.node if not large.isdisjoint(node.input)}
-    beyond = {layer.weight for layer in layers if not reading.isdisjoint(layer.nodes)}
-    reduced = set(reduced_nodes(graph, [x for x in layers if x.weight not in beyond]))
+    sizes = {t.name: _size(t) for t in graph.initializer if t.name in weights}
+    reduced = set(reduced_nodes(graph, layers))
+    values = [{*node.input, *node.output} - weights for node in graph.node if node.name in reduced]
+    sizes |= _measure(model, set().union(*values), canvases)
+    largest = {
+        node.name: max(sizes.get(name, 0.0) for name in (*node.input, *node.output))
+        for node in graph.node
+        if node.name in reduced
+    }
+    reduced = {name for name in reduced if largest[name] <= _LARGEST}
     constants = {t.name for t in graph.initializer}
     inside = {name for node in graph.node if node.name in reduced for name in node.output}
     leaving = {name for node in graph.node if node.name not in reduced for name in node.input}
@@ -50,12 +68,31 @@ def to_half(model: ModelProto) -> tuple[str, ...]:
     graph.node.extend(nodes)
     del graph.value_info[:]  # says FP32 of what is FP16 now
     _add_halves(graph, halves & weights)
-    return tuple(layer.weight for layer in layers if layer.weight in beyond)
+    return {
+        "layers_in_fp32": [x.weight for x in layers if not reduced.issuperset(x.nodes)],
+        "largest_value": max((largest[name] for name in reduced), default=0.0),
+    }
 
 
-def _is_beyond(tensor: TensorProto) -> bool:
-    """Whether a constant holds a value larger than FP16 can."""
-    return bool(np.abs(numpy_helper.to_array(tensor)).max(initial=0) > _LARGEST)
+def _size(tensor: TensorProto) -> float:
+    return float(np.abs(numpy_helper.to_array(tensor)).max(initial=0))
+
+
+def _measure(model: ModelProto, values: set[str], canvases: Pixels) -> dict[str, float]:
+    """The largest absolute value of each of a graph's FP32 values, over all canvases."""
+    probe = ModelProto()
+    probe.CopyFrom(model)
+    computed = [name for node in model.graph.node for name in node.output if name in values]
+    for name in computed:
+        size, largest = f"{name}.abs", f"{name}.max"
+        probe.graph.node.append(helper.make_node("Abs", [name], [size]))
+        probe.graph.node.append(helper.make_node("ReduceMax", [size], [largest], keepdims=0))
+        probe.graph.output.append(helper.make_tensor_value_info(largest, TensorProto.FLOAT, []))
+    session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [f"{name}.max" for name in computed]
+    batches = (canvases[first : first + _BATCH] for first in range(0, len(canvases), _BATCH))
+    rows = [session.run(names, {INPUT_NAME: batch}) for batch in batches]
+    return dict(zip(computed, np.max(rows, axis=0).tolist(), strict=True)) if computed else {}
 
 
 def _cast(name: str, renamed: str) -> NodeProto:
@@ -82,7 +119,7 @@ def _add_halves(graph: GraphProto, names: set[str]) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     halved = [
         numpy_helper.from_array(
-            numpy_helper.to_array(tensor).clip(-_LARGEST, _LARGEST).astype(np.float16),
+            numpy_helper.to_array(tensor).astype(np.float16),
             _half(tensor.name),
         )
         for tensor in graph.initializer

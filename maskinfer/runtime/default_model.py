@@ -8,6 +8,7 @@ from maskinfer.errors import ModelFileError
 EXPORTS = Path("models")
 TRITON = EXPORTS / "triton"
 SHIPPED, SHIPPED_WEIGHTS = "default.onnx", "default.safetensors"
+_SHIPPED_FOR_GPUS = "default.gpu.onnx"
 
 
 def resolve_model(named: Path | None = None) -> Path:
@@ -43,6 +44,15 @@ def _is_export(path: Path) -> bool:
 def shipped_model() -> Path:
     """Path of the model that ships in the package, whether it is there or not."""
     return Path(str(importlib.resources.files("maskinfer") / SHIPPED))
+
+
+def suited(model: Path, *, on_gpu: bool) -> Path:
+    """The file to load of a model: of the one that ships there is another for GPUs.
+
+    INT8 for CPUs is slow on CUDA, and TensorRT refuses it.
+    """
+    for_gpus = shipped_model().with_name(_SHIPPED_FOR_GPUS)
+    return for_gpus if on_gpu and model == shipped_model() and for_gpus.is_file() else model
 
 
 def shipped_weights() -> Path:

@@ -194,6 +194,10 @@ def tensorrt_options(
 ) -> dict[str, str]:
     """What onnxruntime's TensorRT provider needs to know of a model file, by its option names.
 
+    Neither `trt_fp16_enable` nor `trt_int8_enable`: without them the provider obeys the types of
+    the graph (microsoft/onnxruntime pull request 18707); with them TensorRT may compute boxes and
+    indices in FP16 too.
+
     The canvas is S in pixels, the batch size that of the largest batch; the path is for messages.
 
     Raises:
@@ -218,9 +222,6 @@ def tensorrt_options(
         "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(cache.parent),
-        # TensorRT 10 computes in FP32 what the graph has in less, unless asked otherwise.
-        "trt_fp16_enable": str(metadata.precision == "fp16"),
-        "trt_int8_enable": str(metadata.precision == "int8"),
     } | {
         f"trt_profile_{bound}_shapes": f"{INPUT_NAME}:{count}x{canvas}x{canvas}x3"
         for bound, count in (("min", 1), ("opt", batch_size), ("max", batch_size))

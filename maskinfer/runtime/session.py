@@ -1,4 +1,4 @@
-"""One ONNX Runtime session; the only module that imports onnxruntime.
+"""One model, loaded: by ONNX Runtime, or as a TensorRT engine. Only here onnxruntime is imported.
 
 onnxruntime runs a model on the CPU when a GPU provider cannot start, and only logs a line. Here the
 provider in use is read after creation (microsoft/onnxruntime 17801, 23372): not using a GPU that
@@ -26,7 +26,8 @@ from maskinfer.errors import MaskinferError, ModelFileError, ProviderError, Usag
 from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
-from .engine_file import ENGINE_SUFFIX
+from .default_model import suited
+from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
 from .model_file import (
     INPUT_NAME,
     OUTPUT_NAMES,
@@ -36,6 +37,7 @@ from .model_file import (
     check_contract,
 )
 from .providers import DEFAULT_BATCH_SIZE, Provider
+from .engine import Engine, EngineError
 
 _LOG_FATAL_ONLY = 4
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
@@ -65,7 +67,7 @@ class Session:
     """A model file, loaded and ready to run.
 
     Attributes:
-        path: the model file.
+        path: the model file; of the model that ships, the one for what computes.
         sha256: of the model file, in hexadecimal.
         metadata: what the file says about itself.
         geometry: how photos become the canvases that it reads here.
@@ -108,7 +110,8 @@ class Session:
         """
         if batch_size < 1:
             raise UsageError(f"batch size: got {batch_size}, expected at least 1")
-        self.path = Path(model)
+        self._named = self.path = Path(model)
+        self.sha256 = ""
         self.batch_size = batch_size
         self._threads = threads
         self._canvas = canvas
@@ -120,10 +123,12 @@ class Session:
             raise UsageError(
                 f"provider: got {provider!r}, expected {', '.join(Provider)}"
             ) from None
-        data = _read(self.path)
-        self.sha256 = hashlib.sha256(data).hexdigest()
         self._ort = import_onnxruntime()
-        self._session, self.note = self._open(data, wanted)
+        self._engine: Engine | None = None
+        if self._named.suffix == ENGINE_SUFFIX:
+            self._load_engine(wanted)
+            return
+        self._session, self.note = self._open(wanted)
         self.metadata = check_contract(self._session, self.path)
         self.geometry = self._fit(self.metadata)
         self.inputs: list[Any] = self._session.get_inputs()
@@ -135,6 +140,38 @@ class Session:
         elif self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
                 "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
+            )
+
+    def _load_engine(self, wanted: Provider) -> None:
+        """Load a TensorRT engine in the place of an ONNX file."""
+        if wanted not in (Provider.AUTO, Provider.TENSORRT):
+            raise UsageError(
+                f"--provider {wanted}: {self.path} is a TensorRT engine, which runs on tensorrt "
+                "alone; give the ONNX file for others"
+            )
+        self.metadata, built_with = read_sidecar(self.path)
+        self.sha256 = built_with["sha256"]
+        self.geometry = self._fit(self.metadata)
+        self.inputs, self.outputs = [], []
+        self.provider, self.note, self.streams = Provider.TENSORRT, "", 1
+        try:
+            if not gpu.has_nvidia_driver():
+                raise EngineError("needs an NVIDIA GPU, and no driver was found")
+            gpu.preload_libraries(self._ort, tensorrt=True)
+            self._engine = Engine(self.path.read_bytes(), built_with, self._ort)
+        except EngineError as error:
+            raise UsageError(
+                f"{self.path}: the engine {error}. The ONNX file it was built from runs anywhere"
+            ) from error
+        except (KeyError, TypeError) as error:
+            raise ModelFileError(
+                f"{sidecar_path(self.path)}: damaged, {error} of the engine is missing"
+            ) from error
+        least, most = self._engine.sizes
+        if not least <= self.batch_size <= most:
+            raise UsageError(
+                f"--batch-size: got {self.batch_size}, expected {least} to {most}, which "
+                f"{self.path} was built for"
             )
 
     def run(self, canvases: Pixels) -> Outputs:
@@ -159,7 +196,7 @@ class Session:
             way_out, text = "", str(error).lower()
             if any(sign in text for sign in _OUT_OF_MEMORY):
                 way_out = " Try a smaller --batch-size"
-            elif self.provider is not Provider.CPU:
+            elif self.provider is not Provider.CPU and self._engine is None:
                 way_out = " Try --provider cpu"
             raise MaskinferError(
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
@@ -181,6 +218,8 @@ class Session:
         return gpu.locked_pages(buffers, getattr(self._ort, "cuda_version", None) or "")
 
     def _compute(self, canvases: Pixels) -> list[NDArray[Any]]:
+        if self._engine is not None:
+            return self._engine.run(canvases)
         if self.provider is Provider.CPU:
             outputs: list[NDArray[Any]] = self._session.run(
                 list(OUTPUT_NAMES), {INPUT_NAME: canvases}
@@ -190,16 +229,24 @@ class Session:
             self._bound = BoundSession(self._ort, self._session, canvases.shape)
         return self._bound.run(canvases)
 
-    def _open(self, data: bytes, wanted: Provider) -> tuple[Any, str]:
+    def _read(self, provider: Provider) -> bytes:
+        self.path = suited(self._named, on_gpu=provider is not Provider.CPU)
+        data = _read(self.path)
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        return data
+
+    def _open(self, wanted: Provider) -> tuple[Any, str]:
         """Create the session, with a note of why `auto` fell back to the CPU, if it did."""
         first = Provider.CUDA if wanted is Provider.AUTO else wanted
         obstacle = None if first is Provider.CPU else self._find_obstacle(first)
+        data = self._read(Provider.CPU if obstacle else first)
         session = None
         if obstacle is None:
             try:
                 session = self._create(data, self._providers(data, first))
             except ModelFileError as error:
                 # Whose fault is it? Where the CPU refuses the file too, that is raised instead.
+                data = self._read(Provider.CPU)
                 session = self._create(data, self._providers(data, Provider.CPU))
                 obstacle = f"the provider did not start ({_reason(error.__cause__)})"
             if session.get_providers()[0] == _ORT_NAME[first]:
@@ -210,7 +257,9 @@ class Session:
                 # Or a file that is not ours would be blamed on the provider.
                 check_contract(session, self.path)
             raise ProviderError(first, obstacle)
-        session = session or self._create(data, self._providers(data, Provider.CPU))
+        if session is None or self.path != self._named:
+            data = self._read(Provider.CPU)
+            session = self._create(data, self._providers(data, Provider.CPU))
         return session, f"no CUDA: {obstacle}"
 
     def _fit(self, metadata: ModelMetadata) -> Geometry:
@@ -319,11 +368,6 @@ class BoundSession:
 def _read(path: Path) -> bytes:
     if path.is_dir():
         raise UsageError(f"{path}: a folder, expected a model file")
-    if path.suffix == ENGINE_SUFFIX and path.is_file():
-        raise UsageError(
-            f"{path}: a TensorRT engine, expected an ONNX file; --provider tensorrt builds an "
-            "engine of its own"
-        )
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -18,7 +18,7 @@ from support.tiny_model import METADATA
 
 from maskinfer.errors import ExportError, ModelFileError, UsageError
 from maskinfer.export import engine, int8
-from maskinfer.export.engine import EngineSession
+from maskinfer.export.engine import predictor
 from maskinfer.export.fp16 import to_half
 from maskinfer.export.settings import BatchRange
 from maskinfer.runtime import gpu
@@ -115,7 +115,7 @@ def test_build_needs_no_gpu(
 ) -> None:
     graph = onnx.load(files[network])
     if precision == "fp16":
-        to_half(graph)
+        to_half(graph, canvases)
     elif precision == "int8":
         # An untrained network moves far; here it only has to build.
         monkeypatch.setattr(int8, "ALLOWED", int8.Drift(iou=0, probability=1))
@@ -280,7 +280,7 @@ def test_engine_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
 def test_engine_does_not_run_without_a_gpu(capfd: pytest.CaptureFixture[str]) -> None:
     built = engine.build(_mean(), 8, _BATCH)
     with pytest.raises(ExportError, match=r"CUDA driver .* needs an NVIDIA GPU of .* 8\.6, 8\.9"):
-        EngineSession(built)
+        predictor(built)
     assert capfd.readouterr() == ("", "")
 
 
@@ -310,7 +310,7 @@ def test_engine_predicts_what_the_graph_predicts(
     files: dict[str, Path], canvases: np.ndarray, network: str
 ) -> None:
     session = Session(files[network], "cpu", len(canvases))
-    on_gpu = EngineSession(engine.build(files[network].read_bytes(), _CANVAS, _BATCH))
-    expected, actual = session.run(canvases), on_gpu.predict(canvases, len(canvases))
+    on_gpu = predictor(engine.build(files[network].read_bytes(), _CANVAS, _BATCH))
+    expected, actual = session.run(canvases), on_gpu(canvases, len(canvases))
     np.testing.assert_allclose(actual.proper_mask, expected.proper_mask, atol=1e-2)
     np.testing.assert_allclose(actual.score, expected.score, atol=1e-2)
