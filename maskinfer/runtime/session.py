@@ -27,6 +27,7 @@ from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
 from .default_model import suited
+from .engine import Engine, EngineError
 from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
 from .model_file import (
     INPUT_NAME,
@@ -37,7 +38,6 @@ from .model_file import (
     check_contract,
 )
 from .providers import DEFAULT_BATCH_SIZE, Provider
-from .engine import Engine, EngineError
 
 _LOG_FATAL_ONLY = 4
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
