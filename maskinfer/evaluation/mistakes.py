@@ -200,12 +200,12 @@ def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAna
     """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
     threads = decode_threads()
     measure = partial(_measure_photo, evaluation.folder)
-    ahead = map_ahead(measure, evaluation.predictions, threads=threads, ahead=4 * threads)
+    ahead = map_ahead(measure, evaluation.answers, threads=threads, ahead=4 * threads)
     predictions: list[LabelledPrediction] = []
     with closing(ahead) as measured:
         for prediction in measured:
             predictions.append(prediction)
-            on_progress(len(predictions), len(evaluation.predictions))
+            on_progress(len(predictions), len(evaluation.answers))
     return ErrorAnalysis(predictions)
 
 

@@ -1,6 +1,7 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -188,7 +189,7 @@ def _quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator
             yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
 
 
-def not_measured_section(evaluation: Measured) -> Section:
+def not_measured_section(evaluation: Measured[Any, Any]) -> Section:
     """What was repaired, and what no figure is about."""
     left_out: list[Row] = [
         *((d.filename, d.reason) for d in evaluation.decisions if d.action == "dropped"),

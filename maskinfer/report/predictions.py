@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from maskinfer.evaluation.evaluating import Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
@@ -46,7 +47,7 @@ def prediction_card(
     )
 
 
-def not_measured(evaluation: Measured, left_out: Table) -> list[Table]:
+def not_measured(evaluation: Measured[Any, Any], left_out: Table) -> list[Table]:
     """What was repaired, left out or has no label: the tables that hold something."""
     tables = (
         Table.of(
