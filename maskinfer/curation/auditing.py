@@ -26,23 +26,14 @@ _IN_SAMPLE = (
 
 @dataclass(frozen=True)
 class Audit:
-    """The labels of a data set beside what was predicted for their images.
-
-    Attributes:
-        data: the data set.
-        predictions: of all labelled images that can be decoded.
-        decisions: one for each other image, and for each impossible box.
-        how: one sentence, which networks were asked.
-        basis: the same, fit for JSON.
-        warnings: what a reader must know.
-    """
+    """The labels of a data set beside what was predicted for their images."""
 
     data: Path
-    predictions: Sequence[LabelledPrediction]
-    decisions: Sequence[Decision]
-    how: str
-    basis: Mapping[str, Any]
-    warnings: Sequence[str] = ()
+    predictions: Sequence[LabelledPrediction]  # of all labelled images that can be decoded
+    decisions: Sequence[Decision]  # one for each other image, and for each impossible box
+    how: str  # one sentence, which networks were asked
+    basis: Mapping[str, Any]  # the same, fit for JSON
+    warnings: Sequence[str] = ()  # what a reader must know
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""

@@ -17,33 +17,21 @@ class Colors(NamedTuple):
     """Channel figures of a split's photos, as networks see them; red, green, blue.
 
     Each photo has the same weight, at no more than 224 pixels a side.
-
-    Attributes:
-        mean: (3,) in 0..255.
-        std: (3,) of all pixels about that mean.
-        mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
     """
 
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    mean_error: NDArray[np.float64]
+    mean: NDArray[np.float64]  # (3,) in 0..255
+    std: NDArray[np.float64]  # (3,) of all pixels about that mean
+    mean_error: NDArray[np.float64]  # (3,) standard error of the mean over photos; infinite for one
 
 
 @dataclass(frozen=True)
 class ImpossibleBox:
-    """A label whose box is impossible.
+    """A label whose box is impossible."""
 
-    Attributes:
-        filename: relative to the data set.
-        reason: one line.
-        in_training: what is done with the image when training.
-        in_testing: what is done when testing.
-    """
-
-    filename: str
-    reason: str
-    in_training: str
-    in_testing: str
+    filename: str  # relative to the data set
+    reason: str  # one line
+    in_training: str  # what is done with the image when training
+    in_testing: str  # what is done when testing
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,11 @@ MOST_DETECTIONS = 100  # of an image
 
 
 class Detected(NamedTuple):
-    """One class in one image.
+    """One class in one image."""
 
-    Attributes:
-        faces_xywh: (G, 4) where it is.
-        boxes_xywh: (D, 4) where it was detected.
-        confidence: (D,) of each detection, in any order.
-    """
-
-    faces_xywh: Boxes
-    boxes_xywh: Boxes
-    confidence: NDArray[np.float64]
+    faces_xywh: Boxes  # (G, 4) where it is
+    boxes_xywh: Boxes  # (D, 4) where it was detected
+    confidence: NDArray[np.float64]  # (D,) of each detection, in any order
 
 
 @dataclass(frozen=True)

@@ -31,21 +31,13 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class CompareSettings(DetectorSettings):
-    """The options of `maskinfer compare`; what is asked about faces holds for both models.
+    """The options of `maskinfer compare`; what is asked about faces holds for both models."""
 
-    Attributes:
-        model_a: one model file.
-        model_b: the other.
-        data: a data set, or a folder of labelled images; None for the sample images.
-        out: the report's folder; None for `reports/compare-TIME`.
-        overwrite: whether an existing report may be replaced.
-    """
-
-    model_a: Path
-    model_b: Path
-    data: Path | None = None
-    out: Path | None = None
-    overwrite: bool = False
+    model_a: Path  # one model file
+    model_b: Path  # the other
+    data: Path | None = None  # a data set or a folder of labelled images; None: the sample images
+    out: Path | None = None  # the report's folder; None for `reports/compare-TIME`
+    overwrite: bool = False  # whether an existing report may be replaced
 
 
 @dataclass(frozen=True)
@@ -77,21 +69,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison(ABC, Generic[AnswerT]):
-    """Two models on the images that both measured. Differences are B's figure minus A's.
+    """Two models on the images that both measured. Differences are B's figure minus A's."""
 
-    Attributes:
-        a: what one model was measured on.
-        b: and the other.
-        pairs: the images that both measured, at least one, in sorted order of their names.
-        only_a: names of the images that only A measured, printable; left out of all figures.
-        only_b: that only B measured.
-    """
-
-    a: Measured[AnswerT, Any]
-    b: Measured[AnswerT, Any]
-    pairs: list[Pair[AnswerT]]
-    only_a: list[str]
-    only_b: list[str]
+    a: Measured[AnswerT, Any]  # what one model was measured on
+    b: Measured[AnswerT, Any]  # and the other
+    pairs: list[Pair[AnswerT]]  # images that both measured, at least one, in sorted order of names
+    only_a: list[str]  # printable names of those that only A measured; left out of all figures
+    only_b: list[str]  # that only B measured
 
     # Measures a model, asked for what is compared.
     evaluate: "ClassVar[staticmethod[[MaskDetector, Path, Progress], Measured[Any, Any]]]"

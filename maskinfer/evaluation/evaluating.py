@@ -29,45 +29,26 @@ MetricsT = TypeVar("MetricsT", bound=Metrics | AllFacesMetrics)
 
 @dataclass(frozen=True)
 class EvaluateSettings(DetectorSettings):
-    """The options of `maskinfer evaluate`; face `all` measures every annotated one.
+    """The options of `maskinfer evaluate`; face `all` measures every annotated one."""
 
-    Attributes:
-        data: a data set, or a folder of labelled images; None for the sample images.
-        model: the model file; None for the default one.
-        json: the file that all figures are written to; None for none.
-        report: the folder of a page that shows the mistakes; None for no page.
-        overwrite: whether an existing `json` and `report` may be replaced.
-    """
-
-    data: Path | None = None
-    model: Path | None = None
-    json: Path | None = None
-    report: Path | None = None
-    overwrite: bool = False
+    data: Path | None = None  # a data set or a folder of labelled images; None: the sample images
+    model: Path | None = None  # the model file; None for the default one
+    json: Path | None = None  # the file that all figures are written to; None for none
+    report: Path | None = None  # the folder of a page that shows the mistakes; None for no page
+    overwrite: bool = False  # whether an existing `json` and `report` may be replaced
 
 
 @dataclass(frozen=True)
 class Measured(ABC, Generic[AnswerT, MetricsT]):
-    """What a model was measured on, and what not; a `DatasetError` where that is nothing.
-
-    Attributes:
-        detector: the model.
-        folder: where the images are.
-        answers: the model's about images that could be read, at least one, in sorted order of their
-            names.
-        decisions: each repaired box, and each image dropped before it was decoded, with a reason.
-        unlabelled: one line for each image without a label that can be read; not measured.
-        failures: images that could not be decoded or predicted; not measured.
-        seconds: wall-clock time of decoding and predicting.
-    """
+    """What a model was measured on, and what not; a `DatasetError` where that is nothing."""
 
     detector: MaskDetector
-    folder: Path
-    answers: list[AnswerT]
-    decisions: list[Decision]
-    unlabelled: list[str]
-    failures: list[Failure]
-    seconds: float
+    folder: Path  # where the images are
+    answers: list[AnswerT]  # the model's, at least one, in sorted order of the images' names
+    decisions: list[Decision]  # each repaired box, and each image dropped undecoded, with a reason
+    unlabelled: list[str]  # one line for each image without a label that can be read; not measured
+    failures: list[Failure]  # images that could not be decoded or predicted; not measured
+    seconds: float  # wall-clock time of decoding and predicting
 
     @staticmethod
     @abstractmethod

@@ -189,17 +189,11 @@ def measure(
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Precision over recall, as the least confidence that counts is lowered.
+    """Precision over recall, as the least confidence that counts is lowered."""
 
-    Attributes:
-        recall: (M,) share of what was to be found that is found, rising.
-        precision: (M,) share of right calls among those made.
-        average_precision: area under the curve, 0..1.
-    """
-
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    average_precision: float
+    recall: NDArray[np.float64]  # (M,) share of what was to be found that is found, rising
+    precision: NDArray[np.float64]  # (M,) share of right calls among those made
+    average_precision: float  # area under the curve, 0..1
 
 
 def precision_recall(
@@ -235,18 +229,13 @@ def precision_recall(
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Images of similar probability of a proper mask, from the least to the next bin's least.
-
-    Attributes:
-        probability: the mean; None without images.
-        proper: the share of them that is labelled proper; None without images.
-    """
+    """Images of similar probability of a proper mask, from the least to the next bin's least."""
 
     low: float
     high: float
     images: int
-    probability: float | None
-    proper: float | None
+    probability: float | None  # the mean; None without images
+    proper: float | None  # the share of them that is labelled proper; None without images
 
 
 def reliability_bins(

@@ -24,21 +24,13 @@ from .metrics import FOUND_IOU
 
 @dataclass(frozen=True)
 class PhotoFaces:
-    """The annotated faces of a photo beside those that a model predicts.
+    """The annotated faces of a photo beside those that a model predicts."""
 
-    Attributes:
-        filename: relative to the data set, with `/`.
-        size_wh: of the upright photo in pixels.
-        labels: the annotated faces, at least one, inside the photo.
-        predictions: every face that the model predicts, the best-scored first.
-        min_score: least score of a face that counts, 0..1.
-    """
-
-    filename: str
-    size_wh: tuple[int, int]
-    labels: tuple[Face, ...]
-    predictions: tuple[Prediction, ...]
-    min_score: float
+    filename: str  # relative to the data set, with `/`
+    size_wh: tuple[int, int]  # of the upright photo in pixels
+    labels: tuple[Face, ...]  # the annotated faces, at least one, inside the photo
+    predictions: tuple[Prediction, ...]  # every face that the model predicts, the best-scored first
+    min_score: float  # least score of a face that counts, 0..1
 
     @cached_property
     def called(self) -> tuple[Prediction, ...]:

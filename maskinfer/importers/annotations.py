@@ -51,23 +51,14 @@ class AnnotatedFace:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
-    """A photo and every face annotated in it.
+    """A photo and every face annotated in it."""
 
-    Attributes:
-        source: path relative to the source folder, with `/`.
-        root: the source folder.
-        size_wh: width and height of the upright image in pixels.
-        orientation: EXIF orientation of the stored pixels; 1 is upright.
-        split: what the source says; None where it does not.
-        faces: in the annotation's order.
-    """
-
-    source: str
-    root: Path
-    size_wh: tuple[int, int]
-    orientation: int
-    split: Split | None
-    faces: tuple[AnnotatedFace, ...]
+    source: str  # path relative to the source folder, with `/`
+    root: Path  # the source folder
+    size_wh: tuple[int, int]  # width and height of the upright image in pixels
+    orientation: int  # EXIF orientation of the stored pixels; 1 is upright
+    split: Split | None  # what the source says; None where it does not
+    faces: tuple[AnnotatedFace, ...]  # in the annotation's order
 
     @property
     def path(self) -> Path:
@@ -77,17 +68,11 @@ class AnnotatedImage:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A photo, a face, or an annotation file that cannot be used.
+    """A photo, a face, or an annotation file that cannot be used."""
 
-    Attributes:
-        source: path relative to the source folder, with `/`.
-        reason: made one line where what it quotes has several.
-        unreadable: whether an image failed to decode.
-    """
-
-    source: str
-    reason: str
-    unreadable: bool = False
+    source: str  # path relative to the source folder, with `/`
+    reason: str  # made one line where what it quotes has several
+    unreadable: bool = False  # whether an image failed to decode
 
     def __post_init__(self) -> None:
         line = " ".join(self.reason.splitlines())

@@ -114,23 +114,14 @@ class ImportSettings:
 
 @dataclass
 class ImportReport:
-    """What an import made.
+    """What an import made."""
 
-    Attributes:
-        counts: images by split and label.
-        repaired: `(filename, reason)` of the boxes that were clipped.
-        skipped: what was left out.
-        held_out: whether the test set was drawn here, as the source names no split.
-        layout: the format that was read.
-        notes: what else is to be said, one line each.
-    """
-
-    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    repaired: list[tuple[str, str]] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    held_out: bool = False
-    layout: str = ""
-    notes: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)  # images by split and label
+    repaired: list[tuple[str, str]] = field(default_factory=list)  # name, reason of clipped boxes
+    skipped: list[Skipped] = field(default_factory=list)  # what was left out
+    held_out: bool = False  # whether the test set was drawn here, as the source names no split
+    layout: str = ""  # the format that was read
+    notes: list[str] = field(default_factory=list)  # what else is to be said, one line each
 
     @property
     def shortcomings(self) -> list[str]:
