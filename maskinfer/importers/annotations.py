@@ -35,18 +35,13 @@ SPLIT_WORDS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFace:
-    """One annotated face.
+    """One annotated face."""
 
-    Attributes:
-        box_xywh: x, y, w, h in pixels of the upright image, as annotated: possibly fractional, past
-            the border, or without area.
-        class_name: the annotation's own word for it.
-        crowd: whether it is no face, but an area with faces that nobody boxed one by one.
-    """
-
+    # x, y, w, h in pixels of the upright image, as annotated: possibly fractional, past the border,
+    # or without area.
     box_xywh: BoxXywhFloat
-    class_name: str
-    crowd: bool = False
+    class_name: str  # the annotation's own word for it
+    crowd: bool = False  # no face, but an area with faces that nobody boxed one by one
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,39 +77,23 @@ _LISTS = (SOURCES, OTHER_FACES, FACE_NOTES, _REPAIRED, _SKIPPED)
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What to import, and how.
+    """What to import, and how."""
 
-    Attributes:
-        layout: the tool's format; `auto` takes the one that the source looks like.
-        src: the folder that holds photos and annotations.
-        labels: the folder or file of the annotations, where they lie apart.
-        columns: of CSV files, what their columns are, where no header says.
-        out: the data set to make.
-        face: which face is labelled: the left-most or the largest of each photo, the photo kept
-            whole; or each, cropped so that it is the left-most in its crop where that can be.
-        test_fraction: share of the photos, 0..1, that becomes the test set where the source names
-            no split.
-        min_face: for crops, the least length in pixels of a face's shorter side.
-        proper: further class names that mean a properly worn mask.
-        improper: further class names that mean any other face.
-        ignore: class names whose boxes are passed over.
-        follow_links: whether files count that are links to outside of the source.
-        overwrite: whether an earlier import in `out` may be replaced.
-    """
-
-    layout: Layout
-    src: Path
-    out: Path
+    layout: Layout  # the tool's format; `auto` takes the one that the source looks like
+    src: Path  # the folder that holds photos and annotations
+    out: Path  # the data set to make
+    # Which face is labelled: the left-most or the largest of each photo, the photo kept whole; or
+    # each, cropped so that it is the left-most in its crop where that can be.
     face: FaceChoice = "left"
-    test_fraction: float = 0.15
-    min_face: int = 12
-    proper: tuple[str, ...] = ()
-    improper: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    labels: Path | None = None
-    columns: tuple[str, ...] = ()
-    follow_links: bool = False
-    overwrite: bool = False
+    test_fraction: float = 0.15  # of the photos, 0..1, to test on where the source names no split
+    min_face: int = 12  # for crops, the least length in pixels of a face's shorter side
+    proper: tuple[str, ...] = ()  # further class names that mean a properly worn mask
+    improper: tuple[str, ...] = ()  # further class names that mean any other face
+    ignore: tuple[str, ...] = ()  # class names whose boxes are passed over
+    labels: Path | None = None  # the folder or file of the annotations, where they lie apart
+    columns: tuple[str, ...] = ()  # of CSV files, what their columns are, where no header says
+    follow_links: bool = False  # whether files count that are links to outside of the source
+    overwrite: bool = False  # whether an earlier import in `out` may be replaced
 
 
 @dataclass
