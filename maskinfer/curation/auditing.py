@@ -67,13 +67,10 @@ def audit_by_model(data: Path, detector: MaskDetector, on_progress: Progress = u
 
 
 def correct(decisions: Path, data: Path | None, out: Path | None) -> tuple[Corrected, Path]:
-    """Write a copy of a data set that is corrected as a judged list says.
+    """Write a copy of a data set, corrected as a judged list says, see `correcting`.
 
-    Args:
-        decisions: the list, see `correcting`.
-        data: the data set; None for the one that was audited, where the list lies in the audit's
-            folder.
-        out: the copy's folder; None for `NAME-corrected` in the current folder.
+    Without `data` it is the data set that was audited, where the list lies in the audit's folder;
+    without `out` it is `NAME-corrected` in the current folder.
 
     Returns:
         what was done, and where the copy is.

@@ -67,11 +67,7 @@ def match_greedily(iou: NDArray[np.float64], least_iou: float) -> NDArray[np.int
 
 
 def average_precision(images: Sequence[Detected]) -> AveragePrecision | None:
-    """Measure one class over images.
-
-    Returns:
-        None where no image holds the class.
-    """
+    """Measure one class over images; None where no image holds it."""
     faces = sum(len(image.faces_xywh) for image in images)
     if not faces:
         return None

@@ -241,12 +241,9 @@ class ReliabilityBin:
 def reliability_bins(
     probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> list[ReliabilityBin]:
-    """Compare probabilities with the shares of proper labels, in the bins of the calibration error.
+    """Compare (N,) probabilities of a proper mask, 0..1, with the shares of (N,) labels, in bins.
 
-    Args:
-        probabilities: (N,) in 0..1 of a properly worn mask.
-        is_proper: (N,) bool, the labels.
-        bins: of equal width.
+    These have equal width, and are those of the calibration error.
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     label = np.asarray(is_proper, dtype=bool)

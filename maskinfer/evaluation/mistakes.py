@@ -178,15 +178,10 @@ def _image_facts(prediction: LabelledPrediction) -> dict[str, Any]:
 
 
 def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
-    """Whole numbers that part values into at most five bins of about as many, at least ten.
+    """Whole numbers that part (N,) values, N at least 1, into bins of about as many.
 
-    Where many values are alike, bins may hold fewer.
-
-    Args:
-        values: (N,), N at least 1.
-
-    Returns:
-        at least two, rising, the first and the last around all values.
+    At most five bins of at least ten; where many values are alike, they may hold fewer. There are
+    at least two edges, rising, the first and the last around all values.
     """
     numbers = np.asarray(values, dtype=np.float64)
     bins = min(max(len(numbers) // _LEAST_IN_BIN, 1), _MOST_BINS)

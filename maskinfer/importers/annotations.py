@@ -144,9 +144,7 @@ def read_faces(
 ) -> Iterator[AnnotatedFace | str]:
     """Each face, or what is wrong with it: one bad face does not lose the photo's others.
 
-    Args:
-        read: reads one.
-        items: what is read, each behind its line's number or ` shape 3`, for messages.
+    Each item stands behind its line's number or ` shape 3`, for messages.
     """
     for where, item in items:
         try:
