@@ -238,31 +238,28 @@ class ReliabilityBin:
     proper: float | None  # the share of them that is labelled proper; None without images
 
 
-def reliability_bins(
-    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
-) -> list[ReliabilityBin]:
+def reliability_bins(probabilities: ArrayLike, is_proper: ArrayLike) -> list[ReliabilityBin]:
     """Compare (N,) probabilities of a proper mask, 0..1, with the shares of (N,) labels, in bins.
 
     These have equal width, and are those of the calibration error.
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     label = np.asarray(is_proper, dtype=bool)
-    place = _bin_of(probability, bins)
+    place = _bin_of(probability)
     groups = []
-    for index in range(bins):
+    for index in range(CALIBRATION_BINS):
+        low, high = index / CALIBRATION_BINS, (index + 1) / CALIBRATION_BINS
         inside = place == index
         means = (float(v[inside].mean()) if inside.any() else None for v in (probability, label))
-        groups.append(ReliabilityBin(index / bins, (index + 1) / bins, int(inside.sum()), *means))
+        groups.append(ReliabilityBin(low, high, int(inside.sum()), *means))
     return groups
 
 
-def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    return np.minimum((probability * bins).astype(np.int64), bins - 1)
+def _bin_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
-def expected_calibration_error(
-    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
-) -> float:
+def expected_calibration_error(probabilities: ArrayLike, is_proper: ArrayLike) -> float:
     """How far probabilities are from the shares of images that are labelled proper.
 
     Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
@@ -275,5 +272,5 @@ def expected_calibration_error(
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     gap = probability - np.asarray(is_proper, dtype=np.float64)
-    place = _bin_of(probability, bins)
+    place = _bin_of(probability)
     return float(np.abs(np.bincount(place, gap)).sum() / len(probability))

@@ -70,9 +70,7 @@ def _share_limit(won: int, total: int) -> float:
     return low
 
 
-def bootstrap_interval(
-    differences: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval | None:
+def bootstrap_interval(differences: ArrayLike, resamples: int = RESAMPLES) -> Interval | None:
     """The 95 % interval of the mean of (N,) differences, N at least 1, by resampling the images.
 
     Percentile method of the paired bootstrap (Efron and Tibshirani 1993, An introduction to the
@@ -82,7 +80,7 @@ def bootstrap_interval(
     values = np.asarray(differences, dtype=np.float64)
     if np.ptp(values) == 0:
         return None
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     rows = max(1, _MOST_INDICES // len(values))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):
