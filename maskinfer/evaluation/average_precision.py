@@ -30,17 +30,12 @@ class Detected(NamedTuple):
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """How well one class is detected.
+    """How well one class is detected."""
 
-    Attributes:
-        ap50: at an IoU of at least 0.5, 0..1.
-        ap50_95: mean over least IoUs from 0.5 to 0.95, 0..1.
-        precision: (101,) at an IoU of at least 0.5, the best at each of `RECALLS` or more; 0 where
-            so much is not recalled.
-    """
-
-    ap50: float
-    ap50_95: float
+    ap50: float  # at an IoU of at least 0.5, 0..1
+    ap50_95: float  # mean over least IoUs from 0.5 to 0.95, 0..1
+    # (101,) at an IoU of at least 0.5, the best at each of `RECALLS` or more; 0 where so much is
+    # not recalled.
     precision: NDArray[np.float64]
 
 

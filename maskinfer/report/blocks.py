@@ -66,15 +66,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may decide about a photo.
+    """What a reader may decide about a photo."""
 
-    Attributes:
-        cells: what the list of decisions holds about it, by column.
-        options: what is written into the list's column `action`, and what is shown for it; the
-            first is preselected and means no decision.
-    """
-
-    cells: Mapping[str, str]
+    cells: Mapping[str, str]  # what the list of decisions holds about it, by column
+    # What is written into the list's column `action`, and what is shown for it; the first is
+    # preselected and means no decision.
     options: Mapping[str, str]
 
 
