@@ -57,8 +57,8 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
 
     galleries = {
-        "Called proper, labelled improper: most confident first": analysis.false_positives(),
-        "Called improper, labelled proper: most confident first": analysis.false_negatives(),
+        "Called proper, labelled improper: most confident first": analysis.wrong_calls(False),
+        "Called improper, labelled proper: most confident first": analysis.wrong_calls(True),
         "No face predicted": analysis.no_face(),
         "Lowest IoU of all images": analysis.lowest_iou(),
         "Called correctly, closest to the threshold": analysis.least_sure(),
@@ -103,8 +103,8 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
 
 def _kinds(analysis: ErrorAnalysis) -> Section:
     quantities = {
-        "size of the box": (analysis.by_box_share(), " %"),
-        "brightness of the face": (analysis.by_brightness(), ""),
+        "size of the box": (analysis.by("box_share"), " %"),
+        "brightness of the face": (analysis.by("brightness"), ""),
     }
     charts = [
         chart
