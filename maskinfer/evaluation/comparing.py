@@ -1,6 +1,7 @@
 """Two models on the same images: where they differ, and whether that is more than chance."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -283,13 +284,11 @@ class AllFacesComparison(Comparison[PhotoFaces]):
 
         Photos of the rarer label weigh more; the weights stay what they are when photos are drawn.
         """
-        proper = sum(pair.a.all_proper for pair in self.pairs)
-        counts = {True: proper, False: len(self.pairs) - proper}
-        present = sum(count > 0 for count in counts.values())
+        counts = Counter(pair.a.all_proper for pair in self.pairs)
         return [
             (pair.b.correct - pair.a.correct)
             * len(self.pairs)
-            / (present * counts[pair.a.all_proper])
+            / (len(counts) * counts[pair.a.all_proper])
             for pair in self.pairs
         ]
 

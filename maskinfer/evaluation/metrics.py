@@ -72,31 +72,22 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures over labelled images.
+    """Figures over labelled images; None where there is nothing to take one over."""
 
-    Attributes:
-        images: how many were measured.
-        mean_iou: of predicted and true boxes, 0..1, where the true one is known; None without.
-        accuracy: share of right calls, 0..1; None without images. No face is no right call.
-        balanced_accuracy: mean of the shares of right calls in each class, over the classes that
-            are present, so with one class it is that class's share; None without images.
-        ap50: average precision at an IoU of 0.5, the mean over the classes that are present, 0..1;
-            None without images or scores, or where a true box is not known.
-        calibration_error: expected calibration error of the probabilities, 0..1; None without.
-            Images in which no face was predicted have none and are left out.
-        confusion: counts behind the accuracies.
-        incorrectly: counts of the masks that are known to be worn incorrectly alone; None where
-            there are none.
-    """
-
-    images: int
-    mean_iou: float | None
-    accuracy: float | None
+    images: int  # how many were measured
+    mean_iou: float | None  # of predicted and true boxes, 0..1, where the true one is known
+    accuracy: float | None  # share of right calls, 0..1; no face is no right call
+    # Mean of the shares of right calls in each class, over the classes that are present, so with
+    # one class it is that class's share.
     balanced_accuracy: float | None
+    # Average precision at an IoU of 0.5, the mean over the classes that are present, 0..1; None
+    # without images or scores, or where a true box is not known.
     ap50: float | None
+    # Expected calibration error of the probabilities, 0..1; images in which no face was predicted
+    # have none and are left out.
     calibration_error: float | None
-    confusion: Confusion
-    incorrectly: Confusion | None = None
+    confusion: Confusion  # counts behind the accuracies
+    incorrectly: Confusion | None = None  # of the masks known to be worn incorrectly, if any
 
     def rows(self) -> list[tuple[str, int, int, int, float | None]]:
         """Those of the confusion, and one of the masks worn incorrectly."""

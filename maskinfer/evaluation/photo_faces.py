@@ -46,10 +46,8 @@ class PhotoFaces:
     @cached_property
     def calls(self) -> tuple[bool | None, ...]:
         """What the mask of each annotated face is called; None where the face was missed."""
-        call_of = {
-            int(label): face.proper_mask
-            for face, label in zip(self.called, self.matches, strict=True)
-        }
+        calls = (face.proper_mask for face in self.called)
+        call_of = dict(zip(self.matches.tolist(), calls, strict=True))
         return tuple(call_of.get(index) for index in range(len(self.labels)))
 
     @property

@@ -54,11 +54,7 @@ def not_measured(evaluation: Measured[Any, Any], left_out: Table) -> list[Table]
             "Repaired boxes",
             ("image", "why", "box after repair"),
             [decision for decision in evaluation.decisions if decision.action == "repaired"],
-            lambda decision: (
-                decision.filename,
-                decision.reason,
-                str(list(decision.box_xywh or ())),
-            ),
+            lambda fixed: (fixed.filename, fixed.reason, str(list(fixed.box_xywh or ()))),
         ),
         left_out,
         Table.of("Images without a label", ("why",), evaluation.unlabelled, lambda line: (line,)),
