@@ -13,6 +13,7 @@ from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
 from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime import session as module
 from maskinfer.runtime.default_model import shipped_model, suited
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
@@ -327,6 +328,15 @@ def test_locked_pages_change_no_answer(tiny_model: Path) -> None:
         locked = session.run(images)
     for name in ("boxes_xywh", "proper_mask", "score"):
         np.testing.assert_array_equal(getattr(locked, name), getattr(expected, name))
+
+
+def test_a_large_network_gets_two_streams(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Session(tiny_model, "cpu", streams=8).streams == 8
+    monkeypatch.setattr(module, "_LARGE_FILE", 1000)
+    assert Session(tiny_model, "cpu", streams=8).streams == 2
+    assert Session(tiny_model, "cpu").streams == 1
 
 
 def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:
