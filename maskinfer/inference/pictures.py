@@ -16,7 +16,7 @@ from maskinfer.files import replacing
 
 from .choosing import Kind, face_kinds, photo_kinds
 from .drawing import draw_on
-from .results import Prediction, Result
+from .results import KeptPrediction, Prediction, Result
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 _JPEG_QUALITY = 90
@@ -42,7 +42,7 @@ class Pictures:
     max_pixels: int
 
     def save(self, photos: Source, result: Result) -> Result:
-        """Save what is wanted of one of the photos; nothing of a failure.
+        """Save what is wanted of a photo; nothing of a failure, or of one that was kept.
 
         Returns:
             the result; a failure where the photo has become unreadable since it was predicted.
@@ -50,7 +50,7 @@ class Pictures:
         Raises:
             MaskinferError: a picture cannot be written.
         """
-        if isinstance(result, Failure):
+        if isinstance(result, Failure | KeptPrediction):
             return result
         draws = self.annotate is not None and self._wants(photo_kinds(result.faces, self.threshold))
         faces = {

@@ -82,6 +82,10 @@ class ImagePrediction:
         return ({"filename": self.filename} | face | label for face in faces)
 
 
+class KeptPrediction(ImagePrediction):
+    """A result of a finished prediction, handed through where what failed is predicted again."""
+
+
 Result = ImagePrediction | Failure
 
 
