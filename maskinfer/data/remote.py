@@ -82,6 +82,10 @@ class RemoteSource:
         except Exception:  # likewise
             return False
 
+    def beside(self, name: str) -> list[str]:
+        """All names in the folder."""
+        return [entry for entry, _ in self._list(name.rpartition("/")[0])]
+
     def stamp(self, name: str) -> None:
         """Nothing: to ask for each file once more would take as long as to read it."""
 

@@ -46,6 +46,9 @@ class Source(Protocol):
     def is_reachable(self) -> bool:
         """Whether the place of all images answers."""
 
+    def beside(self, name: str) -> list[str]:
+        """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""
+
     def stamp(self, name: str) -> list[int] | None:
         """What changes with the file of a name; None where nothing tells."""
 
@@ -79,6 +82,10 @@ class LocalSource:
     def is_reachable(self) -> bool:
         """Whether the folder is there, and files can be opened."""
         return is_reachable(self.folder)
+
+    def beside(self, name: str) -> list[str]:
+        """All names in the folder."""
+        return [path.name for path in (self.folder / name).parent.iterdir()]
 
     def stamp(self, name: str) -> list[int] | None:
         """Its size in bytes, and the time of its last change in nanoseconds."""
@@ -134,6 +141,7 @@ class ListSource:
         """Read a list to its end, into a file that is deleted with this source."""
         self.place = place
         self.image, self.is_reachable, self.stamp = place.image, place.is_reachable, place.stamp
+        self.beside = place.beside
         self._name = getattr(stream, "name", "the list")
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this source lives
         weakref.finalize(self, self._spool.close)
