@@ -5,14 +5,16 @@ and JPEGs and very large images are decoded at a fraction of their size where th
 more. Of an animation or a file of many pages the first picture is read.
 """
 
+import ctypes
 import errno
 import io
+import logging
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -63,6 +65,11 @@ def settle_pillow(max_pixels: int = MAX_PIXELS) -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to stderr
+    for kind in ("Error", "Warning"):
+        # libtiff prints by itself; on Windows its function is not found this way.
+        with suppress(AttributeError, OSError):
+            getattr(ctypes.CDLL(Image.core.__file__), f"TIFFSet{kind}Handler")(None)
 
 
 class Photo:

@@ -347,9 +347,9 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise MaskinferError(
-                f"{self.files.out}: cannot be written, {error.strerror}"
-            ) from error
+            # By its number: pyarrow's own text says more than a user needs.
+            reason = os.strerror(error.errno) if error.errno else error
+            raise MaskinferError(f"{self.files.out}: cannot be written, {reason}") from error
 
 
 @contextlib.contextmanager

@@ -187,6 +187,10 @@ def _cluster() -> Iterator[None]:
         except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
             where = os.environ.get("RAY_ADDRESS", "a local cluster")
             raise MaskinferError(f"--engine ray: {where}: {_first_line(error)}") from error
+        except SystemExit:  # from Ray's handler
+            if callable(on_terminate):
+                on_terminate(signal.SIGTERM, None)
+            raise
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)

@@ -290,6 +290,29 @@ def test_worker_gives_up_on_images_that_kill_every_process(
     assert results == [result]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_sigterm_while_ray_starts_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def start(**options: object) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt), subject._cluster():
+            pass
+        assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 CPUS = [{"CPU": 4.0}, {"CPU": 2.0}]
 GPUS = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0}]
 
