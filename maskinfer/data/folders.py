@@ -70,6 +70,17 @@ def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
     return names
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and the folders in it, but for these; links are not followed."""
+    folders = [folder]  # not by os.walk, which calls itself once a level before Python 3.12
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            else:
+                yield path
+
+
 def walk(
     place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
 ) -> Iterator[str | Failure]:
