@@ -53,11 +53,7 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
 def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
     """List what `scan_folder` yields, where nothing may be missing.
 
-    Returns:
-        paths relative to the folder, with `/`, sorted.
-
-    Raises:
-        DatasetError: there is no such folder, or it or a folder in it cannot be listed.
+    A `DatasetError` says that there is no such folder, or that one in it cannot be listed.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"

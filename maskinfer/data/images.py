@@ -165,23 +165,14 @@ def load_photo(
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, read from the header alone.
-
-    Raises:
-        ImageError: the file cannot be read as an image.
-    """
+    """Width and height of the upright image, from the header alone; else an `ImageError`."""
     return read_header(path)[0]
 
 
 def read_header(path: Path) -> tuple[tuple[int, int], int]:
-    """Read an image's header, without decoding pixels.
+    """The upright image's width and height, and the EXIF orientation of the stored pixels, 1 to 8.
 
-    Returns:
-        the upright image's width and height in pixels, and the EXIF orientation of the stored
-        pixels, 1 to 8; 1 is upright.
-
-    Raises:
-        ImageError: the file cannot be read as an image.
+    From the header alone; an `ImageError` where the file cannot be read as an image.
     """
     with _reading(MAX_PIXELS), _open_file(path) as file, _open_image(file) as image:
         _check_size(image.size, MAX_PIXELS)
@@ -203,24 +194,26 @@ def _reading(max_pixels: int) -> Iterator[None]:
 
 
 def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo:
-    with _open_image(io.BytesIO(data)) as image:
-        size_wh = image.size
-        _check_size(size_wh, max_pixels)
-        progressive = image.info.get("progressive")
-        most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
-        if progressive and (scans := data.count(_SCAN)) > most:
-            raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
-        if least_wh is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, least_wh(size_wh))
-        drafted_wh = image.size
-        # A progressive JPEG is held whole, whatever it is reduced to.
-        width, height = size_wh if progressive else drafted_wh
-        with _decoders.take(width * height * _BYTES.get(image.format or "", _MOST_OTHERS)):
-            image.load()
-            if image.size != drafted_wh:  # some formats learn their size from their pixels
-                size_wh = image.size
-                _check_size(size_wh, max_pixels)
-            return _upright(image, size_wh, least_wh)
+    image = _open_image(io.BytesIO(data))
+    size_wh = image.size
+    _check_size(size_wh, max_pixels)
+    progressive = image.info.get("progressive")
+    most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
+    if progressive and (scans := data.count(_SCAN)) > most:
+        raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
+    if least_wh is not None and image.format in ("JPEG", "MPO"):
+        image.draft(None, least_wh(size_wh))
+    drafted_wh = image.size
+    # A progressive JPEG is held whole, whatever it is reduced to.
+    width, height = size_wh if progressive else drafted_wh
+    with _decoders.take(width * height * _BYTES.get(image.format or "", _MOST_OTHERS)):
+        image.load()
+        if image.size != drafted_wh:  # some formats learn their size from their pixels
+            size_wh = image.size
+            _check_size(size_wh, max_pixels)
+        photo = _upright(image, size_wh, least_wh)
+        del image  # frees what others may take now
+    return photo
 
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:

@@ -37,11 +37,7 @@ class Source(Protocol):
         """Names, with `/`, and a failure for each folder that cannot be listed."""
 
     def image(self, name: str) -> ImageSource:
-        """What to decode for a name.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
+        """What to decode for a name, or an `ImageError` where it cannot be read."""
 
     def is_reachable(self) -> bool:
         """Whether the place of all images answers."""
@@ -173,16 +169,10 @@ class ListSource:
 def open_source(
     images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
 ) -> Source:
-    """Open what is to be predicted.
+    """Open a folder, one image file, or an address as text; or a list of names.
 
-    Args:
-        images: a folder, one image file, or an address as text; with a list, the folder or address
-            that its names are relative to, None for the current folder.
-        files_from: a list of names.
-        recursive: whether folders in the folder are searched too.
-
-    Raises:
-        UsageError: there is no such folder or file.
+    A list's names are relative to the folder or address, or to the current folder. Where there is
+    no such folder or file, a `UsageError` says so.
     """
     if isinstance(images, str):
         from .remote import RemoteSource

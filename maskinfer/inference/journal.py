@@ -78,12 +78,7 @@ class OutputFiles:
 
 
 def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
-    """Refuse what a prediction cannot write, before any work is done for it.
-
-    Raises:
-        UsageError: a file cannot be written, exists and may not be replaced, is being written by
-            another command, or was begun by another version.
-    """
+    """Refuse files that cannot be written, may not be replaced, or are another command's."""
     for path in (files.out, files.errors):
         check_file(path, overwrite=overwrite or resume)
     # One of ours whose output is gone may be replaced.
@@ -428,11 +423,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 
 def _open_locked(files: OutputFiles) -> BinaryIO:
-    """Open the journal, to append, and take it for this process until it is closed.
-
-    Raises:
-        UsageError: another command has it.
-    """
+    """Open the journal, to append, and take it for this process unless another command has it."""
     busy = UsageError(f"{files.out}: another command is writing it now")
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     flags |= getattr(os, "O_BINARY", 0)

@@ -49,11 +49,7 @@ class Pictures:
     def save(self, photos: Source, result: Result) -> Result:
         """Save what is wanted of a photo; nothing of a failure, or of one that was kept.
 
-        Returns:
-            the result; a failure where the photo has become unreadable since it was predicted.
-
-        Raises:
-            MaskinferError: a picture cannot be written.
+        The result comes back, as a failure where the photo has become unreadable since.
         """
         if isinstance(result, Failure | KeptPrediction):
             return result

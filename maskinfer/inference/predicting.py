@@ -150,12 +150,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def check_settings(settings: PredictSettings) -> None:
-    """Refuse what cannot be done, before any work is done for it.
-
-    Raises:
-        UsageError: the output cannot be written there, exists, or needs what is not installed; or
-            options contradict each other.
-    """
+    """Refuse outputs that cannot be written, and options that contradict each other."""
     if settings.overwrite and settings.resume:
         raise UsageError("--overwrite and --resume or --retry-failed: expected one of them")
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):

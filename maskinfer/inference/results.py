@@ -136,9 +136,6 @@ def write_predictions(
 
     The suffix, one of `SUFFIXES`, names the format; a CSV may be one for spreadsheets. Only some
     predictions are in memory at a time.
-
-    Raises:
-        OSError: the disk refuses.
     """
     if suffix == ".parquet":
         rows = (prediction.rows(labelled=labelled) for prediction in predictions)
