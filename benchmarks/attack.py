@@ -40,7 +40,7 @@ from maskinfer.runtime.default_model import shipped_model
 from maskinfer.text import recorded_name
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from support.corpus import png_chunk, build, encode
+from support.corpus import build, encode, png_chunk
 
 _SIZE_WH = (160, 120)
 _UNREADABLE_EVERY = 20
