@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.data.folders import IMAGE_SUFFIXES, below
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name
 from maskinfer.data.side_lists import (
@@ -215,8 +215,7 @@ def _list_others(out: Path) -> list[str]:
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
-    files = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
-    return sorted({path.relative_to(out).as_posix() for path in files} - made)
+    return sorted({path.relative_to(out).as_posix() for path in below(out)} - made)
 
 
 def _read(
