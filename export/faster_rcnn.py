@@ -91,9 +91,9 @@ class BatchedFasterRCNN(nn.Module):
         features = list(self.backbone(self.network.normalise(images)).values())
         proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
         cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
-        hidden = torch.cat(
-            [self._box_head(cells, p) for p in proposals.split(_SLICE, dim=1)], dim=1
-        )
+        starts = range(0, proposals.shape[1], _SLICE)
+        slices = (proposals[:, start : start + _SLICE] for start in starts)
+        hidden = torch.cat([self._box_head(cells, some) for some in slices], dim=1)
         scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
         shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
         return proposals, scores * valid[:, :, None], shifts
