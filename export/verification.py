@@ -66,7 +66,10 @@ def verification_canvases(
         return np.stack(list(drawn))
     try:
         if data is None:
-            folders = [Dataset(Path(name)).split("test") for name in config.settings.data]
+            sets = [Dataset(Path(name)) for name in config.settings.data]
+            # One of several may only teach.
+            tested = [one for one in sets if "test" in one.splits] or sets
+            folders = [one.split("test") for one in tested]
         else:
             folders = [Dataset(data).test_part().path]
         return draw_evenly(folders, geometry, images)
