@@ -21,8 +21,6 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.model_file import INPUT_NAME
-from maskinfer.runtime.session import Outputs, import_onnxruntime
 from maskinfer.runtime.engine import (
     TENSORRT,
     TENSORRT_RTX,
@@ -31,6 +29,8 @@ from maskinfer.runtime.engine import (
     Toolkit,
     first_reason,
 )
+from maskinfer.runtime.model_file import INPUT_NAME
+from maskinfer.runtime.session import Outputs, import_onnxruntime
 
 from .parity import Predict, in_batches
 from .settings import BatchRange
