@@ -60,25 +60,18 @@ def measure_parts(
 ) -> tuple[dict[str, Any], Calibration]:
     """Measure a network after an epoch, which is put in evaluation mode.
 
-    `parts` are those of `batches_to_measure`, and `earlier` is what is known of the probabilities
-    of the weights that the run began with.
+    `parts` are those of `batches_to_measure`.
 
     Returns:
         figures by the names of `EpochRow`, and what the validation part teaches about its
-        probabilities.
+        probabilities, else what was known `earlier`, of the weights that the run began with.
     """
     measured = {}
     for name, batches in parts.items():
         display.begin("measure train" if name == "train" else name, len(batches))
         measured[name] = measure_samples(network, batches, accelerator, display.step)
-    train, validation = measured["train"], measured.get("validation")
-    figures: dict[str, Any] = {
-        "train_loss": train.loss,
-        "train_accuracy": train.metrics.accuracy,
-        "train_balanced_accuracy": train.metrics.balanced_accuracy,
-        "train_iou": train.metrics.mean_iou,
-    }
-    for part in ("validation", "test"):
+    figures: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
         those = measured.get(part)
         figures |= {
             f"{part}_loss": those and those.loss,
@@ -86,12 +79,12 @@ def measure_parts(
             f"{part}_balanced_accuracy": those and those.metrics.balanced_accuracy,
             f"{part}_iou": those and those.metrics.mean_iou,
         }
-        if those and those.nearest:
+        if those and those.nearest and part != "train":
             figures[f"{part}_nearest_iou"] = those.nearest.mean_iou
             figures[f"{part}_nearest_balanced_accuracy"] = those.nearest.balanced_accuracy
-    if validation is None:
-        return figures, earlier
-    return figures, calibrate(validation.proper_mask, validation.is_proper, earlier)
+    if validation := measured.get("validation"):
+        earlier = calibrate(validation.proper_mask, validation.is_proper, earlier)
+    return figures, earlier
 
 
 def measure_samples(
