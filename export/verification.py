@@ -1,6 +1,7 @@
 """The images that a model file is verified on, and comparing a file with its checkpoint."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -41,11 +42,9 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
     canvases = []
     for index in places.tolist():
-        try:
+        with suppress(ImageError):
             photo = load_photo(paths[index], partial(decode_wh, geometry))
-        except ImageError:
-            continue
-        canvases.append(place(photo, geometry)[0])
+            canvases.append(place(photo, geometry)[0])
     if not canvases:
         raise DatasetError(f"{', '.join(map(str, folders))}: no image that can be read")
     return np.stack(canvases)
@@ -61,9 +60,8 @@ def verification_canvases(
     """
     if data is None and not config.settings.data:
         scenes = (random_scene(_DRAWN_SEED, index, geometry.canvas) for index in range(images))
-        photos = (np.array(draw_scene(scene)) for scene in scenes)
-        drawn = (place(Photo(p, (p.shape[1], p.shape[0])), geometry)[0] for p in photos)
-        return np.stack(list(drawn))
+        photos = (Photo(np.array(image), image.size) for image in map(draw_scene, scenes))
+        return np.stack([place(photo, geometry)[0] for photo in photos])
     try:
         if data is None:
             folders = [Dataset(Path(name)).split("test") for name in config.settings.data]
