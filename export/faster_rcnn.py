@@ -72,19 +72,6 @@ class BatchedFasterRCNN(nn.Module):
 
     def every_face(self, images: Tensor) -> Candidates:
         """The final boxes of both classes in (N, S, S, 3) uint8: two candidates a proposal."""
-        proposals, scores, shifts = self._regions(images)
-        boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
-        boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
-        proper = scores[..., 1:] / scores.sum(dim=2, keepdim=True).clamp(min=1e-9)  # (N, K, 1)
-        sides = boxes[..., 2:] - boxes[..., :2]
-        is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
-        return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
-
-    def _regions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Proposals (N, K, 4) xyxy, their scores and shifts: (N, K, 2) and (N, K, 2, 4).
-
-        Improper comes first.
-        """
         features = list(self.backbone(self.network.normalise(images)).values())
         proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
         cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
@@ -92,7 +79,13 @@ class BatchedFasterRCNN(nn.Module):
         hidden = torch.relu(self.fc7(torch.relu(self.fc6(regions))))
         scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
         shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
-        return proposals, scores * valid[:, :, None], shifts
+        scores = scores * valid[:, :, None]  # (N, K, 2), improper first, as the shifts
+        boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
+        boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
+        proper = scores[..., 1:] / scores.sum(dim=2, keepdim=True).clamp(min=1e-9)  # (N, K, 1)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
+        return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
 
     def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""

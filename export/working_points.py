@@ -102,17 +102,15 @@ def measure_file(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadat
 def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
     """What a model says of labelled images that can be read."""
 
-    def draw(sample: Sample) -> tuple[Pixels, Placement]:
-        return place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
+    def draw(sample: Sample) -> tuple[Sample, Pixels, Placement]:
+        return sample, *place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
 
     geometry, threads = session.geometry, usable_cores()
     drawn = map_ahead(draw, samples, threads=threads, ahead=2 * session.batch_size)
-    for start in range(0, len(samples), session.batch_size):
-        batch = samples[start : start + session.batch_size]
-        canvases, placements = zip(*islice(drawn, len(batch)), strict=True)
-        outputs = session.run(np.stack(canvases))
-        drawn_batch = zip(batch, placements, *outputs, strict=True)
-        for sample, placement, boxes, proper, score in drawn_batch:
+    while batch := list(islice(drawn, session.batch_size)):
+        labelled, canvases, placements = zip(*batch, strict=True)
+        answers = zip(labelled, placements, *session.run(np.stack(canvases)), strict=True)
+        for sample, placement, boxes, proper, score in answers:
             [label] = image_to_canvas([sample.box_xywh], [placement])
             labels = tuple(face.proper_mask for face in sample.faces)
             yield Photo(boxes, proper, score, label, labels)

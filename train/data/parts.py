@@ -58,13 +58,10 @@ class Parts:
 
 
 def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
-    """Read and clean data sets and hold the validation part out.
+    """Read and clean data sets, and hold a share of the training samples out for validation.
 
-    Args:
-        data: folders that each hold `train/` and `test/`; of several, one without `test/` only
-            teaches, and nothing of it is held out.
-        validation: share of the training samples to hold out.
-        seed: which of them.
+    Each folder of `data` holds `train/` and `test/`; of several, one without `test/` only teaches,
+    and nothing of it is held out. The seed chooses what is.
 
     Raises:
         DatasetError: a folder is missing or holds no usable sample.
@@ -100,14 +97,9 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
 def read_samples(
     data: Dataset, mode: Mode, split: str | None = None
 ) -> tuple[list[Sample], list[Decision]]:
-    """Labelled images of a data set, cleaned, with the other faces that side lists name.
+    """Labelled images of a split, or of all, cleaned, with the other faces that side lists name.
 
     Each image is decoded once, as one that proved unreadable during training would cost the epoch.
-
-    Args:
-        data: the data set.
-        mode: the rules to clean by.
-        split: the one split to read; None for all.
 
     Returns:
         the samples that can be used, and a decision for each other image.
