@@ -63,12 +63,8 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     """Trace a run's best weights, lower their precision, verify on real images, and package.
 
     Everything is written beside its place and renamed only when it agrees, so a failed or
-    interrupted export leaves an older one of that name as it was.
-
-    Args:
-        run: a run's folder, or a file of weights.
-        settings: what to make of them.
-        say: takes a line about each step that takes long.
+    interrupted export leaves an older one of that name as it was. `run` is a folder or a file of
+    weights; `say` takes a line about each step that takes long.
 
     Raises:
         RunError: the run has no usable weights.

@@ -37,13 +37,12 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
     floats = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT]
     weights = {t.name for t in floats}
     sizes = {t.name: float(np.abs(numpy_helper.to_array(t)).max(initial=0)) for t in floats}
-    reduced = set(reduced_nodes(graph, layers))
-    values = {n.name: {*n.input, *n.output} for n in graph.node if n.name in reduced}
+    values = {n.name: {*n.input, *n.output} for n in reduced_nodes(graph, layers)}
     sizes |= _measure(model, set().union(*values.values()) - weights, canvases)
     largest = {
         node: max(sizes.get(value, 0.0) for value in names) for node, names in values.items()
     }
-    reduced = {name for name in reduced if largest[name] <= _LARGEST}
+    reduced = {node for node in values if largest[node] <= _LARGEST}
     constants = {t.name for t in graph.initializer}
     inside = {name for node in graph.node if node.name in reduced for name in node.output}
     leaving = {name for node in graph.node if node.name not in reduced for name in node.input}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 from onnxruntime import InferenceSession, SessionOptions, quantization
 
 from maskinfer.data.boxes import iou_xywh
@@ -76,14 +76,10 @@ def quantise(
     full_range: bool,
     say: Callable[[str], None],
 ) -> Quantised:
-    """Make the layers of a graph compute in 8-bit integers.
+    """Make the layers of an FP32 graph, which is left as it is, compute in 8-bit integers.
 
-    Args:
-        model: in FP32; left as it is.
-        canvases: (N, S, S, 3). Two thirds set the ranges, the others judge.
-        target: `cpu`, `any-cpu` or `tensorrt`.
-        full_range: whether weights take 8 bits on a CPU; see above.
-        say: takes a line about a step that takes long.
+    Two thirds of the canvases (N, S, S, 3) set the ranges, the others judge. With `full_range`,
+    weights take 8 bits on a CPU, see above. `say` takes a line about a step that takes long.
 
     Raises:
         UsageError: fewer than two canvases.
@@ -169,7 +165,7 @@ class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
 
 def _calibrate(model: ModelProto, canvases: Pixels) -> quantization.TensorsData:
     """Least and greatest value of each tensor that a layer or a follower reads or writes."""
-    nodes = _nodes(model, find_layers(model.graph))
+    nodes = reduced_nodes(model.graph, find_layers(model.graph))
     kinds = sorted({node.op_type for node in nodes})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
@@ -184,11 +180,6 @@ def _calibrate(model: ModelProto, canvases: Pixels) -> quantization.TensorsData:
     return quantization.TensorsData(ranges.calibration_method, kept)
 
 
-def _nodes(model: ModelProto, layers: Sequence[Layer]) -> list[NodeProto]:
-    names = set(reduced_nodes(model.graph, layers))
-    return [node for node in model.graph.node if node.name in names]
-
-
 def _quantise(
     model: ModelProto,
     ranges: quantization.TensorsData,
@@ -197,7 +188,7 @@ def _quantise(
     *,
     reduce_range: bool,
 ) -> ModelProto:
-    nodes = _nodes(model, layers)
+    nodes = reduced_nodes(model.graph, layers)
     signed = target == "tensorrt"
     copied = ModelProto()
     copied.CopyFrom(model)

@@ -180,5 +180,4 @@ def _balanced_accuracy(photos: Sequence[Photo]) -> NDArray[np.float64]:
     )  # (M, P), the probability of the face that is least properly masked
     verdicts = least[:, None] < _THRESHOLDS[None, :, None]  # (M, T, P)
     right = verdicts[..., someone].mean(axis=2) + (~verdicts[..., ~someone]).mean(axis=2)
-    balanced: NDArray[np.float64] = right / 2
-    return balanced
+    return np.asarray(right / 2)

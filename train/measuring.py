@@ -23,7 +23,7 @@ from .display import Display
 from .settings import TrainSettings
 
 # Training figures are measured on as many training images as there are test images, but no more
-# than this, always the same ones.
+# than this, evenly spaced, so always the same ones.
 _TRAIN_SAMPLE = 256
 
 
@@ -41,7 +41,9 @@ def batches_to_measure(
     parts: Parts, settings: TrainSettings, accelerator: Accelerator
 ) -> dict[str, MeasuredBatches]:
     """What this process measures of each part with samples: `train`, `validation`, `test`."""
-    few = parts.train_sample(min(_TRAIN_SAMPLE, len(parts.test)))
+    most = min(_TRAIN_SAMPLE, len(parts.test), len(parts.train))
+    places = np.linspace(0, len(parts.train) - 1, most).round().astype(int)
+    few = [parts.train[place] for place in places]
     named = {"train": few, "test": parts.test, "validation": parts.validation}
     process = (accelerator.num_processes, accelerator.process_index)
     return {

@@ -92,8 +92,7 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
             f"got no section [{model}], only [{'], ['.join(content)}]; "
             "take another recipe or --model"
         )
-    chosen: dict[str, Any] = content[model]
-    return chosen
+    return dict(content[model])
 
 
 def _value(key: str, value: Any) -> Any:

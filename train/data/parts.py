@@ -31,13 +31,6 @@ class Parts:
     decisions: list[Decision]  # each sample that was dropped or repaired
     names: list[str]  # of the data sets, without the folders they lie in
 
-    def train_sample(self, most: int) -> list[Sample]:
-        """At most `most` training samples, evenly spaced, the same each time."""
-        if len(self.train) <= most:
-            return self.train
-        places = np.linspace(0, len(self.train) - 1, most).round().astype(int)
-        return [self.train[place] for place in places]
-
     def summary(self) -> dict[str, Any]:
         """Counts by part and label, and a digest that shows whether data has changed."""
         digest = hashlib.sha256()
@@ -142,8 +135,6 @@ def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:
     wanted = min(max(1, round(share * len(photos))), len(photos) - 1)
     length = -(-wanted // min(_BLOCKS, wanted))
     blocks = [range(i, min(i + length, len(photos))) for i in range(0, len(photos), length)]
-    chosen: list[int] = []
-    for block in np.random.default_rng(seed).permutation(len(blocks)):
-        chosen.extend(blocks[block])
-    held = set(chosen[:wanted])
+    order = np.random.default_rng(seed).permutation(len(blocks))
+    held = set([index for block in order for index in blocks[block]][:wanted])
     return {photo: index in held for index, photo in enumerate(photos)}
