@@ -47,9 +47,9 @@ class ExportSettings:
     # Faster R-CNN's that go through its box head; None: the fewest of `PROPOSALS` with which the
     # file agrees with its checkpoint.
     proposals: int | None = None
-    faces: int | None = None  # the most in a photo; None: `DEFAULT_FACES`, or 1 if it finds one
+    faces: int | None = None  # the most in a photo; None: `DEFAULT_FACES`, for `resnet` 1
     canvas: int | None = None  # its side in pixels, for `lite` the default one; None: as trained
-    weights: Path | None = None  # where they go as well: one file to train on and export again
+    weights: Path | None = None  # where they go too, as one file to train from or export again
 
     @property
     def int8_target(self) -> Target:

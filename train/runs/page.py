@@ -89,7 +89,7 @@ _DECISIONS_INTRO = (
 
 
 def _result(run: RunRecord) -> dict[str, Any]:
-    """A row by its headings; the course report's come first, so that none need scroll to them."""
+    """A row by its headings; the course report's come first, so that nobody scrolls for them."""
     settings, best = run.config.settings, run.best
     momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     return {
