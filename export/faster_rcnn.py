@@ -134,14 +134,9 @@ class RoIAlign(nn.Module):
         self.finest = -math.log2(float(self.scales[0]))
 
     def forward(self, cells: Tensor, regions_xyxy: Tensor) -> Tensor:
-        """Sample features.
+        """Sample features (N, K, 7 * 7 * C), the channels fastest, in regions of canvas pixels.
 
-        Args:
-            cells: (N, all cells, C), levels one after the other.
-            regions_xyxy: (N, K, 4) in canvas pixels.
-
-        Returns:
-            (N, K, 7 * 7 * C), the channels fastest.
+        Cells are (N, all cells, C), levels one after the other; regions are (N, K, 4).
         """
         batch, count = regions_xyxy.shape[:2]
         channels = cells.shape[2]

@@ -119,14 +119,11 @@ def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
 def measure(
     photos: Sequence[Photo], threshold: float, canvas: int, larger: Sequence[Photo] = ()
 ) -> WorkingPoints:
-    """Choose both working points.
+    """Choose both working points on validation photos, maybe none, on canvases of `canvas` pixels.
 
-    Args:
-        photos: of the validation part; may be empty.
-        threshold: least calibrated probability that counts as a properly worn mask.
-        canvas: side in pixels.
-        larger: those with other faces again, on a larger canvas, of a model that reads any. What
-            suits one canvas does not suit the other, so the pair is the best on both.
+    `threshold` is the least calibrated probability that counts as a properly worn mask. `larger`
+    are photos with other faces again, on a larger canvas, of a model that reads any: what suits one
+    canvas does not suit the other, so the pair is the best on both.
     """
     enough = len(photos) >= _LEAST_PHOTOS
     one_face = WorkingPoint(_least_score(photos, canvas) if enough else 0.0, threshold)

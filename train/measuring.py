@@ -95,13 +95,10 @@ def measure_samples(
     accelerator: Accelerator,
     on_batch: Callable[[float], None],
 ) -> Figures:
-    """Measure a network, which is put in evaluation mode.
+    """Measure a network, which is on the accelerator's device and put in evaluation mode.
 
-    Args:
-        network: on the accelerator's device.
-        batches: this process's, of at least one sample; boxes lie in their images.
-        accelerator: the processes among which the samples are shared out.
-        on_batch: called with the mean loss so far after each batch of this process.
+    The batches are this process's share, of at least one sample; boxes lie in their images.
+    `on_batch` is told the mean loss so far after each of them.
     """
     network.eval()
     loss_sum, rows = 0.0, list[tuple[float, bool, float, bool, float]]()

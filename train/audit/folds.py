@@ -130,13 +130,8 @@ def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str
 def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
     """Deal images into folds, photo by photo, in blocks of consecutive photos.
 
-    Args:
-        photos: (N,) the photo each image was cut from, in the order of the images' names.
-        folds: at least 2, at most as many as there are photos.
-        seed: of the deal.
-
-    Returns:
-        (N,) the fold of each image, from 0.
+    Given the photo (N,) that each image was cut from, in the order of the images' names, returns
+    each image's fold (N,), from 0. There are at least 2 folds, and as many photos as folds.
     """
     distinct = list(dict.fromkeys(photos))
     blocks = min(len(distinct), folds * _BLOCKS)
