@@ -30,10 +30,7 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     """Put at most `most` images on canvases as inference would, evenly spaced over all folders.
 
     The folders are searched at any depth. Images need no label; those that cannot be read are
-    skipped.
-
-    Returns:
-        (N, S, S, 3) canvases, 1 <= N <= most.
+    skipped. Returns (N, S, S, 3) canvases, 1 <= N <= most.
 
     Raises:
         DatasetError: a folder is missing, or no image in any of them can be read.
@@ -77,10 +74,8 @@ def verification_canvases(
 def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[Parity, list[str]]:
     """Compare a model file with the best weights of the run, or the file of weights, it came from.
 
-    On at most so many images of `data`, as `verification_canvases` takes them.
-
-    Returns:
-        how far they agree, and what is beyond the tolerance.
+    On at most so many images of `data`, as `verification_canvases` takes them. Returns how far they
+    agree, and what is beyond the tolerance.
 
     Raises:
         ModelFileError: the file is damaged or not ours.

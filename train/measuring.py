@@ -62,11 +62,8 @@ def measure_parts(
 ) -> tuple[dict[str, Any], Calibration]:
     """Measure a network after an epoch, which is put in evaluation mode.
 
-    `parts` are those of `batches_to_measure`.
-
-    Returns:
-        figures by the names of `EpochRow`, and what the validation part teaches about its
-        probabilities, else what was known `earlier`, of the weights that the run began with.
+    Returns figures of the `parts`, by the names of `EpochRow`, and what the validation part teaches
+    about its probabilities, else what was known `earlier`, of the weights that the run began with.
     """
     measured = {}
     for name, batches in parts.items():

@@ -198,11 +198,9 @@ def audit_folds(
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
-    The folder is made where it is missing; folds that it holds are resumed.
-
-    Returns:
-        a prediction for each labelled image that can be decoded, in the order of their names, and
-        a decision for each other one, and for each impossible box.
+    The folder is made where it is missing; folds that it holds are resumed. Returns a prediction
+    for each labelled image that can be decoded, in the order of their names, and a decision for
+    each other one, and for each impossible box.
 
     Raises:
         UsageError: there are fewer photos than folds.

@@ -93,9 +93,7 @@ def read_samples(
     """Labelled images of a split, or of all, cleaned, with the other faces that side lists name.
 
     Each image is decoded once, as one that proved unreadable during training would cost the epoch.
-
-    Returns:
-        the samples that can be used, and a decision for each other image.
+    Returns the samples that can be used, and a decision for each other image.
 
     Raises:
         DatasetError: not one labelled image is in it, or a list is damaged.
