@@ -121,7 +121,7 @@ def _of_one_face(
     detector: MaskDetector, evaluation: AllFacesEvaluation, choice: Choice
 ) -> list[PhotoFaces]:
     """The photos with the one face that is predicted in each."""
-    by_name = {photo.filename: photo for photo in evaluation.photos}
+    by_name = {photo.filename: photo for photo in evaluation.answers}
     results = predict_images(detector, evaluation.folder.joinpath, by_name, choice=choice)
     return [
         replace(by_name[r.filename], predictions=r.faces, min_score=choice.min_score)

@@ -87,11 +87,11 @@ def report(table: Table, **found: Any) -> None:
     print(json.dumps({"cpu": cpu_name(), "cores": usable_cores(), **found}))
 
 
-def peak_mb(*arguments: object) -> float:
+def peak_mb(*arguments: object, expected: Sequence[int] = (0,)) -> float:
     """The most resident memory of a command of maskinfer, in MB, as it says itself at its end.
 
     By VmHWM of /proc/self/status: what `getrusage` says of a child begins with its parent's.
     """
-    said = run_quietly([sys.executable, "-c", _PEAK_SCRIPT, *map(str, arguments)])
+    said = run_quietly([sys.executable, "-c", _PEAK_SCRIPT, *map(str, arguments)], expected)
     (line,) = (line for line in said.splitlines() if line.startswith(_MARK))
     return int(line.split()[1]) * 1024 / 1e6

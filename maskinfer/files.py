@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import MaskinferError, UsageError
 
-_LONGEST_NAME = 255  # bytes, on the usual file systems
+LONGEST_NAME = 255  # bytes, on the usual file systems
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _work_folder(path: Path) -> Path:
 
 def _beside(path: Path, stem: str, suffix: str) -> Path:
     """A name in the same folder, shortened where a file system would refuse it."""
-    if len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
+    if len(os.fsencode(stem + suffix)) > LONGEST_NAME:
         stem = hashlib.sha256(os.fsencode(stem)).hexdigest()
     return path.with_name(stem + suffix)
 

@@ -39,6 +39,15 @@ def recorded_name(name: str) -> str:
     return printable_name(name.replace("\\", "\\\\"))
 
 
+def original_name(recorded: str) -> str:
+    """The name that `recorded_name` made this of."""
+    if not _ESCAPED.search(recorded):
+        return recorded
+    escapes = re.compile(rb"\\\\|\\x([0-9a-f]{2})")
+    data = escapes.sub(lambda m: bytes.fromhex((m[1] or b"5c").decode()), recorded.encode())
+    return data.decode("utf-8", "surrogateescape")
+
+
 def visible(text: str) -> str:
     r"""Make text fit for a terminal: what would steer it is written as `\x1b`, line feeds stay."""
     return printable_name(text).translate(_STEERING)

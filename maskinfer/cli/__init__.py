@@ -110,32 +110,27 @@ def main() -> None:
     except KeyboardInterrupt:  # while commands are still imported
         say("stopped")
         sys.exit(INTERRUPTED)
-    except MaskinferError as error:
-        if debug:
+    except (MaskinferError, OSError, MemoryError, ImportError) as error:
+        if debug or (isinstance(error, ModuleNotFoundError) and error.name not in _TRAIN_ONLY):
             raise
-        say(f"error: {error}")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        file = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        say(f"error: {file}{error.strerror or error}")
-        sys.exit(1)
-    except MemoryError as error:
-        if debug:
-            raise
-        say(f"error: not enough memory; try a smaller --batch-size or --canvas ({error})")
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        if debug or error.name not in _TRAIN_ONLY:
-            raise
-        say(
-            f"error: {error.name} is not installed; training and exporting need maskinfer's "
-            "'train' extra. Run, in the project's folder: pip install '.[train]'"
-        )
-        sys.exit(1)
-    except ImportError as error:  # such as a library that finds no memory to be loaded into
-        if debug:
-            raise
-        say(f"error: a library cannot be loaded, {error}")
-        sys.exit(1)
+        say(f"error: {_explain(error)}")
+        sys.exit(error.exit_code if isinstance(error, MaskinferError) else 1)
+
+
+def _explain(error: Exception) -> str:
+    """What is wrong, in a line, and the remedy where there is one."""
+    match error:
+        case OSError(filename=str() | bytes() as file):
+            return f"{os.fsdecode(file)}: {error.strerror or error}"
+        case OSError():
+            return str(error.strerror or error)
+        case MemoryError():
+            return f"not enough memory; try a smaller --batch-size or --canvas ({error})"
+        case ModuleNotFoundError():
+            return (
+                f"{error.name} is not installed; training and exporting need maskinfer's 'train' "
+                "extra. Run, in the project's folder: pip install '.[train]'"
+            )
+        case ImportError():  # such as a library that finds no memory to be loaded into
+            return f"a library cannot be loaded, {error}"
+    return str(error)

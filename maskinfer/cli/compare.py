@@ -5,8 +5,13 @@ from typing import Any
 import typer
 
 from maskinfer.data.dataset import Dataset, sample_images
-from maskinfer.evaluation.comparing import CompareSettings, Comparison, OneFaceComparison, p_words
-from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.evaluation.comparing import (
+    AllFacesComparison,
+    CompareSettings,
+    Comparison,
+    OneFaceComparison,
+    p_words,
+)
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted

@@ -31,11 +31,7 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr with speed and time left, where stderr is a terminal.
-
-    Yields:
-        a function of the number of images done, and of all.
-    """
+    """Yield a function of images done, and of all, that moves a bar where stderr is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task(action, total=None)

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -196,7 +197,7 @@ def _photos_table(metrics: AllFacesMetrics) -> Table:
     return make_table(headings, rows, title="Photos, as a whole")
 
 
-def _say_left_out(evaluation: Measured, where: str) -> None:
+def _say_left_out(evaluation: Measured[Any, Any], where: str) -> None:
     actions = Counter(decision.action for decision in evaluation.decisions)
     if rounded := actions["rounded"]:
         say(f"note: rounded {counted(rounded, 'box', 'boxes')} with fractions of pixels.{where}")

@@ -110,8 +110,6 @@ FACES = {
 }
 OVERWRITE = option("Replace an existing output.", name="--overwrite")
 REPORT_OUT = option("The report's folder. By default a new one under reports/.", "DIR")
-# For a command that declares its own parameters.
-Overwrite = Annotated[bool, OVERWRITE]
 
 
 def given_options(context: typer.Context) -> dict[str, str]:

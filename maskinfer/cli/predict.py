@@ -89,6 +89,10 @@ _NO_READER = 141  # 128 + SIGPIPE
         min=0,
     ),
     resume=option("Continue an interrupted prediction.", name="--resume"),
+    retry_failed=option(
+        "Predict again what failed in a finished prediction, with the same options.",
+        name="--retry-failed",
+    ),
     overwrite=options.OVERWRITE,
 )
 def predict(
@@ -107,7 +111,8 @@ def predict(
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    settings = replace(settings, images=_folder_or_address(images), out=out)
+    resume = settings.resume or settings.retry_failed
+    settings = replace(settings, images=_folder_or_address(images), out=out, resume=resume)
     check_settings(settings)
     folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)

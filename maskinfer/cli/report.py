@@ -11,16 +11,14 @@ from .console import out as stdout
 from .console import say
 from .options import argument, takes
 
-_FIGURES = (
-    "\nepochs",
-    "\nbest",
-    "train\nIoU",
-    "test\nIoU",
-    "train\nacc.",
-    "test\nacc.",
-    "test\nbal.",
-    "\nmin.",
-)
+# Columns of the best epoch's figures, by their headings.
+_OF_BEST = {
+    "train\nIoU": "train_iou",
+    "test\nIoU": "test_iou",
+    "train\nacc.": "train_accuracy",
+    "test\nacc.": "test_accuracy",
+    "test\nbal.": "test_balanced_accuracy",
+}
 
 
 @takes(
@@ -51,25 +49,17 @@ def _table(comparison: RunComparison) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("\nrun", overflow="fold")
     table.add_column("\nnetwork", no_wrap=True)
-    for heading in _FIGURES:
+    for heading in ("\nepochs", "\nbest", *_OF_BEST, "\nmin."):
         table.add_column(heading, justify="right", no_wrap=True)
     for run in comparison.runs:
         best, settings = run.best, run.config.settings
-        figures = ["–"] * 6
-        if best is not None:
-            shares = (
-                best.train_iou,
-                best.test_iou,
-                best.train_accuracy,
-                best.test_accuracy,
-                best.test_balanced_accuracy,
-            )
-            figures = [str(best.epoch), *(f"{share:.3f}" for share in shares)]
+        shares = (f"{getattr(best, name):.3f}" if best else "–" for name in _OF_BEST.values())
         table.add_row(
             Text(run.name),
             settings.model,
             f"{run.epochs_done}/{settings.epochs}",
-            *figures,
+            str(best.epoch) if best else "–",
+            *shares,
             f"{run.minutes:.1f}" if run.history else "–",
         )
     return table

@@ -26,23 +26,14 @@ _IN_SAMPLE = (
 
 @dataclass(frozen=True)
 class Audit:
-    """The labels of a data set beside what was predicted for their images.
-
-    Attributes:
-        data: the data set.
-        predictions: of all labelled images that can be decoded.
-        decisions: one for each other image, and for each impossible box.
-        how: one sentence, which networks were asked.
-        basis: the same, fit for JSON.
-        warnings: what a reader must know.
-    """
+    """The labels of a data set beside what was predicted for their images."""
 
     data: Path
-    predictions: Sequence[LabelledPrediction]
-    decisions: Sequence[Decision]
-    how: str
-    basis: Mapping[str, Any]
-    warnings: Sequence[str] = ()
+    predictions: Sequence[LabelledPrediction]  # of all labelled images that can be decoded
+    decisions: Sequence[Decision]  # one for each other image, and for each impossible box
+    how: str  # one sentence, which networks were asked
+    basis: Mapping[str, Any]  # the same, fit for JSON
+    warnings: Sequence[str] = ()  # what a reader must know
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
@@ -76,13 +67,10 @@ def audit_by_model(data: Path, detector: MaskDetector, on_progress: Progress = u
 
 
 def correct(decisions: Path, data: Path | None, out: Path | None) -> tuple[Corrected, Path]:
-    """Write a copy of a data set that is corrected as a judged list says.
+    """Write a copy of a data set, corrected as a judged list says, see `correcting`.
 
-    Args:
-        decisions: the list, see `correcting`.
-        data: the data set; None for the one that was audited, where the list lies in the audit's
-            folder.
-        out: the copy's folder; None for `NAME-corrected` in the current folder.
+    Without `data` it is the data set that was audited, where the list lies in the audit's folder;
+    without `out` it is `NAME-corrected` in the current folder.
 
     Returns:
         what was done, and where the copy is.

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from maskinfer.data.cleaning import find_fault
-from maskinfer.data.folders import list_images
+from maskinfer.data.folders import below, list_images
 from maskinfer.data.images import image_size
 from maskinfer.data.labels import BoxXywh, format_name, parse_name
 from maskinfer.data.side_lists import OTHER_FACES, SOURCES, WHOLE_NUMBER, open_list, write_list
@@ -144,7 +144,8 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
                 if (new := new_names.get(printable_name(relative), relative)) is None:
                     continue
                 target = copy / new
-                target.parent.mkdir(parents=True, exist_ok=True)
+                for parent in reversed(PurePosixPath(new).parents):  # however many
+                    (copy / parent).mkdir(exist_ok=True)
                 if target.name in _NAMING:
                     _copy_list(data, relative, target, new_names)
                 elif (data / relative).is_symlink():  # to what it means, wherever the copy lies
@@ -205,18 +206,12 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
 
 def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
     """Every regular file, or link to one, by its path from the data set."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for folder, folders, files in os.walk(data, onerror=fail):
-        links = [name for name in folders if Path(folder, name).is_symlink()]
-        for path in (Path(folder, name) for name in sorted([*links, *files])):
-            relative = path.relative_to(data).as_posix()
-            if os.path.isfile(path):  # noqa: PTH113  (False where it cannot be told)
-                yield relative
-            else:
-                passed_over.append(relative)
+    for path in below(data):
+        relative = path.relative_to(data).as_posix()
+        if os.path.isfile(path):  # noqa: PTH113  (False where it cannot be told)
+            yield relative
+        else:
+            passed_over.append(relative)
 
 
 def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:

@@ -27,40 +27,24 @@ _QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 
 @dataclass(frozen=True)
 class CopiedPhoto:
-    """Images of the same photo.
+    """Images of the same photo."""
 
-    Attributes:
-        kind: `exact` where the files have the same bytes, else `near`.
-        filenames: at least two, relative to the data set.
-        across: whether they are in more than one split.
-        contradiction: what their labels disagree about; None where they agree.
-    """
-
-    kind: str
-    filenames: tuple[str, ...]
-    across: bool
-    contradiction: str | None
+    kind: str  # `exact` where the files have the same bytes, else `near`
+    filenames: tuple[str, ...]  # at least two, relative to the data set
+    across: bool  # whether they are in more than one split
+    contradiction: str | None  # what their labels disagree about; None where they agree
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """What exploring a data set has shown.
-
-    Attributes:
-        data: the folder.
-        splits: its parts, by name.
-        copies: duplicate photos.
-        doubted: labels that the model contradicts, the surest contradiction first.
-        model: the file of that model; None where none was asked.
-        outside: how many images lie outside of `train/` and `test/`.
-    """
+    """What exploring a data set has shown."""
 
     data: Path
-    splits: dict[str, ExploredSplit]
+    splits: dict[str, ExploredSplit]  # its parts, by name
     copies: list[CopiedPhoto]
-    doubted: list[LabelledPrediction]
-    model: str | None
-    outside: int = 0
+    doubted: list[LabelledPrediction]  # labels that the model contradicts, the surest first
+    model: str | None  # the file of that model; None where none was asked
+    outside: int = 0  # how many images lie outside of `train/` and `test/`
 
     def warnings(self) -> Iterator[str]:
         """What the owner should know, one line each, the worst first."""

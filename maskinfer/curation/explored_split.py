@@ -17,66 +17,40 @@ class Colors(NamedTuple):
     """Channel figures of a split's photos, as networks see them; red, green, blue.
 
     Each photo has the same weight, at no more than 224 pixels a side.
-
-    Attributes:
-        mean: (3,) in 0..255.
-        std: (3,) of all pixels about that mean.
-        mean_error: (3,) standard error of the mean, over photos; infinite for one photo.
     """
 
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    mean_error: NDArray[np.float64]
+    mean: NDArray[np.float64]  # (3,) in 0..255
+    std: NDArray[np.float64]  # (3,) of all pixels about that mean
+    mean_error: NDArray[np.float64]  # (3,) standard error of the mean over photos; infinite for one
 
 
 @dataclass(frozen=True)
 class ImpossibleBox:
-    """A label whose box is impossible.
+    """A label whose box is impossible."""
 
-    Attributes:
-        filename: relative to the data set.
-        reason: one line.
-        in_training: what is done with the image when training.
-        in_testing: what is done when testing.
-    """
-
-    filename: str
-    reason: str
-    in_training: str
-    in_testing: str
+    filename: str  # relative to the data set
+    reason: str  # one line
+    in_training: str  # what is done with the image when training
+    in_testing: str  # what is done when testing
 
 
 @dataclass(frozen=True)
 class ExploredSplit:
-    """The images of one part of a data set.
+    """The images of one part of a data set."""
 
-    Attributes:
-        name: `train`, `test`, or the folder's own.
-        folder: where it is.
-        filenames: of its N readable images, relative to the data set, in sorted order.
-        sizes_wh: (N, 2) width and height of the upright images in pixels.
-        labelled: (N,) whether the name carries a label.
-        boxes_xywh: (N, 4) the labelled boxes, possibly impossible; zeros where there is none.
-        proper_mask: (N,) the labels; False where there is none.
-        colors: None without a readable image.
-        unreadable: each file that cannot be read, and each folder.
-        unlabelled: each readable image without a label, and why.
-        impossible: each impossible box.
-        boxes_beside: (M, 8) of labelled images with a predicted face, the labelled box and the
-            predicted one, in pixels of the upright image.
-    """
-
-    name: str
-    folder: Path
-    filenames: list[str]
-    sizes_wh: NDArray[np.int64]
-    labelled: NDArray[np.bool_]
-    boxes_xywh: NDArray[np.int64]
-    proper_mask: NDArray[np.bool_]
-    colors: Colors | None
-    unreadable: list[Failure]
-    unlabelled: list[Failure]
-    impossible: list[ImpossibleBox]
+    name: str  # `train`, `test`, or the folder's own
+    folder: Path  # where it is
+    filenames: list[str]  # of its N readable images, relative to the data set, in sorted order
+    sizes_wh: NDArray[np.int64]  # (N, 2) width and height of the upright images in pixels
+    labelled: NDArray[np.bool_]  # (N,) whether the name carries a label
+    boxes_xywh: NDArray[np.int64]  # (N, 4) as labelled, possibly impossible; zeros without one
+    proper_mask: NDArray[np.bool_]  # (N,) the labels; False where there is none
+    colors: Colors | None  # None without a readable image
+    unreadable: list[Failure]  # each file that cannot be read, and each folder
+    unlabelled: list[Failure]  # each readable image without a label, and why
+    impossible: list[ImpossibleBox]  # each impossible box
+    # (M, 8) of labelled images with a predicted face, the labelled box and the predicted one, in
+    # pixels of the upright image.
     boxes_beside: Boxes
 
     def count(self, proper: bool) -> int:

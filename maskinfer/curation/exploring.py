@@ -42,23 +42,14 @@ _COLORS = Geometry.letterbox(224)  # colours are measured no finer than networks
 
 @dataclass(frozen=True)
 class ExploreSettings:
-    """The options of `maskinfer explore`.
+    """The options of `maskinfer explore`."""
 
-    Attributes:
-        data: a data set, or a folder of images; None for the sample images.
-        out: the report's folder; None for `reports/explore-TIME`.
-        model: a model file; None for the default one.
-        ask_model: whether a model is asked about each label.
-        provider: what computes it.
-        overwrite: whether an existing report may be replaced.
-    """
-
-    data: Path | None = None
-    out: Path | None = None
-    model: Path | None = None
-    ask_model: bool = True
-    provider: Provider = Provider.AUTO
-    overwrite: bool = False
+    data: Path | None = None  # a data set, or a folder of images; None for the sample images
+    out: Path | None = None  # the report's folder; None for `reports/explore-TIME`
+    model: Path | None = None  # a model file; None for the default one
+    ask_model: bool = True  # whether a model is asked about each label
+    provider: Provider = Provider.AUTO  # what computes it
+    overwrite: bool = False  # whether an existing report may be replaced
 
 
 class _PhotoFacts(NamedTuple):

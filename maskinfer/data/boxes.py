@@ -25,14 +25,9 @@ def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Boxes:
 
 
 def clip_xywh(boxes_xywh: ArrayLike, sizes_wh: ArrayLike) -> Boxes:
-    """Cut boxes at the border of their images; a box wholly outside gets width or height 0.
+    """Cut (..., 4) boxes at the border of their images, of (..., 2) or (2,) width and height.
 
-    Args:
-        boxes_xywh: (..., 4) in pixels.
-        sizes_wh: (..., 2) or (2,), width and height of the images in pixels.
-
-    Returns:
-        (..., 4) in pixels, inside the images.
+    A box wholly outside gets width or height 0.
     """
     boxes = np.clip(xywh_to_xyxy(boxes_xywh), 0.0, np.tile(sizes_wh, 2))
     boxes[..., 2:] = np.maximum(boxes[..., 2:], boxes[..., :2])
@@ -40,14 +35,9 @@ def clip_xywh(boxes_xywh: ArrayLike, sizes_wh: ArrayLike) -> Boxes:
 
 
 def iou_xywh(a_xywh: ArrayLike, b_xywh: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union of boxes, pair by pair.
+    """Intersection over union, (...) in 0..1, of (..., 4) boxes of shapes that broadcast.
 
-    Args:
-        a_xywh: (..., 4) boxes with width and height >= 0.
-        b_xywh: (..., 4), of a shape that broadcasts with the first.
-
-    Returns:
-        (...) in 0..1; 0 where either box is empty.
+    Widths and heights are at least 0; where either box is empty, it is 0.
     """
     a, b = xywh_to_xyxy(a_xywh), xywh_to_xyxy(b_xywh)
     overlap_wh = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])

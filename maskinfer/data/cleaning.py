@@ -83,12 +83,7 @@ def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> Fault | None:
 def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:
     """Clip a box into its image and make it at least one pixel wide and high.
 
-    Args:
-        box_xywh: whole numbers, any sign. A negative width or height counts as zero.
-        size_wh: the image's width and height in pixels, at least 1 each.
-
-    Returns:
-        a box wholly inside the image, of area at least 1.
+    A negative width or height counts as zero; the image's are at least 1.
     """
     x, y, w, h = box_xywh
     left, top = min(max(x, 0), size_wh[0] - 1), min(max(y, 0), size_wh[1] - 1)
@@ -99,17 +94,11 @@ def repair(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> BoxXywh:
 def clean(
     samples: Iterable[Sample], mode: Mode, name_of: Callable[[Path], str]
 ) -> tuple[list[Sample], list[Decision]]:
-    """Apply the rules to samples.
+    """Apply the rules: the samples that stay, and a decision for each one dropped or repaired.
 
-    Args:
-        samples: as read from a data set.
-        mode: `train` drops what is impossible, `test` repairs it. In both, an image is dropped
-            whose header cannot be read; pixels are not decoded, so that damage in them is not
-            seen here.
-        name_of: what decisions call an image.
-
-    Returns:
-        the samples that stay, and a decision for each one that was dropped or repaired.
+    `train` drops what is impossible, `test` repairs it. In both, an image is dropped whose header
+    cannot be read; pixels are not decoded, so that damage in them is not seen here. Decisions call
+    an image by `name_of`.
     """
     kept: list[Sample] = []
     decisions: list[Decision] = []

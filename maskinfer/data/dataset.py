@@ -49,11 +49,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """A data set that the user named.
-
-        Raises:
-            UsageError: there is no such folder.
-        """
+        """A data set that the user named; a `UsageError` where there is no such folder."""
         if not path.is_dir():
             what = "not a folder, expected a data set" if path.exists() else "no such folder"
             raise UsageError(f"{path}: {what}")
@@ -67,11 +63,7 @@ class Dataset:
         return splits or {printable_name(self.path.resolve().name): self.path}
 
     def split(self, name: str) -> Path:
-        """The folder of one split.
-
-        Raises:
-            DatasetError: the data set has no such split.
-        """
+        """The folder of one split; a `DatasetError` where there is no such split."""
         folder = self.path / name
         if not folder.is_dir():
             what = f"no folder {name}/ in it" if self.path.is_dir() else "no such folder"
@@ -87,11 +79,7 @@ class Dataset:
         return printable_name(path.relative_to(self.path).as_posix())
 
     def samples(self, mode: Mode, split: str | None = None) -> LabelledSamples:
-        """Read and clean the labelled images.
-
-        Args:
-            mode: the rules of `maskinfer.data.cleaning` to clean by.
-            split: the one split to read; None for all.
+        """Read the labelled images of one split or of all, and clean them by a mode's rules.
 
         Raises:
             DatasetError: there is no such split, or not one labelled image in what is read.
@@ -168,11 +156,7 @@ class Dataset:
 def sample_images(command: str) -> Path:
     """The data set of a clone, for a command that was given no data.
 
-    Args:
-        command: how to name data, for the message.
-
-    Raises:
-        UsageError: it is not in the current folder.
+    Where the current folder has none, a `UsageError` says by `command` how to name data.
     """
     if not SAMPLE_IMAGES.is_dir():
         raise UsageError(

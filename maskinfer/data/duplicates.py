@@ -49,13 +49,9 @@ def perceptual_hash(image: Image.Image) -> Hashes:
 
 
 def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:
-    """Group images that are copies of each other, or of another's copy.
+    """Group images by (N, 5) hashes: at least two each, copies of each other or of another's copy.
 
-    Args:
-        hashes: (N, 5), made by `perceptual_hash`.
-
-    Returns:
-        the groups, each of at least two images by their index, ascending.
+    Images go by their index, ascending.
     """
     # Each hash once, so that a folder with one image a million times is little work.
     distinct, place = np.unique(hashes, axis=0, return_inverse=True)
@@ -67,12 +63,10 @@ def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:
 
 
 def kind_of(hashes: Hashes, digests: Iterator[bytes | None]) -> Literal["exact", "near"]:
-    """Whether copies have the same bytes.
+    """Whether copies, by their (M, 5) hashes, have the same bytes.
 
-    Args:
-        hashes: (M, 5), theirs.
-        digests: of their files, read only where all hashes are the same; None where a file can no
-            longer be read.
+    Digests of their files are read only where all hashes are the same; None is of a file that can
+    no longer be read.
     """
     if (hashes != hashes[0]).any():
         return "near"

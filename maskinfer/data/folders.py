@@ -53,11 +53,7 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
 def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
     """List what `scan_folder` yields, where nothing may be missing.
 
-    Returns:
-        paths relative to the folder, with `/`, sorted.
-
-    Raises:
-        DatasetError: there is no such folder, or it or a folder in it cannot be listed.
+    A `DatasetError` says that there is no such folder, or that one in it cannot be listed.
     """
     if not folder.is_dir():
         what = "not a folder" if folder.exists() else "no such folder"
@@ -68,6 +64,17 @@ def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
             raise DatasetError(f"{folder / entry.filename}: {entry.error}")
         names.append(entry)
     return names
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """What lies in a folder and the folders in it, but for these; links are not followed."""
+    folders = [folder]  # not by os.walk, which calls itself once a level before Python 3.12
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            else:
+                yield path
 
 
 def walk(

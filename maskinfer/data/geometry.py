@@ -89,15 +89,9 @@ def decode_wh(
 ) -> tuple[int, int]:
     """The least width and height at which a photo may be decoded without costing the canvas detail.
 
-    Args:
-        geometry: what the photo will be drawn with.
-        size_wh: its width and height in pixels, upright or not.
-        oversampling: decoded pixels per drawn pixel, at least 1. A JPEG's reduced decoding is
-            coarser than resizing is, so a little more than 1 is needed; what enlarges parts of
-            the photo needs more.
-
-    Returns:
-        in pixels, in the order of `size_wh`; may be more than the photo has.
+    In the order of its own, upright or not, and perhaps more than those. Decoded pixels per drawn
+    pixel are `oversampling`: a JPEG's reduced decoding is coarser than resizing is, so a little
+    more than 1 is needed; what enlarges parts of the photo needs more.
     """
     drawn_wh = (geometry.resize, geometry.resize)
     if geometry.kind == "letterbox":
@@ -113,11 +107,7 @@ def _inner_wh(side: int, size_wh: tuple[int, int]) -> tuple[int, int]:
 
 
 def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
-    """Draw a photo on its canvas.
-
-    Returns:
-        the canvas, (S, S, 3) uint8 RGB, and where the photo lies on it.
-    """
+    """Draw a photo on its canvas, (S, S, 3) uint8 RGB; with it, where the photo lies on it."""
     side = geometry.canvas
     width, height = photo.size_wh
     image = photo.image
@@ -141,34 +131,18 @@ def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
 
 
 def image_to_canvas(boxes_xywh: ArrayLike, placements: Sequence[Placement]) -> Boxes:
-    """Carry boxes from pixels of the upright image to canvas pixels.
+    """Carry (N, 4) boxes from pixels of upright images to canvas pixels, by N placements.
 
-    Args:
-        boxes_xywh: (N, 4), x, y, w, h in image pixels.
-        placements: N placements, as `place` returned them.
-
-    Returns:
-        (N, 4) in canvas pixels, not clipped: a box may reach past the canvas.
-
-    Raises:
-        ValueError: the two do not have the same length.
+    They are not clipped: a box may reach past the canvas. Other lengths are a `ValueError`.
     """
     boxes, scale, offset, _ = _aligned(boxes_xywh, placements)
     return np.concatenate([boxes[:, :2] * scale + offset, boxes[:, 2:] * scale], axis=1)
 
 
 def canvas_to_image(boxes_xywh: ArrayLike, placements: Sequence[Placement]) -> Boxes:
-    """Carry boxes from canvas pixels back to pixels of the upright image.
+    """Carry (N, 4) boxes from canvas pixels back to pixels of upright images, by N placements.
 
-    Args:
-        boxes_xywh: (N, 4), x, y, w, h in canvas pixels.
-        placements: N placements, as `place` returned them.
-
-    Returns:
-        (N, 4) in image pixels, clipped to the image.
-
-    Raises:
-        ValueError: the two do not have the same length.
+    They are clipped to their images. Other lengths are a `ValueError`.
     """
     boxes, scale, offset, sizes_wh = _aligned(boxes_xywh, placements)
     back = np.concatenate([(boxes[:, :2] - offset) / scale, boxes[:, 2:] / scale], axis=1)

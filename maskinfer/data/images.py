@@ -5,40 +5,44 @@ and JPEGs and very large images are decoded at a fraction of their size where th
 more. Of an animation or a file of many pages the first picture is read.
 """
 
+import ctypes
 import errno
 import io
+import logging
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, _imaging
 
 from maskinfer.errors import ImageError, TransientError
 
 from .patience import TRANSIENT
 from .pixels import Pixels, read_orientation, turn_size, upright_pixels
 
-# More than any phone takes (200 million). A decoder holds 1 to 4 bytes a pixel, a gigabyte at this
-# limit; an array of all pixels, where no `least_wh` allows a smaller one, takes 3 more. Pillow has
-# its own limit, Image.MAX_IMAGE_PIXELS, warns beyond it and refuses twice as much. A program may
-# change that, a library may not: `settle_pillow`.
+# More than any phone takes (200 million). Pillow has its own limit, Image.MAX_IMAGE_PIXELS, warns
+# beyond it and refuses twice as much. A program may change that, a library may not:
+# `settle_pillow`.
 MAX_PIXELS = 250_000_000
 MAX_FILE_BYTES = 1_000_000_000  # files are read whole
-# Narrower images cannot be reduced along their long side alone, and so take all of their memory.
+# Resizing takes some 16 bytes for each pixel of a side, however narrow the image.
 _LONGEST_SIDE = 100_000
 # Each scan of a progressive JPEG goes over all its pixels again. Cameras and editors write ten, as
 # many as a photo of `MAX_PIXELS` may have; this many pixels take some 15 seconds.
 _MOST_SCANNED = 2_500_000_000
 _SCAN = b"\xff\xda"  # a marker, which data between markers cannot hold
-_LARGE_BYTES = 100_000_000
+# Bytes a pixel that reading takes at most, as measured; an array of all pixels, where no `least_wh`
+# allows a smaller one, takes 3 more.
+_BYTES = {"WEBP": 18, "AVIF": 14}
+_MOST_OTHERS = 11  # 32-bit TIFF; PNG takes 6
 # Larger images are reduced where less will do; smaller ones are not, but only resized later.
 _LARGE_PIXELS = 25_000_000
 _LARGEST_REDUCTION = 8  # as for JPEG
@@ -49,9 +53,31 @@ _LARGEST_REDUCTION = 8  # as for JPEG
 _FIRST_FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 _FURTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "HEIF", "DIB")
 
-# Held by the thread that reads a large file or decodes a large image: 32 threads that each hold 250
-# million pixels of 4 bytes would take 32 GB. A JPEG that is decoded reduced need not wait.
-_one_large_image = threading.RLock()
+
+class _Budget:
+    """Bytes that threads share; what needs more than there are waits until nothing else is taken.
+
+    Without, 32 threads that each decode 250 million pixels would take 140 GB.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._taken, self._freed = limit, 0, threading.Condition()
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        with self._freed:
+            self._freed.wait_for(lambda: not self._taken or self._taken + size <= self._limit)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._taken -= size
+                self._freed.notify_all()
+
+
+# A thread that has taken of the second does not wait for the first.
+_files, _decoders = _Budget(500_000_000), _Budget(3_000_000_000)
 
 
 def settle_pillow(max_pixels: int = MAX_PIXELS) -> None:
@@ -63,6 +89,11 @@ def settle_pillow(max_pixels: int = MAX_PIXELS) -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to stderr
+    for kind in ("Error", "Warning"):
+        # libtiff prints by itself; on Windows its function is not found this way.
+        with suppress(AttributeError, OSError):
+            getattr(ctypes.CDLL(_imaging.__file__), f"TIFFSet{kind}Handler")(None)
 
 
 class Photo:
@@ -127,30 +158,21 @@ def load_photo(
             return _load_bytes(source, least_wh, max_pixels)
         with _open_file(source) as file:
             size = os.fstat(file.fileno()).st_size
-            with _alone(size > _LARGE_BYTES):
+            with _files.take(size):
                 # Read whole, as Pillow's lazy file handles stay open when a decoder raises; and no
                 # more than the size that was checked.
                 return _load_bytes(file.read(size), least_wh, max_pixels)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, read from the header alone.
-
-    Raises:
-        ImageError: the file cannot be read as an image.
-    """
+    """Width and height of the upright image, from the header alone; else an `ImageError`."""
     return read_header(path)[0]
 
 
 def read_header(path: Path) -> tuple[tuple[int, int], int]:
-    """Read an image's header, without decoding pixels.
+    """The upright image's width and height, and the EXIF orientation of the stored pixels, 1 to 8.
 
-    Returns:
-        the upright image's width and height in pixels, and the EXIF orientation of the stored
-        pixels, 1 to 8; 1 is upright.
-
-    Raises:
-        ImageError: the file cannot be read as an image.
+    From the header alone; an `ImageError` where the file cannot be read as an image.
     """
     with _reading(MAX_PIXELS), _open_file(path) as file, _open_image(file) as image:
         _check_size(image.size, MAX_PIXELS)
@@ -172,28 +194,26 @@ def _reading(max_pixels: int) -> Iterator[None]:
 
 
 def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo:
-    with _open_image(io.BytesIO(data)) as image:
-        size_wh = image.size
-        _check_size(size_wh, max_pixels)
-        progressive = image.info.get("progressive")
-        most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
-        if progressive and (scans := data.count(_SCAN)) > most:
-            raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
-        if least_wh is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, least_wh(size_wh))
-        drafted_wh = image.size
-        # A progressive JPEG is held whole, whatever it is reduced to.
-        width, height = size_wh if progressive else drafted_wh
-        with _alone(width * height > _LARGE_PIXELS):
-            image.load()
-            if image.size != drafted_wh:  # some formats learn their size from their pixels
-                size_wh = image.size
-                _check_size(size_wh, max_pixels)
-            return _upright(image, size_wh, least_wh)
-
-
-def _alone(large: bool) -> AbstractContextManager[object]:
-    return _one_large_image if large else nullcontext()
+    image = _open_image(io.BytesIO(data))
+    size_wh = image.size
+    _check_size(size_wh, max_pixels)
+    progressive = image.info.get("progressive")
+    most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
+    if progressive and (scans := data.count(_SCAN)) > most:
+        raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
+    if least_wh is not None and image.format in ("JPEG", "MPO"):
+        image.draft(None, least_wh(size_wh))
+    drafted_wh = image.size
+    # A progressive JPEG is held whole, whatever it is reduced to.
+    width, height = size_wh if progressive else drafted_wh
+    with _decoders.take(width * height * _BYTES.get(image.format or "", _MOST_OTHERS)):
+        image.load()
+        if image.size != drafted_wh:  # some formats learn their size from their pixels
+            size_wh = image.size
+            _check_size(size_wh, max_pixels)
+        photo = _upright(image, size_wh, least_wh)
+        del image  # frees what others may take now
+    return photo
 
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -242,12 +262,13 @@ def _too_large(limit: int) -> str:
 
 
 def _upright(image: Image.Image, size_wh: tuple[int, int], least_wh: LeastWh | None) -> Photo:
-    factor = 1
-    if least_wh is not None and image.width * image.height > _LARGE_PIXELS:
-        least_w, least_h = least_wh(image.size)
-        factor = min(image.width // least_w, image.height // least_h)
-        factor = min(max(factor, 1), _LARGEST_REDUCTION)
-    return Photo(upright_pixels(image, factor), turn_size(size_wh, read_orientation(image)))
+    factor_wh, pixels = (1, 1), image.width * image.height
+    if least_wh is not None and pixels > _LARGE_PIXELS:
+        w, h = (side // least for side, least in zip(image.size, least_wh(image.size), strict=True))
+        factor_wh = min(max(w, 1), _LARGEST_REDUCTION), min(max(h, 1), _LARGEST_REDUCTION)
+        if pixels <= _LARGE_PIXELS * min(factor_wh) ** 2:  # else narrow, and by its long side alone
+            factor_wh = min(factor_wh), min(factor_wh)
+    return Photo(upright_pixels(image, factor_wh), turn_size(size_wh, read_orientation(image)))
 
 
 def _from_array(array: NDArray[np.uint8]) -> Photo:

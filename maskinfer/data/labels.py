@@ -90,11 +90,7 @@ class Sample:
 
 
 def parse_name(name: str) -> Label:
-    """Read the label out of a file's name without folders.
-
-    Raises:
-        LabelError: the name does not follow the contract; the message says how.
-    """
+    """Read the label out of a file's name without folders, or raise a `LabelError`."""
     match = _LABELLED.fullmatch(name)
     if match is None:
         raise LabelError(f"{name!r}: no label in the file name, expected {PATTERN}")
@@ -113,14 +109,9 @@ def parse_name(name: str) -> Label:
 
 
 def format_name(label: Label, suffix: str = ".jpg") -> str:
-    """Write a label as a file name; `parse_name` reads it back unchanged.
+    """Write a label as a file name with an ending; `parse_name` reads it back unchanged.
 
-    Args:
-        label: an id without `/` or NUL, and numbers of at most nine digits.
-        suffix: the file's ending with its dot.
-
-    Raises:
-        LabelError: the label cannot be written as a file name.
+    A `LabelError` says why a label cannot be written so.
     """
     if not label.id or any(c in label.id for c in "/\\\0"):
         raise LabelError(f"{label.id!r}: an id is not empty and holds no slash, backslash or NUL")

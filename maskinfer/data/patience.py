@@ -38,10 +38,7 @@ def read_patiently(
 ) -> Read:
     """Read again, after growing pauses, what cannot be read for a fault that may pass.
 
-    Args:
-        read: what to do; raises a `TransientError` for a fault that may pass.
-        is_reachable: whether the place of the file answers. While it does not, any fault may pass.
-        wait: takes each pause in seconds.
+    Those are a `TransientError`, and any where the place of the file is not reachable.
 
     Raises:
         UnreachableError: the place does not answer after all pauses, half a minute in sum.

@@ -23,8 +23,8 @@ _TURNS = {
 }
 
 
-def upright_pixels(image: Image.Image, factor: int) -> Pixels | Image.Image:
-    """Bring an image to RGB and turn it upright, both sides divided by a factor and rounded up.
+def upright_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
+    """Bring an image to RGB, its sides divided by factors and rounded up, and turn it upright.
 
     Returns:
         (H, W, 3), or, of a small image, Pillow's RGB image.
@@ -32,10 +32,10 @@ def upright_pixels(image: Image.Image, factor: int) -> Pixels | Image.Image:
     Raises:
         ImageError: its mode does not say which number is white.
     """
-    return _turn(_to_pixels(image, factor), read_orientation(image))
+    return _turn(_to_pixels(image, factor_wh), read_orientation(image))
 
 
-def _to_pixels(image: Image.Image, factor: int) -> Pixels | Image.Image:
+def _to_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
     """Go strip by strip where an image is larger than one, which bounds the memory."""
     if image.mode == "F":
         raise ImageError("floating-point pixels, whose range is not known; save it as 8-bit")
@@ -43,13 +43,15 @@ def _to_pixels(image: Image.Image, factor: int) -> Pixels | Image.Image:
         image = image.convert("I;16" if np.max(image.getextrema()) > 255 else "L")
     if image.width * image.height <= _STRIP_PIXELS:
         return _to_rgb(image)
-    width, height = (-(-side // factor) for side in image.size)
+    width, height = (-(-side // factor) for side, factor in zip(image.size, factor_wh, strict=True))
     pixels = np.empty((height, width, 3), dtype=np.uint8)
-    rows = max(1, _STRIP_PIXELS // (image.width * factor))  # of `pixels`, a strip
+    rows = max(1, _STRIP_PIXELS // (image.width * factor_wh[1]))  # of `pixels`, a strip
     for top in range(0, height, rows):
-        bottom = min((top + rows) * factor, image.height)
-        strip = _to_rgb(image.crop((0, top * factor, image.width, bottom)))
-        pixels[top : top + rows] = np.asarray(strip.reduce(factor) if factor > 1 else strip)
+        bottom = min((top + rows) * factor_wh[1], image.height)
+        strip = _to_rgb(image.crop((0, top * factor_wh[1], image.width, bottom)))
+        pixels[top : top + rows] = np.asarray(
+            strip.reduce(factor_wh) if max(factor_wh) > 1 else strip
+        )
     return pixels
 
 

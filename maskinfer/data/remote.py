@@ -45,21 +45,11 @@ class RemoteSource:
         return self.address
 
     def __iter__(self) -> Iterator[str | Failure]:
-        """Names relative to the address, with `/`; a failure for a folder that cannot be listed.
-
-        Raises:
-            UsageError: no installed package knows the scheme.
-            DatasetError: the address cannot be listed.
-        """
+        """Names relative to the address, with `/`; a failure for a folder that cannot be listed."""
         return walk(self.address, self._list, recursive=self.recursive)
 
     def image(self, name: str) -> bytes:
-        """Read one file whole.
-
-        Raises:
-            ImageError: it cannot be read; the message says why, without the name.
-            UsageError: no installed package knows the scheme.
-        """
+        """Read one file whole; an `ImageError` says why not, without the name."""
         file_system, root = _connect(self.address)
         try:
             with file_system.open_input_file(_join(root, name)) as file:
@@ -81,6 +71,10 @@ class RemoteSource:
             return bool(file_system.get_file_info(root).type)
         except Exception:  # likewise
             return False
+
+    def beside(self, name: str) -> list[str]:
+        """All names in the folder."""
+        return [entry for entry, _ in self._list(name.rpartition("/")[0])]
 
     def stamp(self, name: str) -> None:
         """Nothing: to ask for each file once more would take as long as to read it."""

@@ -37,14 +37,13 @@ class Source(Protocol):
         """Names, with `/`, and a failure for each folder that cannot be listed."""
 
     def image(self, name: str) -> ImageSource:
-        """What to decode for a name.
-
-        Raises:
-            ImageError: it cannot be read.
-        """
+        """What to decode for a name, or an `ImageError` where it cannot be read."""
 
     def is_reachable(self) -> bool:
         """Whether the place of all images answers."""
+
+    def beside(self, name: str) -> list[str]:
+        """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""
 
     def stamp(self, name: str) -> list[int] | None:
         """What changes with the file of a name; None where nothing tells."""
@@ -79,6 +78,10 @@ class LocalSource:
     def is_reachable(self) -> bool:
         """Whether the folder is there, and files can be opened."""
         return is_reachable(self.folder)
+
+    def beside(self, name: str) -> list[str]:
+        """All names in the folder."""
+        return [path.name for path in (self.folder / name).parent.iterdir()]
 
     def stamp(self, name: str) -> list[int] | None:
         """Its size in bytes, and the time of its last change in nanoseconds."""
@@ -134,6 +137,7 @@ class ListSource:
         """Read a list to its end, into a file that is deleted with this source."""
         self.place = place
         self.image, self.is_reachable, self.stamp = place.image, place.is_reachable, place.stamp
+        self.beside = place.beside
         self._name = getattr(stream, "name", "the list")
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115, open as long as this source lives
         weakref.finalize(self, self._spool.close)
@@ -165,16 +169,10 @@ class ListSource:
 def open_source(
     images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
 ) -> Source:
-    """Open what is to be predicted.
+    """Open a folder, one image file, or an address as text; or a list of names.
 
-    Args:
-        images: a folder, one image file, or an address as text; with a list, the folder or address
-            that its names are relative to, None for the current folder.
-        files_from: a list of names.
-        recursive: whether folders in the folder are searched too.
-
-    Raises:
-        UsageError: there is no such folder or file.
+    A list's names are relative to the folder or address, or to the current folder. Where there is
+    no such folder or file, a `UsageError` says so.
     """
     if isinstance(images, str):
         from .remote import RemoteSource

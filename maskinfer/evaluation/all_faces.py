@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +26,19 @@ from .metrics import FOUND_IOU
 from .photo_faces import PhotoFaces, boxes_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class AllFacesEvaluation(Measured):
-    """A model's predictions of every face.
+class AllFacesEvaluation(Measured[PhotoFaces, AllFacesMetrics]):
+    """A model's predictions of every face of photos."""
 
-    Attributes:
-        photos: those that could be read, at least one, in sorted order of their names.
-        only_named: whether no photo has more annotated faces than the one in its name, so that each
-            other face counts as invented.
-    """
+    measure = staticmethod(measure_faces)
 
-    photos: list[PhotoFaces]
-    only_named: bool
-
-    @cached_property
-    def metrics(self) -> AllFacesMetrics:
-        """Over the photos."""
-        return measure_faces(self.photos)
+    @property
+    def only_named(self) -> bool:
+        """Whether no photo has a face beside the one in its name: each other counts as invented."""
+        return all(len(photo.labels) == 1 for photo in self.answers)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it and the model, fit for JSON."""
-        photos = [photo.to_dict() for photo in self.photos]
-        return self.facts(self.metrics.to_dict()) | {"photos": photos}
+        return super().to_dict() | {"photos": [photo.to_dict() for photo in self.answers]}
 
 
 def evaluate_faces(
@@ -79,18 +69,9 @@ def evaluate_faces(
         crowds = dataset.crowds(dataset.name_of(sample.path))
         found = _outside(crowds, labels, result.faces)
         photos.append(PhotoFaces(result.filename, size_wh, labels, found, min_score))
-    evaluation = AllFacesEvaluation(
-        detector=detector,
-        folder=folder,
-        photos=photos,
-        only_named=all(len(photo.labels) == 1 for photo in photos),
-        decisions=decisions,
-        unlabelled=[decision.reason for decision in unlabelled],
-        failures=failures,
-        seconds=time.perf_counter() - start,
-    )
-    evaluation.refuse_nothing(photos)
-    return evaluation
+    seconds = time.perf_counter() - start
+    reasons = [decision.reason for decision in unlabelled]
+    return AllFacesEvaluation(detector, folder, photos, decisions, reasons, failures, seconds)
 
 
 def _outside(

@@ -21,32 +21,21 @@ MOST_DETECTIONS = 100  # of an image
 
 
 class Detected(NamedTuple):
-    """One class in one image.
+    """One class in one image."""
 
-    Attributes:
-        faces_xywh: (G, 4) where it is.
-        boxes_xywh: (D, 4) where it was detected.
-        confidence: (D,) of each detection, in any order.
-    """
-
-    faces_xywh: Boxes
-    boxes_xywh: Boxes
-    confidence: NDArray[np.float64]
+    faces_xywh: Boxes  # (G, 4) where it is
+    boxes_xywh: Boxes  # (D, 4) where it was detected
+    confidence: NDArray[np.float64]  # (D,) of each detection, in any order
 
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """How well one class is detected.
+    """How well one class is detected."""
 
-    Attributes:
-        ap50: at an IoU of at least 0.5, 0..1.
-        ap50_95: mean over least IoUs from 0.5 to 0.95, 0..1.
-        precision: (101,) at an IoU of at least 0.5, the best at each of `RECALLS` or more; 0 where
-            so much is not recalled.
-    """
-
-    ap50: float
-    ap50_95: float
+    ap50: float  # at an IoU of at least 0.5, 0..1
+    ap50_95: float  # mean over least IoUs from 0.5 to 0.95, 0..1
+    # (101,) at an IoU of at least 0.5, the best at each of `RECALLS` or more; 0 where so much is
+    # not recalled.
     precision: NDArray[np.float64]
 
 
@@ -73,11 +62,7 @@ def match_greedily(iou: NDArray[np.float64], least_iou: float) -> NDArray[np.int
 
 
 def average_precision(images: Sequence[Detected]) -> AveragePrecision | None:
-    """Measure one class over images.
-
-    Returns:
-        None where no image holds the class.
-    """
+    """Measure one class over images; None where no image holds it."""
     faces = sum(len(image.faces_xywh) for image in images)
     if not faces:
         return None

@@ -1,11 +1,11 @@
 """Two models on the same images: where they differ, and whether that is more than chance."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self
 
 from maskinfer.errors import DatasetError
 from maskinfer.inference.choosing import DetectorSettings
@@ -14,10 +14,9 @@ from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
-from .evaluating import Measured, evaluate_folder, measure_all, model_facts
-from .face_metrics import AllFacesMetrics
+from .all_faces import evaluate_faces
+from .evaluating import AnswerT, Measured, evaluate_folder, model_facts
 from .labelled import LabelledPrediction
-from .metrics import Metrics
 from .photo_faces import PhotoFaces
 from .significance import (
     RESAMPLES,
@@ -33,24 +32,13 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class CompareSettings(DetectorSettings):
-    """The options of `maskinfer compare`; what is asked about faces holds for both models.
+    """The options of `maskinfer compare`; what is asked about faces holds for both models."""
 
-    Attributes:
-        model_a: one model file.
-        model_b: the other.
-        data: a data set, or a folder of labelled images; None for the sample images.
-        out: the report's folder; None for `reports/compare-TIME`.
-        overwrite: whether an existing report may be replaced.
-    """
-
-    model_a: Path
-    model_b: Path
-    data: Path | None = None
-    out: Path | None = None
-    overwrite: bool = False
-
-
-AnswerT = TypeVar("AnswerT", bound=LabelledPrediction | PhotoFaces)
+    model_a: Path  # one model file
+    model_b: Path  # the other
+    data: Path | None = None  # a data set or a folder of labelled images; None: the sample images
+    out: Path | None = None  # the report's folder; None for `reports/compare-TIME`
+    overwrite: bool = False  # whether an existing report may be replaced
 
 
 @dataclass(frozen=True)
@@ -82,23 +70,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison(ABC, Generic[AnswerT]):
-    """Two models on the images that both measured. Differences are B's figure minus A's.
+    """Two models on the images that both measured. Differences are B's figure minus A's."""
 
-    Attributes:
-        folder: where the images are.
-        a: what one model was measured on.
-        b: and the other.
-        pairs: the images that both measured, at least one, in sorted order of their names.
-        only_a: names of the images that only A measured, printable; left out of all figures.
-        only_b: that only B measured.
-    """
+    a: Measured[AnswerT, Any]  # what one model was measured on
+    b: Measured[AnswerT, Any]  # and the other
+    pairs: list[Pair[AnswerT]]  # images that both measured, at least one, in sorted order of names
+    only_a: list[str]  # printable names of those that only A measured; left out of all figures
+    only_b: list[str]  # that only B measured
 
-    folder: Path
-    a: Measured
-    b: Measured
-    pairs: list[Pair[AnswerT]]
-    only_a: list[str]
-    only_b: list[str]
+    # Measures a model, asked for what is compared.
+    evaluate: "ClassVar[staticmethod[[MaskDetector, Path, Progress], Measured[Any, Any]]]"
 
     @classmethod
     def of(
@@ -110,21 +91,17 @@ class Comparison(ABC, Generic[AnswerT]):
     ) -> Self:
         """Measure two models on every labelled image of a folder, one after the other.
 
-        Both are asked for what is compared: one face a photo, or every face. Each image counts
-        twice as progress.
+        Each image counts twice as progress.
 
         Raises:
             DatasetError: not one labelled image can be measured by both, or a list is damaged.
             MaskinferError: a model fails.
         """
-        a, answers_a = cls.evaluate(
-            detector_a, folder, lambda done, total: on_progress(done, 2 * total)
-        )
-        b, answers_b = cls.evaluate(
+        a = cls.evaluate(detector_a, folder, lambda done, total: on_progress(done, 2 * total))
+        b = cls.evaluate(
             detector_b, folder, lambda done, total: on_progress(total + done, 2 * total)
         )
-        by_a = {answer.filename: answer for answer in answers_a}
-        by_b = {answer.filename: answer for answer in answers_b}
+        by_a, by_b = ({answer.filename: answer for answer in one.answers} for one in (a, b))
         pairs = [Pair(by_a[name], by_b[name]) for name in by_a if name in by_b]
         if not pairs:
             raise DatasetError(
@@ -133,19 +110,7 @@ class Comparison(ABC, Generic[AnswerT]):
             )
         only_a = [printable_name(name) for name in by_a if name not in by_b]
         only_b = [printable_name(name) for name in by_b if name not in by_a]
-        return cls(folder, a, b, pairs, only_a, only_b)
-
-    @staticmethod
-    @abstractmethod
-    def evaluate(
-        detector: MaskDetector, folder: Path, on_progress: Progress
-    ) -> tuple[Measured, Sequence[AnswerT]]:
-        """What one model was measured on, and its answers."""
-
-    @staticmethod
-    @abstractmethod
-    def measure(answers: Sequence[AnswerT], /) -> Metrics | AllFacesMetrics:
-        """The figures over a model's answers."""
+        return cls(a, b, pairs, only_a, only_b)
 
     @abstractmethod
     def intervals(self) -> dict[str, Interval | None]:
@@ -160,48 +125,34 @@ class Comparison(ABC, Generic[AnswerT]):
         """Both answers about an image, fit for JSON."""
 
     @cached_property
-    def metrics_a(self) -> Metrics | AllFacesMetrics:
-        """A's figures over the pairs."""
-        return self.measure([pair.a for pair in self.pairs])
-
-    @cached_property
-    def metrics_b(self) -> Metrics | AllFacesMetrics:
-        """B's figures over the pairs."""
-        return self.measure([pair.b for pair in self.pairs])
+    def metrics(self) -> tuple[Any, Any]:
+        """The figures of A and of B over the pairs."""
+        answers = ([pair.a for pair in self.pairs], [pair.b for pair in self.pairs])
+        return self.a.measure(answers[0]), self.b.measure(answers[1])
 
     @cached_property
     def figures(self) -> list[Figure]:
         """All figures over the pairs, of both models."""
-        a, b, intervals = self.metrics_a.figures(), self.metrics_b.figures(), self.intervals()
+        (a, b), intervals = (metrics.figures() for metrics in self.metrics), self.intervals()
         return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     @cached_property
     def a_right(self) -> list[Pair[AnswerT]]:
         """Images that only A calls correctly, the furthest apart first."""
-        return self._one_right(a=True, b=False)
+        return self._pairs_by_right(a=True, b=False)
 
     @cached_property
     def b_right(self) -> list[Pair[AnswerT]]:
         """Images that only B calls correctly, the furthest apart first."""
-        return self._one_right(a=False, b=True)
-
-    @property
-    def both_right(self) -> int:
-        """Images that both call correctly."""
-        return sum(pair.a.correct and pair.b.correct for pair in self.pairs)
-
-    @property
-    def both_wrong(self) -> int:
-        """Images that neither calls correctly."""
-        return len(self.pairs) - self.both_right - len(self.a_right) - len(self.b_right)
+        return self._pairs_by_right(a=False, b=True)
 
     def calls(self) -> dict[str, int]:
         """Images by which model is right, as people read it."""
         return {
-            "both right": self.both_right,
+            "both right": len(self._pairs_by_right(a=True, b=True)),
             "only A right": len(self.a_right),
             "only B right": len(self.b_right),
-            "both wrong": self.both_wrong,
+            "both wrong": len(self._pairs_by_right(a=False, b=False)),
         }
 
     @cached_property
@@ -234,12 +185,9 @@ class Comparison(ABC, Generic[AnswerT]):
 
     def to_dict(self) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
-        sides = (
-            ("a", self.a, self.metrics_a, self.only_a),
-            ("b", self.b, self.metrics_b, self.only_b),
-        )
+        both = zip((self.a, self.b), self.metrics, (self.only_a, self.only_b), strict=True)
         return {
-            "data": printable_name(str(self.folder)),
+            "data": printable_name(str(self.a.folder)),
             "verdict": self.verdict(),
             **{
                 name: {
@@ -249,7 +197,7 @@ class Comparison(ABC, Generic[AnswerT]):
                     "failures": [asdict(failure) for failure in measured.failures],
                     "measured_alone": alone,
                 }
-                for name, measured, metrics, alone in sides
+                for name, (measured, metrics, alone) in zip("ab", both, strict=True)
             },
             "calls": {_key(name): images for name, images in self.calls().items()}
             | {"mcnemar_p": self.p},
@@ -267,7 +215,7 @@ class Comparison(ABC, Generic[AnswerT]):
             "maskinfer_version": __version__,
         }
 
-    def _one_right(self, *, a: bool, b: bool) -> list[Pair[AnswerT]]:
+    def _pairs_by_right(self, *, a: bool, b: bool) -> list[Pair[AnswerT]]:
         pairs = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
         return sorted(pairs, key=lambda pair: -self.apart(pair))
 
@@ -276,14 +224,7 @@ class Comparison(ABC, Generic[AnswerT]):
 class OneFaceComparison(Comparison[LabelledPrediction]):
     """Two models' predictions of the labelled face."""
 
-    measure = staticmethod(measure_all)
-
-    @staticmethod
-    def evaluate(
-        detector: MaskDetector, folder: Path, on_progress: Progress
-    ) -> tuple[Measured, Sequence[LabelledPrediction]]:
-        evaluation = evaluate_folder(detector, folder, on_progress)
-        return evaluation, evaluation.predictions
+    evaluate = staticmethod(evaluate_folder)
 
     def intervals(self) -> dict[str, Interval | None]:
         return {
@@ -310,6 +251,46 @@ class OneFaceComparison(Comparison[LabelledPrediction]):
             "a": _prediction_facts(pair.a),
             "b": _prediction_facts(pair.b),
         }
+
+
+@dataclass(frozen=True)
+class AllFacesComparison(Comparison[PhotoFaces]):
+    """Two models' predictions of every face; an image is right where the verdict about it is."""
+
+    evaluate = staticmethod(evaluate_faces)
+
+    def intervals(self) -> dict[str, Interval | None]:
+        return {
+            "photos, accuracy": self.accuracy_interval(),
+            "photos, balanced accuracy": bootstrap_interval(self._balanced_differences()),
+        }
+
+    def apart(self, pair: Pair[PhotoFaces]) -> float:
+        """The difference in the number of faces that are called as labelled."""
+        return abs(pair.b.right - pair.a.right)
+
+    def pair_facts(self, pair: Pair[PhotoFaces]) -> dict[str, Any]:
+        """The annotated faces and both models' predictions, fit for JSON."""
+        a, b = pair.a.to_dict(), pair.b.to_dict()
+        answer = ("called", "correct", "faces", "predicted")
+        return {
+            **{name: value for name, value in a.items() if name not in answer},
+            "a": {name: a[name] for name in answer},
+            "b": {name: b[name] for name in answer},
+        }
+
+    def _balanced_differences(self) -> list[float]:
+        """Of each photo, whose mean is the difference in balanced accuracy.
+
+        Photos of the rarer label weigh more; the weights stay what they are when photos are drawn.
+        """
+        counts = Counter(pair.a.all_proper for pair in self.pairs)
+        return [
+            (pair.b.correct - pair.a.correct)
+            * len(self.pairs)
+            / (len(counts) * counts[pair.a.all_proper])
+            for pair in self.pairs
+        ]
 
 
 def iou_difference(pair: Pair[LabelledPrediction]) -> float:

@@ -90,25 +90,16 @@ class PhotoVerdicts(Confusion):
 
 @dataclass(frozen=True)
 class AllFacesMetrics:
-    """Figures over every annotated face of photos.
+    """Figures over every annotated face of photos."""
 
-    Attributes:
-        photos: that were measured, at least one.
-        by_label: counts of each label, by its word.
-        any_label: counts of faces, whatever their masks are called.
-        incorrectly: counts of faces whose mask is known to be worn incorrectly; None without any.
-            Of these, `called` are those that were predicted.
-        ap: average precision of each label that there is, by its word.
-        sizes: faces by size, without sizes that no face has.
-        verdict: photos by whether every mask is worn properly.
-    """
-
-    photos: int
-    by_label: dict[str, Counts]
-    any_label: Counts
-    ap: dict[str, AveragePrecision]
-    sizes: list[SizeBin]
-    verdict: PhotoVerdicts
+    photos: int  # that were measured, at least one
+    by_label: dict[str, Counts]  # counts of each label, by its word
+    any_label: Counts  # counts of faces, whatever their masks are called
+    ap: dict[str, AveragePrecision]  # average precision of each label that there is, by its word
+    sizes: list[SizeBin]  # faces by size, without sizes that no face has
+    verdict: PhotoVerdicts  # photos by whether every mask is worn properly
+    # Counts of faces whose mask is known to be worn incorrectly; None without any. Of these,
+    # `called` are those that were predicted.
     incorrectly: Counts | None = None
 
     @property

@@ -20,29 +20,20 @@ from maskinfer.threads import Progress, unheard
 
 @dataclass(frozen=True)
 class LabelledPrediction:
-    """The label of an image beside a model's prediction.
+    """The label of an image beside a model's prediction."""
 
-    Attributes:
-        filename: relative to the data set, with `/`.
-        label_xywh: the labelled box, inside the image, in pixels of the upright image.
-        label_proper: whether the label says that the mask is worn properly.
-        face: the predicted one; None where no face scores enough, which is a miss.
-        threshold: the least probability at which the model calls a mask properly worn, 0..1.
-        worn_incorrectly, box_known: as those of a `Face`.
-        brightness: mean luma of the labelled face (ITU-R BT.601), 0..255; None where it was not
-            measured (see `mistakes.analyse`).
-        box_share: the labelled box's side in percent of the photo's, as the root of its share of
-            the area; None likewise.
-    """
-
-    filename: str
-    label_xywh: BoxXywh
-    label_proper: bool
-    face: Prediction | None
-    threshold: float = 0.5
-    worn_incorrectly: bool | None = None
-    box_known: bool = True
+    filename: str  # relative to the data set, with `/`
+    label_xywh: BoxXywh  # the labelled box, inside the image, in pixels of the upright image
+    label_proper: bool  # whether the label says that the mask is worn properly
+    face: Prediction | None  # the predicted one; None where no face scores enough, which is a miss
+    threshold: float = 0.5  # least probability of a mask that is called proper, 0..1
+    worn_incorrectly: bool | None = None  # as that of a `Face`
+    box_known: bool = True  # likewise
+    # Mean luma of the labelled face (ITU-R BT.601), 0..255; None where it was not measured (see
+    # `mistakes.analyse`).
     brightness: float | None = None
+    # The labelled box's side in percent of the photo's, as the root of its share of the area; None
+    # likewise.
     box_share: float | None = None
 
     @cached_property

@@ -72,31 +72,22 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures over labelled images.
+    """Figures over labelled images; None where there is nothing to take one over."""
 
-    Attributes:
-        images: how many were measured.
-        mean_iou: of predicted and true boxes, 0..1, where the true one is known; None without.
-        accuracy: share of right calls, 0..1; None without images. No face is no right call.
-        balanced_accuracy: mean of the shares of right calls in each class, over the classes that
-            are present, so with one class it is that class's share; None without images.
-        ap50: average precision at an IoU of 0.5, the mean over the classes that are present, 0..1;
-            None without images or scores, or where a true box is not known.
-        calibration_error: expected calibration error of the probabilities, 0..1; None without.
-            Images in which no face was predicted have none and are left out.
-        confusion: counts behind the accuracies.
-        incorrectly: counts of the masks that are known to be worn incorrectly alone; None where
-            there are none.
-    """
-
-    images: int
-    mean_iou: float | None
-    accuracy: float | None
+    images: int  # how many were measured
+    mean_iou: float | None  # of predicted and true boxes, 0..1, where the true one is known
+    accuracy: float | None  # share of right calls, 0..1; no face is no right call
+    # Mean of the shares of right calls in each class, over the classes that are present, so with
+    # one class it is that class's share.
     balanced_accuracy: float | None
+    # Average precision at an IoU of 0.5, the mean over the classes that are present, 0..1; None
+    # without images or scores, or where a true box is not known.
     ap50: float | None
+    # Expected calibration error of the probabilities, 0..1; images in which no face was predicted
+    # have none and are left out.
     calibration_error: float | None
-    confusion: Confusion
-    incorrectly: Confusion | None = None
+    confusion: Confusion  # counts behind the accuracies
+    incorrectly: Confusion | None = None  # of the masks known to be worn incorrectly, if any
 
     def rows(self) -> list[tuple[str, int, int, int, float | None]]:
         """Those of the confusion, and one of the masks worn incorrectly."""
@@ -189,17 +180,11 @@ def measure(
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Precision over recall, as the least confidence that counts is lowered.
+    """Precision over recall, as the least confidence that counts is lowered."""
 
-    Attributes:
-        recall: (M,) share of what was to be found that is found, rising.
-        precision: (M,) share of right calls among those made.
-        average_precision: area under the curve, 0..1.
-    """
-
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    average_precision: float
+    recall: NDArray[np.float64]  # (M,) share of what was to be found that is found, rising
+    precision: NDArray[np.float64]  # (M,) share of right calls among those made
+    average_precision: float  # area under the curve, 0..1
 
 
 def precision_recall(
@@ -235,48 +220,37 @@ def precision_recall(
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Images of similar probability of a proper mask, from the least to the next bin's least.
-
-    Attributes:
-        probability: the mean; None without images.
-        proper: the share of them that is labelled proper; None without images.
-    """
+    """Images of similar probability of a proper mask, from the least to the next bin's least."""
 
     low: float
     high: float
     images: int
-    probability: float | None
-    proper: float | None
+    probability: float | None  # the mean; None without images
+    proper: float | None  # the share of them that is labelled proper; None without images
 
 
-def reliability_bins(
-    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
-) -> list[ReliabilityBin]:
-    """Compare probabilities with the shares of proper labels, in the bins of the calibration error.
+def reliability_bins(probabilities: ArrayLike, is_proper: ArrayLike) -> list[ReliabilityBin]:
+    """Compare (N,) probabilities of a proper mask, 0..1, with the shares of (N,) labels, in bins.
 
-    Args:
-        probabilities: (N,) in 0..1 of a properly worn mask.
-        is_proper: (N,) bool, the labels.
-        bins: of equal width.
+    These have equal width, and are those of the calibration error.
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     label = np.asarray(is_proper, dtype=bool)
-    place = _bin_of(probability, bins)
+    place = _bin_of(probability)
     groups = []
-    for index in range(bins):
+    for index in range(CALIBRATION_BINS):
+        low, high = index / CALIBRATION_BINS, (index + 1) / CALIBRATION_BINS
         inside = place == index
         means = (float(v[inside].mean()) if inside.any() else None for v in (probability, label))
-        groups.append(ReliabilityBin(index / bins, (index + 1) / bins, int(inside.sum()), *means))
+        groups.append(ReliabilityBin(low, high, int(inside.sum()), *means))
     return groups
 
 
-def _bin_of(probability: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    return np.minimum((probability * bins).astype(np.int64), bins - 1)
+def _bin_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
 
 
-def expected_calibration_error(
-    probabilities: ArrayLike, is_proper: ArrayLike, bins: int = CALIBRATION_BINS
-) -> float:
+def expected_calibration_error(probabilities: ArrayLike, is_proper: ArrayLike) -> float:
     """How far probabilities are from the shares of images that are labelled proper.
 
     Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
@@ -289,5 +263,5 @@ def expected_calibration_error(
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     gap = probability - np.asarray(is_proper, dtype=np.float64)
-    place = _bin_of(probability, bins)
+    place = _bin_of(probability)
     return float(np.abs(np.bincount(place, gap)).sum() / len(probability))

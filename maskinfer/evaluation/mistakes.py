@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,13 +46,10 @@ class ErrorAnalysis:
 
     predictions: list[LabelledPrediction]
 
-    def false_positives(self) -> list[LabelledPrediction]:
-        """Called proper, labelled improper; the surest first."""
-        return self._wrong_calls(label_proper=False)
-
-    def false_negatives(self) -> list[LabelledPrediction]:
-        """Called improper, labelled proper; the surest first."""
-        return self._wrong_calls(label_proper=True)
+    def wrong_calls(self, label_proper: bool) -> list[LabelledPrediction]:
+        """Called otherwise than with this label; the surest first."""
+        wrong = [p for p in self.predictions if p.face and not p.correct]
+        return sorted((p for p in wrong if p.label_proper == label_proper), key=_self_confidence)
 
     def no_face(self) -> list[LabelledPrediction]:
         """Images in which the model predicts no face."""
@@ -70,9 +67,9 @@ class ErrorAnalysis:
     def worst(self) -> list[LabelledPrediction]:
         """Called wrongly, the surest first; no face; then those of which only the box is wrong."""
         # As sure as the probability of what was called, whatever the threshold.
-        wrong = sorted(self.false_positives() + self.false_negatives(), key=_self_confidence)
+        wrong = self.wrong_calls(False) + self.wrong_calls(True)
         boxes = [p for p in self.lowest_iou() if p.correct and p.iou < FOUND_IOU]
-        return wrong + self.no_face() + boxes
+        return sorted(wrong, key=_self_confidence) + self.no_face() + boxes
 
     def reliability(self) -> list[ReliabilityBin]:
         """Probabilities against the shares that they promise."""
@@ -101,48 +98,10 @@ class ErrorAnalysis:
         }
         return {word: values for word, values in ious.items() if values}
 
-    def by_box_share(self) -> list[QuantityBin]:
-        """By the size of the labelled box, in percent of the photo."""
-        return self._by([p.box_share for p in self.predictions])
-
-    def by_brightness(self) -> list[QuantityBin]:
-        """By the brightness of the labelled face, 0..255."""
-        return self._by([p.brightness for p in self.predictions])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Bins of all charts and a row an image, fit for JSON."""
-        counts = {word: np.histogram(v, IOU_EDGES)[0].tolist() for word, v in self.ious().items()}
-        return {
-            "bins": {
-                "reliability": [asdict(group) for group in self.reliability()],
-                "average_precision": {
-                    word: curve.average_precision for word, curve in self.precision_recall().items()
-                },
-                "iou": {"edges": IOU_EDGES.tolist(), **counts},
-                "box_share": [asdict(group) for group in self.by_box_share()],
-                "brightness": [asdict(group) for group in self.by_brightness()],
-            },
-            "images": [_image_facts(prediction) for prediction in self.predictions],
-        }
-
-    def _called(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """(N,) probabilities and (N,) labels of the images in which a face was predicted."""
-        called = [(p.face.probability, p.label_proper) for p in self.predictions if p.face]
-        numbers = np.array(called, dtype=np.float64).reshape(-1, 2)
-        return numbers[:, 0], numbers[:, 1] == 1
-
-    def _wrong_calls(self, *, label_proper: bool) -> list[LabelledPrediction]:
-        """Of one label, the surest first."""
-        wrong = [p for p in self.predictions if p.face and not p.correct]
-        return sorted((p for p in wrong if p.label_proper == label_proper), key=_self_confidence)
-
-    def _by(self, quantity: list[float | None]) -> list[QuantityBin]:
+    def by(self, quantity: Literal["box_share", "brightness"]) -> list[QuantityBin]:
         """Accuracy and IoU in bins of a quantity, of the images of which it is known."""
-        known = [
-            (value, p.correct, p.iou)
-            for value, p in zip(quantity, self.predictions, strict=True)
-            if value is not None
-        ]
+        answers = [(getattr(p, quantity), p.correct, p.iou) for p in self.predictions]
+        known = [answer for answer in answers if answer[0] is not None]
         if not known:
             return []
         values, correct, iou = np.array(known, dtype=np.float64).T
@@ -154,6 +113,28 @@ class ErrorAnalysis:
             means = (float(v[inside].mean()) if inside.any() else None for v in (correct, iou))
             bins.append(QuantityBin(low, high, int(inside.sum()), *means))
         return bins
+
+    def to_dict(self) -> dict[str, Any]:
+        """Bins of all charts and a row an image, fit for JSON."""
+        counts = {word: np.histogram(v, IOU_EDGES)[0].tolist() for word, v in self.ious().items()}
+        return {
+            "bins": {
+                "reliability": [asdict(group) for group in self.reliability()],
+                "average_precision": {
+                    word: curve.average_precision for word, curve in self.precision_recall().items()
+                },
+                "iou": {"edges": IOU_EDGES.tolist(), **counts},
+                "box_share": [asdict(group) for group in self.by("box_share")],
+                "brightness": [asdict(group) for group in self.by("brightness")],
+            },
+            "images": [_image_facts(prediction) for prediction in self.predictions],
+        }
+
+    def _called(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """(N,) probabilities and (N,) labels of the images in which a face was predicted."""
+        called = [(p.face.probability, p.label_proper) for p in self.predictions if p.face]
+        numbers = np.array(called, dtype=np.float64).reshape(-1, 2)
+        return numbers[:, 0], numbers[:, 1] == 1
 
 
 def _self_confidence(prediction: LabelledPrediction) -> float:
@@ -178,15 +159,10 @@ def _image_facts(prediction: LabelledPrediction) -> dict[str, Any]:
 
 
 def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
-    """Whole numbers that part values into at most five bins of about as many, at least ten.
+    """Whole numbers that part (N,) values, N at least 1, into bins of about as many.
 
-    Where many values are alike, bins may hold fewer.
-
-    Args:
-        values: (N,), N at least 1.
-
-    Returns:
-        at least two, rising, the first and the last around all values.
+    At most five bins of at least ten; where many values are alike, they may hold fewer. There are
+    at least two edges, rising, the first and the last around all values.
     """
     numbers = np.asarray(values, dtype=np.float64)
     bins = min(max(len(numbers) // _LEAST_IN_BIN, 1), _MOST_BINS)
@@ -200,12 +176,12 @@ def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAna
     """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
     threads = decode_threads()
     measure = partial(_measure_photo, evaluation.folder)
-    ahead = map_ahead(measure, evaluation.predictions, threads=threads, ahead=4 * threads)
+    ahead = map_ahead(measure, evaluation.answers, threads=threads, ahead=4 * threads)
     predictions: list[LabelledPrediction] = []
     with closing(ahead) as measured:
         for prediction in measured:
             predictions.append(prediction)
-            on_progress(len(predictions), len(evaluation.predictions))
+            on_progress(len(predictions), len(evaluation.answers))
     return ErrorAnalysis(predictions)
 
 

@@ -24,21 +24,13 @@ from .metrics import FOUND_IOU
 
 @dataclass(frozen=True)
 class PhotoFaces:
-    """The annotated faces of a photo beside those that a model predicts.
+    """The annotated faces of a photo beside those that a model predicts."""
 
-    Attributes:
-        filename: relative to the data set, with `/`.
-        size_wh: of the upright photo in pixels.
-        labels: the annotated faces, at least one, inside the photo.
-        predictions: every face that the model predicts, the best-scored first.
-        min_score: least score of a face that counts, 0..1.
-    """
-
-    filename: str
-    size_wh: tuple[int, int]
-    labels: tuple[Face, ...]
-    predictions: tuple[Prediction, ...]
-    min_score: float
+    filename: str  # relative to the data set, with `/`
+    size_wh: tuple[int, int]  # of the upright photo in pixels
+    labels: tuple[Face, ...]  # the annotated faces, at least one, inside the photo
+    predictions: tuple[Prediction, ...]  # every face that the model predicts, the best-scored first
+    min_score: float  # least score of a face that counts, 0..1
 
     @cached_property
     def called(self) -> tuple[Prediction, ...]:
@@ -54,10 +46,8 @@ class PhotoFaces:
     @cached_property
     def calls(self) -> tuple[bool | None, ...]:
         """What the mask of each annotated face is called; None where the face was missed."""
-        call_of = {
-            int(label): face.proper_mask
-            for face, label in zip(self.called, self.matches, strict=True)
-        }
+        calls = (face.proper_mask for face in self.called)
+        call_of = dict(zip(self.matches.tolist(), calls, strict=True))
         return tuple(call_of.get(index) for index in range(len(self.labels)))
 
     @property

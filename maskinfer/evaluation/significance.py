@@ -26,14 +26,7 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     Only images that one of two models calls correctly tell which is better; equal models each win
     such an image with probability one half (McNemar 1947, Note on the sampling error of the
     difference between correlated proportions or percentages). The two-sided binomial test on them
-    is exact: whole numbers, divided once.
-
-    Args:
-        only_a: images that only the first model calls correctly, at least 0.
-        only_b: images that only the second does, at least 0.
-
-    Returns:
-        in 0..1; 1 without any such image.
+    is exact: whole numbers, divided once. Without any such image, it is 1.
     """
     total = only_a + only_b
     ways = term = 1  # to choose none of them
@@ -49,10 +42,7 @@ def accuracy_interval(only_a: int, only_b: int, images: int) -> Interval | None:
     It follows from Clopper and Pearson's interval (1934, The use of confidence or fiducial limits)
     of the share of the disagreements that the second model wins. That inverts the binomial test of
     `mcnemar_p`, which takes the same counts, so the interval holds 0 exactly where that p is at
-    least 0.05. The images are all that were compared, at least 1.
-
-    Returns:
-        None without a disagreement.
+    least 0.05. The images are all that were compared, at least 1. None without a disagreement.
     """
     total = only_a + only_b
     if not total:
@@ -80,26 +70,17 @@ def _share_limit(won: int, total: int) -> float:
     return low
 
 
-def bootstrap_interval(
-    differences: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED
-) -> Interval | None:
-    """The 95 % interval of a mean difference over images, by resampling the images.
+def bootstrap_interval(differences: ArrayLike, resamples: int = RESAMPLES) -> Interval | None:
+    """The 95 % interval of the mean of (N,) differences, N at least 1, by resampling the images.
 
     Percentile method of the paired bootstrap (Efron and Tibshirani 1993, An introduction to the
-    bootstrap, chapter 13): each image has a figure of either model, so differences are drawn.
-
-    Args:
-        differences: (N,) the second model's figure minus the first's, N at least 1.
-        resamples: how often N images are drawn, with replacement.
-        seed: of the draws; the same images give the same interval.
-
-    Returns:
-        None where all differences are equal.
+    bootstrap, chapter 13): each image has a figure of either model, so differences, the second's
+    minus the first's, are drawn, with replacement. None where all are equal.
     """
     values = np.asarray(differences, dtype=np.float64)
     if np.ptp(values) == 0:
         return None
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     rows = max(1, _MOST_INDICES // len(values))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):

@@ -35,39 +35,25 @@ SPLIT_WORDS: dict[str, Split] = {
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFace:
-    """One annotated face.
+    """One annotated face."""
 
-    Attributes:
-        box_xywh: x, y, w, h in pixels of the upright image, as annotated: possibly fractional, past
-            the border, or without area.
-        class_name: the annotation's own word for it.
-        crowd: whether it is no face, but an area with faces that nobody boxed one by one.
-    """
-
+    # x, y, w, h in pixels of the upright image, as annotated: possibly fractional, past the border,
+    # or without area.
     box_xywh: BoxXywhFloat
-    class_name: str
-    crowd: bool = False
+    class_name: str  # the annotation's own word for it
+    crowd: bool = False  # no face, but an area with faces that nobody boxed one by one
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
-    """A photo and every face annotated in it.
+    """A photo and every face annotated in it."""
 
-    Attributes:
-        source: path relative to the source folder, with `/`.
-        root: the source folder.
-        size_wh: width and height of the upright image in pixels.
-        orientation: EXIF orientation of the stored pixels; 1 is upright.
-        split: what the source says; None where it does not.
-        faces: in the annotation's order.
-    """
-
-    source: str
-    root: Path
-    size_wh: tuple[int, int]
-    orientation: int
-    split: Split | None
-    faces: tuple[AnnotatedFace, ...]
+    source: str  # path relative to the source folder, with `/`
+    root: Path  # the source folder
+    size_wh: tuple[int, int]  # width and height of the upright image in pixels
+    orientation: int  # EXIF orientation of the stored pixels; 1 is upright
+    split: Split | None  # what the source says; None where it does not
+    faces: tuple[AnnotatedFace, ...]  # in the annotation's order
 
     @property
     def path(self) -> Path:
@@ -77,17 +63,11 @@ class AnnotatedImage:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A photo, a face, or an annotation file that cannot be used.
+    """A photo, a face, or an annotation file that cannot be used."""
 
-    Attributes:
-        source: path relative to the source folder, with `/`.
-        reason: made one line where what it quotes has several.
-        unreadable: whether an image failed to decode.
-    """
-
-    source: str
-    reason: str
-    unreadable: bool = False
+    source: str  # path relative to the source folder, with `/`
+    reason: str  # made one line where what it quotes has several
+    unreadable: bool = False  # whether an image failed to decode
 
     def __post_init__(self) -> None:
         line = " ".join(self.reason.splitlines())
@@ -164,9 +144,7 @@ def read_faces(
 ) -> Iterator[AnnotatedFace | str]:
     """Each face, or what is wrong with it: one bad face does not lose the photo's others.
 
-    Args:
-        read: reads one.
-        items: what is read, each behind its line's number or ` shape 3`, for messages.
+    Each item stands behind its line's number or ` shape 3`, for messages.
     """
     for where, item in items:
         try:

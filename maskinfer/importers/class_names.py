@@ -46,15 +46,10 @@ def is_worn_incorrectly(class_name: str) -> bool | None:
 def class_labels(
     proper: Iterable[str], improper: Iterable[str], ignore: Iterable[str]
 ) -> dict[str, bool | None]:
-    """What each class name means: the usual ones, and before them the ones given.
+    """What `fold`ed class names mean: the usual ones, and before them the ones given.
 
-    Args:
-        proper: names that mean a properly worn mask.
-        improper: names that mean any other face.
-        ignore: names that are passed over.
-
-    Returns:
-        the label by `fold`ed name; None where it is passed over.
+    Those in `proper` mean a properly worn mask, those in `improper` any other face; those in
+    `ignore` are passed over, which is None.
 
     Raises:
         UsageError: a name is given two meanings.

@@ -54,14 +54,9 @@ def in_fractions(box_xywh: BoxXywhFloat) -> bool:
 
 
 def neighbours(boxes_xywh: NDArray[np.int64], number: int) -> list[int]:
-    """The boxes, by their places, that can matter to the crop around one of them.
+    """The places of those of a photo's (N, 4) boxes that can matter to the crop around one of them.
 
-    Args:
-        boxes_xywh: (N, 4), of one photo.
-        number: the place of the one.
-
-    Returns:
-        those less than two margins away: half-way to others, the crop has ended anyway.
+    They are less than two margins away: half-way to others, the crop has ended anyway.
     """
     x, y, w, h = boxes_xywh[number].tolist()
     reach = 2 * round(_CROP_MARGIN * max(w, h))
@@ -88,10 +83,7 @@ def crop_around(
     with the widest gap. A neighbour that overlaps the face cannot be cut off; one that begins
     further left is cut at the face's left edge.
 
-    Args:
-        box_xywh: the face, inside the image.
-        others_xywh: the photo's other faces, inside the image.
-        size_wh: width and height of the image in pixels.
+    All boxes lie inside the image.
 
     Returns:
         left, top, right, bottom of the crop in pixels.

@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.data.folders import IMAGE_SUFFIXES, below
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import BoxXywh, Face, Label, format_name
 from maskinfer.data.side_lists import (
@@ -77,60 +77,35 @@ _LISTS = (SOURCES, OTHER_FACES, FACE_NOTES, _REPAIRED, _SKIPPED)
 
 @dataclass(frozen=True)
 class ImportSettings:
-    """What to import, and how.
+    """What to import, and how."""
 
-    Attributes:
-        layout: the tool's format; `auto` takes the one that the source looks like.
-        src: the folder that holds photos and annotations.
-        labels: the folder or file of the annotations, where they lie apart.
-        columns: of CSV files, what their columns are, where no header says.
-        out: the data set to make.
-        face: which face is labelled: the left-most or the largest of each photo, the photo kept
-            whole; or each, cropped so that it is the left-most in its crop where that can be.
-        test_fraction: share of the photos, 0..1, that becomes the test set where the source names
-            no split.
-        min_face: for crops, the least length in pixels of a face's shorter side.
-        proper: further class names that mean a properly worn mask.
-        improper: further class names that mean any other face.
-        ignore: class names whose boxes are passed over.
-        follow_links: whether files count that are links to outside of the source.
-        overwrite: whether an earlier import in `out` may be replaced.
-    """
-
-    layout: Layout
-    src: Path
-    out: Path
+    layout: Layout  # the tool's format; `auto` takes the one that the source looks like
+    src: Path  # the folder that holds photos and annotations
+    out: Path  # the data set to make
+    # Which face is labelled: the left-most or the largest of each photo, the photo kept whole; or
+    # each, cropped so that it is the left-most in its crop where that can be.
     face: FaceChoice = "left"
-    test_fraction: float = 0.15
-    min_face: int = 12
-    proper: tuple[str, ...] = ()
-    improper: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    labels: Path | None = None
-    columns: tuple[str, ...] = ()
-    follow_links: bool = False
-    overwrite: bool = False
+    test_fraction: float = 0.15  # of the photos, 0..1, to test on where the source names no split
+    min_face: int = 12  # for crops, the least length in pixels of a face's shorter side
+    proper: tuple[str, ...] = ()  # further class names that mean a properly worn mask
+    improper: tuple[str, ...] = ()  # further class names that mean any other face
+    ignore: tuple[str, ...] = ()  # class names whose boxes are passed over
+    labels: Path | None = None  # the folder or file of the annotations, where they lie apart
+    columns: tuple[str, ...] = ()  # of CSV files, what their columns are, where no header says
+    follow_links: bool = False  # whether files count that are links to outside of the source
+    overwrite: bool = False  # whether an earlier import in `out` may be replaced
 
 
 @dataclass
 class ImportReport:
-    """What an import made.
+    """What an import made."""
 
-    Attributes:
-        counts: images by split and label.
-        repaired: `(filename, reason)` of the boxes that were clipped.
-        skipped: what was left out.
-        held_out: whether the test set was drawn here, as the source names no split.
-        layout: the format that was read.
-        notes: what else is to be said, one line each.
-    """
-
-    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    repaired: list[tuple[str, str]] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    held_out: bool = False
-    layout: str = ""
-    notes: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, bool]] = field(default_factory=Counter)  # images by split and label
+    repaired: list[tuple[str, str]] = field(default_factory=list)  # name, reason of clipped boxes
+    skipped: list[Skipped] = field(default_factory=list)  # what was left out
+    held_out: bool = False  # whether the test set was drawn here, as the source names no split
+    layout: str = ""  # the format that was read
+    notes: list[str] = field(default_factory=list)  # what else is to be said, one line each
 
     @property
     def shortcomings(self) -> list[str]:
@@ -240,8 +215,7 @@ def _list_others(out: Path) -> list[str]:
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
-    files = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
-    return sorted({path.relative_to(out).as_posix() for path in files} - made)
+    return sorted({path.relative_to(out).as_posix() for path in below(out)} - made)
 
 
 def _read(

@@ -77,9 +77,8 @@ class Source:
     def files(self, *suffixes: str, everywhere: bool = False) -> list[str]:
         """The regular files with such endings, in any case, by their paths from their folder.
 
-        Args:
-            suffixes: in lower case.
-            everywhere: in the photos' folder too, where annotations have a folder of their own.
+        The suffixes are in lower case. `everywhere`: in the photos' folder too, where annotations
+        have a folder of their own.
         """
         names = [name for suffix in suffixes for name in self._by_suffix.get(suffix, ())]
         return [n for n in names if everywhere or self._folders[n] == self.labels]
@@ -101,14 +100,10 @@ class Source:
     def find_all(self, name: str, near: str = "", split: Split | None = None) -> list[str]:
         """Look an image up by its name, with or without folders and ending.
 
-        Of several, the one is meant whose path ends like the name for longest. Case, the two
-        Unicode forms of accents, and `%20` for a space make no difference where nothing else fits.
-
-        Args:
-            name: as the annotation gives it.
-            near: the annotation file's relative path; of images named alike, one that shares more
-                folders with it is meant.
-            split: of images named alike, one in this split is meant.
+        Of several, the one is meant whose path ends like the name for longest; then one in `split`,
+        then one that shares more folders with `near`, the annotation file's relative path. Case,
+        the two Unicode forms of accents, and `%20` for a space make no difference where nothing
+        else fits.
 
         Returns:
             all that fit equally well.
@@ -152,12 +147,7 @@ class Source:
     ) -> Items:
         """Look up a photo that an annotation file names, once only, and `describe` it.
 
-        Args:
-            name: as the file gives it.
-            near: the annotation file's relative path.
-            faces: each, or what is wrong with it.
-            line: of the file, for messages.
-            stated: what else `describe` takes.
+        That takes `near`, `faces` and `stated`; the `line` of the file is for messages.
         """
         try:
             matches = self.find_all(name, near, stated.get("split"))

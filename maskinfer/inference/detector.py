@@ -126,13 +126,7 @@ class MaskDetector:
         return list(best) if sources is images else next(best)
 
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
-        """Predict every face of each image, whatever `face` is.
-
-        Args:
-            images: as those of a list that is called.
-
-        Returns:
-            in the same order, the faces of each image, the best first.
+        """Predict every face of each image, the best first, whatever `face` is.
 
         Raises:
             UsageError: the model finds one face a photo.
@@ -144,26 +138,15 @@ class MaskDetector:
     def stream(self, paths: Iterable[str | os.PathLike[str]]) -> Generator[Result, None, None]:
         """Predict images one after the other, decoding ahead in threads, in bounded memory.
 
-        Args:
-            paths: taken only as fast as they are predicted.
-
-        Yields:
-            one result for each path, in order; a failure with its reason for an image that cannot
-            be read, which does not end the others.
-
-        Raises:
-            MaskinferError: the model fails.
+        Paths are taken only as fast as they are predicted. An image that cannot be read is a
+        failure with its reason among the results, and does not end the others.
         """
         return predict_images(self, lambda name: name, (os.fspath(path) for path in paths))
 
     def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]:
-        """Decode an image and draw it on the canvas that this model reads.
+        """Decode an image and draw it on the canvas that this model reads, (S, S, 3) uint8 RGB.
 
-        Returns:
-            the canvas, (S, S, 3) uint8 RGB, and where the photo lies on it.
-
-        Raises:
-            ImageError: the source cannot be read as an image.
+        With it, where the photo lies on it. An `ImageError` says why an image cannot be read.
         """
         geometry = self.session.geometry
         photo = load_photo(source, partial(decode_wh, geometry), self.max_pixels)
@@ -175,16 +158,10 @@ class MaskDetector:
         placements: Sequence[Placement],
         choice: Choice | None = None,
     ) -> list[tuple[Prediction, ...] | None]:
-        """Predict canvases that `make_canvas` drew.
+        """Predict up to `batch_size` canvases that `make_canvas` drew: the faces asked for of each.
 
-        Args:
-            canvases: up to `batch_size` of (S, S, 3) uint8 RGB, or one array of them; may be
-                empty.
-            placements: as many.
-            choice: which faces are asked for; None for the detector's own.
-
-        Returns:
-            the faces asked for of each; None where the model's output is not finite.
+        None is of a canvas for which the model's output is not finite; a `choice` of None is the
+        detector's own.
         """
         if not len(canvases):
             return []

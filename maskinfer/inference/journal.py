@@ -5,14 +5,16 @@ For `--out preds.csv`:
 | file                | holds                                                             |
 | ------------------- | ----------------------------------------------------------------- |
 | `preds.csv.partial` | the journal: JSON lines, a header and then a line for each image  |
+| `preds.csv.journal` | the same of a finished output in which images failed              |
 | `preds.meta.json`   | of a finished output: the model, the settings, how many images    |
 
 The journal is in the source's order, and each line is handed to the system when it is written: at
 any moment it is a prefix of the whole, up to a torn last line. Each ends with a checksum of itself
 and all before it, so that damage, lost and doubled lines show. Resuming walks the source beside it,
 cuts it where a line does not follow or its photo has changed, and continues from there. Finishing
-writes every output from it and removes it last, so a command that is killed while it finishes is
-resumed by finishing again.
+writes every output from it and removes or renames it last, so a command that is killed while it
+finishes is resumed by finishing again. What failed is predicted again along a finished journal,
+whose other results are handed through, into a new one.
 """
 
 import contextlib
@@ -31,10 +33,17 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.sources import Source
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_file, replacing
-from maskinfer.text import printable_name, recorded_name
+from maskinfer.text import original_name, printable_name, recorded_name
 from maskinfer.version import __version__
 
-from .results import ImagePrediction, Prediction, Result, write_failures, write_predictions
+from .results import (
+    ImagePrediction,
+    KeptPrediction,
+    Prediction,
+    Result,
+    write_failures,
+    write_predictions,
+)
 
 _SCHEMA = 3
 _META_SCHEMA = 2
@@ -50,38 +59,37 @@ class OutputFiles:
         errors: the failures, where there are any.
         meta: what made both.
         journal: all results, until those are written.
+        finished: all results then, where images failed.
     """
 
     out: Path
     errors: Path
     meta: Path
     journal: Path
+    finished: Path
 
     @classmethod
     def of(cls, out: Path) -> Self:
         """Beside the output: `preds.csv` has `preds.errors.csv` and `preds.meta.json`."""
         stem = out.name.removesuffix(".csv")
-        names = f"{stem}.errors.csv", f"{stem}.meta.json", f"{out.name}.partial"
-        return cls(out, *map(out.with_name, names))
+        names = f"{stem}.errors.csv", f"{stem}.meta.json"
+        journals = f"{out.name}.partial", f"{out.name}.journal"
+        return cls(out, *map(out.with_name, names + journals))
 
 
 def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
-    """Refuse what a prediction cannot write, before any work is done for it.
-
-    Raises:
-        UsageError: a file cannot be written, exists and may not be replaced, is being written by
-            another command, or was begun by another version.
-    """
+    """Refuse files that cannot be written, may not be replaced, or are another command's."""
     for path in (files.out, files.errors):
         check_file(path, overwrite=overwrite or resume)
     # One of ours whose output is gone may be replaced.
     check_file(files.meta, overwrite=overwrite or bool(_read_meta(files.meta)))
-    check_file(files.journal, overwrite=True)
+    for path in (files.finished, files.journal):
+        check_file(path, overwrite=True)
+        if path.is_file() and not overwrite:
+            with path.open("rb") as stream:
+                _read_header(stream, path)
     if not files.journal.is_file():
         return
-    if not overwrite:
-        with files.journal.open("rb") as stream:
-            _read_header(stream, files.journal)
     if not (overwrite or resume):
         raise UsageError(
             f"{files.journal}: holds results of an interrupted prediction; continue it with "
@@ -131,16 +139,14 @@ class Journal:
             if self._stream is not None:
                 self._stream.close()
 
-    def is_complete(self) -> bool:
-        """Whether the output is there, and the command that made it came to its end.
-
-        Then `predicted` and `failures` are those of the output.
+    def complete(self) -> tuple[int, int] | None:
+        """How many images a finished output has, predicted and failed; None where it is none.
 
         Raises:
             UsageError: it was made with another model or otherwise.
         """
         if not self.files.out.is_file() or self.files.journal.exists():
-            return False
+            return None
         meta = _read_meta(self.files.meta)
         if not meta:
             what = "damaged, or of another version" if self.files.meta.is_file() else "missing"
@@ -149,8 +155,7 @@ class Journal:
                 f"with. {self.files.out.name} stays as it is; choose another --out"
             )
         self._check_identity(meta)
-        self.predicted, self.failures = meta["predicted"], meta["failed"]
-        return meta.get("status") == "done"
+        return (meta["predicted"], meta["failed"]) if meta.get("status") == "done" else None
 
     def begin(self) -> None:
         """Begin from nothing, in place of what an interrupted command left."""
@@ -162,12 +167,48 @@ class Journal:
             self._write(json.dumps(header | {"labelled": self.labelled}).encode() + b"\n")
             self._checksum = 0
 
+    def retry(self, source: Source) -> Iterator[str | Result]:
+        """The images of a finished prediction: names of those that failed, results of others.
+
+        Raises:
+            UsageError: no such prediction, or it was made with another model or otherwise.
+            MaskinferError: its journal is damaged.
+        """
+        path = self.files.finished
+        if not path.is_file():
+            raise UsageError(
+                f"{path}: missing, so that what failed cannot be predicted again; a prediction "
+                "that was interrupted is continued with --resume, any begun again with --overwrite"
+            )
+        with path.open("rb") as recorded:
+            header = _read_header(recorded, path) or {"identity": {}, "labelled": False}
+        self._check_identity(header["identity"])
+        self.labelled = header["labelled"]
+        return self._retried(source)
+
+    def _retried(self, source: Source) -> Iterator[str | Result]:
+        for result in self._results(self.files.finished):
+            name = original_name(result.filename)
+            if isinstance(result, ImagePrediction):
+                yield KeptPrediction(**vars(result) | {"filename": name})
+            elif name.endswith("/"):  # a folder that could not be listed
+                yield from (image for image in source if _name_of(image).startswith(name))
+            else:
+                yield name
+
     def resume(
-        self, source: Source, on_kept: Callable[[Result], object]
-    ) -> Iterator[str | Failure]:
+        self,
+        images: Iterator[str | Result],
+        on_kept: Callable[[Result], object],
+        *,
+        is_sorted: bool,
+    ) -> Iterator[str | Result]:
         """Continue an interrupted prediction, or begin one: the images that are left.
 
-        `on_kept` is called with each result that stays, in order.
+        Args:
+            images: all, as the interrupted command had them.
+            on_kept: called with each result that stays, in order.
+            is_sorted: whether they come in the order of their recorded names.
 
         Raises:
             UsageError: it was begun with another model or otherwise, or by another version.
@@ -176,33 +217,30 @@ class Journal:
         path = self.files.journal
         if not path.is_file():
             self.begin()
-            return iter(source)
+            return images
         with self._explained(), path.open("rb") as recorded:
             self._stream = _open_locked(self.files)
             header = _read_header(recorded, path)
             if header is None:  # killed before its first line was whole
                 self.begin()
-                return iter(source)
+                return images
             self._check_identity(header["identity"])
             self.labelled |= header["labelled"]
             end = recorded.tell()
-            images = iter(source)
             image = next(images, None)
             for line in recorded:
                 values = _read_line(line, self._checksum)
                 if values is None:
                     break
                 stamp, result = values.pop("stamp"), _read_result(values)
-                name = image.filename if isinstance(image, Failure) else image
-                name = None if name is None else recorded_name(name)
+                name = None if image is None else recorded_name(_name_of(image))
                 if image is not None and name == result.filename:
-                    file = image.filename if isinstance(image, Failure) else image
-                    if self.stamp(file) != stamp:
+                    if self.stamp(_name_of(image)) != stamp:
                         break
                     image = next(images, None)
                 # Another image's result stays where that image is known to come first: it was
                 # there, and has vanished since.
-                elif not source.sorted or (name is not None and name < result.filename):
+                elif not is_sorted or (name is not None and name < result.filename):
                     break
                 on_kept(result)
                 self._count(result)
@@ -228,27 +266,31 @@ class Journal:
         self._count(result)
 
     def finish(self) -> None:
-        """Write the outputs and remove the journal; each step can be repeated."""
+        """Write the outputs, and let go of the journal; each step can be repeated."""
         files = self.files
         counts = {"status": "done", "predicted": self.predicted, "failed": self.failures}
         versions = {"schema": _META_SCHEMA, "maskinfer_version": __version__}
         meta = json.dumps(counts | self.facts | self.identity | versions, indent=2) + "\n"
         with self._explained():
             with _replacing(files.out) as beside:
-                predicted = (r for r in self._results() if isinstance(r, ImagePrediction))
+                results = self._results(files.journal)
+                predicted = (r for r in results if isinstance(r, ImagePrediction))
                 form = {"spreadsheet": self.identity.get("spreadsheet", False)}
                 write_predictions(
                     predicted, beside, files.out.suffix, labelled=self.labelled, **form
                 )
             if self.failures:
                 with _replacing(files.errors) as beside:
-                    failures = (r for r in self._results() if isinstance(r, Failure))
+                    results = self._results(files.journal)
+                    failures = (r for r in results if isinstance(r, Failure))
                     write_failures(failures, beside, **form)
             else:
                 files.errors.unlink(missing_ok=True)
             with _replacing(files.meta) as beside:
                 beside.write_text(meta, encoding="utf-8")
-            self._remove()
+            if not self.failures:
+                files.finished.unlink(missing_ok=True)
+            self._remove(keep=self.failures > 0)
 
     def _check_identity(self, recorded: dict[str, Any]) -> None:
         for name, value in self.identity.items():
@@ -268,27 +310,31 @@ class Journal:
         self.predicted += isinstance(result, ImagePrediction)
         self.failures += isinstance(result, Failure)
 
-    def _results(self) -> Iterator[Result]:
-        """All that is recorded, from the beginning."""
-        with self.files.journal.open("rb") as recorded:
+    def _results(self, path: Path) -> Iterator[Result]:
+        """All that a journal holds, from the beginning."""
+        with path.open("rb") as recorded:
             recorded.readline()  # the header
             checksum = 0
             for line in recorded:
                 values = _read_line(line, checksum)
                 if values is None:
-                    raise MaskinferError(
-                        f"{self.files.journal}: was damaged just now; continue with --resume"
-                    )
+                    how = "begin again with --overwrite"
+                    if path == self.files.journal:
+                        how = "continue with --resume"
+                    raise MaskinferError(f"{path}: damaged; {how}")
                 checksum = _checksum_of(line)
                 del values["stamp"]
                 yield _read_result(values)
 
-    def _remove(self) -> None:
-        """Remove the journal, and only then let go of it, where an open file can be removed."""
+    def _remove(self, *, keep: bool = False) -> None:
+        """Remove or rename the journal, and only then close it, where that can be done to it."""
         assert self._stream is not None
         if sys.platform == "win32":
             self._stream.close()
-        self.files.journal.unlink(missing_ok=True)
+        if keep:
+            self.files.journal.replace(self.files.finished)
+        else:
+            self.files.journal.unlink(missing_ok=True)
         self._stream.close()
 
     @contextlib.contextmanager
@@ -296,9 +342,9 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise MaskinferError(
-                f"{self.files.out}: cannot be written, {error.strerror}"
-            ) from error
+            # By its number: pyarrow's own text says more than a user needs.
+            reason = os.strerror(error.errno) if error.errno else error
+            raise MaskinferError(f"{self.files.out}: cannot be written, {reason}") from error
 
 
 @contextlib.contextmanager
@@ -311,6 +357,10 @@ def _replacing(path: Path) -> Iterator[Path]:
         yield beside
         with beside.open("rb+") as stream:
             os.fsync(stream.fileno())
+
+
+def _name_of(image: str | Result) -> str:
+    return image if isinstance(image, str) else image.filename
 
 
 def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
@@ -373,11 +423,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 
 def _open_locked(files: OutputFiles) -> BinaryIO:
-    """Open the journal, to append, and take it for this process until it is closed.
-
-    Raises:
-        UsageError: another command has it.
-    """
+    """Open the journal, to append, and take it for this process unless another command has it."""
     busy = UsageError(f"{files.out}: another command is writing it now")
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     flags |= getattr(os, "O_BINARY", 0)

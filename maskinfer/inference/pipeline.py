@@ -56,7 +56,7 @@ class CanvasDetector(Protocol):
 class _Batch(NamedTuple):
     canvases: Pixels  # (batch size, S, S, 3), one of the buffers
     names: list[str]
-    drawn: "list[Future[Placement | Failure]]"  # as many
+    drawn: "list[Future[Placement | Result]]"  # as many
 
 
 def decode_threads() -> int:
@@ -67,7 +67,7 @@ def decode_threads() -> int:
 def predict_images(
     detector: CanvasDetector,
     image: Callable[[str], ImageSource],
-    names: Iterable[str | Failure],
+    names: Iterable[str | Result],
     threads: int | None = None,
     choice: Choice | None = None,
     is_reachable: Callable[[], bool] = lambda: True,
@@ -77,7 +77,7 @@ def predict_images(
     Args:
         detector: the model.
         image: what to decode for a name; called in threads, may raise an `ImageError`.
-        names: taken only as fast as they are predicted; a failure among them is handed through in
+        names: taken only as fast as they are predicted; a result among them is handed through in
             its place.
         threads: that decode; None for one a core.
         choice: which faces are asked for; None for the detector's own.
@@ -105,8 +105,8 @@ def predict_images(
     for buffer in all_buffers:
         buffers.put(buffer)
 
-    def draw(name: str | Failure, canvas: Pixels) -> Placement | Failure:
-        if isinstance(name, Failure):
+    def draw(name: str | Result, canvas: Pixels) -> Placement | Result:
+        if not isinstance(name, str):
             return name
         try:
             canvas[:], placement = read_patiently(
@@ -127,7 +127,7 @@ def predict_images(
             canvases = buffers.get()
             batch = _Batch(canvases, [], [])
             for name, canvas in zip(chunk, canvases, strict=False):
-                batch.names.append(name.filename if isinstance(name, Failure) else name)
+                batch.names.append(name if isinstance(name, str) else name.filename)
                 batch.drawn.append(pool.submit(draw, name, canvas))
             yield batch
 
@@ -152,16 +152,16 @@ def predict_images(
 
 def _predict_batch(detector: CanvasDetector, batch: _Batch, choice: Choice) -> list[Result]:
     drawn = [future.result() for future in batch.drawn]
-    placements = [placement for placement in drawn if not isinstance(placement, Failure)]
+    placements = [placement for placement in drawn if isinstance(placement, Placement)]
     canvases = batch.canvases[: len(drawn)]
     if len(placements) < len(drawn):
-        canvases = canvases[[not isinstance(placement, Failure) for placement in drawn]]
+        canvases = canvases[[isinstance(placement, Placement) for placement in drawn]]
     predictions = iter(detector.predict_canvases(canvases, placements, choice))
     one_face = choice.face != "all"
     return [
-        placement
-        if isinstance(placement, Failure)
-        else _result(name, next(predictions), placement.size_wh, one_face=one_face)
+        _result(name, next(predictions), placement.size_wh, one_face=one_face)
+        if isinstance(placement, Placement)
+        else placement
         for name, placement in zip(batch.names, drawn, strict=True)
     ]
 

@@ -23,12 +23,12 @@ from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
 from .pictures import Pictures
 from .pipeline import decode_threads, predict_images
-from .results import STDOUT, Result, RowStream, check_format
+from .results import STDOUT, KeptPrediction, Result, RowStream, check_format
 
 EngineName = Literal["local", "ray"]
 Results = Generator[Result, None, None]
 # Names in, results out, one for each and in the same order.
-Engine = Callable[[Iterable[str | Failure]], Results]
+Engine = Callable[[Iterable[str | Result]], Results]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class PredictSettings(DetectorSettings):
         report: folder for a page of photos to look at; None for no page.
         overwrite: whether an existing `out` is replaced.
         resume: whether to continue an interrupted prediction of the same `out`.
+        retry_failed: whether, with `resume`, to predict again what failed in a finished one.
         engine: this process, or a Ray cluster.
         actor_cpus: CPUs of each process on the cluster: a part of one, or whole ones; None for 1,
             or, where it has a GPU, the share of the machine's that goes with it.
@@ -69,6 +70,7 @@ class PredictSettings(DetectorSettings):
     report: Path | None = None
     overwrite: bool = False
     resume: bool = False
+    retry_failed: bool = False
     engine: EngineName = "local"
     actor_cpus: float | None = None
     actor_gpus: float | None = None
@@ -91,7 +93,7 @@ class Summary:
         no_face: readable images in which no face scores enough.
         not_proper: images with at least one face that is not called properly masked.
         labelled: predicted images with figures of their label.
-        kept: results from before an interruption.
+        kept: results from before an interruption, or of a finished prediction.
         dropped: results from before an interruption that had to be discarded.
         seconds: wall-clock time from the first image after that to the last row.
         already_complete: nothing was left to do; only `images` and `failed` are known.
@@ -148,14 +150,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def check_settings(settings: PredictSettings) -> None:
-    """Refuse what cannot be done, before any work is done for it.
-
-    Raises:
-        UsageError: the output cannot be written there, exists, or needs what is not installed; or
-            options contradict each other.
-    """
+    """Refuse outputs that cannot be written, and options that contradict each other."""
     if settings.overwrite and settings.resume:
-        raise UsageError("--resume and --overwrite: expected one of them")
+        raise UsageError("--overwrite and --resume or --retry-failed: expected one of them")
     if settings.engine == "local" and (settings.actor_cpus or settings.actor_gpus is not None):
         raise UsageError("--actor-cpus, --actor-gpus: only for --engine ray")
     if settings.spreadsheet and settings.out.suffix != ".csv":
@@ -224,13 +221,15 @@ def predict_source(
         sink = RowStream(sys.stdout.buffer, on_failure, labelled=labelled)
     else:
         sink = _open_journal(detector, source, settings, labelled=labelled)
-        if settings.resume and sink.is_complete():
-            images = sink.predicted + sink.failures
-            return Summary(images, sink.failures, kept=images, already_complete=True)
+        if settings.resume and (complete := sink.complete()):
+            images, failed = sum(complete), complete[1]
+            if not (settings.retry_failed and failed):
+                return Summary(images, failed, kept=images, already_complete=True)
     with sink:
-        left: Iterator[str | Failure] = iter(source)
+        left: Iterator[str | Result] = iter(source)
         if settings.resume and isinstance(sink, Journal):
-            left = sink.resume(source, count)
+            left = sink.retry(source) if settings.retry_failed else left
+            left = sink.resume(left, count, is_sorted=source.sorted)
             summary.kept, summary.dropped = summary.images, sink.dropped
         else:
             sink.begin()
@@ -241,6 +240,7 @@ def predict_source(
                 for result in results:
                     sink.write(result)
                     count(result)
+                    summary.kept += isinstance(result, KeptPrediction)
                     on_progress(summary.images)
             summary.seconds = time.perf_counter() - start
             on_last(summary)

@@ -18,7 +18,6 @@ from contextlib import closing, contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from maskinfer.data.folders import Failure
 from maskinfer.data.remote import RemoteSource
 from maskinfer.data.sources import ListSource, LocalSource, Source
 from maskinfer.errors import MaskinferError, UsageError
@@ -64,7 +63,7 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             "--engine ray: ray is not installed. Run, in the project's folder: pip install '.[ray]'"
         ) from None
 
-    def run(names: Iterable[str | Failure]) -> Generator[Result, None, None]:
+    def run(names: Iterable[str | Result]) -> Generator[Result, None, None]:
         import ray
 
         with _cluster(), _explained():
@@ -129,7 +128,7 @@ def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:
 
 
 def _predict_chunk(
-    names: Iterable[str | Failure], model: Any, settings: WorkerSettings
+    names: Iterable[str | Result], model: Any, settings: WorkerSettings
 ) -> Iterator[Result]:
     import ray.data
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -188,6 +187,10 @@ def _cluster() -> Iterator[None]:
         except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
             where = os.environ.get("RAY_ADDRESS", "a local cluster")
             raise MaskinferError(f"--engine ray: {where}: {_first_line(error)}") from error
+        except SystemExit:  # from Ray's handler
+            if callable(on_terminate):
+                on_terminate(signal.SIGTERM, None)
+            raise
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)

@@ -4,7 +4,7 @@ Ray Data moves Arrow tables. Here a row of one is a pickled value:
 
 | table   | value of a row                                                                       |
 | ------- | ------------------------------------------------------------------------------------ |
-| blocks  | `Block`: names, or failures where it is already known that there is nothing to read  |
+| blocks  | `Block`: names, or results that are known already                                    |
 | results | a list of as many `Result`; a `MaskinferError` where the model failed                |
 """
 
@@ -18,7 +18,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from maskinfer.data.folders import Failure
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.remote import RemoteSource
 from maskinfer.data.sources import NamesSource
@@ -43,7 +42,7 @@ class Block(NamedTuple):
     """What a process predicts in one call; its number in its chunk is for counting attempts."""
 
     number: int
-    names: list[str | Failure]
+    names: list[str | Result]
 
 
 class Attempts:

@@ -82,6 +82,10 @@ class ImagePrediction:
         return ({"filename": self.filename} | face | label for face in faces)
 
 
+class KeptPrediction(ImagePrediction):
+    """A result of a finished prediction, handed through where what failed is predicted again."""
+
+
 Result = ImagePrediction | Failure
 
 
@@ -132,9 +136,6 @@ def write_predictions(
 
     The suffix, one of `SUFFIXES`, names the format; a CSV may be one for spreadsheets. Only some
     predictions are in memory at a time.
-
-    Raises:
-        OSError: the disk refuses.
     """
     if suffix == ".parquet":
         rows = (prediction.rows(labelled=labelled) for prediction in predictions)

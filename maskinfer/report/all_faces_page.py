@@ -1,8 +1,9 @@
 """The page of `evaluate --report --face all`: every face, and whole photos."""
 
+from pathlib import Path
+
 from maskinfer.evaluation.all_faces import AllFacesEvaluation
 from maskinfer.evaluation.average_precision import RECALLS
-from maskinfer.evaluation.comparing_faces import AllFacesComparison
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.labelled import label_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
@@ -80,9 +81,9 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
 
 def _photos(evaluation: AllFacesEvaluation) -> Section:
     def card(photo: PhotoFaces) -> Card:
-        return faces_card(evaluation, photo, faces_lines(photo), correct=photo.correct)
+        return faces_card(evaluation.folder, photo, faces_lines(photo), correct=photo.correct)
 
-    wrong = [photo for photo in evaluation.photos if photo.called and not photo.correct]
+    wrong = [photo for photo in evaluation.answers if photo.called and not photo.correct]
     galleries = {
         "Someone not properly masked, photo called proper": sorted(
             (photo for photo in wrong if not photo.all_proper), key=_least_doubt, reverse=True
@@ -90,9 +91,9 @@ def _photos(evaluation: AllFacesEvaluation) -> Section:
         "Everyone properly masked, photo called improper": sorted(
             (photo for photo in wrong if photo.all_proper), key=_least_doubt
         ),
-        "No face predicted": [photo for photo in evaluation.photos if not photo.called],
-        "Most faces missed": _ranked(evaluation.photos, "missed"),
-        "Most faces invented": _ranked(evaluation.photos, "invented"),
+        "No face predicted": [photo for photo in evaluation.answers if not photo.called],
+        "Most faces missed": _ranked(evaluation.answers, "missed"),
+        "Most faces invented": _ranked(evaluation.answers, "invented"),
     }
     return Section(
         "Photos to look at",
@@ -113,7 +114,7 @@ def _ranked(photos: list[PhotoFaces], count: str) -> list[PhotoFaces]:
 
 
 def faces_card(
-    measured: AllFacesEvaluation | AllFacesComparison,
+    folder: Path,
     photo: PhotoFaces,
     lines: tuple[str, ...],
     *,
@@ -130,7 +131,7 @@ def faces_card(
     ]
     name, outlines, word = photo.filename, (*labels, *called), label_word(photo.all_proper)
     alt = f"{name}: {counted(len(labels), 'annotated face')}, {len(called)} predicted"
-    return Card(measured.folder / name, name, outlines, alt, lines, word, correct)
+    return Card(folder / name, name, outlines, alt, lines, word, correct)
 
 
 def faces_lines(photo: PhotoFaces) -> tuple[str, ...]:

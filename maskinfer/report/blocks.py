@@ -66,43 +66,27 @@ class Chart:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may decide about a photo.
+    """What a reader may decide about a photo."""
 
-    Attributes:
-        cells: what the list of decisions holds about it, by column.
-        options: what is written into the list's column `action`, and what is shown for it; the
-            first is preselected and means no decision.
-    """
-
-    cells: Mapping[str, str]
+    cells: Mapping[str, str]  # what the list of decisions holds about it, by column
+    # What is written into the list's column `action`, and what is shown for it; the first is
+    # preselected and means no decision.
     options: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Card:
-    """A photo with a few lines beneath.
+    """A photo with a few lines beneath."""
 
-    Attributes:
-        photo: the file, of which a small copy is shown.
-        name: beneath it.
-        outlines: drawn on that copy.
-        alt: what is drawn on it, for readers who cannot see it.
-        lines: beneath the name.
-        label: `proper` or `improper`, to filter by; None where it has none.
-        correct: whether the model is right, to filter by; None where no model was asked.
-        choice: what may be decided about it.
-        answer: the model's in short, to filter by; None where all are shown for the same.
-    """
-
-    photo: Path | RemotePhoto
-    name: str
-    outlines: tuple[Outline, ...]
-    alt: str
-    lines: Sequence[str]
-    label: Literal["proper", "improper"] | None = None
-    correct: bool | None = None
-    choice: Choice | None = None
-    answer: str | None = None
+    photo: Path | RemotePhoto  # the file, of which a small copy is shown
+    name: str  # beneath it
+    outlines: tuple[Outline, ...]  # drawn on that copy
+    alt: str  # what is drawn on it, for readers who cannot see it
+    lines: Sequence[str]  # beneath the name
+    label: Literal["proper", "improper"] | None = None  # to filter by; None without
+    correct: bool | None = None  # whether the model is right, to filter by; None: none was asked
+    choice: Choice | None = None  # what may be decided about it
+    answer: str | None = None  # the model's in short, to filter by; None where all have the same
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from maskinfer.evaluation.comparing import Comparison, OneFaceComparison, Pair, p_words
-from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.evaluation.comparing import (
+    AllFacesComparison,
+    Comparison,
+    OneFaceComparison,
+    Pair,
+    p_words,
+)
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
 from maskinfer.evaluation.significance import RESAMPLES
@@ -34,7 +39,7 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
     differences = _differences(comparison, detectors, intro)
     return Page(
         f"Comparison of {title}",
-        f"{counted(len(comparison.pairs), noun)} of {comparison.folder}",
+        f"{counted(len(comparison.pairs), noun)} of {comparison.a.folder}",
         [_verdict(comparison), differences, photos, _left_out(comparison)],
         comparison.to_dict(),
     )
@@ -76,7 +81,7 @@ def _photos(comparison: OneFaceComparison) -> Section:
     def card(pair: Pair[LabelledPrediction]) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
         faces = {"A's": pair.a.face, "B's": pair.b.face}
-        return prediction_card(comparison.folder, pair.a, lines, faces)
+        return prediction_card(comparison.a.folder, pair.a, lines, faces)
 
     galleries = {
         "Only A is right: furthest apart first": comparison.a_right,
@@ -103,7 +108,7 @@ def _words(prediction: LabelledPrediction) -> str:
 def _photos_of_faces(comparison: AllFacesComparison) -> Section:
     def card(pair: Pair[PhotoFaces]) -> Card:
         lines = (faces_lines(pair.a)[0], f"A: {_faces_words(pair.a)}", f"B: {_faces_words(pair.b)}")
-        return faces_card(comparison, pair.a, lines, predicted=False)
+        return faces_card(comparison.a.folder, pair.a, lines, predicted=False)
 
     galleries = {
         "Only A is right: furthest apart first": comparison.a_right,

@@ -1,6 +1,7 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,8 @@ def _photos(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
         return prediction_card(evaluation.folder, prediction, lines, correct=prediction.correct)
 
     galleries = {
-        "Called proper, labelled improper: most confident first": analysis.false_positives(),
-        "Called improper, labelled proper: most confident first": analysis.false_negatives(),
+        "Called proper, labelled improper: most confident first": analysis.wrong_calls(False),
+        "Called improper, labelled proper: most confident first": analysis.wrong_calls(True),
         "No face predicted": analysis.no_face(),
         "Lowest IoU of all images": analysis.lowest_iou(),
         "Called correctly, closest to the threshold": analysis.least_sure(),
@@ -102,8 +103,8 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
 
 def _kinds(analysis: ErrorAnalysis) -> Section:
     quantities = {
-        "size of the box": (analysis.by_box_share(), " %"),
-        "brightness of the face": (analysis.by_brightness(), ""),
+        "size of the box": (analysis.by("box_share"), " %"),
+        "brightness of the face": (analysis.by("brightness"), ""),
     }
     charts = [
         chart
@@ -188,7 +189,7 @@ def _quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator
             yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
 
 
-def not_measured_section(evaluation: Measured) -> Section:
+def not_measured_section(evaluation: Measured[Any, Any]) -> Section:
     """What was repaired, and what no figure is about."""
     left_out: list[Row] = [
         *((d.filename, d.reason) for d in evaluation.decisions if d.action == "dropped"),

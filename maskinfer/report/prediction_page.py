@@ -68,10 +68,9 @@ class WorstPhotos:
         distance = abs(worst.probability - self.threshold) if worst else 0.0
         worth = distance if kind is Kind.NOT_PROPER else -distance
         heap, item = self._heaps[kind], (worth, -self.counts[kind], result)
-        if len(heap) < self._most:
-            heapq.heappush(heap, item)
-        else:
-            heapq.heappushpop(heap, item)
+        heapq.heappush(heap, item)
+        if len(heap) > self._most:
+            heapq.heappop(heap)
 
     def worst_face(self, prediction: ImagePrediction) -> Prediction | None:
         """The face that is least likely to be masked properly; None without a face."""

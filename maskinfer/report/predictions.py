@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from maskinfer.evaluation.evaluating import Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
@@ -46,18 +47,14 @@ def prediction_card(
     )
 
 
-def not_measured(evaluation: Measured, left_out: Table) -> list[Table]:
+def not_measured(evaluation: Measured[Any, Any], left_out: Table) -> list[Table]:
     """What was repaired, left out or has no label: the tables that hold something."""
     tables = (
         Table.of(
             "Repaired boxes",
             ("image", "why", "box after repair"),
             [decision for decision in evaluation.decisions if decision.action == "repaired"],
-            lambda decision: (
-                decision.filename,
-                decision.reason,
-                str(list(decision.box_xywh or ())),
-            ),
+            lambda fixed: (fixed.filename, fixed.reason, str(list(fixed.box_xywh or ()))),
         ),
         left_out,
         Table.of("Images without a label", ("why",), evaluation.unlabelled, lambda line: (line,)),

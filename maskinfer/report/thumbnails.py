@@ -27,18 +27,12 @@ _DASH = 5  # pixels
 
 @dataclass(frozen=True)
 class Outline:
-    """A box to draw.
+    """A box to draw."""
 
-    Attributes:
-        box_xywh: in pixels of the upright image; may reach past it.
-        dashed: distinguishable from whole lines without colour, too.
-        in_view: whether all of it must be seen.
-    """
-
-    box_xywh: tuple[float, float, float, float]
+    box_xywh: tuple[float, float, float, float]  # in pixels of the upright image; may reach past it
     color: str
-    dashed: bool = False
-    in_view: bool = True
+    dashed: bool = False  # distinguishable from whole lines without colour, too
+    in_view: bool = True  # whether all of it must be seen
 
 
 @dataclass(frozen=True)

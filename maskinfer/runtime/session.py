@@ -27,6 +27,7 @@ from maskinfer.threads import usable_cores
 
 from . import cpu, gpu
 from .default_model import suited
+from .engine import Engine, EngineError
 from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
 from .model_file import (
     INPUT_NAME,
@@ -37,9 +38,10 @@ from .model_file import (
     check_contract,
 )
 from .providers import DEFAULT_BATCH_SIZE, Provider
-from .engine import Engine, EngineError
 
 _LOG_FATAL_ONLY = 4
+# A large network fills all cores by itself, and each batch holds half a gigabyte and more.
+_LARGE_FILE, _LARGE_STREAMS = 40_000_000, 2
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
 
 _ORT_NAME = {
@@ -97,9 +99,9 @@ class Session:
             batch_size: most canvases in one batch, at least 1. On a GPU every batch is filled up
                 to this size, since a new shape means new tuning.
             threads: CPU threads of the network; None for one a core.
-            streams: how many threads will call `run` at the same time; the CPU threads are divided
-                among them. Small networks get through more images so than with all cores in one
-                operator after another. A GPU has one stream.
+            streams: how many threads will call `run` at the same time, at most two where the file
+                is large; the CPU threads are divided among them. Small networks get through more
+                images so than with all cores in one operator after another. A GPU has one stream.
             canvas: S in pixels, of a model that reads canvases of any size; None for the model's
                 own.
 
@@ -233,6 +235,8 @@ class Session:
         self.path = suited(self._named, on_gpu=provider is not Provider.CPU)
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
+        if len(data) > _LARGE_FILE:
+            self.streams = min(self.streams, _LARGE_STREAMS)
         return data
 
     def _open(self, wanted: Provider) -> tuple[Any, str]:
@@ -319,6 +323,8 @@ class Session:
         options = self._ort.SessionOptions()
         options.log_severity_level = _LOG_FATAL_ONLY
         options.intra_op_num_threads = self._operator_threads()
+        # Planned memory took a Faster R-CNN 1.0 GB for a batch of 16, and 0.5 without a plan.
+        options.enable_mem_pattern = False
         # Threads that spin between operators take the cores that decode the next batch; without
         # spinning, two cores got through a folder of photos a tenth faster.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

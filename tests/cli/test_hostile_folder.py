@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import RunCli
-from support.corpus import build
+from support.corpus import build, encode, flip_bits
 from support.predictions import read_errors, read_predictions
 from support.tiny_model import draw_photo
 
@@ -63,3 +63,43 @@ def test_a_disk_that_fills_up_ends_the_command_and_resuming_completes_it(
     arguments = ("predict", folder, "--out", out, "--model", tiny_model, "--resume")
     assert run_cli(*arguments).code == 0
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_disk_that_is_full_at_the_last_step_of_parquet_is_one_line(
+    tmp_path: Path, tiny_model: Path, run_cli: RunCli
+) -> None:
+    (tmp_path / "photos").mkdir()
+    draw_photo().save(tmp_path / "photos" / "a.png")
+    out = tmp_path / "p.parquet"
+    command = ("predict", tmp_path / "photos", "--out", out, "--model", tiny_model)
+    done = subprocess.run(
+        [sys.executable, "-m", "maskinfer", *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        f"error: {out}: cannot be written, File too large; 1 of 1 images are done, kept in "
+        f"{out}.partial"
+    ]
+    assert sorted(path.name for path in tmp_path.glob("p.*")) == ["p.parquet.partial"]
+    assert run_cli(*command, "--resume").code == 0
+
+
+def test_damaged_tiffs_print_nothing_themselves(
+    tmp_path: Path, tiny_model: Path, run_process: RunCli
+) -> None:
+    """Neither libtiff, which writes past Python, nor Pillow's logging."""
+    draw_photo().save(tmp_path / "whole.png")
+    for compression in ("jpeg", "tiff_lzw", "packbits"):
+        tiff = encode(draw_photo(), "TIFF", compression=compression)
+        (tmp_path / f"{compression}.tif").write_bytes(tiff[: len(tiff) // 2])
+        for seed in range(6):
+            data = flip_bits(tiff, seed, count=9)
+            (tmp_path / f"{compression}{seed}.tif").write_bytes(data)
+    out = tmp_path / "out.csv"
+    done = run_process("predict", tmp_path, "--out", out, "--model", tiny_model)
+    assert done.code == 3
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["model", "warning"]

@@ -160,7 +160,7 @@ def test_predict_draws_on_the_photos(folder: Path, run_cli: RunCli) -> None:
     assert run_cli(*arguments).code == 3
     assert len(read_predictions(Path("preds.csv"))) == 2
     drawn = sorted(path.as_posix() for path in Path("drawn").rglob("*.jpg"))
-    assert drawn == ["drawn/a.png.jpg", "drawn/sub/b.jpg"]
+    assert drawn == ["drawn/a.jpg", "drawn/sub/b.jpg"]
     done = run_cli("predict", folder, "--out", "more.csv", "--annotate", "drawn")
     assert (done.code, "not empty" in done.stderr) == (2, True)
     assert run_cli(*arguments, "--overwrite").code == 3

@@ -176,12 +176,12 @@ def test_pictures_of_faces_are_saved(folder: Path, run_cli: RunCli) -> None:
     arguments = (*arguments, "--crops", "crops", "--annotate", "look")
     done = run_cli(*arguments, "--only", "no-face", "--threshold", 0.9)
     assert done.code == 0, done.stderr
-    assert [path.as_posix() for path in Path("look").rglob("*.jpg")] == ["look/sub/nobody.png.jpg"]
+    assert [path.as_posix() for path in Path("look").rglob("*.jpg")] == ["look/sub/nobody.jpg"]
     assert not Path("crops").exists()
     assert run_cli(*arguments, "--overwrite").code == 0
     assert sorted(path.as_posix() for path in Path("crops").rglob("*.jpg")) == [
-        "crops/sub/both.png-1.jpg",
-        "crops/sub/one.png-1.jpg",
+        "crops/sub/both-1.jpg",
+        "crops/sub/one-1.jpg",
     ]
     assert len(list(Path("look").rglob("*.jpg"))) == 3
     done = run_cli("predict", folder, "--out", "more.csv", "--crops", "crops")

@@ -1,9 +1,12 @@
 import csv
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.places import nested
 from support.predictions import labelled
 from support.tiny_model import draw_photo
 
@@ -269,6 +272,16 @@ def test_a_folder_that_cannot_be_listed_is_no_loss_in_silence(data: Path, tmp_pa
             apply_corrections(data, [], tmp_path / "out")
     finally:
         (data / "train").chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are shorter there")
+def test_folders_nested_deeper_than_python_calls_are_copied(data: Path, tmp_path: Path) -> None:
+    with nested(data, 1200) as folder:
+        Path("notes.txt").write_text("deep")
+        apply_corrections(data, [], tmp_path / "out")
+    copied = (tmp_path / "out" / folder / "notes.txt").read_text()
+    subprocess.run(["rm", "-rf", str(tmp_path / "out")], check=True)
+    assert copied == "deep"
 
 
 def test_a_model_is_taken_at_its_own_threshold() -> None:

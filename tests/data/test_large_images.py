@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_very_large_images_are_reduced_where_less_will_do(mode: str) -> None:
     assert reduced.pixels.shape == (1125, 1501, 3)
     np.testing.assert_allclose(corners(reduced.pixels), corners(whole.pixels), atol=1)
     assert load_photo(data, at_least(1501, 1)).pixels.shape == (1500, 2001, 3)
-    assert load_photo(data, at_least(3001, 1)).pixels.shape == (4500, 6001, 3)
+    assert load_photo(data, at_least(3001, 1)).pixels.shape == (563, 6001, 3)
 
 
 @pytest.mark.parametrize(("limit", "said"), [(2999, "2999"), (10**6, "1 million")])
@@ -128,30 +129,52 @@ def test_size_that_the_pixels_show_is_held_to_the_limit(monkeypatch: pytest.Monk
         load_photo(encode(quarters(), "BMP"), max_pixels=50_000)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "progressive JPEG", "large file"])
-def test_one_large_image_is_decoded_at_a_time(
+@pytest.mark.parametrize("kind", ["PNG", "progressive JPEG", "file"])
+def test_images_wait_where_others_take_all_memory_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    budget = images._Budget(64 * 48 * 11 * 3 // 2)
+    monkeypatch.setattr(images, "_files" if kind == "file" else "_decoders", budget)
     source = encode(quarters(), "PNG")
-    if kind == "large file":
-        monkeypatch.setattr(images, "_LARGE_BYTES", len(source) - 1)
+    if kind == "file":
+        budget._limit = len(source)
         (tmp_path / "a.png").write_bytes(source)
         source = tmp_path / "a.png"
-    else:
-        monkeypatch.setattr(images, "_LARGE_PIXELS", 64 * 48 - 1)
-    if kind == "progressive JPEG":
+    elif kind == "progressive JPEG":
         source = encode(quarters(), "JPEG", progressive=True)
     passing = encode(quarters(), "JPEG")
-    with ThreadPoolExecutor(1) as pool, images._one_large_image:
-        done = pool.submit(load_photo, source, at_least(8, 6))
-        with pytest.raises(TimeoutError):
-            done.result(timeout=0.2)
-        assert load_photo(passing, at_least(8, 6)).pixels.shape == (6, 8, 3)
-        images._one_large_image.release()
-        try:
-            assert done.result(timeout=10).size_wh == (64, 48)
-        finally:
-            images._one_large_image.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        with budget.take(budget._limit // 2 + 1):
+            done = pool.submit(load_photo, source, at_least(8, 6))
+            with pytest.raises(TimeoutError):
+                done.result(timeout=0.2)
+            assert load_photo(passing, at_least(8, 6)).pixels.shape == (6, 8, 3)
+        assert done.result(timeout=10).size_wh == (64, 48)
+
+
+def test_an_image_that_takes_more_than_there_is_waits_until_it_is_alone() -> None:
+    budget = images._Budget(10)
+    with ThreadPoolExecutor(8) as pool:
+        together: list[int] = []
+        most: list[int] = []
+
+        def take(size: int) -> None:
+            with budget.take(size):
+                together.append(size)
+                most.append(sum(together))
+                time.sleep(0.002)
+                together.remove(size)
+
+        list(pool.map(take, [3, 99, 4, 5, 99, 1, 10, 9] * 8))
+    assert {total for total in most if total > 10} == {99}
+
+
+def test_narrow_images_are_reduced_along_their_long_side() -> None:
+    photo = load_photo(encode(Image.new("L", (90_000, 300), 9), "PNG"), at_least(280, 280))
+
+    assert photo.size_wh == (90_000, 300)
+    assert photo.pixels.shape == (300, 11_250, 3)
+    assert (photo.pixels == 9).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak as Linux counts it")

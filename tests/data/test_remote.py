@@ -128,7 +128,7 @@ def test_predict_reads_an_address_as_it_reads_a_folder(
     for name in ("csv", "errors.csv"):
         local, remote = (tmp_path / f"{kind}.{name}" for kind in ("local", "remote"))
         assert remote.read_bytes() == local.read_bytes()
-    assert (tmp_path / "remote" / "a.png.jpg").is_file()
+    assert (tmp_path / "remote" / "a.jpg").is_file()
     meta = json.loads((tmp_path / "remote.meta.json").read_text())
     assert meta["images"] == "memory://photos"
 

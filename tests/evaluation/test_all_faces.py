@@ -48,7 +48,7 @@ def evaluated(folder: Path, model: Path, min_score: float = 0.1) -> AllFacesEval
 
 def test_every_annotated_face_is_matched(folder: Path, tiny_model: Path) -> None:
     evaluation = evaluated(folder, tiny_model)
-    photos = {photo.filename.partition("__")[0]: photo for photo in evaluation.photos}
+    photos = {photo.filename.partition("__")[0]: photo for photo in evaluation.answers}
     assert list(photos) == ["both right", "second missed", "second not annotated", "second wrong"]
     assert photos["both right"].labels == (Face(FIRST, True), Face(SECOND, False))
     assert photos["both right"].calls == (True, False)
@@ -143,7 +143,7 @@ def test_unreadable_photos_are_failures_and_none_at_all_an_error(
     broken.write_bytes(broken.read_bytes()[:1500])  # its header is whole
     evaluation = evaluated(folder, tiny_model)
     assert [failure.filename for failure in evaluation.failures] == [broken.name]
-    assert (len(evaluation.photos), evaluation.failed) == (4, 1)
+    assert (len(evaluation.answers), evaluation.failed) == (4, 1)
     for path in folder.glob("*.png"):
         path.unlink()
     with pytest.raises(DatasetError, match="none of 1 labelled images could be measured"):

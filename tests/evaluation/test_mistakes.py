@@ -50,8 +50,8 @@ def test_cases_are_ranked_worst_first(folder: Path, tiny_model: Path) -> None:
     def names(cases) -> list[str]:
         return [case.filename.partition("__")[0] for case in cases]
 
-    assert names(analysis.false_positives()) == ["fp sure", "fp"]
-    assert names(analysis.false_negatives()) == ["fn sure", "fn"]
+    assert names(analysis.wrong_calls(False)) == ["fp sure", "fp"]
+    assert names(analysis.wrong_calls(True)) == ["fn sure", "fn"]
     assert names(analysis.lowest_iou())[0] == "missed"
     assert len(analysis.lowest_iou()) == 8
     assert names(analysis.least_sure()) == ["right", "right too", "missed", "right sure"]
@@ -96,18 +96,18 @@ def test_a_photo_that_is_gone_has_no_brightness_and_is_in_no_bin(
     (folder / "fn__[16, 8, 24, 32]__True.png").unlink()
     analysis = analyse(evaluation)
     assert sum(case.brightness is None for case in analysis.predictions) == 1
-    assert sum(group.images for group in analysis.by_brightness()) == 7
-    assert sum(group.images for group in analysis.by_box_share()) == 7
+    assert sum(group.images for group in analysis.by("brightness")) == 7
+    assert sum(group.images for group in analysis.by("box_share")) == 7
 
 
 def test_bins_say_how_good_the_model_is_in_each(tmp_path: Path, tiny_model: Path) -> None:
     for i in range(20):  # dark faces are called rightly, bright ones wrongly
         photo(i if i < 10 else 200 + i).save(tmp_path / f"{i:02}__[16, 8, 24, 32]__False.png")
     analysis = analysed(tmp_path, tiny_model)
-    dark, bright = analysis.by_brightness()
+    dark, bright = analysis.by("brightness")
     assert (dark.images, dark.accuracy, dark.mean_iou) == (10, 1.0, 1.0)
     assert (bright.images, bright.accuracy, bright.mean_iou) == (10, 0.0, 1.0)
-    (same,) = analysis.by_box_share()
+    (same,) = analysis.by("box_share")
     assert (same.images, same.accuracy) == (20, 0.5)
     facts = analysis.to_dict()
     assert facts["bins"]["brightness"][0]["images"] == 10

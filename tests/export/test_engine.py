@@ -1,5 +1,6 @@
 """TensorRT engines of real exported graphs, built ahead of time where there is no GPU."""
 
+import csv
 import json
 import os
 import platform
@@ -314,3 +315,24 @@ def test_engine_predicts_what_the_graph_predicts(
     expected, actual = session.run(canvases), on_gpu(canvases, len(canvases))
     np.testing.assert_allclose(actual.proper_mask, expected.proper_mask, atol=1e-2)
     np.testing.assert_allclose(actual.score, expected.score, atol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("traced_once")
+def test_engine_from_export_to_predictions(
+    runs: dict[str, RunFolder], drawn: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    tables = []
+    for kind in ("onnx", "engine"):
+        model, out = tmp_path / f"mask.{kind}", tmp_path / f"{kind}.csv"
+        done = run_cli("export", runs["resnet"].path, "--format", kind, "--out", model)
+        assert done.code == 0, done.stderr
+        done = run_cli("predict", drawn / "test", "--model", model, "--out", out)
+        assert done.code == 0, done.stderr
+        with out.open(newline="") as file:
+            tables.append(list(csv.DictReader(file)))
+    for expected, actual in zip(*tables, strict=True):
+        assert actual["filename"] == expected["filename"]
+        assert float(actual["probability"]) == pytest.approx(
+            float(expected["probability"]), abs=1e-2
+        )

@@ -49,6 +49,26 @@ def test_roi_align_equals_torchvisions(canvas: int) -> None:
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_features_are_gathered_for_few_proposals_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ONNX Runtime holds all sixteen corners of those at once: 50 kB each and proposal."""
+    settings = recipe_settings("fasterrcnn", "default", ("data",), 64)
+    network = build(replace(settings, backbone="resnet18", weights="none")).eval()
+    counts: list[int] = []
+    gather = RoIAlign.forward
+
+    def watched(self: RoIAlign, cells: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
+        counts.append(regions.shape[1])
+        return gather(self, cells, regions)
+
+    monkeypatch.setattr(RoIAlign, "forward", watched)
+    ContractModule(network, GraphOptions(proposals=128))(
+        torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    )
+    assert counts == [32] * 4
+
+
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))
 def test_suppression_equals_greedy_nms(seed: int, count: int) -> None:
     boxes = _random_boxes(count, 100, seed) * 0.3 + 30  # crowded, so that they overlap

@@ -31,6 +31,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Face, parse_name
 from maskinfer.data.side_lists import read_other_faces
+from maskinfer.errors import UsageError
 from maskinfer.importers.importing import ImportSettings, import_annotations
 from maskinfer.importers.source import Source
 
@@ -253,6 +254,15 @@ def test_folders_nested_deeper_than_python_calls_are_read(tmp_path: Path) -> Non
     with nested(tmp_path, 1200) as folder:
         Path("a.jpg").touch()
         assert Source(tmp_path).images == [f"{folder}a.jpg"]
+
+
+def test_files_that_no_import_made_are_found_however_deep(tmp_path: Path) -> None:
+    src, out = make_coco(tmp_path / "src", {"a.jpg": TWO_FACES}), tmp_path / "out"
+    import_annotations(ImportSettings("coco", src, out))
+    with nested(out, 1200) as folder:
+        Path("mine.txt").touch()
+        with pytest.raises(UsageError, match=f"1 files that no import made.*{folder}mine.txt"):
+            import_annotations(ImportSettings("coco", src, out, overwrite=True))
 
 
 def test_names_that_no_file_can_have_are_listed(tmp_path: Path) -> None:

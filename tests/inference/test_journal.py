@@ -57,13 +57,17 @@ def resume(folder: Path, what: NamesSource | None = None) -> tuple[list[str], li
     kept: list[Result] = []
     todo = []
     with open_journal(folder) as journal:
-        for name in journal.resume(what or source(), kept.append):
+        for name in resumed(journal, what or source(), kept.append):
             assert isinstance(name, str)
             todo.append(name)
             journal.write(result_of(name))
         journal.finish()
     assert kept == [result_of(result.filename) for result in kept]
     return [result.filename for result in kept], todo, journal
+
+
+def resumed(journal: Journal, what: NamesSource, on_kept: Callable[[Result], object]) -> Any:
+    return journal.resume(iter(what), on_kept, is_sorted=what.sorted)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -87,7 +91,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_prediction_leaves_rows_failures_and_what_made_them(whole: dict[str, bytes]) -> None:
-    assert sorted(whole) == ["p.csv", "p.errors.csv", "p.meta.json"]
+    assert sorted(whole) == ["p.csv", "p.csv.journal", "p.errors.csv", "p.meta.json"]
     meta = json.loads(whole["p.meta.json"])
     assert (meta["status"], meta["predicted"], meta["failed"]) == ("done", 5, 3)
     assert meta.items() > IDENTITY.items()
@@ -153,11 +157,11 @@ def test_a_prediction_that_is_killed_while_it_finishes_is_finished(
         armed = True
         journal.finish()
     armed = False
-    assert not open_journal(folder).is_complete()
+    assert not open_journal(folder).complete()
     kept, todo, _ = resume(folder)
     assert (kept, todo) == (list(NAMES), [])
     assert contents(folder) == whole
-    assert open_journal(folder).is_complete()
+    assert open_journal(folder).complete()
 
 
 def test_without_failures_the_errors_of_an_older_prediction_go(folder: Path) -> None:
@@ -169,6 +173,19 @@ def test_without_failures_the_errors_of_an_older_prediction_go(folder: Path) -> 
 def test_resuming_nothing_begins(folder: Path, whole: dict[str, bytes]) -> None:
     assert resume(folder)[:2] == ([], list(NAMES))
     assert contents(folder) == whole
+
+
+def test_a_folder_that_could_not_be_listed_is_retried_with_what_it_holds(folder: Path) -> None:
+    with open_journal(folder) as journal:
+        journal.begin()
+        journal.write(result_of("d.jpg"))
+        journal.write(Failure("e/", "cannot be listed, Permission denied"))
+        journal.write(Failure("g/", "cannot be listed, Permission denied"))
+        journal.finish()
+    names = ("c.jpg", "d.jpg", "e/1.jpg", "e/f.jpg", Failure("g/", "cannot be listed"))
+    left = list(open_journal(folder).retry(replace(source(), names=names)))
+    assert [type(image).__name__ for image in left] == ["KeptPrediction", "str", "str", "Failure"]
+    assert left[1:3] == ["e/1.jpg", "e/f.jpg"]
 
 
 def test_images_that_vanished_keep_their_rows(folder: Path, whole: dict[str, bytes]) -> None:
@@ -218,12 +235,12 @@ def test_resuming_with_another_model_or_otherwise_is_refused(
         pytest.raises(UsageError, match=words),
         open_journal(folder, **{name: value}) as journal,
     ):
-        list(journal.resume(source(), lambda result: None))
+        list(resumed(journal, source(), print))
     assert contents(folder) == before
     predict(folder)
     with pytest.raises(UsageError, match=words):
-        open_journal(folder, **{name: value}).is_complete()
-    assert open_journal(folder).is_complete()
+        open_journal(folder, **{name: value}).complete()
+    assert open_journal(folder).complete()
 
 
 HAND_EDITED = '{"schema": 2, "predicted": "x", "failed": 0, "status": "done"}'
@@ -241,7 +258,7 @@ def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: 
         UsageError,
         match=r"p\.meta\.json: (missing|damaged, or of).* another --out",
     ):
-        open_journal(folder).is_complete()
+        open_journal(folder).complete()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +328,7 @@ def test_a_photo_that_changed_and_those_behind_it_are_predicted_again(folder: Pa
     stamps[NAMES[3]] = 2
     kept: list[Result] = []
     with replace(open_journal(folder), stamp=stamps.get) as journal:
-        assert list(journal.resume(source(), kept.append)) == list(NAMES[3:])
+        assert list(resumed(journal, source(), kept.append)) == list(NAMES[3:])
     assert [result.filename for result in kept] == list(NAMES[:3])
     assert journal.dropped == 2
 
@@ -319,7 +336,7 @@ def test_a_photo_that_changed_and_those_behind_it_are_predicted_again(folder: Pa
 def test_labels_that_came_later_get_their_columns(folder: Path) -> None:
     predict(folder, stop_after=3)
     with replace(open_journal(folder), labelled=True) as journal:
-        list(journal.resume(source(NAMES[:3]), lambda result: None))
+        list(resumed(journal, source(NAMES[:3]), print))
         journal.finish()
     assert (folder / "p.csv").read_text().splitlines()[0].endswith(",iou,correct")
 
@@ -371,7 +388,7 @@ def test_two_commands_do_not_write_the_same_output(folder: Path) -> None:
             with pytest.raises(UsageError, match=r"p\.csv: another command is writing it now"):
                 other.begin()
             with pytest.raises(UsageError, match=r"p\.csv: another command is writing it now"):
-                other.resume(source(), print)
+                resumed(other, source(), print)
         journal.finish()
     assert [row.filename for row in read_predictions(folder / "p.csv")] == ["d.jpg"]
     check_files(files, overwrite=True, resume=False)

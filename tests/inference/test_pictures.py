@@ -1,3 +1,4 @@
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_the_drawn_photo_is_a_jpeg_of_its_size(tmp_path: Path) -> None:
     Image.new("RGB", (200, 160)).save(tmp_path / "a.png")
     prediction = row("a.png", (60, 50, 80, 90))
     assert annotate(tmp_path, prediction) == prediction
-    with Image.open(tmp_path / "out" / "a.png.jpg") as image:
+    with Image.open(tmp_path / "out" / "a.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (200, 160))
         assert np.asarray(image).max() > 100
 
@@ -46,7 +47,7 @@ def test_the_drawn_photo_is_a_jpeg_of_its_size(tmp_path: Path) -> None:
     [
         ("a.jpg", "a.jpg"),
         ("b/a.JPEG", "b/a.JPEG"),
-        ("a.png", "a.png.jpg"),
+        ("a.png", "a.jpg"),
         ("b/../../a.jpg", "b/__/__/a.jpg"),
     ],
 )
@@ -69,21 +70,43 @@ def test_a_photo_that_is_gone_is_a_failure(tmp_path: Path) -> None:
     assert annotate(tmp_path, failure) == failure
 
 
-def test_long_names_are_drawn_as_long_as_they_fit(tmp_path: Path) -> None:
-    fits, too_long = f"{'x' * 247}.png", f"{'x' * 251}.png"
-    for name in (fits, too_long):
+def test_a_longer_name_is_used_where_two_pictures_would_have_the_same(tmp_path: Path) -> None:
+    photos = ["a.jpg", "a.png", "a.txt", "b.bmp", "b.gif", "c.png", "c.txt", "sub/c.png"]
+    photos += ["d.png", "d.webp", "d.png.jpg"]
+    (tmp_path / "sub").mkdir()
+    for name in photos:
+        Image.new("RGB", (20, 20)).save(tmp_path / name, "PNG")
+    for name in photos:
+        if not name.endswith(".txt"):
+            annotate(tmp_path, row(name, (0, 0, 5, 5)))
+    longest = f"d.png.{sha256(b'd.png').hexdigest()[:8]}"
+    assert saved(tmp_path) == sorted(
+        f"{name}.jpg"
+        for name in ("a", "a.png", "b.bmp", "b.gif", "c", "d.png", "d.webp", "sub/c", longest)
+    )
+
+
+@pytest.mark.parametrize("letter", ["x", "顔"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_names_that_are_too_long_are_shortened_and_stay_distinct(
+    tmp_path: Path, letter: str, suffix: str
+) -> None:
+    length = (255 - len("10" + suffix)) // len(letter.encode())
+    names = [f"{letter * length}{number}{suffix}" for number in (10, 11)]
+    for name in names:
         Image.new("RGB", (20, 20)).save(tmp_path / name)
-    prediction = row(fits, (0, 0, 5, 5))
-    assert annotate(tmp_path, prediction) == prediction
-    failure = annotate(tmp_path, row(too_long, (0, 0, 5, 5)))
-    assert failure == Failure(too_long, "cannot be drawn on, File name too long")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{fits}.jpg"]
+        assert isinstance(crop(tmp_path, row(name, (0, 0, 5, 5))), ImagePrediction)
+        assert isinstance(annotate(tmp_path, row(name, (0, 0, 5, 5))), ImagePrediction)
+    pictures = saved(tmp_path)
+    assert len(pictures) == 4
+    assert all(name.startswith(letter * 70) and name.endswith(".jpg") for name in pictures)
+    assert sum(name.endswith("-1.jpg") for name in pictures) == 2
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     (tmp_path / "out").touch()
-    with pytest.raises(MaskinferError, match=r"out/a\.png\.jpg: cannot be written"):
+    with pytest.raises(MaskinferError, match=r"out/a\.jpg: cannot be written"):
         annotate(tmp_path, row("a.png", (0, 0, 1, 1)))
 
 
@@ -138,7 +161,7 @@ def test_a_saved_face_has_a_margin_inside_the_photo(
     pixels[y : y + h, x : x + w] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
     crop(tmp_path, row("a.png", box_xywh))
-    with Image.open(tmp_path / "out" / "a.png-1.jpg") as face:
+    with Image.open(tmp_path / "out" / "a-1.jpg") as face:
         assert (face.format, face.size) == ("JPEG", size_wh)
         assert (np.asarray(face.convert("L")) > 128).sum() == pytest.approx(w * h, rel=0.1)
 
@@ -163,7 +186,7 @@ class _OnePhoto(FolderSource):
     [
         ("a.jpg", "a-1.jpg"),
         ("b/a.JPEG", "b/a-1.JPEG"),
-        ("a.png", "a.png-1.jpg"),
+        ("a.png", "a-1.jpg"),
         ("b/../../a.jpg", "b/__/__/a-1.jpg"),
         ("/b/a.jpg", "b/a-1.jpg"),
     ],

@@ -188,6 +188,25 @@ def test_ray_engine_reads_an_address(cluster: str, photos: Path, tiny_model: Pat
 
 
 @pytest.mark.slow
+def test_ray_engine_predicts_again_what_failed_locally(
+    cluster: str, tiny_model: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "x.csv"
+    folder.mkdir()
+    for i in range(20):
+        draw_photo(blue=120 + i).save(folder / f"{i:02}.png")
+    assert run_cli(*command(folder, tiny_model, tmp_path / "whole.csv", "local")[2:]).code == 0
+    photo = (folder / "07.png").read_bytes()
+    (folder / "07.png").write_bytes(b"junk")
+    assert run_cli(*command(folder, tiny_model, out, "local")[2:]).code == 3
+    (folder / "07.png").write_bytes(photo)
+    done = run_cli(*command(folder, tiny_model, out)[2:], "--retry-failed")
+    assert done.code == 0, done.stderr
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not out.with_suffix(".errors.csv").exists()
+
+
+@pytest.mark.slow
 def test_ray_engine_hands_failures_through_chunks(
     cluster: str, photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +288,29 @@ def test_worker_gives_up_on_images_that_kill_every_process(
     assert isinstance(error, MaskinferError)
     assert str(error).startswith("--engine ray: a process died 6 times on the same images")
     assert results == [result]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_sigterm_while_ray_starts_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def start(**options: object) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt), subject._cluster():
+            pass
+        assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 CPUS = [{"CPU": 4.0}, {"CPU": 2.0}]

@@ -13,7 +13,7 @@ from maskinfer import MaskDetector
 from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import write_other_faces
 from maskinfer.evaluation.all_faces import evaluate_faces
-from maskinfer.evaluation.comparing_faces import AllFacesComparison
+from maskinfer.evaluation.comparing import AllFacesComparison
 from maskinfer.report.all_faces_page import all_faces_page
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder

@@ -9,8 +9,12 @@ import pytest
 from onnx import TensorProto, helper
 from support.tiny_model import METADATA, build_model, write_model
 
+from maskinfer import MaskDetector
+from maskinfer.data.boxes import iou_xywh
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
 from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime import session as module
+from maskinfer.runtime.default_model import shipped_model, suited
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import BoundSession, Session
@@ -258,12 +262,81 @@ def test_unknown_provider_and_batch_size_are_wrong_usage(tiny_model: Path) -> No
         Session(tiny_model, batch_size=0)
 
 
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_the_shipped_model_has_a_file_for_gpus_and_falls_back_to_that_for_cpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    create = Session._create
+
+    def watched(self: Session, data: bytes, providers: list[tuple[str, dict[str, str]]]) -> Any:
+        read.append(f"{self.path.name} for {providers[0][0]}")
+        return create(self, data, providers)
+
+    monkeypatch.setattr(Session, "_create", watched)
+    session = Session(shipped_model(), "auto")
+    assert read == [
+        "default.gpu.onnx for CUDAExecutionProvider",
+        "default.onnx for CPUExecutionProvider",
+    ]
+    assert session.path == shipped_model()
+    assert session.provider == "cpu"
+    assert session.metadata.precision == "int8"
+    assert session.note.startswith("no CUDA: ")
+
+
+def test_the_shipped_files_find_the_same_faces() -> None:
+    """INT8 moves scores a little; most faces and nearly all labels stay."""
+    photos = sorted(Path("sample_images/test").glob("*.jpg"))
+    files = [shipped_model(), suited(shipped_model(), on_gpu=True)]
+    on_cpu, on_gpu = (MaskDetector(file, "cpu")(photos) for file in files)
+    assert on_cpu != on_gpu  # two files indeed
+    pairs = [(a, b) for a, b in zip(on_cpu, on_gpu, strict=True) if a and b]
+    assert len(pairs) >= 0.9 * len(photos)
+    overlaps = iou_xywh([a.box_xywh for a, _ in pairs], [b.box_xywh for _, b in pairs])
+    assert overlaps.mean() > 0.9
+    assert sum(a.proper_mask == b.proper_mask for a, b in pairs) >= 0.9 * len(pairs)
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU")
-def test_cuda_gives_what_the_cpu_gives(tiny_model: Path) -> None:
-    outputs = [Session(tiny_model, provider).run(canvases(5)) for provider in ("cpu", "cuda")]
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_gpu_gives_what_the_cpu_gives(tiny_model: Path, provider: str) -> None:
+    outputs = [Session(tiny_model, each).run(canvases(5)) for each in ("cpu", provider)]
     for name in ("boxes_xywh", "proper_mask", "score"):
         np.testing.assert_allclose(getattr(outputs[1], name), getattr(outputs[0], name), rtol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("provider", ["auto", "tensorrt"])
+def test_the_shipped_model_finds_on_a_gpu_what_its_file_finds_on_a_cpu(provider: str) -> None:
+    photos = sorted(Path("sample_images/test").glob("*.jpg"))
+    on_gpu = MaskDetector(provider=provider)
+    assert on_gpu.session.path.name == "default.gpu.onnx"
+    on_cpu = MaskDetector(on_gpu.session.path, "cpu")
+    for ours, theirs in zip(on_gpu(photos), on_cpu(photos), strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours and theirs:
+            assert ours.proper_mask == theirs.proper_mask
+            np.testing.assert_allclose(ours.box_xywh, theirs.box_xywh, atol=2)
+
+
+@pytest.mark.gpu
+def test_locked_pages_change_no_answer(tiny_model: Path) -> None:
+    session, images = Session(tiny_model, "cuda"), canvases(16)
+    expected = session.run(images)
+    with session.locked_pages([images]):
+        locked = session.run(images)
+    for name in ("boxes_xywh", "proper_mask", "score"):
+        np.testing.assert_array_equal(getattr(locked, name), getattr(expected, name))
+
+
+def test_a_large_network_gets_two_streams(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Session(tiny_model, "cpu", streams=8).streams == 8
+    monkeypatch.setattr(module, "_LARGE_FILE", 1000)
+    assert Session(tiny_model, "cpu", streams=8).streams == 2
+    assert Session(tiny_model, "cpu").streams == 1
 
 
 def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:

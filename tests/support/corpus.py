@@ -247,7 +247,8 @@ def _psd() -> bytes:
     return header + bytes(12) + b"\0\0" + bytes(48)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG file, with its checksum."""
     checksum = zlib.crc32(kind + data)
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
@@ -255,12 +256,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _png_bomb() -> bytes:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     pixels = zlib.compress(bytes(10**6))
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels)
 
 
 def _text_bomb() -> bytes:
     png = encode(_photo(), "PNG")
-    text = _chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10**7), 9))
+    text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10**7), 9))
     return png[:33] + text + png[33:]
 
 

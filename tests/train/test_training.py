@@ -409,8 +409,15 @@ def test_settings_survive_json(drawn: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_training_on_cuda_with_mixed_precision(drawn: Path, tmp_path: Path) -> None:
-    for model in ("resnet", "fasterrcnn"):
-        settings = _settings(drawn, model, epochs=2)  # type: ignore[arg-type]
-        run = loop.train(settings, tmp_path, NOW, Display())
-        assert len(run.read_history()) == 2
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("model", get_args(Model))
+def test_training_on_cuda_is_resumed(
+    drawn: Path, tmp_path: Path, model: Model, precision: str
+) -> None:
+    settings = _settings(drawn, model, mixed_precision=precision, workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(settings, tmp_path, NOW, _Recorder(interrupt_at=2))
+    run = RunFolder.newest(tmp_path)
+    loop.resume(run, None, Display())
+    assert [row.epoch for row in run.read_history()] == [1, 2]
+    assert run.read_config().machine["device"] == "cuda"
