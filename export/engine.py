@@ -98,13 +98,8 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _build_fault(toolkit, model)
-    built_with = {
-        "builder": toolkit.name,
-        "version": trt.__version__,
-        **_gpus(toolkit),
-        "batch": asdict(batch),
-    }
-    return BuiltEngine(bytes(plan), built_with)
+    built_with = {"builder": toolkit.name, "version": trt.__version__, **_gpus(toolkit)}
+    return BuiltEngine(bytes(plan), built_with | {"batch": asdict(batch)})
 
 
 def predictor(engine: BuiltEngine) -> Predict:
@@ -147,8 +142,7 @@ def _with_canvas(model: bytes, canvas: int) -> bytes:
         return model
     for side in sides:
         side.dim_value = canvas
-    fixed: bytes = proto.SerializeToString()
-    return fixed
+    return bytes(proto.SerializeToString())
 
 
 def _gpus(toolkit: Toolkit) -> dict[str, Any]:
@@ -173,22 +167,17 @@ def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
     reason = first_reason(error.desc().splitlines())
     if error.node() < 0:
         return ExportError(f"{toolkit} cannot read the model: {reason}. Run: maskinfer export")
-    return _operator_fault(toolkit, error.node_operator(), error.node_name(), reason)
+    operator = f"operator {error.node_operator()} (node '{error.node_name()}')"
+    return ExportError(f"{toolkit} cannot build {operator}: {reason}. {_AS_ONNX}")
 
 
 def _build_fault(toolkit: Toolkit, model: bytes) -> ExportError:
     """Name the operator where TensorRT names a layer, since a layer has its node's name."""
-    reason = toolkit.reason
+    reason, what = toolkit.reason, "the model"
     words = set(re.findall(r"[\w./:-]+", reason))
     words |= {re.sub(r"_\d+$", "", word) for word in words}
     nodes = [n for n in onnx.load_model_from_string(model).graph.node if n.name in words]
     if nodes:
         node = max(nodes, key=lambda node: len(node.name))
-        return _operator_fault(toolkit, node.op_type, node.name, reason)
-    return ExportError(f"{toolkit} cannot build the model: {reason}. {_AS_ONNX}")
-
-
-def _operator_fault(toolkit: Toolkit, operator: str, node: str, reason: str) -> ExportError:
-    return ExportError(
-        f"{toolkit} cannot build operator {operator} (node '{node}'): {reason}. {_AS_ONNX}"
-    )
+        what = f"operator {node.op_type} (node '{node.name}')"
+    return ExportError(f"{toolkit} cannot build {what}: {reason}. {_AS_ONNX}")

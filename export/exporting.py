@@ -31,14 +31,7 @@ from .fp16 import to_half
 from .graph import ContractModule, checkpoint_function, store_halves, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
-from .settings import (
-    DEFAULT_FACES,
-    PROPOSALS,
-    BatchRange,
-    ExportSettings,
-    GraphOptions,
-    check,
-)
+from .settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings, GraphOptions, check
 from .verification import draw_evenly, verification_canvases
 from .working_points import measure_file
 
@@ -70,12 +63,8 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     """Trace a run's best weights, lower their precision, verify on real images, and package.
 
     Everything is written beside its place and renamed only when it agrees, so a failed or
-    interrupted export leaves an older one of that name as it was.
-
-    Args:
-        run: a run's folder, or a file of weights.
-        settings: what to make of them.
-        say: takes a line about each step that takes long.
+    interrupted export leaves an older one of that name as it was. `run` is a folder or a file of
+    weights; `say` takes a line about each step that takes long.
 
     Raises:
         RunError: the run has no usable weights.
@@ -219,15 +208,13 @@ def _calibration_canvases(
     if settings.precision != "int8":
         return None
     if settings.calibrate is not None:
-        folders = [settings.calibrate]
-    else:
-        data = checkpoint.config.settings.data
-        if not data:
-            raise UsageError(
-                f"--precision int8: {checkpoint.path} names no training images to measure its "
-                "ranges on; give --calibrate DIR"
-            )
-        folders = [Dataset(Path(name)).split("train") for name in data]
+        return draw_evenly([settings.calibrate], geometry, _CALIBRATION_IMAGES)
+    folders = [Dataset(Path(name)).split("train") for name in checkpoint.config.settings.data]
+    if not folders:
+        raise UsageError(
+            f"--precision int8: {checkpoint.path} names no training images to measure its "
+            "ranges on; give --calibrate DIR"
+        )
     return draw_evenly(folders, geometry, _CALIBRATION_IMAGES)
 
 
@@ -299,11 +286,10 @@ def _verify(predict: Predict, reference: Reference, metadata: ModelMetadata, pat
     """Compare what will be `path` with the checkpoint, and refuse it where they disagree."""
     allowed = tolerance(metadata.network, metadata.precision)
     parity = compare(predict, reference, allowed)
-    faults = parity.faults(allowed)
-    if faults:
-        more = "; more --proposals bring it nearer" if metadata.network == "fasterrcnn" else ""
-        what = f"{'; '.join(faults)}{more}"
-        raise _DisagreementError(f"{path}: not written, the file disagrees; {what}")
+    if faults := parity.faults(allowed):
+        if metadata.network == "fasterrcnn":
+            faults.append("more --proposals bring it nearer")
+        raise _DisagreementError(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
     return parity
 
 

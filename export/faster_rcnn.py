@@ -75,19 +75,6 @@ class BatchedFasterRCNN(nn.Module):
 
     def every_face(self, images: Tensor) -> Candidates:
         """The final boxes of both classes in (N, S, S, 3) uint8: two candidates a proposal."""
-        proposals, scores, shifts = self._regions(images)
-        boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
-        boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
-        proper = scores[..., 1:] / scores.sum(dim=2, keepdim=True).clamp(min=1e-9)  # (N, K, 1)
-        sides = boxes[..., 2:] - boxes[..., :2]
-        is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
-        return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
-
-    def _regions(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Proposals (N, K, 4) xyxy, their scores and shifts: (N, K, 2) and (N, K, 2, 4).
-
-        Improper comes first.
-        """
         features = list(self.backbone(self.network.normalise(images)).values())
         proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
         cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
@@ -96,7 +83,13 @@ class BatchedFasterRCNN(nn.Module):
         hidden = torch.cat([self._box_head(cells, some) for some in slices], dim=1)
         scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
         shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
-        return proposals, scores * valid[:, :, None], shifts
+        scores = scores * valid[:, :, None]  # (N, K, 2), improper first, as the shifts
+        boxes = _decode(shifts, proposals[:, :, None], _BOX_CODER_WEIGHTS)  # (N, K, 2, 4)
+        boxes = boxes.clamp(0, self.canvas).flatten(1, 2)
+        proper = scores[..., 1:] / scores.sum(dim=2, keepdim=True).clamp(min=1e-9)  # (N, K, 1)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
+        return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
 
     def _box_head(self, cells: Tensor, proposals: Tensor) -> Tensor:
         """What the box head says of proposals (N, k, 4): (N, k, 1024)."""
@@ -150,14 +143,9 @@ class RoIAlign(nn.Module):
         self.finest = -math.log2(float(self.scales[0]))
 
     def forward(self, cells: Tensor, regions_xyxy: Tensor) -> Tensor:
-        """Sample features.
+        """Sample features (N, K, 7 * 7 * C), the channels fastest, in regions of canvas pixels.
 
-        Args:
-            cells: (N, all cells, C), levels one after the other.
-            regions_xyxy: (N, K, 4) in canvas pixels.
-
-        Returns:
-            (N, K, 7 * 7 * C), the channels fastest.
+        Cells are (N, all cells, C), levels one after the other; regions are (N, K, 4).
         """
         batch, count = regions_xyxy.shape[:2]
         channels = cells.shape[2]

@@ -19,6 +19,7 @@ from .layers import find_layers, reduced_nodes
 # A quarter of what FP16 holds: other images may reach further than those measured.
 _LARGEST = float(np.finfo(np.float16).max) / 4
 _BATCH = 8
+_HALF, _FULL = ".fp16", ".fp32"  # ends of the names of values that were cast
 
 
 def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
@@ -33,21 +34,19 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
     """
     graph = model.graph
     layers = find_layers(graph)
-    weights = {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
-    sizes = {t.name: _size(t) for t in graph.initializer if t.name in weights}
-    reduced = set(reduced_nodes(graph, layers))
-    values = [{*node.input, *node.output} - weights for node in graph.node if node.name in reduced]
-    sizes |= _measure(model, set().union(*values), canvases)
+    floats = [t for t in graph.initializer if t.data_type == TensorProto.FLOAT]
+    weights = {t.name for t in floats}
+    sizes = {t.name: float(np.abs(numpy_helper.to_array(t)).max(initial=0)) for t in floats}
+    values = {n.name: {*n.input, *n.output} for n in reduced_nodes(graph, layers)}
+    sizes |= _measure(model, set().union(*values.values()) - weights, canvases)
     largest = {
-        node.name: max(sizes.get(name, 0.0) for name in (*node.input, *node.output))
-        for node in graph.node
-        if node.name in reduced
+        node: max(sizes.get(value, 0.0) for value in names) for node, names in values.items()
     }
-    reduced = {name for name in reduced if largest[name] <= _LARGEST}
+    reduced = {node for node in values if largest[node] <= _LARGEST}
     constants = {t.name for t in graph.initializer}
     inside = {name for node in graph.node if node.name in reduced for name in node.output}
     leaving = {name for node in graph.node if node.name not in reduced for name in node.input}
-    fulls = {name: _full(name) for name in inside}
+    fulls = {name: name + _FULL for name in inside}
 
     halves: set[str] = set()  # values that are needed in FP16 too
     nodes: list[NodeProto] = []
@@ -59,11 +58,11 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
         # A Resize takes its scales as FP32 whatever it resizes.
         data = node.input[:1] if node.op_type == "Resize" else node.input
         entering = [n for n in data if n in weights or (n and n not in inside | constants)]
-        nodes += [_cast(n, _half(n)) for n in entering if n not in weights and n not in halves]
+        nodes += [_cast(n, _HALF) for n in entering if n not in weights and n not in halves]
         halves.update(entering)
-        _rename(node, {name: _half(name) for name in entering})
+        _rename(node, {name: name + _HALF for name in entering})
         nodes.append(node)
-        nodes += [_cast(name, _full(name)) for name in node.output if name in leaving]
+        nodes += [_cast(name, _FULL) for name in node.output if name in leaving]
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.value_info[:]  # says FP32 of what is FP16 now
@@ -72,10 +71,6 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
         "layers_in_fp32": [x.weight for x in layers if not reduced.issuperset(x.nodes)],
         "largest_value": max((largest[name] for name in reduced), default=0.0),
     }
-
-
-def _size(tensor: TensorProto) -> float:
-    return float(np.abs(numpy_helper.to_array(tensor)).max(initial=0))
 
 
 def _measure(model: ModelProto, values: set[str], canvases: Pixels) -> dict[str, float]:
@@ -95,17 +90,10 @@ def _measure(model: ModelProto, values: set[str], canvases: Pixels) -> dict[str,
     return dict(zip(computed, np.max(rows, axis=0).tolist(), strict=True)) if computed else {}
 
 
-def _cast(name: str, renamed: str) -> NodeProto:
-    kind = TensorProto.FLOAT16 if renamed == _half(name) else TensorProto.FLOAT
-    return helper.make_node("Cast", [name], [renamed], name=f"{renamed}.cast", to=kind)
-
-
-def _half(name: str) -> str:
-    return f"{name}.fp16"
-
-
-def _full(name: str) -> str:
-    return f"{name}.fp32"
+def _cast(name: str, ending: str) -> NodeProto:
+    kind = TensorProto.FLOAT16 if ending == _HALF else TensorProto.FLOAT
+    cast = name + ending
+    return helper.make_node("Cast", [name], [cast], name=f"{cast}.cast", to=kind)
 
 
 def _rename(node: NodeProto, names: dict[str, str]) -> None:
@@ -118,12 +106,9 @@ def _add_halves(graph: GraphProto, names: set[str]) -> None:
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     halved = [
-        numpy_helper.from_array(
-            numpy_helper.to_array(tensor).astype(np.float16),
-            _half(tensor.name),
-        )
-        for tensor in graph.initializer
-        if tensor.name in names
+        numpy_helper.from_array(numpy_helper.to_array(t).astype(np.float16), t.name + _HALF)
+        for t in graph.initializer
+        if t.name in names
     ]
     del graph.initializer[:]
     graph.initializer.extend([*kept, *halved])

@@ -54,13 +54,9 @@ class ContractModule(nn.Module):
 
 def checkpoint_function(network: Network, options: GraphOptions) -> Callable[[torch.Tensor], Faces]:
     """What `ContractModule` computes, by the network's own evaluation, whatever its shapes."""
-
-    def find(images: torch.Tensor) -> Faces:
-        if network.learns_all_faces:
-            return faces_one_by_one(network.candidates(images), options)
-        return one_face(network.detect(images), options)
-
-    return find
+    if network.learns_all_faces:
+        return lambda images: faces_one_by_one(network.candidates(images), options)
+    return lambda images: one_face(network.detect(images), options)
 
 
 def to_onnx(module: nn.Module, canvas: int, *, free_canvas: bool = False) -> onnx.ModelProto:

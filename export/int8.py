@@ -18,15 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from onnx import ModelProto, NodeProto
-from onnxruntime import InferenceSession, SessionOptions
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QDQQuantizer,
-    QuantType,
-    TensorsData,
-    create_calibrator,
-)
+from onnx import ModelProto
+from onnxruntime import InferenceSession, SessionOptions, quantization
 
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.pixels import Pixels
@@ -48,14 +41,10 @@ class Drift:
     """How far quantisation moved the best face of each image, as means over images.
 
     All faces are compared afterwards, when the file is verified.
-
-    Attributes:
-        iou: of its box and the float graph's.
-        probability: absolute difference of `proper_mask`.
     """
 
-    iou: float
-    probability: float
+    iou: float  # of its box and the float graph's
+    probability: float  # absolute difference of `proper_mask`
 
     @property
     def size(self) -> float:
@@ -71,15 +60,11 @@ ALLOWED = Drift(iou=0.95, probability=0.03)
 
 
 class Quantised(NamedTuple):
-    """An INT8 graph.
-
-    Attributes:
-        model: the graph.
-        details: JSON-able; whose INT8 it is, the bits of its weights, the layers left in float, and
-            how far its outputs are from the float graph's, on images not calibrated on.
-    """
+    """An INT8 graph."""
 
     model: ModelProto
+    # JSON-able; whose INT8 it is, the bits of its weights, the layers left in float, and how far
+    # its outputs are from the float graph's, on images not calibrated on.
     details: dict[str, Any]
 
 
@@ -91,14 +76,10 @@ def quantise(
     full_range: bool,
     say: Callable[[str], None],
 ) -> Quantised:
-    """Make the layers of a graph compute in 8-bit integers.
+    """Make the layers of an FP32 graph, which is left as it is, compute in 8-bit integers.
 
-    Args:
-        model: in FP32; left as it is.
-        canvases: (N, S, S, 3). Two thirds set the ranges, the others judge.
-        target: `cpu`, `any-cpu` or `tensorrt`.
-        full_range: whether weights take 8 bits on a CPU; see above.
-        say: takes a line about a step that takes long.
+    Two thirds of the canvases (N, S, S, 3) set the ranges, the others judge. With `full_range`,
+    weights take 8 bits on a CPU, see above. `say` takes a line about a step that takes long.
 
     Raises:
         UsageError: fewer than two canvases.
@@ -115,29 +96,26 @@ def quantise(
     every_layer = find_layers(model.graph)
     layers = [x for x in every_layer if x not in last_layers(model.graph, every_layer)]
 
-    def lower(chosen: Sequence[Layer]) -> ModelProto:
-        return _quantise(model, ranges, chosen, target, reduce_range=weight_bits == 7)
-
     judges = canvases[judged]
     truth = _run(model, judges)
 
-    def measure(lowered: ModelProto) -> Drift:
+    def lower(chosen: Sequence[Layer]) -> tuple[ModelProto, Drift]:
+        lowered = _quantise(model, ranges, chosen, target, reduce_range=weight_bits == 7)
         outputs = _run(lowered, judges)
         iou = iou_xywh(outputs.boxes_xywh, truth.boxes_xywh[:, :1])  # (N, K)
         same = (np.arange(len(judges)), iou.argmax(axis=1))
         moved = np.abs(outputs.proper_mask[same] - truth.proper_mask[:, 0])
-        return Drift(float(iou[same].mean()), float(moved.mean()))
+        return lowered, Drift(float(iou[same].mean()), float(moved.mean()))
 
     def lower_but(in_float: Collection[str]) -> tuple[ModelProto, Drift]:
-        lowered = lower([layer for layer in layers if layer.weight not in in_float])
-        return lowered, measure(lowered)
+        return lower([layer for layer in layers if layer.weight not in in_float])
 
     in_float = set[str]()
     lowered, drift = lower_but(in_float)
     if drift.is_beyond(ALLOWED):
         say(f"INT8 changes the predictions (mean IoU {drift.iou:.3f}): finding the layers that do")
         groups = _group(layers)
-        groups.sort(key=lambda group: measure(lower(group)).size, reverse=True)
+        groups.sort(key=lambda group: lower(group)[1].size, reverse=True)
         for group in groups[: round(len(groups) * _MOST_IN_FLOAT)]:
             in_float |= {layer.weight for layer in group}
             lowered, drift = lower_but(in_float)
@@ -176,7 +154,7 @@ def _group(layers: Sequence[Layer]) -> list[list[Layer]]:
     return [list(layers[start:end]) for start, end in pairs]
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
+class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, canvases: Pixels) -> None:
         starts = range(0, len(canvases), _BATCH)
         self.batches = iter([{INPUT_NAME: canvases[start : start + _BATCH]} for start in starts])
@@ -185,44 +163,41 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self.batches, None)
 
 
-def _calibrate(model: ModelProto, canvases: Pixels) -> TensorsData:
+def _calibrate(model: ModelProto, canvases: Pixels) -> quantization.TensorsData:
     """Least and greatest value of each tensor that a layer or a follower reads or writes."""
-    nodes = _nodes(model, find_layers(model.graph))
+    nodes = reduced_nodes(model.graph, find_layers(model.graph))
     kinds = sorted({node.op_type for node in nodes})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(model.SerializeToString())
-        calibrator = create_calibrator(path, kinds, str(path.with_name("augmented.onnx")))
+        augmented = str(path.with_name("augmented.onnx"))
+        calibrator = quantization.create_calibrator(path, kinds, augmented)
         calibrator.collect_data(_Reader(canvases))
         ranges = calibrator.compute_data()
     # It measures every node of these kinds, box arithmetic too, whose range may be infinite.
     names = {name for node in nodes for name in (*node.input, *node.output)}
-    return TensorsData(ranges.calibration_method, {n: ranges[n] for n in ranges if n in names})
-
-
-def _nodes(model: ModelProto, layers: Sequence[Layer]) -> list[NodeProto]:
-    names = set(reduced_nodes(model.graph, layers))
-    return [node for node in model.graph.node if node.name in names]
+    kept = {name: ranges[name] for name in ranges if name in names}
+    return quantization.TensorsData(ranges.calibration_method, kept)
 
 
 def _quantise(
     model: ModelProto,
-    ranges: TensorsData,
+    ranges: quantization.TensorsData,
     layers: Sequence[Layer],
     target: Target,
     *,
     reduce_range: bool,
 ) -> ModelProto:
-    nodes = _nodes(model, layers)
+    nodes = reduced_nodes(model.graph, layers)
     signed = target == "tensorrt"
     copied = ModelProto()
     copied.CopyFrom(model)
-    quantizer = QDQQuantizer(
+    quantizer = quantization.QDQQuantizer(
         copied,
         per_channel=True,
         reduce_range=reduce_range,
-        weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QInt8 if signed else QuantType.QUInt8,
+        weight_qType=quantization.QuantType.QInt8,
+        activation_qType=quantization.QuantType["QInt8" if signed else "QUInt8"],
         tensors_range=ranges,
         nodes_to_quantize=[node.name for node in nodes],
         nodes_to_exclude=[],

@@ -8,7 +8,7 @@ are: a coordinate of 223.4 pixels has no room in 8 bits.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from onnx import GraphProto
+from onnx import GraphProto, NodeProto
 
 _WEIGHTED = {"Conv", "Gemm", "MatMul"}
 _FOLLOWING = {"Add", "Clip", "MaxPool", "Relu", "Resize"}
@@ -32,18 +32,18 @@ def find_layers(graph: GraphProto) -> list[Layer]:
     return [Layer(weight, tuple(nodes)) for weight, nodes in nodes_of.items()]
 
 
-def reduced_nodes(graph: GraphProto, layers: Collection[Layer]) -> list[str]:
+def reduced_nodes(graph: GraphProto, layers: Collection[Layer]) -> list[NodeProto]:
     """The nodes that compute in the lower precision where these layers do."""
     chosen = {name for layer in layers for name in layer.nodes}
     constants = {tensor.name for tensor in graph.initializer}
     reduced_values: set[str] = set()
-    names = []
+    nodes = []
     for node in graph.node:
         computed = {name for name in node.input if name and name not in constants}
         if node.name in chosen or (node.op_type in _FOLLOWING and computed <= reduced_values):
-            names.append(node.name)
+            nodes.append(node)
             reduced_values.update(node.output)
-    return names
+    return nodes
 
 
 def last_layers(graph: GraphProto, layers: Collection[Layer]) -> list[Layer]:

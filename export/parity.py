@@ -24,28 +24,22 @@ _TORCH_BATCH = 8
 
 Predict = Callable[[Pixels, int], Outputs]  # of a model: canvases and a batch size in
 Find = Callable[[torch.Tensor], Faces]  # of a network: canvases in
+Against = Literal["traced", "checkpoint"]  # the network, or the checkpoint's own evaluation
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a model may differ from its checkpoint.
+    """How far a model may differ from its checkpoint."""
 
-    Attributes:
-        box_px: largest difference of x, y, w or h from the traced network, in canvas pixels.
-        probability: largest difference of a probability or score.
-        share: least share of faces that the other side has too, within both. Of two boxes of a
-            face that score the same to the last digit, either may be the better one.
-        label_agreement: least share of faces whose label is the checkpoint's. A label that
-            differs counts only where the probabilities differ by more than `probability`: one
-            near the threshold may fall either way.
-        mean_iou: least mean IoU with the checkpoint's boxes; 0 for a face without a partner.
-    """
-
-    box_px: float
-    probability: float
+    box_px: float  # largest difference of x, y, w or h from the traced network, in canvas pixels
+    probability: float  # largest difference of a probability or score
+    # Least share of faces that the other side has too, within both. Of two boxes of a face that
+    # score the same to the last digit, either may be the better one.
     share: float
+    # Least share of faces whose label is the checkpoint's. A label that differs counts only where
+    # probabilities differ by more than `probability`: one near the threshold may fall either way.
     label_agreement: float
-    mean_iou: float
+    mean_iou: float  # least mean IoU with the checkpoint's boxes; 0 for a face without a partner
 
 
 _TOLERANCES = {
@@ -90,7 +84,7 @@ class Agreement:
     of images for which an output is not a number, as after an overflow.
     """
 
-    against: Literal["traced", "checkpoint"]  # the network, or the checkpoint's own evaluation
+    against: Against
     batch_size: int
     faces: int  # how many of either side score `matching.FLOOR` or are the best of their image
     unmatched: int  # how many of them the other side does not have
@@ -196,11 +190,7 @@ def joined(parts: Sequence[Outputs]) -> Outputs:
 
 
 def _compare(
-    ours: Outputs,
-    reference: Reference,
-    against: Literal["traced", "checkpoint"],
-    batch_size: int,
-    allowed: Tolerance,
+    ours: Outputs, reference: Reference, against: Against, batch_size: int, allowed: Tolerance
 ) -> Agreement:
     usable = np.asarray(np.isfinite(numbers(ours)).all(axis=(1, 2)))  # (N,)
     theirs = reference.traced if against == "traced" else reference.checkpoint
@@ -208,9 +198,7 @@ def _compare(
     difference = np.abs(matches.ours - matches.theirs)  # (M, 6)
     box, proper = difference[:, :4].max(axis=1), difference[:, 4]  # (M,)
     probability = difference[:, 4:].max(axis=1)
-    labels, their_labels = (
-        side[:, 4] >= reference.threshold for side in (matches.ours, matches.theirs)
-    )
+    labels, their_labels = (side[:, 4] >= reference.threshold for side in matches[:2])
     differs = labels != their_labels
     within = (box <= allowed.box_px) & (probability <= allowed.probability)
     pairs = max(1, len(differs))

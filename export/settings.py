@@ -31,40 +31,25 @@ class BatchRange:
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """How a run becomes a model file.
+    """How a run becomes a model file."""
 
-    Attributes:
-        out: the file, or for `triton` the model's folder; None puts it under `models/`, named
-            after the run.
-        data: the data set whose test images the file is verified on; None takes the run's own.
-        format: `onnx`, a TensorRT `engine`, or a model repository for `triton`.
-        precision: what the network computes with.
-        target: whose INT8 it is: that of CPUs like this machine's or of any (unsigned activations),
-            or TensorRT's (signed); None takes TensorRT's for engines, else `cpu`.
-        calibrate: folder of images that INT8's ranges are measured on; None takes the run's
-            training images.
-        batch: what an engine takes; its maximum is Triton's `max_batch_size` too. None takes the
-            default range.
-        proposals: Faster R-CNN's proposals that go through its box head; None takes the fewest of
-            `PROPOSALS` with which the file agrees with its checkpoint.
-        faces: the most faces that the file finds in a photo; None takes `DEFAULT_FACES`, or 1 for a
-            network that finds one.
-        canvas: side of the canvas in pixels, for `lite` the default one; None takes the one
-            trained on.
-        weights: where the weights go as well, as one file to train on from and to export again.
-    """
-
+    # The file, or for `triton` the model's folder; None: under `models/`, named after the run.
     out: Path | None = None
-    data: Path | None = None
-    format: Format = "onnx"
-    precision: Precision = "fp32"
+    data: Path | None = None  # on whose test images the file is verified; None: the run's own
+    format: Format = "onnx"  # or a TensorRT `engine`, or a model repository for `triton`
+    precision: Precision = "fp32"  # what the network computes with
+    # Whose INT8 it is: that of CPUs like this machine's or of any (unsigned activations), or
+    # TensorRT's (signed); None: TensorRT's for engines, else `cpu`.
     target: Target | None = None
-    calibrate: Path | None = None
+    calibrate: Path | None = None  # images to measure INT8's ranges on; None: the training images
+    # What an engine takes; its maximum is Triton's `max_batch_size` too. None: the default range.
     batch: BatchRange | None = None
+    # Faster R-CNN's that go through its box head; None: the fewest of `PROPOSALS` with which the
+    # file agrees with its checkpoint.
     proposals: int | None = None
-    faces: int | None = None
-    canvas: int | None = None
-    weights: Path | None = None
+    faces: int | None = None  # the most in a photo; None: `DEFAULT_FACES`, for `resnet` 1
+    canvas: int | None = None  # its side in pixels, for `lite` the default one; None: as trained
+    weights: Path | None = None  # where they go too, as one file to train from or export again
 
     @property
     def int8_target(self) -> Target:

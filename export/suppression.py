@@ -81,15 +81,8 @@ def suppress(boxes_xyxy: Tensor, valid: Tensor, iou: float) -> Tensor:
     """Greedy non-maximum suppression of boxes sorted by score, as a fixed point.
 
     A box stays when it is valid and no better box that stays overlaps it by more than `iou`.
-    Started from `valid`, repeating that settles on the greedy result.
-
-    Args:
-        boxes_xyxy: (N, k, 4), best first.
-        valid: (N, k), 0 or 1.
-        iou: 0..1.
-
-    Returns:
-        (N, k), 0 or 1.
+    Started from `valid`, repeating that settles on the greedy result. Boxes are (N, k, 4), best
+    first; `valid` and what is returned are (N, k), 0 or 1.
     """
     left, top, right, bottom = boxes_xyxy.unbind(dim=2)  # (N, k)
     # Few operations, since each is one on (N, k, k) values, and takes longer than a small layer.

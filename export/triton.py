@@ -45,14 +45,10 @@ _FREE = -1  # a dimension that each request chooses
 def write_repository(
     model: Path, metadata: ModelMetadata, max_batch: int, folder: Path, name: str
 ) -> None:
-    """Make a model file a model of a Triton model repository, or replace it there.
+    """Copy a verified `.onnx` file into a Triton model repository, or replace it there.
 
-    Args:
-        model: a finished, verified `.onnx` file; it is copied.
-        metadata: the file's; clients can read it from the server.
-        max_batch: the most images that the server puts into one batch, from 1.
-        folder: the model repository; made if need be. Other models in it are left alone.
-        name: the model's name on the server, and its folder's.
+    The repository `folder` is made if need be; other models in it are left alone. The server puts
+    at most `max_batch` images into one batch, and clients can read the metadata from it.
 
     Raises:
         UsageError: Triton cannot take the name or the batch, or the folder of that name is not one
@@ -81,10 +77,7 @@ def check_destination(folder: Path, name: str) -> None:
         )
     check_folder(folder, overwrite=True)
     place = folder / name
-    if not place.exists() and not place.is_symlink():
-        return
-    strange = _strange(place)
-    if strange:
+    if (place.exists() or place.is_symlink()) and (strange := _strange(place)):
         raise UsageError(f"{place}: {strange}; not replaced. Remove it, or choose another name")
 
 

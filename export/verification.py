@@ -1,6 +1,7 @@
 """The images that a model file is verified on, and comparing a file with its checkpoint."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +30,7 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     """Put at most `most` images on canvases as inference would, evenly spaced over all folders.
 
     The folders are searched at any depth. Images need no label; those that cannot be read are
-    skipped.
-
-    Returns:
-        (N, S, S, 3) canvases, 1 <= N <= most.
+    skipped. Returns (N, S, S, 3) canvases, 1 <= N <= most.
 
     Raises:
         DatasetError: a folder is missing, or no image in any of them can be read.
@@ -41,11 +39,9 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
     canvases = []
     for index in places.tolist():
-        try:
+        with suppress(ImageError):
             photo = load_photo(paths[index], partial(decode_wh, geometry))
-        except ImageError:
-            continue
-        canvases.append(place(photo, geometry)[0])
+            canvases.append(place(photo, geometry)[0])
     if not canvases:
         raise DatasetError(f"{', '.join(map(str, folders))}: no image that can be read")
     return np.stack(canvases)
@@ -61,9 +57,8 @@ def verification_canvases(
     """
     if data is None and not config.settings.data:
         scenes = (random_scene(_DRAWN_SEED, index, geometry.canvas) for index in range(images))
-        photos = (np.array(draw_scene(scene)) for scene in scenes)
-        drawn = (place(Photo(p, (p.shape[1], p.shape[0])), geometry)[0] for p in photos)
-        return np.stack(list(drawn))
+        photos = (Photo(np.array(image), image.size) for image in map(draw_scene, scenes))
+        return np.stack([place(photo, geometry)[0] for photo in photos])
     try:
         if data is None:
             sets = [Dataset(Path(name)) for name in config.settings.data]
@@ -82,10 +77,8 @@ def verification_canvases(
 def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[Parity, list[str]]:
     """Compare a model file with the best weights of the run, or the file of weights, it came from.
 
-    On at most so many images of `data`, as `verification_canvases` takes them.
-
-    Returns:
-        how far they agree, and what is beyond the tolerance.
+    On at most so many images of `data`, as `verification_canvases` takes them. Returns how far they
+    agree, and what is beyond the tolerance.
 
     Raises:
         ModelFileError: the file is damaged or not ours.

@@ -102,17 +102,15 @@ def measure_file(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadat
 def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
     """What a model says of labelled images that can be read."""
 
-    def draw(sample: Sample) -> tuple[Pixels, Placement]:
-        return place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
+    def draw(sample: Sample) -> tuple[Sample, Pixels, Placement]:
+        return sample, *place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
 
     geometry, threads = session.geometry, usable_cores()
     drawn = map_ahead(draw, samples, threads=threads, ahead=2 * session.batch_size)
-    for start in range(0, len(samples), session.batch_size):
-        batch = samples[start : start + session.batch_size]
-        canvases, placements = zip(*islice(drawn, len(batch)), strict=True)
-        outputs = session.run(np.stack(canvases))
-        drawn_batch = zip(batch, placements, *outputs, strict=True)
-        for sample, placement, boxes, proper, score in drawn_batch:
+    while batch := list(islice(drawn, session.batch_size)):
+        labelled, canvases, placements = zip(*batch, strict=True)
+        answers = zip(labelled, placements, *session.run(np.stack(canvases)), strict=True)
+        for sample, placement, boxes, proper, score in answers:
             [label] = image_to_canvas([sample.box_xywh], [placement])
             labels = tuple(face.proper_mask for face in sample.faces)
             yield Photo(boxes, proper, score, label, labels)
@@ -121,14 +119,11 @@ def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
 def measure(
     photos: Sequence[Photo], threshold: float, canvas: int, larger: Sequence[Photo] = ()
 ) -> WorkingPoints:
-    """Choose both working points.
+    """Choose both working points on validation photos, maybe none, on canvases of `canvas` pixels.
 
-    Args:
-        photos: of the validation part; may be empty.
-        threshold: least calibrated probability that counts as a properly worn mask.
-        canvas: side in pixels.
-        larger: those with other faces again, on a larger canvas, of a model that reads any. What
-            suits one canvas does not suit the other, so the pair is the best on both.
+    `threshold` is the least calibrated probability that counts as a properly worn mask. `larger`
+    are photos with other faces again, on a larger canvas, of a model that reads any: what suits one
+    canvas does not suit the other, so the pair is the best on both.
     """
     enough = len(photos) >= _LEAST_PHOTOS
     one_face = WorkingPoint(_least_score(photos, canvas) if enough else 0.0, threshold)
@@ -182,5 +177,4 @@ def _balanced_accuracy(photos: Sequence[Photo]) -> NDArray[np.float64]:
     )  # (M, P), the probability of the face that is least properly masked
     verdicts = least[:, None] < _THRESHOLDS[None, :, None]  # (M, T, P)
     right = verdicts[..., someone].mean(axis=2) + (~verdicts[..., ~someone]).mean(axis=2)
-    balanced: NDArray[np.float64] = right / 2
-    return balanced
+    return np.asarray(right / 2)

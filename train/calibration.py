@@ -56,10 +56,8 @@ def calibrate(
 ) -> Calibration:
     """Learn temperature and threshold, where there are at least ten images of either label.
 
-    Args:
-        probabilities: (N,) of a properly worn mask, N at least 1.
-        is_proper: (N,) bool, the labels.
-        earlier: of the weights that training began with; stays where there are too few images.
+    From probabilities of a properly worn mask (N,), N at least 1, and labels (N,). Of fewer images,
+    `earlier` stays, of the weights that training began with.
     """
     if min(is_proper.sum(), (~is_proper).sum()) < _LEAST_IMAGES:
         return earlier

@@ -5,16 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from maskinfer.text import visible
@@ -47,11 +39,11 @@ class TerminalDisplay(Display):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+        self.progress = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[figures]}"),
             _EpochTimeLeft(),
             console=console,
             transient=True,
@@ -107,14 +99,8 @@ def display_for(console: Console) -> Display:
     return TerminalDisplay(console) if os.environ.get("RANK", "0") == "0" else Display()
 
 
-class _EpochTimeLeft(ProgressColumn):
+class _EpochTimeLeft(progress.TimeRemainingColumn):
     """Time left for the whole run; for a part it would only flicker."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.remaining = TimeRemainingColumn()
-
-    def render(self, task: Task) -> Text:
-        if task.description != "epochs":
-            return Text("")
-        return self.remaining.render(task) + Text(" left")
+    def render(self, task: progress.Task) -> Text:
+        return super().render(task) + Text(" left") if task.description == "epochs" else Text("")

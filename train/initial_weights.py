@@ -107,10 +107,8 @@ def _load_matching(
 ) -> bool:
     """Copy every tensor whose name and shape fit, whole network first, then the trunk alone.
 
-    torchvision's Faster R-CNN has our names without the `detector.` before them.
-
-    Returns:
-        whether the whole network is set; then its normalisation is too.
+    torchvision's Faster R-CNN has our names without the `detector.` before them. Returns whether
+    the whole network is set; then its normalisation is too.
     """
     own = network.state_dict()
     trunk_prefix = f"{network.trunk_name}."

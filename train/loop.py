@@ -20,12 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
-from maskinfer.train.data.batches import (
-    EpochOrder,
-    SampleCanvases,
-    loader,
-    measure_normalisation,
-)
+from maskinfer.train.data.batches import EpochOrder, SampleCanvases, loader, measure_normalisation
 from maskinfer.train.data.parts import Parts, read_parts
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Losses
@@ -47,11 +42,7 @@ _UNREAD = 16
 
 
 def train(
-    settings: TrainSettings,
-    runs: Path,
-    now: datetime,
-    display: Display,
-    parts: Parts | None = None,
+    settings: TrainSettings, runs: Path, now: datetime, display: Display, parts: Parts | None = None
 ) -> RunFolder:
     """Train from the beginning, in a new folder under `runs` that is named by `now`.
 
@@ -62,8 +53,7 @@ def train(
     """
     trainer = Trainer(settings, display, parts)
     run = trainer.start(runs, now)
-    with kept_memory():
-        trainer.fit(run)
+    trainer.fit(run)
     return run
 
 
@@ -88,8 +78,7 @@ def resume(
         return run
     if trainer.is_main and epochs is not None:
         run.write_config(replace(config, settings=settings))
-    with kept_memory():
-        trainer.fit(run)
+    trainer.fit(run)
     return run
 
 
@@ -170,9 +159,7 @@ def _read_losses(steps: list[_Step]) -> float:
 class Trainer:
     """A run in memory: network, optimizer, data, and how far it has come."""
 
-    def __init__(
-        self, settings: TrainSettings, display: Display, parts: Parts | None = None
-    ) -> None:
+    def __init__(self, settings: TrainSettings, display: Display, parts: Parts | None) -> None:
         """Build everything a run needs, without initial weights, and write nothing."""
         check(settings)
         self.settings = settings
@@ -197,14 +184,10 @@ class Trainer:
         # Both as they are until `_prepare`.
         self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
-        process = self.accelerator.process_index
-        self.order = EpochOrder(self.parts.train, settings, processes, process)
-        self.train_batches = loader(
-            SampleCanvases(self.parts.train, settings.geometry, settings.augment, settings.seed),
-            self.order,
-            settings,
-            processes,
-        )
+        samples, geometry = self.parts.train, settings.geometry
+        self.order = EpochOrder(samples, settings, processes, self.accelerator.process_index)
+        canvases = SampleCanvases(samples, geometry, settings.augment, settings.seed)
+        self.train_batches = loader(canvases, self.order, settings, processes)
         self.measured = batches_to_measure(self.parts, settings, self.accelerator)
         self.state = State()
         self.history: list[EpochRow] = []
@@ -283,6 +266,7 @@ class Trainer:
             self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
 
+    @kept_memory()
     def fit(self, run: RunFolder) -> None:
         """Train until the last epoch or until validation stops improving."""
         settings, accelerator = self.settings, self.accelerator

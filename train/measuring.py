@@ -23,7 +23,7 @@ from .display import Display
 from .settings import TrainSettings
 
 # Training figures are measured on as many training images as there are test images, but no more
-# than this, always the same ones.
+# than this, evenly spaced, so always the same ones.
 _TRAIN_SAMPLE = 256
 
 
@@ -41,7 +41,9 @@ def batches_to_measure(
     parts: Parts, settings: TrainSettings, accelerator: Accelerator
 ) -> dict[str, MeasuredBatches]:
     """What this process measures of each part with samples: `train`, `validation`, `test`."""
-    few = parts.train_sample(min(_TRAIN_SAMPLE, len(parts.test)))
+    most = min(_TRAIN_SAMPLE, len(parts.test), len(parts.train))
+    places = np.linspace(0, len(parts.train) - 1, most).round().astype(int)
+    few = [parts.train[place] for place in places]
     named = {"train": few, "test": parts.test, "validation": parts.validation}
     process = (accelerator.num_processes, accelerator.process_index)
     return {
@@ -60,25 +62,15 @@ def measure_parts(
 ) -> tuple[dict[str, Any], Calibration]:
     """Measure a network after an epoch, which is put in evaluation mode.
 
-    `parts` are those of `batches_to_measure`, and `earlier` is what is known of the probabilities
-    of the weights that the run began with.
-
-    Returns:
-        figures by the names of `EpochRow`, and what the validation part teaches about its
-        probabilities.
+    Returns figures of the `parts`, by the names of `EpochRow`, and what the validation part teaches
+    about its probabilities, else what was known `earlier`, of the weights that the run began with.
     """
     measured = {}
     for name, batches in parts.items():
         display.begin("measure train" if name == "train" else name, len(batches))
         measured[name] = measure_samples(network, batches, accelerator, display.step)
-    train, validation = measured["train"], measured.get("validation")
-    figures: dict[str, Any] = {
-        "train_loss": train.loss,
-        "train_accuracy": train.metrics.accuracy,
-        "train_balanced_accuracy": train.metrics.balanced_accuracy,
-        "train_iou": train.metrics.mean_iou,
-    }
-    for part in ("validation", "test"):
+    figures: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
         those = measured.get(part)
         figures |= {
             f"{part}_loss": those and those.loss,
@@ -86,12 +78,12 @@ def measure_parts(
             f"{part}_balanced_accuracy": those and those.metrics.balanced_accuracy,
             f"{part}_iou": those and those.metrics.mean_iou,
         }
-        if those and those.nearest:
+        if those and those.nearest and part != "train":
             figures[f"{part}_nearest_iou"] = those.nearest.mean_iou
             figures[f"{part}_nearest_balanced_accuracy"] = those.nearest.balanced_accuracy
-    if validation is None:
-        return figures, earlier
-    return figures, calibrate(validation.proper_mask, validation.is_proper, earlier)
+    if validation := measured.get("validation"):
+        earlier = calibrate(validation.proper_mask, validation.is_proper, earlier)
+    return figures, earlier
 
 
 def measure_samples(
@@ -100,13 +92,10 @@ def measure_samples(
     accelerator: Accelerator,
     on_batch: Callable[[float], None],
 ) -> Figures:
-    """Measure a network, which is put in evaluation mode.
+    """Measure a network, which is on the accelerator's device and put in evaluation mode.
 
-    Args:
-        network: on the accelerator's device.
-        batches: this process's, of at least one sample; boxes lie in their images.
-        accelerator: the processes among which the samples are shared out.
-        on_batch: called with the mean loss so far after each batch of this process.
+    The batches are this process's share, of at least one sample; boxes lie in their images.
+    `on_batch` is told the mean loss so far after each of them.
     """
     network.eval()
     loss_sum, rows = 0.0, list[tuple[float, bool, float, bool, float]]()

@@ -32,16 +32,17 @@ def kept_memory() -> Iterator[None]:
     third of `lite`'s time. Nothing is changed where there is a GPU.
     """
     glibc = _glibc()
-    if glibc is not None:
-        glibc.mallopt(_M_MMAP_MAX, 0)
-        glibc.mallopt(_M_TRIM_THRESHOLD, -1)
+    if glibc is None:
+        yield
+        return
+    glibc.mallopt(_M_MMAP_MAX, 0)
+    glibc.mallopt(_M_TRIM_THRESHOLD, -1)
     try:
         yield
     finally:
-        if glibc is not None:
-            glibc.mallopt(_M_MMAP_MAX, _MMAP_MAX)
-            glibc.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
-            glibc.malloc_trim(0)
+        glibc.mallopt(_M_MMAP_MAX, _MMAP_MAX)
+        glibc.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)
+        glibc.malloc_trim(0)
 
 
 def bound_kept_memory() -> None:
@@ -49,8 +50,7 @@ def bound_kept_memory() -> None:
 
     Canvases of changing sides leave ever more gaps in it.
     """
-    glibc = _glibc()
-    if glibc is not None:
+    if glibc := _glibc():
         resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         if resident > os.sysconf("SC_PHYS_PAGES") / 3:
             glibc.malloc_trim(0)

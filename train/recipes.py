@@ -38,13 +38,9 @@ def recipe_names() -> list[str]:
 def recipe_settings(
     model: Model, recipe: str, data: tuple[str, ...], canvas: int | None = None
 ) -> TrainSettings:
-    """The settings of a recipe.
+    """The settings of a recipe: the name of one that ships, or the path of a .toml file.
 
-    Args:
-        model: which network.
-        recipe: the name of one that ships, or the path of a .toml file.
-        data: the data sets' folders.
-        canvas: side of the canvas in pixels, in place of the recipe's.
+    `canvas` is its side in pixels, in place of the recipe's.
 
     Raises:
         UsageError: there is no such recipe, it has no section for the network, or a value of it
@@ -96,8 +92,7 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
             f"got no section [{model}], only [{'], ['.join(content)}]; "
             "take another recipe or --model"
         )
-    chosen: dict[str, Any] = content[model]
-    return chosen
+    return dict(content[model])
 
 
 def _value(key: str, value: Any) -> Any:

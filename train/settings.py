@@ -20,72 +20,46 @@ MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """All that is needed to repeat a run.
-
-    Attributes:
-        model: which network.
-        data: folders that each hold `train/` and `test/`; several are joined, and of those one
-            without `test/` only teaches.
-        recipe: the name of the recipe that filled the options not given.
-        backbone: the network under the heads: a ResNet or MobileNetV2, or lite's
-            EfficientNet-Lite0.
-        weights: `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco`
-            (torchvision's Faster R-CNN), `none`, `shipped`, or the path of a run or of a
-            safetensors file. A whole network is measured before its first epoch, as epoch 0.
-        geometry: how photos become canvases.
-        canvases: sides that training batches have, one drawn for each; empty: the geometry's own.
-        epochs: passes over the training images.
-        batch_size: images a step, over all processes together.
-        accumulate: steps whose gradients are averaged into one update of the weights.
-        optimizer: `adam`, or `sgd` with `momentum`.
-        learning_rate: at its highest.
-        momentum: of SGD.
-        schedule: `constant`, or `cosine`: a warm-up of 3 % of the steps, then down to 0.
-        clip_norm: gradients are scaled down to this norm; None leaves them.
-        loss: `bce` on one mask logit, or `ce` on two; `resnet` only.
-        head: `pooled` heads see the mean of the feature map (report), `spatial` ones the map
-            itself; `resnet` only.
-        box_weight: the box loss counts this much against the mask loss; `resnet` only.
-        freeze_statistics: leave those of batch normalisation as the initial weights have them.
-        box_samples: proposals an image that train the box head; `fasterrcnn` only.
-        augment: changes made to training images at random.
-        balance: draw both labels equally often, and masks worn incorrectly oftener.
-        validation: share of the training images held out to choose the best epoch and to stop
-            early; 0 trains on all and keeps the last epoch.
-        patience: stop after this many epochs without a better validation score; None never does,
-            nor does a run without a validation part.
-        mixed_precision: `auto` is BF16 or FP16 on CUDA and none elsewhere.
-        seed: of every random choice.
-        workers: processes that decode images; None chooses by the number of cores.
-    """
+    """All that is needed to repeat a run."""
 
     model: Model
+    # Folders that each hold `train/` and `test/`; several are joined, and of those one without
+    # `test/` only teaches.
     data: tuple[str, ...]
-    recipe: str
-    geometry: Geometry
-    backbone: Backbone = "resnet50"
+    recipe: str  # the name of the recipe that filled the options not given
+    geometry: Geometry  # how photos become canvases
+    backbone: Backbone = "resnet50"  # under the heads; lite's is EfficientNet-Lite0
+    # `auto` (ImageNet where it can be fetched, else none), `imagenet`, `coco` (torchvision's Faster
+    # R-CNN), `none`, `shipped`, or the path of a run or of a safetensors file. A whole network is
+    # measured before its first epoch, as epoch 0.
     weights: str = "auto"
-    canvases: tuple[int, ...] = ()
-    epochs: int = 30
-    batch_size: int = 32
-    accumulate: int = 1
-    optimizer: Optimizer = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.9
-    schedule: Schedule = "cosine"
-    clip_norm: float | None = 2.0
-    loss: MaskLoss = "bce"
+    canvases: tuple[int, ...] = ()  # of training batches, one drawn for each; (): the geometry's
+    epochs: int = 30  # passes over the training images
+    batch_size: int = 32  # images a step, over all processes together
+    accumulate: int = 1  # steps whose gradients are averaged into one update of the weights
+    optimizer: Optimizer = "adam"  # or `sgd` with `momentum`
+    learning_rate: float = 1e-3  # at its highest
+    momentum: float = 0.9  # of SGD
+    schedule: Schedule = "cosine"  # a warm-up of 3 % of the steps, then down to 0; or `constant`
+    clip_norm: float | None = 2.0  # gradients are scaled down to this norm; None leaves them
+    loss: MaskLoss = "bce"  # on one mask logit, or `ce` on two; `resnet` only
+    # `pooled` heads see the mean of the feature map (report), `spatial` ones the map itself;
+    # `resnet` only.
     head: Head = "spatial"
-    box_weight: float = 5.0
-    freeze_statistics: bool = False
-    box_samples: int = 32
-    augment: tuple[Augmentation, ...] = ()
-    balance: bool = True
+    box_weight: float = 5.0  # the box loss counts this much against the mask loss; `resnet` only
+    freeze_statistics: bool = False  # batch normalisation keeps those of the initial weights
+    box_samples: int = 32  # proposals an image that train the box head; `fasterrcnn` only
+    augment: tuple[Augmentation, ...] = ()  # changes made to training images at random
+    balance: bool = True  # draw both labels equally often, and masks worn incorrectly oftener
+    # Share of the training images held out to choose the best epoch and to stop early; 0 trains on
+    # all and keeps the last epoch.
     validation: float = 0.1
+    # Stop after this many epochs without a better validation score; None never does, nor does a run
+    # without a validation part.
     patience: int | None = 10
-    mixed_precision: MixedPrecision = "auto"
-    seed: int = 0
-    workers: int | None = None
+    mixed_precision: MixedPrecision = "auto"  # `auto`: BF16 or FP16 on CUDA, none elsewhere
+    seed: int = 0  # of every random choice
+    workers: int | None = None  # processes that decode images; None: by the number of cores
 
 
 def check(settings: TrainSettings) -> None:
@@ -117,12 +91,7 @@ def check(settings: TrainSettings) -> None:
             s.weights in weights or Path(s.weights).exists(),
             "shipped, imagenet, coco, none, a run folder or a .safetensors file",
         ),
-        (
-            "--augment",
-            ", ".join(s.augment),
-            set(s.augment) <= set(changes),
-            f"of {', '.join(changes)}",
-        ),
+        ("--augment", ", ".join(s.augment), {*s.augment} <= {*changes}, f"of {', '.join(changes)}"),
     ]
     for option, value, holds, expected in limits:
         if not holds:

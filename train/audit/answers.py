@@ -41,11 +41,8 @@ def answer_samples(
     device = next(network.parameters()).device
     side = settings.geometry.canvas
     network.canvas = round(_FINER * side / 32) * 32
-    geometry = replace(
-        settings.geometry,
-        canvas=network.canvas,
-        resize=round(settings.geometry.resize * network.canvas / side),
-    )
+    resize = round(settings.geometry.resize * network.canvas / side)
+    geometry = replace(settings.geometry, canvas=network.canvas, resize=resize)
     network.eval()
     answers: list[Answer] = []
     for batch in MeasuredBatches(samples, replace(settings, geometry=geometry)):
@@ -77,5 +74,5 @@ def _choose(
         best = int(overlap.argmax() if overlap.max() > 0 else score.argmax())
         logit = torch.logit(candidates.proper_mask[best].double(), eps=1e-6)
         chosen.append((boxes[best], logit.item(), score[best]))
-    boxes, logits, scores = (np.array(column) for column in zip(*chosen, strict=True))
+    boxes, logits, scores = map(np.array, zip(*chosen, strict=True))
     return boxes, logits, scores

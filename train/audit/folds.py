@@ -53,19 +53,12 @@ _FOLDS, _ANSWERS = "folds", "answers.json"
 
 @dataclass(frozen=True)
 class AuditPlan:
-    """How a data set is audited; kept on disk, so that an audit can be resumed.
+    """How a data set is audited; kept on disk, so that an audit can be resumed."""
 
-    Attributes:
-        data: the data set.
-        folds: how many networks are trained.
-        settings: of each of them; the seed grows by one a fold.
-        digest: of the images' names and of the deal, by which changed data is recognised.
-    """
-
-    data: str
-    folds: int
-    settings: TrainSettings
-    digest: str = ""
+    data: str  # the data set
+    folds: int  # how many networks are trained
+    settings: TrainSettings  # of each of them; the seed grows by one a fold
+    digest: str = ""  # of the images' names and of the deal, to recognise changed data
 
     def write(self, folder: Path) -> None:
         """Write the plan into an audit's folder."""
@@ -88,19 +81,12 @@ class AuditPlan:
 
 
 class Pool(NamedTuple):
-    """All labelled images of a data set that can be decoded.
+    """All labelled images of a data set that can be decoded."""
 
-    Attributes:
-        samples: impossible boxes repaired.
-        possible: for each, whether its box was possible, so that it may be learned.
-        photos: for each, the photo it was cut from or is a copy of.
-        decisions: each image that was dropped or repaired.
-    """
-
-    samples: list[Sample]
-    possible: list[bool]
-    photos: list[str]
-    decisions: list[Decision]
+    samples: list[Sample]  # impossible boxes repaired
+    possible: list[bool]  # for each, whether its box was possible, so that it may be learned
+    photos: list[str]  # for each, the photo it was cut from or is a copy of
+    decisions: list[Decision]  # each image that was dropped or repaired
 
 
 def read_pool(data: Path) -> Pool:
@@ -144,13 +130,8 @@ def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str
 def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
     """Deal images into folds, photo by photo, in blocks of consecutive photos.
 
-    Args:
-        photos: (N,) the photo each image was cut from, in the order of the images' names.
-        folds: at least 2, at most as many as there are photos.
-        seed: of the deal.
-
-    Returns:
-        (N,) the fold of each image, from 0.
+    Given the photo (N,) that each image was cut from, in the order of the images' names, returns
+    each image's fold (N,), from 0. There are at least 2 folds, and as many photos as folds.
     """
     distinct = list(dict.fromkeys(photos))
     blocks = min(len(distinct), folds * _BLOCKS)
@@ -166,14 +147,7 @@ def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
 
 
 def audit_by_folds(settings: AuditSettings, display: Display) -> tuple[Audit, ReportFolder]:
-    """Start an audit, or resume one.
-
-    Args:
-        settings: which of the two, and how.
-        display: where the trainings show their progress.
-
-    Returns:
-        the audit, and where its report belongs.
+    """Start an audit, or resume one; returns it and where its report belongs.
 
     Raises:
         UsageError: what was asked for is impossible, or would replace decisions.
@@ -224,14 +198,9 @@ def audit_folds(
 ) -> tuple[list[LabelledPrediction], list[Decision]]:
     """Train a network for each fold, and ask it about the images that it did not learn.
 
-    Args:
-        plan: what to do.
-        folder: of the audit, made where it is missing; folds that it holds are resumed.
-        display: where the trainings show their progress.
-
-    Returns:
-        a prediction for each labelled image that can be decoded, in the order of their names, and
-        a decision for each other one, and for each impossible box.
+    The folder is made where it is missing; folds that it holds are resumed. Returns a prediction
+    for each labelled image that can be decoded, in the order of their names, and a decision for
+    each other one, and for each impossible box.
 
     Raises:
         UsageError: there are fewer photos than folds.
@@ -310,16 +279,12 @@ def _train(settings: TrainSettings, place: Path, parts: Parts, display: Display)
 
 def _prediction(sample: Sample, answer: Answer, data: Path) -> LabelledPrediction:
     x, y, w, h = answer.box_xywh
-    corners = [round(edge) for edge in (x, y, x + w, y + h)]
-    box = (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
+    left, top, right, bottom = map(round, (x, y, x + w, y + h))
+    box_xywh = repair((left, top, right - left, bottom - top), image_size(sample.path))
+    probability = answer.probability
     return LabelledPrediction(
         sample.path.relative_to(data.resolve()).as_posix(),
         sample.box_xywh,
         sample.proper_mask,
-        Prediction(
-            repair(box, image_size(sample.path)),
-            answer.probability >= 0.5,
-            answer.probability,
-            answer.score,
-        ),
+        Prediction(box_xywh, probability >= 0.5, probability, answer.score),
     )

@@ -11,33 +11,19 @@ from maskinfer.train.settings import MixedPrecision
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """The options of `maskinfer audit`; each way to audit reads its own.
+    """The options of `maskinfer audit`; each way to audit reads its own."""
 
-    Attributes:
-        data: the data set; None where an audit is resumed or the list to apply tells it.
-        out: the report's folder, a new one where None; with `apply`, the corrected copy's.
-        folds: how many networks are trained, each on all images but its fold's.
-        epochs: passes of each training over its images; None for the recipe's number.
-        recipe: of the networks, with a section for `lite`.
-        mixed_precision: of the trainings; None for the recipe's.
-        resume: the folder of an interrupted audit.
-        model: a model to ask in place of training.
-        provider: what computes that model.
-        apply: a judged list, by which a corrected copy is written instead of auditing.
-        overwrite: whether an existing report may be replaced.
-    """
-
-    data: Path | None = None
-    out: Path | None = None
-    folds: int = 4
-    epochs: int | None = None
-    recipe: str = "audit"
-    mixed_precision: MixedPrecision | None = None
-    resume: Path | None = None
-    model: Path | None = None
-    provider: Provider = Provider.AUTO
-    apply: Path | None = None
-    overwrite: bool = False
+    data: Path | None = None  # None where an audit is resumed or the list to apply tells it
+    out: Path | None = None  # the report's folder, None: a new one; with `apply`, the copy's
+    folds: int = 4  # how many networks are trained, each on all images but its fold's
+    epochs: int | None = None  # passes of each training over its images; None: the recipe's
+    recipe: str = "audit"  # of the networks, with a section for `lite`
+    mixed_precision: MixedPrecision | None = None  # of the trainings; None: the recipe's
+    resume: Path | None = None  # the folder of an interrupted audit
+    model: Path | None = None  # a model to ask in place of training
+    provider: Provider = Provider.AUTO  # what computes that model
+    apply: Path | None = None  # a judged list, by which a corrected copy is written instead
+    overwrite: bool = False  # whether an existing report may be replaced
 
     def named_data(self) -> Path:
         """The data set that was named.

@@ -8,6 +8,7 @@ its own, and the same faces in its pixels.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from maskinfer.data.boxes import Boxes
@@ -25,13 +26,12 @@ def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
     """
     if rng.random() < 0.2:
         return photo, faces
-    width, height = _decoded_wh(photo)
+    wh = _decoded_wh(photo)
     box = _scaled(photo, faces[0])
-    low = np.clip(np.floor(box[:2]), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(box[:2] + box[2:]), low + 1, [width, height])
-    left, top = np.floor(low * rng.random(2)).astype(int)
-    right, bottom = np.ceil(high + (np.array([width, height]) - high) * rng.random(2)).astype(int)
-    return _cut(photo, faces, (left, top, right, bottom))
+    low = np.clip(np.floor(box[:2]), 0, wh - 1)
+    high = np.clip(np.ceil(box[:2] + box[2:]), low + 1, wh)
+    low = np.floor(low * rng.random(2))
+    return _cut(photo, faces, low, np.ceil(high + (wh - high) * rng.random(2)))
 
 
 def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
@@ -48,41 +48,37 @@ def random_zoom(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[P
     side = max(face_side * math.exp(rng.uniform(math.log(1.2), math.log(10))), _LEAST_ZOOM)
     # Where the square begins: anywhere that leaves the whole face in it.
     corner = box[:2] + box[2:] - side + (side - box[2:]) * rng.random(2)
-    width, height = _decoded_wh(photo)
-    low = np.clip(np.floor(corner).astype(int), 0, [width - 1, height - 1])
-    high = np.clip(np.ceil(corner + side).astype(int), low + 1, [width, height])
-    return _cut(photo, faces, (low[0], low[1], high[0], high[1]))
+    wh = _decoded_wh(photo)
+    low = np.clip(np.floor(corner), 0, wh - 1)
+    return _cut(photo, faces, low, np.clip(np.ceil(corner + side), low + 1, wh))
 
 
 def random_background(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
     """Cut out a square without any of the faces; the photo as it is where there is hardly one."""
     boxes = _scaled(photo, faces)
-    wh = np.array(_decoded_wh(photo))
+    wh = _decoded_wh(photo)
     most = wh.min()
     for _ in range(_BACKGROUND_TRIES if most > _LEAST_ZOOM else 0):
         side = math.exp(rng.uniform(math.log(_LEAST_ZOOM), math.log(most)))
         low = np.floor((wh - side) * rng.random(2))
         high = np.ceil(low + side)
         if not ((boxes[:, :2] < high) & (boxes[:, :2] + boxes[:, 2:] > low)).all(axis=1).any():
-            left, top, right, bottom = np.concatenate([low, high]).astype(int).tolist()
-            return _cut(photo, faces, (left, top, right, bottom))
+            return _cut(photo, faces, low, high)
     return photo, faces
 
 
-def _decoded_wh(photo: Photo) -> tuple[int, int]:
-    height, width = photo.pixels.shape[:2]
-    return width, height
+def _decoded_wh(photo: Photo) -> NDArray[np.int64]:
+    return np.array(photo.pixels.shape[1::-1])
 
 
 def _scaled(photo: Photo, boxes: Boxes) -> Boxes:
     """Boxes (..., 4) of the upright original in pixels of the decoded photo."""
-    scale: Boxes = np.array(_decoded_wh(photo)) / photo.size_wh
-    scaled: Boxes = boxes * np.concatenate([scale, scale])
-    return scaled
+    return np.asarray(boxes * np.tile(_decoded_wh(photo) / photo.size_wh, 2))
 
 
-def _cut(photo: Photo, faces: Boxes, cut: tuple[int, int, int, int]) -> tuple[Photo, Boxes]:
-    left, top, right, bottom = cut
+def _cut(photo: Photo, faces: Boxes, low: Boxes, high: Boxes) -> tuple[Photo, Boxes]:
+    """What lies between two corners (2,), x and y in decoded pixels."""
+    (left, top), (right, bottom) = low.astype(int), high.astype(int)
     pixels = photo.pixels[top:bottom, left:right]
     size_wh = (pixels.shape[1], pixels.shape[0])
     return Photo(pixels, size_wh), _scaled(photo, faces) - [left, top, 0, 0]

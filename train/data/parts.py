@@ -31,13 +31,6 @@ class Parts:
     decisions: list[Decision]  # each sample that was dropped or repaired
     names: list[str]  # of the data sets, without the folders they lie in
 
-    def train_sample(self, most: int) -> list[Sample]:
-        """At most `most` training samples, evenly spaced, the same each time."""
-        if len(self.train) <= most:
-            return self.train
-        places = np.linspace(0, len(self.train) - 1, most).round().astype(int)
-        return [self.train[place] for place in places]
-
     def summary(self) -> dict[str, Any]:
         """Counts by part and label, and a digest that shows whether data has changed."""
         digest = hashlib.sha256()
@@ -58,13 +51,10 @@ class Parts:
 
 
 def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
-    """Read and clean data sets and hold the validation part out.
+    """Read and clean data sets, and hold a share of the training samples out for validation.
 
-    Args:
-        data: folders that each hold `train/` and `test/`; of several, one without `test/` only
-            teaches, and nothing of it is held out.
-        validation: share of the training samples to hold out.
-        seed: which of them.
+    Each folder of `data` holds `train/` and `test/`; of several, one without `test/` only teaches,
+    and nothing of it is held out. The seed chooses what is.
 
     Raises:
         DatasetError: a folder is missing or holds no usable sample.
@@ -100,17 +90,10 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
 def read_samples(
     data: Dataset, mode: Mode, split: str | None = None
 ) -> tuple[list[Sample], list[Decision]]:
-    """Labelled images of a data set, cleaned, with the other faces that side lists name.
+    """Labelled images of a split, or of all, cleaned, with the other faces that side lists name.
 
     Each image is decoded once, as one that proved unreadable during training would cost the epoch.
-
-    Args:
-        data: the data set.
-        mode: the rules to clean by.
-        split: the one split to read; None for all.
-
-    Returns:
-        the samples that can be used, and a decision for each other image.
+    Returns the samples that can be used, and a decision for each other image.
 
     Raises:
         DatasetError: not one labelled image is in it, or a list is damaged.
@@ -150,8 +133,6 @@ def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:
     wanted = min(max(1, round(share * len(photos))), len(photos) - 1)
     length = -(-wanted // min(_BLOCKS, wanted))
     blocks = [range(i, min(i + length, len(photos))) for i in range(0, len(photos), length)]
-    chosen: list[int] = []
-    for block in np.random.default_rng(seed).permutation(len(blocks)):
-        chosen.extend(blocks[block])
-    held = set(chosen[:wanted])
+    order = np.random.default_rng(seed).permutation(len(blocks))
+    held = set([index for block in order for index in blocks[block]][:wanted])
     return {photo: index in held for index, photo in enumerate(photos)}

@@ -78,9 +78,8 @@ class LiteDetector(Network):
     def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What every cell says.
 
-        Returns:
-            logits of centres (B, S/8, S/8), boxes (B, S/8, S/8, 4) xyxy in pixels, logits of masks
-            worn properly, and of those worn incorrectly among all other faces.
+        Logits of centres (B, S/8, S/8), boxes (B, S/8, S/8, 4) xyxy in pixels, logits of masks
+        worn properly, and of those worn incorrectly among all other faces.
         """
         levels = self.body(self.normalise(canvases))
         fine, middle, coarse = (

@@ -28,9 +28,8 @@ class OneFaceDetector(Network):
         super().__init__(settings.geometry.canvas)
         self.logits = 1 if settings.loss == "bce" else 2
         self.box_weight = settings.box_weight
-        self.head: nn.Module
         if settings.head == "pooled":
-            self.head = PooledHead(last, self.logits)
+            self.head: nn.Module = PooledHead(last, self.logits)
         else:
             self.head = SpatialHead(middle, last, self.logits)
 

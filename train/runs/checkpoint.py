@@ -55,8 +55,7 @@ class Checkpoint(NamedTuple):
     def load(cls, run: Path) -> "Checkpoint":
         """Load the best weights of a run, which may still be training, or what `write` wrote.
 
-        Args:
-            run: the run's folder, its file of weights, any other file of weights, or `shipped`.
+        `run` is the run's folder, its file of weights, any other file of weights, or `shipped`.
 
         Raises:
             RunError: there is no run, or its weights are missing, damaged, or of another

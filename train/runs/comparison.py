@@ -131,15 +131,12 @@ def compare_runs(paths: Iterable[Path]) -> RunComparison:
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """The shortest ends of paths that tell them apart."""
-
-    def ending(folder: Path, length: int) -> str:
-        return printable_name("/".join(folder.parts[-length:]))
-
     names = []
-    for folder in folders:
+    for place, folder in enumerate(folders):
         for length in range(1, len(folder.parts) + 1):
-            name = ending(folder, length)
-            if [ending(other, length) for other in folders].count(name) == 1:
+            endings = [printable_name("/".join(path.parts[-length:])) for path in folders]
+            name = endings[place]
+            if endings.count(name) == 1:
                 break
         names.append(name)
     return names
@@ -219,10 +216,8 @@ def _listed(runs: Iterable[RunRecord]) -> str:
 def _facts(run: RunRecord) -> dict[str, Any]:
     decisions = None
     if run.decisions is not None:
-        decisions = [
-            {"action": action, "kind": kind, "images": count}
-            for (action, kind), count in run.decisions.items()
-        ]
+        counts = run.decisions.items()
+        decisions = [{"action": act, "kind": kind, "images": n} for (act, kind), n in counts]
     return {
         "name": run.name,
         "path": str(run.path),

@@ -23,12 +23,8 @@ def draw_curves(
 ) -> None:
     """Draw a run so far into a PNG.
 
-    Args:
-        history: its epochs.
-        best_epoch: is marked by a dotted line; 0 marks none.
-        measured: how many images of each part the figures are of.
-        title: the run's name.
-        path: of the PNG.
+    A dotted line marks the best epoch, unless it is 0. `measured` says how many images of each part
+    the figures are of.
     """
     figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(title)

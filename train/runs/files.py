@@ -29,7 +29,6 @@ WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
 
-
 _DIVERGED = 1e3  # a loss; those of networks that learn are about 1
 _ROUNDING = 1e-6  # of the file's figures
 
@@ -70,13 +69,10 @@ class EpochRow:
     @property
     def chosen_by(self) -> tuple[float, float] | None:
         """Validation IoU and balanced accuracy, of the nearest face where that is measured."""
-        iou, balanced_accuracy = (
-            self.validation_nearest_iou,
-            self.validation_nearest_balanced_accuracy,
-        )
+        iou, balanced = self.validation_nearest_iou, self.validation_nearest_balanced_accuracy
         if iou is None:
-            iou, balanced_accuracy = self.validation_iou, self.validation_balanced_accuracy
-        return None if iou is None or balanced_accuracy is None else (iou, balanced_accuracy)
+            iou, balanced = self.validation_iou, self.validation_balanced_accuracy
+        return None if iou is None or balanced is None else (iou, balanced)
 
     @property
     def score(self) -> float | None:

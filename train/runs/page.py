@@ -34,10 +34,7 @@ _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
 
 def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
-    """Compare runs and write the report.
-
-    Returns:
-        the comparison, and the report's page.
+    """Compare runs and write the report; returns the comparison and the report's page.
 
     Raises:
         RunError: one is no run, or damaged.
@@ -56,6 +53,10 @@ def runs_page(comparison: RunComparison) -> Page:
     rows = [_result(run) for run in runs]
     cells = [tuple(row.values()) for row in rows]
     results = Table("Runs at their best epoch", tuple(rows[0]), cells)
+    trained = [run for run in runs if run.history]
+    curves: list[Block] = [Notes(["No run has a whole epoch yet."])]
+    if trained:
+        curves = [_chart(figure, heading, trained) for figure, heading in _FIGURES.items()]
     title, subtitle = f"{len(runs)} training runs", ", ".join(run.name for run in runs)
     if len(runs) == 1:
         title, subtitle = f"Training run {runs[0].name}", str(runs[0].path)
@@ -64,7 +65,7 @@ def runs_page(comparison: RunComparison) -> Page:
         subtitle,
         [
             Section("Results", _RESULTS_INTRO, [warnings, results]),
-            Section("Curves", colours + _CURVES_INTRO, _curves(runs)),
+            Section("Curves", colours + _CURVES_INTRO, curves),
             Section("Settings", "", list(_settings(comparison))),
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
         ],
@@ -88,10 +89,7 @@ _DECISIONS_INTRO = (
 
 
 def _result(run: RunRecord) -> dict[str, Any]:
-    """A row by its headings; the columns of the course report's table come first.
-
-    So a reader need not scroll to them.
-    """
+    """A row by its headings; the course report's come first, so that nobody scrolls for them."""
     settings, best = run.config.settings, run.best
     momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     return {
@@ -106,13 +104,6 @@ def _result(run: RunRecord) -> dict[str, Any]:
         "backbone": settings.backbone,
         "canvas, px": settings.geometry.canvas,
     }
-
-
-def _curves(runs: Sequence[RunRecord]) -> list[Block]:
-    trained = [run for run in runs if run.history]
-    if not trained:
-        return [Notes(["No run has a whole epoch yet."])]
-    return [_chart(figure, title, trained) for figure, title in _FIGURES.items()]
 
 
 def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
@@ -159,21 +150,19 @@ def _values(run: RunRecord, part: str, figure: str) -> list[float]:
 def _alt(figure: str, title: str, runs: Sequence[RunRecord]) -> str:
     """Describe the curves in words: where each ends, and where it was best."""
     word, best_of = ("lowest", min) if figure == "loss" else ("highest", max)
-    lines = []
+    lines = [f"{title} over the epochs."]
     for run in runs:
         parts = []
         for part in _LINES:
             values = _values(run, part, figure)
-            numbers = [value for value in values if math.isfinite(value)]
-            if not numbers:
-                continue
-            best = best_of(numbers)
-            epoch = run.history[values.index(best)].epoch
-            parts.append(
-                f"{part} ends at {_short(values[-1])}, {word} {_short(best)} in epoch {epoch}"
-            )
+            if numbers := [value for value in values if math.isfinite(value)]:
+                best, last = best_of(numbers), values[-1]
+                epoch = run.history[values.index(best)].epoch
+                parts.append(
+                    f"{part} ends at {_short(last)}, {word} {_short(best)} in epoch {epoch}"
+                )
         lines.append(f"{run.name}, {run.epochs_done} epochs: {'; '.join(parts)}.")
-    return " ".join([f"{title} over the epochs.", *lines])
+    return " ".join(lines)
 
 
 def _short(value: float) -> str:

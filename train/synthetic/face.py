@@ -3,15 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from . import hair
 from .cover import draw_cover, draw_scarf
-from .hair import (
-    draw_hair_back,
-    draw_hair_front,
-    draw_hat,
-    draw_headscarf_back,
-    draw_headscarf_front,
-    strands,
-)
 from .paint import Canvas, Rgb, ellipse, jitter, palette, tint
 from .person import CLOTH_COLOURS, Person
 
@@ -23,11 +16,11 @@ def draw_person(canvas: Canvas, person: Person) -> None:
     rng = np.random.default_rng(person.strokes_seed)
     pose = canvas.pose
     scarfed = person.headwear == "headscarf"
-    hair = strands(rng, person.hair)
+    texture = hair.strands(rng, person.hair)
     if scarfed:
-        draw_headscarf_back(canvas, person)
+        hair.draw_headscarf_back(canvas, person)
     elif person.headwear != "beanie":
-        draw_hair_back(canvas, person, hair)
+        hair.draw_hair_back(canvas, person, texture)
     _draw_torso(canvas, person, rng)
     if not scarfed:
         _draw_ears(canvas, person)
@@ -38,7 +31,7 @@ def draw_person(canvas: Canvas, person: Person) -> None:
     _draw_nose(canvas, person, rng)
     _draw_mouth(canvas, person, rng)
     if not scarfed:
-        draw_hair_front(canvas, person, hair)
+        hair.draw_hair_front(canvas, person, texture)
     if person.scarf:
         draw_scarf(canvas, person.headwear_rgb)
     glasses_first = rng.random() < 0.5
@@ -46,14 +39,14 @@ def draw_person(canvas: Canvas, person: Person) -> None:
         _draw_glasses(canvas, person)
     # A headscarf lies over a worn mask's straps, and under a hand, a cup, a mask at the neck.
     if scarfed and not person.cover.on_face:
-        draw_headscarf_front(canvas, person)
+        hair.draw_headscarf_front(canvas, person)
     draw_cover(canvas, person, rng)
     if not glasses_first:
         _draw_glasses(canvas, person)
     if scarfed and person.cover.on_face:
-        draw_headscarf_front(canvas, person)
+        hair.draw_headscarf_front(canvas, person)
     elif person.headwear in ("cap", "beanie"):
-        draw_hat(canvas, person)
+        hair.draw_hat(canvas, person)
 
 
 def _draw_torso(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:

@@ -120,14 +120,9 @@ def write_samples(
     """Write labelled JPEGs into a folder, which is made where it is missing.
 
     Neighbours' faces are listed in `other_faces.csv` among the images, and how masks are worn in
-    `face_notes.csv`.
-
-    Args:
-        folder: where to.
-        settings: what to draw.
-        overwrite: replace what this function drew into the folder before, marked by its
-            JPEG comment; the earlier images go when the new ones are written, no other file does.
-        on_progress: called after each image with the number written so far.
+    `face_notes.csv`. `overwrite` replaces what was drawn into the folder before, marked by its JPEG
+    comment: those images go when the new ones are written, no other file does. `on_progress` is
+    told the number written so far.
 
     Raises:
         UsageError: the folder holds images and `overwrite` is not given, or it holds labelled
