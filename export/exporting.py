@@ -28,7 +28,7 @@ from maskinfer.version import __version__
 
 from . import engine, triton
 from .fp16 import to_half
-from .graph import ContractModule, checkpoint_function, store_halves, to_onnx, write_onnx
+from .graph import ContractModule, checkpoint_function, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
 from .settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings, GraphOptions, check
@@ -109,8 +109,6 @@ def _export(checkpoint: Checkpoint, settings: ExportSettings, say: Say) -> Expor
     free_canvas = config.settings.model == "lite" and geometry.kind == "letterbox"
     graph = to_onnx(traced, geometry.canvas, free_canvas=free_canvas)
     graph, lowering = _lower(graph, settings, canvases, calibration, say)
-    if settings.format != "engine":  # TensorRT wants constants as weights
-        store_halves(graph)
     details = options.describe(config.settings.model) | lowering
     metadata = replace(
         _describe(checkpoint, geometry, settings.precision, details),

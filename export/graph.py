@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from torch import nn
 
 from maskinfer.data.geometry import CANVAS_STEP
@@ -26,7 +25,6 @@ OPSET = 18
 # Cells of `lite` that are looked at for its faces. On 194 whole photos at 224, 416 and 640 px, 128
 # of them lost two of 2,103 faces that scored 0.2, and 192 none.
 _LITE_RIVALS = 192
-_LEAST_STORED = 1024  # numbers of a constant that are worth a cast
 
 
 class ContractModule(nn.Module):
@@ -99,28 +97,6 @@ def to_onnx(module: nn.Module, canvas: int, *, free_canvas: bool = False) -> onn
         part.doc_string = ""
     del graph.metadata_props[:]
     return model
-
-
-def store_halves(model: onnx.ModelProto) -> None:
-    """Store the FP32 weights that FP16 holds exactly as FP16, in place, and cast them in the graph.
-
-    Weights from a file of weights are such: the file takes half the room. ONNX Runtime casts them
-    once, when it loads the file.
-    """
-    graph = model.graph
-    casts = []
-    for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
-        name, values = tensor.name, numpy_helper.to_array(tensor)
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        if values.size >= _LEAST_STORED and np.array_equal(halves, values):
-            tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}.fp16"))
-            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def write_onnx(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:

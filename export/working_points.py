@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from maskinfer.data.boxes import Boxes, iou_xywh
 from maskinfer.data.geometry import Placement, decode_wh, image_to_canvas, place
@@ -15,6 +16,7 @@ from maskinfer.data.images import load_photo
 from maskinfer.data.labels import Sample
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import DatasetError
+from maskinfer.evaluation.average_precision import match_greedily
 from maskinfer.inference.choosing import Choice, choose
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
@@ -22,8 +24,13 @@ from maskinfer.runtime.session import Session
 from maskinfer.threads import map_ahead, usable_cores
 from maskinfer.train.data.parts import read_parts
 from maskinfer.train.runs.checkpoint import Checkpoint
+from maskinfer.train.synthetic.photo import develop, draw_background
+
+from .parity import in_batches
 
 _MAY_BE_LOST = 0.01  # share of labelled faces
+_MAY_BE_SEEN = 0.02  # share of pictures without anyone
+_PICTURES, _SEED = 200, 0  # of nobody, half of them noise
 _SAME_FACE_IOU = 0.5
 _LEAST_PHOTOS = 50  # with a labelled face; of fewer, one hundredth is nothing
 _LEAST_OF_A_KIND = 10  # photos with somebody not properly masked, and without; fewer say too little
@@ -31,6 +38,7 @@ _LEAST_OF_A_KIND = 10  # photos with somebody not properly masked, and without; 
 # agree on: below it faces come and go with the precision.
 _MIN_SCORES = np.linspace(0.2, 0.8, 61)
 _THRESHOLDS = np.linspace(0.02, 0.98, 97)
+_NEIGHBOURS = 10  # thresholds on either side
 # On which models that read any canvas are asked about photos of several faces besides their own.
 _CROWD_CANVAS = 640
 _MOST_CROWDS = 500
@@ -42,16 +50,20 @@ class Photo(NamedTuple):
     boxes_xywh: NDArray[np.float32]  # (K, 4) in canvas pixels
     proper_mask: NDArray[np.float32]  # (K,) in 0..1
     score: NDArray[np.float32]  # (K,) in 0..1, best first, 0 where there is no face
-    label_xywh: Boxes  # (4,) in canvas pixels
-    labels: tuple[bool, ...]  # proper or not, of the labelled face and of each other annotated one
+    faces_xywh: Boxes  # (F, 4) in canvas pixels: the labelled face, then each other annotated one
+    labels: tuple[bool, ...]  # (F,) proper or not
 
 
 @dataclass(frozen=True)
 class WorkingPoints:
     """Of answers about one face of a photo, and about all."""
 
-    one_face: WorkingPoint  # its score is the highest that loses at most 1 % of labelled faces
-    all_faces: WorkingPoint  # of the best balanced accuracy of "somebody is not properly masked"
+    # Its score is the lowest at which 2 % of pictures without anyone have a face, or the highest
+    # that loses at most 1 % of labelled faces, where that is lower.
+    one_face: WorkingPoint
+    # Its score is that of the best F1 of faces; its threshold has the best balanced accuracy of
+    # "somebody is not properly masked", as a mean over its neighbours.
+    all_faces: WorkingPoint
     photos: int = 0  # how many `one_face.min_score` was measured on; 0 where they were too few
     # How many `all_faces` was measured on, those with other faces annotated; 0 where they were too
     # few, and it is `one_face`.
@@ -78,7 +90,9 @@ def measure_file(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadat
         batch_size = session.batch_size
         on_larger = Session(session.path, Provider.CPU, batch_size, canvas=_CROWD_CANVAS)
         larger = list(_answers(on_larger, crowds))
-    points = measure(photos, metadata.one_face.threshold, session.geometry.canvas, larger)
+    empty = _nobody(session).tolist() if photos and session.metadata.faces > 1 else []
+    canvas, threshold = session.geometry.canvas, metadata.one_face.threshold
+    points = measure(photos, threshold, canvas, larger, empty)
     if not points.photos and earlier.one_face is not None:
         one_face = replace(earlier.one_face, threshold=earlier.threshold)
         points = replace(points, one_face=one_face, all_faces=one_face)
@@ -111,36 +125,65 @@ def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
         labelled, canvases, placements = zip(*batch, strict=True)
         answers = zip(labelled, placements, *session.run(np.stack(canvases)), strict=True)
         for sample, placement, boxes, proper, score in answers:
-            [label] = image_to_canvas([sample.box_xywh], [placement])
+            known = [face.box_xywh for face in sample.faces]
+            faces = image_to_canvas(known, [placement] * len(known))
             labels = tuple(face.proper_mask for face in sample.faces)
-            yield Photo(boxes, proper, score, label, labels)
+            yield Photo(boxes, proper, score, faces, labels)
+
+
+def _nobody(session: Session) -> NDArray[np.float32]:
+    """The best score (E,) that a model gives in drawn pictures of nobody and in noise."""
+    rng, side, canvases = np.random.default_rng(_SEED), session.geometry.canvas, []
+    for index in range(_PICTURES):
+        if index % 2:
+            picture = np.array(develop(rng, draw_background(rng, (side, side))))
+        else:
+            cells = int(rng.choice([8, 32, side]))
+            noise = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+            resized = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+            picture = np.array(resized)
+        canvases.append(picture)
+    return in_batches(session.run, np.stack(canvases), session.batch_size).score[:, 0]
 
 
 def measure(
-    photos: Sequence[Photo], threshold: float, canvas: int, larger: Sequence[Photo] = ()
+    photos: Sequence[Photo],
+    threshold: float,
+    canvas: int,
+    larger: Sequence[Photo] = (),
+    empty: Sequence[float] = (),
 ) -> WorkingPoints:
-    """Choose both working points on validation photos, maybe none, on canvases of `canvas` pixels.
+    """Choose both working points.
 
-    `threshold` is the least calibrated probability that counts as a properly worn mask. `larger`
-    are photos with other faces again, on a larger canvas, of a model that reads any: what suits one
-    canvas does not suit the other, so the pair is the best on both.
+    Args:
+        photos: of the validation part; may be empty.
+        threshold: least calibrated probability that counts as a properly worn mask.
+        canvas: side in pixels.
+        larger: those with other faces again, on a larger canvas, of a model that reads any. What
+            suits one canvas does not suit the other, so the pair suits both.
+        empty: the best score in each picture of nobody.
     """
     enough = len(photos) >= _LEAST_PHOTOS
-    one_face = WorkingPoint(_least_score(photos, canvas) if enough else 0.0, threshold)
+    least = _least_score(photos, canvas) if enough else 0.0
+    if len(empty):
+        least = min(least, float(np.ceil(np.quantile(empty, 1 - _MAY_BE_SEEN) * 1000) / 1000))
+    one_face = WorkingPoint(least, threshold)
     counted = len(photos) if enough else 0
     crowds = [photo for photo in photos if len(photo.labels) > 1 and len(photo.score) > 1]
     if not _are_enough(crowds):
         return WorkingPoints(one_face, one_face, counted)
-    each = np.stack([_balanced_accuracy(part) for part in (crowds, larger) if _are_enough(part)])
-    mean = each.mean(axis=0)  # (M, T)
-    best = np.argwhere(mean >= mean.max() - 1e-9)
-    # Of equals the nearest to the point for one face.
-    tried = np.stack([_MIN_SCORES[best[:, 0]], _THRESHOLDS[best[:, 1]]], axis=1)
-    distance = np.abs(tried - [one_face.min_score, threshold]).sum(axis=1)
-    nearest = int(distance.argmin())
-    min_score, least = tried[nearest].round(3).tolist()
-    reached = tuple(each[:, best[nearest, 0], best[nearest, 1]].tolist())
-    return WorkingPoints(one_face, WorkingPoint(min_score, least), counted, len(crowds), reached)
+    parts = [part for part in (crowds, larger) if _are_enough(part)]
+    best = int(np.mean([_f1(part) for part in parts], axis=0).argmax())
+    each = np.stack([_balanced_accuracy(part, _MIN_SCORES[best]) for part in parts])  # (P, T)
+    # Few photos make a ragged curve: its highest tip is chance.
+    beside = (_NEIGHBOURS, _NEIGHBOURS)
+    padded = np.pad(each.mean(axis=0), beside, mode="edge")
+    smooth = np.convolve(padded, np.ones(2 * _NEIGHBOURS + 1), mode="valid")  # (T,)
+    highest = np.flatnonzero(smooth >= smooth.max() - 1e-9)
+    # Of equals the nearest to the threshold for one face.
+    chosen = highest[np.abs(_THRESHOLDS[highest] - threshold).argmin()]
+    pair = WorkingPoint(round(float(_MIN_SCORES[best]), 3), round(float(_THRESHOLDS[chosen]), 3))
+    return WorkingPoints(one_face, pair, counted, len(crowds), tuple(each[:, chosen].tolist()))
 
 
 def _are_enough(photos: Sequence[Photo]) -> bool:
@@ -158,7 +201,7 @@ def _least_score(photos: Sequence[Photo], canvas: int) -> float:
     scores = []
     for photo in photos:
         for index in choose(photo.boxes_xywh, photo.score, any_score, canvas):
-            if iou_xywh(photo.boxes_xywh[index], photo.label_xywh) >= _SAME_FACE_IOU:
+            if iou_xywh(photo.boxes_xywh[index], photo.faces_xywh[0]) >= _SAME_FACE_IOU:
                 scores.append(float(photo.score[index]))
     may_be_lost = int(_MAY_BE_LOST * len(photos))
     if len(scores) <= may_be_lost:
@@ -166,15 +209,30 @@ def _least_score(photos: Sequence[Photo], canvas: int) -> float:
     return float(np.floor(np.sort(scores)[may_be_lost] * 1000) / 1000)
 
 
-def _balanced_accuracy(photos: Sequence[Photo]) -> NDArray[np.float64]:
-    """Of "somebody is not properly masked": (M scores tried, T thresholds tried)."""
+def _f1(photos: Sequence[Photo]) -> NDArray[np.float64]:
+    """Of finding every face, at each least score that is tried: (M,)."""
+    right, wrong = [], []
+    for photo in photos:
+        overlap = [iou_xywh(photo.faces_xywh, box) for box in photo.boxes_xywh]  # (K, F)
+        is_face = match_greedily(np.array(overlap), _SAME_FACE_IOU) >= 0
+        right.append(photo.score[is_face])
+        wrong.append(photo.score[~is_face])
+    hits, misses = (
+        (np.concatenate(scores)[:, None] >= _MIN_SCORES).sum(axis=0) for scores in (right, wrong)
+    )
+    faces = sum(len(photo.labels) for photo in photos)
+    f1: NDArray[np.float64] = 2 * hits / (hits + misses + faces)
+    return f1
+
+
+def _balanced_accuracy(photos: Sequence[Photo], min_score: float) -> NDArray[np.float64]:
+    """Of "somebody is not properly masked", at each threshold that is tried: (T,)."""
     someone = np.array([not all(photo.labels) for photo in photos], dtype=bool)  # (P,)
+    # The probability of the face that is least properly masked.
     least = np.array(
-        [
-            [photo.proper_mask[photo.score >= score].min(initial=np.inf) for photo in photos]
-            for score in _MIN_SCORES
-        ]
-    )  # (M, P), the probability of the face that is least properly masked
-    verdicts = least[:, None] < _THRESHOLDS[None, :, None]  # (M, T, P)
-    right = verdicts[..., someone].mean(axis=2) + (~verdicts[..., ~someone]).mean(axis=2)
-    return np.asarray(right / 2)
+        [photo.proper_mask[photo.score >= min_score].min(initial=np.inf) for photo in photos]
+    )
+    verdicts = least < _THRESHOLDS[:, None]  # (T, P)
+    right = verdicts[:, someone].mean(axis=1) + (~verdicts[:, ~someone]).mean(axis=1)
+    balanced: NDArray[np.float64] = right / 2
+    return balanced

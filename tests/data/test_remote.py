@@ -45,9 +45,9 @@ def test_remote_source_reads_what_only_fsspec_knows() -> None:
     import fsspec
 
     memory = fsspec.filesystem("memory")
-    memory.pipe("/photos/a/1.png", b"one")
-    memory.pipe("/photos/2.png", b"two")
-    source = RemoteSource("memory://photos")
+    memory.pipe("/few photos/a/1.png", b"one")
+    memory.pipe("/few photos/2.png", b"two")
+    source = RemoteSource("memory://few photos")
     assert list(source) == ["2.png", "a/1.png"]
     assert source.image("a/1.png") == b"one"
 
