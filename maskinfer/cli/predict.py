@@ -70,7 +70,7 @@ _NO_READER = 141  # 128 + SIGPIPE
     annotate=option("Also save every photo there, as a JPEG with its faces drawn on it.", "DIR"),
     crops=option("Also save every predicted face there, as a JPEG.", "DIR"),
     only=option(
-        "not-proper, unsure (within 0.2 of the threshold) or no-face: draw only photos with such a "
+        "not-proper, unsure (near the threshold) or no-face: draw only photos with such a "
         "face, or without any, and save only such faces. May be given several times.",
         "KIND",
     ),

@@ -35,7 +35,7 @@ RIVAL_SCORE = 0.4
 # main one: the largest that costs photos of one dominant face 0.001 in IoU (docs/experiments.md).
 LEAN = 0.4
 # How near the threshold a probability is that people should look at themselves.
-UNSURE_WITHIN = 0.2
+_UNSURE_WITHIN, _UNSURE_SHARE = 0.2, 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,16 @@ def choose(
 
 def is_unsure(probability: float, threshold: float) -> bool:
     """Whether a probability is so near the threshold that people should look themselves."""
-    return abs(probability - threshold) <= UNSURE_WITHIN
+    low, high = unsure_range(threshold)
+    return low <= probability <= high
+
+
+def unsure_range(threshold: float) -> tuple[float, float]:
+    """Within 0.2 of the threshold, but no more than two fifths of the way to certainty."""
+    return (
+        threshold - min(_UNSURE_WITHIN, _UNSURE_SHARE * threshold),
+        threshold + min(_UNSURE_WITHIN, _UNSURE_SHARE * (1 - threshold)),
+    )
 
 
 def face_kinds(face: Prediction, threshold: float) -> frozenset[Kind]:

@@ -14,7 +14,7 @@ from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
 from maskinfer.data.sources import LocalSource, Source
 from maskinfer.evaluation.labelled import label_word
-from maskinfer.inference.choosing import UNSURE_WITHIN, Kind, is_unsure, photo_kinds
+from maskinfer.inference.choosing import Kind, is_unsure, photo_kinds, unsure_range
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
 from maskinfer.inference.predicting import PredictSettings, Summary
@@ -158,13 +158,14 @@ def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) ->
         for kind, some in photos.items()
     ]
     where = "the output" if settings.to_stdout else settings.out.name
+    low, high = unsure_range(worst.threshold)
     all_shown = sum(map(len, photos.values())) == worst.counts.total()
     rest = "" if all_shown else f" Only the worst are shown; all of them are in {where}."
     return Section(
         "Photos to look at",
         "Solid blue boxes: called proper; solid pink ones: called proper, but unsure; dashed "
         "orange ones: called not proper. The numbers are probabilities of a properly worn mask: "
-        f"called proper from {worst.threshold:.2f}, unsure within {UNSURE_WITHIN} of that. Where "
+        f"called proper from {worst.threshold:.2f}, unsure from {low:.2f} to {high:.2f}. Where "
         f"the face that matters most is small, only its part of the photo is shown.{rest}",
         galleries,
     )

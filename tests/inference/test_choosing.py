@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.tiny_model import METADATA
 
 from maskinfer.errors import UsageError
-from maskinfer.inference.choosing import RIVAL_SCORE, Choice, FaceRule, choose
+from maskinfer.inference.choosing import RIVAL_SCORE, Choice, FaceRule, choose, is_unsure
 from maskinfer.runtime.model_file import WorkingPoint
 
 CANVAS = 200
@@ -55,3 +55,18 @@ def test_figures_that_are_not_given_are_the_model_s() -> None:
     assert Choice.of(metadata, "left", 0.0, 1.0) == Choice("left", 0.0, 1.0)
     with pytest.raises(UsageError, match="--face all: this tiny finds one face a photo"):
         Choice.of(replace(metadata, faces=1), "all")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "unsure", "sure"),
+    [
+        (0.5, (0.3, 0.5, 0.7), (0.29, 0.71)),
+        (0.86, (0.66, 0.9), (0.65, 0.93, 1.0)),
+        (0.05, (0.04, 0.2), (0.0, 0.02, 0.3)),
+    ],
+)
+def test_an_answer_near_certainty_is_never_unsure(
+    threshold: float, unsure: tuple[float, ...], sure: tuple[float, ...]
+) -> None:
+    assert all(is_unsure(probability, threshold) for probability in unsure)
+    assert not any(is_unsure(probability, threshold) for probability in sure)
