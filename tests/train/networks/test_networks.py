@@ -276,7 +276,9 @@ def test_a_trunk_that_has_learned_elsewhere_keeps_what_torchvision_freezes(
 def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = build(_settings("resnet"))
-    save_file(source.state_dict(), tmp_path / "best.safetensors")
+    save_file(
+        {n: t.contiguous() for n, t in source.state_dict().items()}, tmp_path / "best.safetensors"
+    )
     settings = _settings("fasterrcnn", weights=str(tmp_path / "best.safetensors"))
     network = build(settings)
     network.mean.fill_(99.0)
