@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from torch.nn import Module, SyncBatchNorm
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
@@ -96,10 +95,6 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     # Seeded anew each epoch, so that a resumed run samples proposals as it would have.
     torch.manual_seed((settings.seed * 10_007 + epoch) * 1_009 + accelerator.process_index)
     model.train()
-    if settings.freeze_statistics:
-        for module in model.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval()
     display.begin("train", len(batches))
     total, count, rate = 0.0, 0, 0.0
     unread: list[_Step] = []
@@ -262,6 +257,8 @@ class Trainer:
         which stops whenever one of them is read.
         """
         self.network.begin_from(origin)
+        if self.settings.freeze_statistics:
+            self.network.keeps_statistics_of = ""
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
             self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)

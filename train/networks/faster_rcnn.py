@@ -4,8 +4,6 @@ Three classes: background, mask worn improperly, mask worn properly. One anchor 
 as in the report. The one box wanted is the best-scored of all detections.
 """
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
@@ -17,7 +15,7 @@ from torchvision.ops import box_area, box_convert, box_iou
 
 from maskinfer.train.settings import TrainSettings
 
-from .network import Candidates, Detections, Losses, Network, Targets
+from .network import Candidates, Detections, Losses, Network, Targets, normalisations
 
 IMPROPER, PROPER = 1, 2  # class numbers; 0 is background
 SMALLEST_BOX = 1e-2  # shorter side in pixels; torchvision leaves smaller boxes out
@@ -83,27 +81,19 @@ class FasterRCNNDetector(Network):
             box_detections_per_img=2000,
         )
         self.detector.rpn.__class__ = _RegionProposals  # which has the state of its base
-        self.statistics_frozen = False
 
     def begin_from(self, origin: str) -> None:
         # As torchvision's own pretrained detectors: batches are too small to learn statistics, and
         # what the stem and the first stage have learned is general.
-        self.statistics_frozen = origin in ("imagenet", "coco")
-        if self.statistics_frozen:
+        if origin in ("imagenet", "coco"):
+            self.keeps_statistics_of = self.trunk_name
             body = self.detector.backbone.body
-            for layer in _normalisations(body):
+            for layer in normalisations(body):
                 layer.requires_grad_(requires_grad=False)
             for name, stage in body.named_children():
                 stage.requires_grad_(requires_grad=False)
                 if name in body.return_layers:
                     break
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        if self.statistics_frozen:
-            for layer in _normalisations(self.detector.backbone.body):
-                layer.eval()
-        return self
 
     def measure(self, canvases: Tensor, targets: Targets) -> tuple[Losses, Detections]:
         outputs = self.outputs(canvases)
@@ -169,10 +159,6 @@ class FasterRCNNDetector(Network):
             faces, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
         best = [_best(image) for image in faces]
         return Detections(*(torch.stack(column) for column in zip(*best, strict=True)))
-
-
-def _normalisations(body: nn.Module) -> list[nn.BatchNorm2d]:
-    return [layer for layer in body.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
 def _torchvision_targets(targets: Targets, canvas: int) -> list[dict[str, Tensor]]:

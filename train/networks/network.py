@@ -1,9 +1,10 @@
 """What every network is to the training loop, and the shape of its answers."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Detections(NamedTuple):
@@ -51,6 +52,8 @@ class Network(nn.Module):
     # image is labelled with.
     learns_all_faces = False
     trunk_name: str  # of the submodule that is the backbone, for initial weights
+    # Name of the submodule whose batch normalisation keeps its statistics in training; "" is all.
+    keeps_statistics_of: str | None = None
 
     def __init__(self, canvas: int) -> None:
         super().__init__()
@@ -62,6 +65,14 @@ class Network(nn.Module):
 
     def begin_from(self, origin: str) -> None:
         """Prepare to be trained, from weights of an origin as `load_initial_weights` names it."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, as of any module; statistics that are kept are not learned from batches."""
+        super().train(mode)
+        if self.keeps_statistics_of is not None:
+            for layer in normalisations(self.get_submodule(self.keeps_statistics_of)):
+                layer.eval()
+        return self
 
     def forward(self, canvases: Tensor, targets: Targets) -> Losses:
         """Losses to train on, by name; their sum is minimised."""
@@ -103,3 +114,8 @@ class Network(nn.Module):
         rows = canvases.float().flatten(2)  # (B, S, S * 3)
         rows = (rows - self.mean.repeat(width)) / self.std.repeat(width)
         return rows.reshape(canvases.shape).permute(0, 3, 1, 2).contiguous()
+
+
+def normalisations(part: nn.Module) -> list[nn.Module]:
+    """The layers of batch normalisation in a part of a network, of one process or several."""
+    return [layer for layer in part.modules() if isinstance(layer, _BatchNorm)]

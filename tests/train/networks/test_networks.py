@@ -273,6 +273,15 @@ def test_a_trunk_that_has_learned_elsewhere_keeps_what_torchvision_freezes(
     assert bool(stays) == all(torch.equal(after[name], before[name]) for name in normalisations)
 
 
+def test_statistics_are_kept_by_several_processes_too() -> None:
+    network = build(_settings("fasterrcnn"))
+    network.begin_from("imagenet")
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(network).train()  # type: ignore[no-untyped-call]
+    layers = [m for m in _trunk(network).modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert layers
+    assert not any(layer.training for layer in layers)
+
+
 def test_weights_of_a_resnet_run_start_a_faster_rcnn(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = build(_settings("resnet"))
