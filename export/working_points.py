@@ -90,7 +90,8 @@ def measure_file(session: Session, checkpoint: Checkpoint) -> tuple[ModelMetadat
         batch_size = session.batch_size
         on_larger = Session(session.path, Provider.CPU, batch_size, canvas=_CROWD_CANVAS)
         larger = list(_answers(on_larger, crowds))
-    empty = _nobody(session).tolist() if photos and session.metadata.faces > 1 else []
+    measured = len(photos) >= _LEAST_PHOTOS and session.metadata.faces > 1
+    empty = _nobody(session).tolist() if measured else []
     canvas, threshold = session.geometry.canvas, metadata.one_face.threshold
     points = measure(photos, threshold, canvas, larger, empty)
     if not points.photos and earlier.one_face is not None:
@@ -217,11 +218,11 @@ def _f1(photos: Sequence[Photo]) -> NDArray[np.float64]:
         is_face = match_greedily(np.array(overlap), _SAME_FACE_IOU) >= 0
         right.append(photo.score[is_face])
         wrong.append(photo.score[~is_face])
-    hits, misses = (
+    found, invented = (
         (np.concatenate(scores)[:, None] >= _MIN_SCORES).sum(axis=0) for scores in (right, wrong)
     )
     faces = sum(len(photo.labels) for photo in photos)
-    f1: NDArray[np.float64] = 2 * hits / (hits + misses + faces)
+    f1: NDArray[np.float64] = 2 * found / (found + invented + faces)
     return f1
 
 
