@@ -29,8 +29,8 @@ from .suppression import suppress
 # 1,000, but faces have few rivals.
 _LEAST_PER_LEVEL = 256
 # Proposals whose features are gathered at a time: ONNX Runtime computes all sixteen corners of a
-# sample before it adds up two of them.
-_SLICE = 32
+# sample before it adds up two of them. Many slices take long to trace.
+_SLICE, _MOST_SLICES = 32, 8
 _NMS_IOU = 0.7  # torchvision's default
 _BINS = 7  # RoIAlign's output is 7 x 7,
 _SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
@@ -78,8 +78,9 @@ class BatchedFasterRCNN(nn.Module):
         features = list(self.backbone(self.network.normalise(images)).values())
         proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
         cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
-        starts = range(0, proposals.shape[1], _SLICE)
-        slices = (proposals[:, start : start + _SLICE] for start in starts)
+        size = max(_SLICE, -(-self.proposals // _MOST_SLICES))
+        starts = range(0, self.proposals, size)
+        slices = (proposals[:, start : start + size] for start in starts)
         hidden = torch.cat([self._box_head(cells, some) for some in slices], dim=1)
         scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
         shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
@@ -93,8 +94,11 @@ class BatchedFasterRCNN(nn.Module):
 
     def _box_head(self, cells: Tensor, proposals: Tensor) -> Tensor:
         """What the box head says of proposals (N, k, 4): (N, k, 1024)."""
-        regions = self.align(cells, proposals)  # (N, k, 7 * 7 * C)
-        return torch.relu(self.fc7(torch.relu(self.fc6(regions))))
+        # As rows: of a batch of rows the exporter would transpose the weights of every slice anew,
+        # and neither FP16 nor INT8 would know them for weights.
+        rows = self.align(cells, proposals).flatten(0, 1)  # (N * k, 7 * 7 * C)
+        hidden = torch.relu(self.fc7(torch.relu(self.fc6(rows))))
+        return hidden.reshape(*proposals.shape[:2], -1)
 
     def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""
