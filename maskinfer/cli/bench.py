@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from maskinfer.data.folders import Failure
@@ -52,6 +53,12 @@ _COLUMNS: dict[str, Callable[[Speed], str]] = {
         "auto, tensorrt, cuda or cpu; may be given several times. By default auto.",
         "NAME",
         "--provider",
+    ),
+    provider_options=option(
+        "An option of onnxruntime for a GPU's provider, such as enable_cuda_graph=1 or "
+        "prefer_nhwc=1; may be given several times. Every line is measured without and with them.",
+        "NAME=VALUE",
+        "--provider-option",
     ),
     seconds=option("How long to measure each line.", "N", min=0.1, max=3600),
     json=option("Write everything to this file; - for stdout.", "FILE"),
@@ -110,14 +117,20 @@ def _table(lines: list[Line]) -> Table:
         setup, result = line.setup, line.result
         asked = (str(setup.threads), str(setup.batch_size))
         if isinstance(result, str):
-            table.add_row(setup.provider, *asked, "failed")
+            provider, cells = setup.provider, ["failed"]
         else:
-            table.add_row(result.provider, *asked, *(cell(result) for cell in _COLUMNS.values()))
+            provider, cells = result.provider, [cell(result) for cell in _COLUMNS.values()]
+        words = [provider, *map("=".join, setup.provider_options)]
+        table.add_row(escape(" ".join(words)), *asked, *cells)
     return table
 
 
 def _options(setup: Setup) -> str:
-    return f"--provider {setup.provider} --threads {setup.threads} --batch-size {setup.batch_size}"
+    given = "".join(f" --provider-option {n}={value}" for n, value in setup.provider_options)
+    return (
+        f"--provider {setup.provider}{given} --threads {setup.threads} "
+        f"--batch-size {setup.batch_size}"
+    )
 
 
 def _report_failures(lines: list[Line]) -> None:

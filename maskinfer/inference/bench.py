@@ -18,7 +18,7 @@ import PIL
 from maskinfer.data.dataset import sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
-from maskinfer.errors import DatasetError
+from maskinfer.errors import DatasetError, UsageError
 from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
@@ -45,6 +45,8 @@ class BenchSettings:
         batch_sizes: images per batch.
         threads: that decode; empty for one a core.
         providers: what computes.
+        provider_options: onnxruntime's own options for a GPU's provider, each as NAME=VALUE; where
+            there are any, every line is measured without and with them.
         seconds: how long each line is measured, without starting and warming up.
         json: where everything is written, `-` for standard output; None for nowhere.
         overwrite: whether an existing `json` is replaced.
@@ -55,6 +57,7 @@ class BenchSettings:
     batch_sizes: tuple[int, ...] = (1, 8, 16, 32)
     threads: tuple[int, ...] = ()
     providers: tuple[Provider, ...] = (Provider.AUTO,)
+    provider_options: tuple[str, ...] = ()
     seconds: float = 3.0
     json: Path | None = None
     overwrite: bool = False
@@ -68,7 +71,10 @@ class BenchSettings:
     def setups(self) -> list[Setup]:
         """The lines, in order, each once."""
         threads = self.threads or (decode_threads(),)
-        combinations = product(self.providers, threads, self.batch_sizes)
+        given = tuple(_name_and_value(option) for option in self.provider_options)
+        combinations = product(
+            self.providers, threads, self.batch_sizes, dict.fromkeys([(), given])
+        )
         return [Setup(*combination) for combination in dict.fromkeys(combinations)]
 
 
@@ -81,7 +87,13 @@ class Line:
 
     def to_dict(self) -> dict[str, Any]:
         """The line as JSON can hold it."""
-        asked = {**asdict(self.setup), "provider": str(self.setup.provider)}
+        setup = self.setup
+        asked: dict[str, Any] = {
+            "provider": str(setup.provider),
+            "provider_options": dict(setup.provider_options),
+            "threads": setup.threads,
+            "batch_size": setup.batch_size,
+        }
         if isinstance(self.result, str):
             return {**asked, "error": printable_name(self.result)}
         values = asdict(self.result) | {"ratio": self.result.ratio}
@@ -113,7 +125,8 @@ class Bench:
         """Find the images and the model, before anything is measured.
 
         Raises:
-            UsageError: there are no such images or no such model, or `json` cannot be written.
+            UsageError: there are no such images or no such model, `json` cannot be written, or a
+                provider's option is not as it should be.
             DatasetError: there is no image in the folder.
             ModelFileError: the model file is damaged or not one of ours.
         """
@@ -135,6 +148,13 @@ class Bench:
             result = _in_a_process(self.session.path, self.source, setup, self.settings.seconds)
             lines.append(Line(setup, result))
         return lines
+
+
+def _name_and_value(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--provider-option: got {option!r}, expected NAME=VALUE")
+    return name, value
 
 
 def _describe_machine() -> dict[str, Any]:

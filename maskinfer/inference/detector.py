@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, overload
@@ -56,6 +56,7 @@ class MaskDetector:
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
         streams: int = 1,
+        provider_options: Mapping[str, str] | None = None,
     ) -> None:
         """Load a model.
 
@@ -75,6 +76,7 @@ class MaskDetector:
                 the command line raises: see `maskinfer.data.images.MAX_PIXELS`.
             threads: CPU threads of the network; None for one a core.
             streams: batches that are computed at the same time and share those threads.
+            provider_options: onnxruntime's own options for a GPU's provider, by their names.
 
         Raises:
             UsageError: no such file, the provider asked for cannot run here, or the model cannot
@@ -85,7 +87,13 @@ class MaskDetector:
         path = resolve_model(None if model is None else Path(model))
         try:
             self.session = Session(
-                path, provider, batch_size, threads=threads, streams=streams, canvas=canvas
+                path,
+                provider,
+                batch_size,
+                threads=threads,
+                streams=streams,
+                canvas=canvas,
+                provider_options=provider_options,
             )
         except ModelFileError as error:
             if model is not None or not path.is_relative_to(EXPORTS):

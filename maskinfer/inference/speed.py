@@ -39,11 +39,19 @@ _LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Setup:
-    """What a line is measured with; threads are those that decode."""
+    """What a line is measured with.
+
+    Attributes:
+        provider: what computes.
+        threads: those that decode.
+        batch_size: images per batch.
+        provider_options: onnxruntime's own, of a GPU's provider, as names and values.
+    """
 
     provider: Provider
     threads: int
     batch_size: int
+    provider_options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
     Raises:
         MaskinferError: the model or the provider fails, or no image can be read.
     """
-    detector = _TimedDetector(model, setup.provider, setup.batch_size)
+    detector = _TimedDetector(model, setup)
     session = detector.session
     canvases = _ready_canvases(detector, source)
     before = time_session(session, canvases, seconds / 4)
@@ -115,8 +123,14 @@ def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
 class _TimedDetector(MaskDetector):
     """A detector that measures processor time of `make_canvas` so far, of all threads together."""
 
-    def __init__(self, model: Path, provider: Provider, batch_size: int) -> None:
-        super().__init__(model, provider, batch_size, streams=default_streams())
+    def __init__(self, model: Path, setup: Setup) -> None:
+        super().__init__(
+            model,
+            setup.provider,
+            setup.batch_size,
+            streams=default_streams(),
+            provider_options=dict(setup.provider_options),
+        )
         self.decode_seconds = 0.0
         self._lock = threading.Lock()
 

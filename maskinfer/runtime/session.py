@@ -10,10 +10,10 @@ was asked for is an error, and where `auto` could not use one, a note says why.
 import hashlib
 import os
 import re
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from queue import SimpleQueue
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -42,6 +42,11 @@ from .providers import DEFAULT_BATCH_SIZE, Provider
 _LOG_FATAL_ONLY = 4
 # A large network fills all cores by itself, and each batch holds half a gigabyte and more.
 _LARGE_FILE, _LARGE_STREAMS = 40_000_000, 2
+# On CUDA one batch is copied while another is computed: onnxruntime gives each run a CUDA stream of
+# its own (microsoft/onnxruntime pull request 13495). Its TensorRT provider computes one batch at a
+# time (19301), and a CUDA graph cannot be captured while another batch is computed (18806).
+_CUDA_STREAMS = 2
+_CUDA_GRAPH = "enable_cuda_graph"
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
 
 _ORT_NAME = {
@@ -90,6 +95,7 @@ class Session:
         threads: int | None = None,
         streams: int = 1,
         canvas: int | None = None,
+        provider_options: Mapping[str, str] | None = None,
     ) -> None:
         """Load a model file.
 
@@ -100,14 +106,16 @@ class Session:
                 to this size, since a new shape means new tuning.
             threads: CPU threads of the network; None for one a core.
             streams: how many threads will call `run` at the same time, at most two where the file
-                is large; the CPU threads are divided among them. Small networks get through more
-                images so than with all cores in one operator after another. A GPU has one stream.
+                is large or on CUDA, and one on TensorRT; the CPU threads are divided among them.
+                Small networks get through more images so than with all cores in one operator after
+                another.
             canvas: S in pixels, of a model that reads canvases of any size; None for the model's
                 own.
+            provider_options: onnxruntime's own options for a GPU's provider, by their names.
 
         Raises:
-            UsageError: no such file, the provider asked for cannot run here, or the model cannot
-                read that canvas.
+            UsageError: no such file, the provider asked for cannot run here or has no options, or
+                the model cannot read that canvas.
             ModelFileError: the file is damaged or not a model of ours.
         """
         if batch_size < 1:
@@ -118,7 +126,9 @@ class Session:
         self._threads = threads
         self._canvas = canvas
         self.streams = streams
-        self._bound: BoundSession | None = None
+        self._options = dict(provider_options or {})
+        # Memory on a GPU for the batches that are computed at the same time; None is not set aside.
+        self._free: SimpleQueue[BoundSession | None] = SimpleQueue()
         try:
             wanted = Provider(provider)
         except ValueError:
@@ -138,7 +148,15 @@ class Session:
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
         if self.provider is not Provider.CPU:
-            self.streams = 1
+            alone = self.provider is Provider.TENSORRT or _CUDA_GRAPH in self._options
+            self.streams = 1 if alone else min(streams, _CUDA_STREAMS)
+            for _ in range(self.streams):
+                self._free.put(None)
+        elif self._options:
+            raise UsageError(
+                f"--provider-option {next(iter(self._options))}: not for the CPU; give --provider "
+                f"cuda or tensorrt{self.note and f' ({self.note})'}"
+            )
         elif self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
                 "its 8-bit weights may overflow on this CPU, which lacks VNNI: export it again here"
@@ -146,6 +164,11 @@ class Session:
 
     def _load_engine(self, wanted: Provider) -> None:
         """Load a TensorRT engine in the place of an ONNX file."""
+        if self._options:
+            raise UsageError(
+                f"--provider-option {next(iter(self._options))}: {self.path} is a TensorRT engine, "
+                "whose options were set when it was built"
+            )
         if wanted not in (Provider.AUTO, Provider.TENSORRT):
             raise UsageError(
                 f"--provider {wanted}: {self.path} is a TensorRT engine, which runs on tensorrt "
@@ -227,9 +250,14 @@ class Session:
                 list(OUTPUT_NAMES), {INPUT_NAME: canvases}
             )
             return outputs
-        if self._bound is None:
-            self._bound = BoundSession(self._ort, self._session, canvases.shape)
-        return self._bound.run(canvases)
+        bound = self._free.get()
+        try:
+            bound = bound or BoundSession(
+                self._ort, self._session, canvases.shape, self.metadata.faces
+            )
+            return bound.run(canvases)
+        finally:
+            self._free.put(bound)
 
     def _read(self, provider: Provider) -> bytes:
         self.path = suited(self._named, on_gpu=provider is not Provider.CPU)
@@ -309,6 +337,8 @@ class Session:
                 self.path, self.sha256, metadata, self._fit(metadata).canvas, self.batch_size
             )
             providers.insert(0, (_ORT_NAME[first], options))
+        if first is not Provider.CPU:
+            providers[0][1].update(self._options)
         return providers
 
     def _operator_threads(self) -> int:
@@ -348,26 +378,34 @@ class Session:
 
 
 class BoundSession:
-    """An onnxruntime session for batches of one shape on a GPU, whose memory is set aside once."""
+    """Memory that is set aside on a GPU for one batch, always of one shape, and its outputs.
+
+    A CUDA graph replays the very addresses that it was captured with.
+    """
 
     def __init__(
-        self, ort: ModuleType, session: Any, shape: tuple[int, int, int, int], device: str = "cuda"
+        self,
+        ort: ModuleType,
+        session: Any,
+        shape: tuple[int, int, int, int],
+        faces: int,
+        device: str = "cuda",
     ) -> None:
-        """Set memory aside for batches of (N, S, S, 3), on a device as onnxruntime names it."""
+        """Set memory aside for a batch of (N, S, S, 3), on a device as onnxruntime names it."""
+        make = ort.OrtValue.ortvalue_from_shape_and_type
         self._session = session
-        self._input = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, device)
+        self._input = make(shape, np.uint8, device)
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
-        for name in OUTPUT_NAMES:
-            self._binding.bind_output(name)
-        self._lock = threading.Lock()  # all threads share the one input
+        for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True):
+            output = make((shape[0], faces, *more), np.float32, device)
+            self._binding.bind_ortvalue_output(name, output)
 
     def run(self, canvases: Pixels) -> list[NDArray[Any]]:
         """Compute one batch of that shape; the outputs in the order of `OUTPUT_NAMES`."""
-        with self._lock:
-            self._input.update_inplace(np.ascontiguousarray(canvases))
-            self._session.run_with_iobinding(self._binding)
-            outputs: list[NDArray[Any]] = self._binding.copy_outputs_to_cpu()
+        self._input.update_inplace(np.ascontiguousarray(canvases))
+        self._session.run_with_iobinding(self._binding)
+        outputs: list[NDArray[Any]] = self._binding.copy_outputs_to_cpu()
         return outputs
 
 

@@ -190,6 +190,26 @@ def test_setups_are_all_combinations(
     assert settings.setups == [Setup(*setup) for setup in setups]
 
 
+def test_bench_measures_without_and_with_a_providers_options(photos: Path, run_cli: RunCli) -> None:
+    option = ("--provider-option", "prefer_nhwc=1")
+    done = run_cli(
+        *("bench", photos, "--batch-size", 1, "--threads", 1, *QUICK, *option, "--json", "a.json")
+    )
+    assert done.code == 3  # the CPU has no such option, and says so
+    assert "--provider cpu --provider-option prefer_nhwc=1" in done.stderr
+    assert "not for the CPU" in done.stderr
+    lines = json.loads(Path("a.json").read_text())["lines"]
+    assert [line["provider_options"] for line in lines] == [{}, {"prefer_nhwc": "1"}]
+    assert [line["error"] is None for line in lines] == [True, False]
+    assert done.stdout.splitlines()[-1].split() == ["cpu", "prefer_nhwc=1", "1", "1", "failed"]
+
+
+def test_bench_refuses_an_option_without_a_value(photos: Path, run_cli: RunCli) -> None:
+    done = run_cli("bench", photos, *QUICK, "--provider-option", "prefer_nhwc")
+    assert done.code == 2
+    assert "--provider-option: got 'prefer_nhwc', expected NAME=VALUE" in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_ctrl_c_ends_a_bench_with_one_line(photos: Path) -> None:
     process = subprocess.Popen(

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def test_run_pads_for_a_gpu_and_drops_the_padding(tiny_model: Path) -> None:
     session = Session(tiny_model, "cpu", batch_size=8)
     alone = session.run(canvases(3))
     session.provider = Provider.CUDA  # padding is by the provider's name; the CPU computes
-    session._bound = BoundSession(session._ort, session._session, (8, 32, 32, 3), "cpu")
+    session._free.put(BoundSession(session._ort, session._session, (8, 32, 32, 3), 2, "cpu"))
     for _ in range(2):  # in the same memory
         padded = session.run(canvases(3))
         for name in ("boxes_xywh", "proper_mask", "score"):
@@ -238,6 +239,52 @@ def test_tensorrt_gets_a_batch_profile_and_a_folder_for_engines(
     assert folders[0] != folders[1]  # TensorRT's own key leaves out the weights
     assert all(folder.is_relative_to(tmp_path / "cache") for folder in folders)
     assert first["trt_timing_cache_path"] == second["trt_timing_cache_path"]
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+@pytest.mark.parametrize(
+    ("given", "streams"), [({}, 2), ({"prefer_nhwc": "1"}, 2), ({"enable_cuda_graph": "1"}, 1)]
+)
+def test_cuda_gets_the_options_asked_for_and_a_batch_to_copy_meanwhile(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], streams: int
+) -> None:
+    got: list[dict[str, str]] = []
+    create = onnxruntime.InferenceSession
+
+    class OnCuda:
+        """The CPU's session, which says that it is CUDA's."""
+
+        def __init__(self, data: bytes, providers: list[tuple[str, dict[str, str]]], **rest: Any):
+            got.extend(options for name, options in providers if name.startswith("CUDA"))
+            self._session = create(data, providers=["CPUExecutionProvider"], **rest)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._session, name)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
+    session = Session(tiny_model, "cuda", streams=8, provider_options=given)
+    assert session.streams == streams
+    assert got[0].items() >= given.items()
+
+
+def test_batches_on_a_gpu_have_memory_of_their_own(tiny_model: Path) -> None:
+    """Two threads never write into one batch's memory."""
+    session = Session(tiny_model, "cpu", batch_size=4)
+    session.provider = Provider.CUDA
+    for _ in range(2):
+        session._free.put(BoundSession(session._ort, session._session, (4, 32, 32, 3), 2, "cpu"))
+    batches = [np.full((4, 32, 32, 3), value, np.uint8) for value in range(0, 256, 5)]
+    with ThreadPoolExecutor(2) as pool:
+        scores = [outputs.score[:, 0] for outputs in pool.map(session.run, batches)]
+    np.testing.assert_allclose(scores, [[batch.max() / 255] * 4 for batch in batches], rtol=1e-6)
+
+
+def test_options_of_a_provider_are_not_for_the_cpu(tiny_model: Path) -> None:
+    with pytest.raises(UsageError, match="--provider-option prefer_nhwc: not for the CPU"):
+        Session(tiny_model, "cpu", provider_options={"prefer_nhwc": "1"})
 
 
 @pytest.mark.usefixtures("_pretended_gpu")
