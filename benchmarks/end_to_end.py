@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from materials import report, write_photos
-from random_resnet import random_resnet50, write_file
+from random_networks import random_resnet50, write_file
 from rich.table import Table
 
 from maskinfer.data.folders import list_images

@@ -97,7 +97,7 @@ def main(
 
 
 def _write_networks(folder: Path, weights: Path, fp32: Path, int8: Path) -> None:
-    from random_resnet import random_resnet50, write_file
+    from random_networks import random_resnet50, write_file
     from safetensors.torch import save_file
 
     geometry = Geometry.letterbox(_CANVAS)
@@ -135,7 +135,7 @@ def _homework(weights: Path, few: Path, folder: Path) -> float:
     """As it is usually written."""
     import csv
 
-    import random_resnet
+    import random_networks
     import torch
     from PIL import Image
     from safetensors.torch import load_file
@@ -144,7 +144,7 @@ def _homework(weights: Path, few: Path, folder: Path) -> float:
 
     from maskinfer.train.networks.build import build
 
-    model = build(random_resnet.settings())
+    model = build(random_networks.settings("resnet"))
     model.load_state_dict(load_file(weights))
     model.eval()
     transform = transforms.Compose(

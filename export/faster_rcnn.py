@@ -8,11 +8,12 @@ ONNX:
 - anchors are constants;
 - each pyramid level keeps a fixed number of proposals, the best by objectness;
 - their non-maximum suppression is a matrix product, repeated until it settles;
-- RoIAlign gathers the four corners of each sample point from one table of feature cells;
+- RoIAlign gathers the cells that each bin averages from one table of feature cells;
 - the boxes of both classes are candidates for the last suppression, which is `suppression`'s.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +29,8 @@ from .suppression import suppress
 # Least number of proposals of a level that enter its suppression, best first. torchvision takes
 # 1,000, but faces have few rivals.
 _LEAST_PER_LEVEL = 256
-# Proposals whose features are gathered at a time: ONNX Runtime computes all sixteen corners of a
-# sample before it adds up two of them. Many slices take long to trace.
-_SLICE, _MOST_SLICES = 32, 8
+# Proposals whose features are gathered at a time, 0.8 MB each. More slices take longer to trace.
+_SLICE, _MOST_SLICES = 16, 16
 _NMS_IOU = 0.7  # torchvision's default
 _BINS = 7  # RoIAlign's output is 7 x 7,
 _SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
@@ -79,9 +79,8 @@ class BatchedFasterRCNN(nn.Module):
         proposals, valid = self._propose(features)  # (N, K, 4) xyxy, (N, K)
         cells = torch.cat([f.flatten(2) for f in features[:-1]], dim=2).transpose(1, 2)
         size = max(_SLICE, -(-self.proposals // _MOST_SLICES))
-        starts = range(0, self.proposals, size)
-        slices = (proposals[:, start : start + size] for start in starts)
-        hidden = torch.cat([self._box_head(cells, some) for some in slices], dim=1)
+        regions = self.align(cells, proposals, size)  # (N, k, 7 * 7 * C) each
+        hidden = torch.cat([self._box_head(some) for some in regions], dim=1)
         scores = torch.softmax(self.predictor.cls_score(hidden), dim=2)[:, :, IMPROPER:]
         shifts = self.predictor.bbox_pred(hidden).unflatten(2, (3, 4))[:, :, IMPROPER:]
         scores = scores * valid[:, :, None]  # (N, K, 2), improper first, as the shifts
@@ -92,13 +91,12 @@ class BatchedFasterRCNN(nn.Module):
         is_box = (sides.amin(dim=2) >= SMALLEST_BOX).to(boxes.dtype)
         return Candidates(boxes, proper.expand(-1, -1, 2).flatten(1), scores.flatten(1) * is_box)
 
-    def _box_head(self, cells: Tensor, proposals: Tensor) -> Tensor:
-        """What the box head says of proposals (N, k, 4): (N, k, 1024)."""
+    def _box_head(self, regions: Tensor) -> Tensor:
+        """What the box head says of the features of regions (N, k, 7 * 7 * C): (N, k, 1024)."""
         # As rows: of a batch of rows the exporter would transpose the weights of every slice anew,
         # and neither FP16 nor INT8 would know them for weights.
-        rows = self.align(cells, proposals).flatten(0, 1)  # (N * k, 7 * 7 * C)
-        hidden = torch.relu(self.fc7(torch.relu(self.fc6(rows))))
-        return hidden.reshape(*proposals.shape[:2], -1)
+        hidden = torch.relu(self.fc7(torch.relu(self.fc6(regions.flatten(0, 1)))))
+        return hidden.reshape(*regions.shape[:2], -1)
 
     def _propose(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The best proposals (N, K, 4) as xyxy, and which of them are real (N, K) as 0 or 1."""
@@ -146,33 +144,34 @@ class RoIAlign(nn.Module):
         # A region of 224 pixels a side belongs to level 4 of 2 to 5 (Lin et al. 2017, eq. 1).
         self.finest = -math.log2(float(self.scales[0]))
 
-    def forward(self, cells: Tensor, regions_xyxy: Tensor) -> Tensor:
-        """Sample features (N, K, 7 * 7 * C), the channels fastest, in regions of canvas pixels.
+    def forward(self, cells: Tensor, regions_xyxy: Tensor, at_a_time: int) -> Iterator[Tensor]:
+        """Sample features (N, k, 7 * 7 * C), the channels fastest, in regions of canvas pixels.
 
-        Cells are (N, all cells, C), levels one after the other; regions are (N, K, 4).
+        Cells are (N, all cells, C), levels one after the other; regions are (N, K, 4), of which
+        each result has so many, the last one the rest.
         """
-        batch, count = regions_xyxy.shape[:2]
         channels = cells.shape[2]
         level = self._level_of(regions_xyxy)  # (N, K)
         scaled = regions_xyxy * self.scales[level][..., None]
         bin_wh = (scaled[..., 2:] - scaled[..., :2]).clamp(min=1.0) / _BINS
         points = scaled[..., :2, None] + bin_wh[..., None] * self.steps  # (N, K, 2, 14)
         sides = self.sides[level][..., None]  # (N, K, 1)
-        columns = _neighbours(points[:, :, 0], sides)
-        rows = _neighbours(points[:, :, 1], sides)
+        columns, weights_x = _neighbours(points[:, :, 0], sides)  # (N, K, 7, 4)
+        rows, weights_y = _neighbours(points[:, :, 1], sides)
 
         table = cells.reshape(-1, channels)  # (N * all cells, C)
-        first = torch.arange(batch, device=cells.device) * cells.shape[1]
-        first = first[:, None] + self.starts[level]  # (N, K): where a region's level begins
-        bins = torch.zeros((), device=cells.device)
-        for y, weight_y in rows:
-            for x, weight_x in columns:
-                inner = y[..., :, None] * sides[..., None] + x[..., None, :]  # (N, K, 7, 7)
-                index = first[..., None, None] + inner.long()
-                weight = weight_y[..., :, None] * weight_x[..., None, :]
-                corner = table.index_select(0, index.flatten())
-                bins = bins + corner * weight.reshape(-1, 1)
-        return bins.reshape(batch, count, _BINS * _BINS * channels)
+        first = torch.arange(cells.shape[0], device=cells.device) * cells.shape[1]
+        first = first[:, None] + self.starts[level].long()  # (N, K): where its level begins
+        rows = first[..., None, None] + (rows * sides[..., None]).long()
+        parts = (rows, columns.long(), weights_y, weights_x)
+        slices = (torch.split(part, at_a_time, dim=1) for part in parts)
+        for row, column, weight_y, weight_x in zip(*slices, strict=True):
+            # All 4 x 4 cells that a bin averages in one step: (N, k, 7, 7, 4, 4).
+            index = row[:, :, :, None, :, None] + column[:, :, None, :, None, :]
+            weight = weight_y[:, :, :, None, :, None] * weight_x[:, :, None, :, None, :]
+            gathered = table.index_select(0, index.flatten()).reshape(-1, 16, channels)
+            bins = weight.reshape(-1, 1, 16) @ gathered  # (N * k * 7 * 7, 1, C)
+            yield bins.reshape(*row.shape[:2], _BINS * _BINS * channels)
 
     def _level_of(self, regions_xyxy: Tensor) -> Tensor:
         sides = (regions_xyxy[..., 2:] - regions_xyxy[..., :2]).clamp(min=0)
@@ -181,7 +180,7 @@ class RoIAlign(nn.Module):
         return (level - self.finest).clamp(0, len(self.sides) - 1).long()
 
 
-def _neighbours(points: Tensor, sides: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
     """The cells along one axis that each bin averages, and how much each of them counts.
 
     Past the last cell's centre RoIAlign repeats that cell, and past the map it reads 0, where a
@@ -192,20 +191,18 @@ def _neighbours(points: Tensor, sides: Tensor) -> list[tuple[Tensor, Tensor]]:
         sides: (N, K, 1) cells along a side of the region's level.
 
     Returns:
-        for either sample point of a bin, for the cell below and the one above it: cells (N, K, 7)
-        and weights (N, K, 7).
+        cells and weights, (N, K, 7, 4) each: of either sample point of a bin, the cell below it and
+        the one above.
     """
     share = (points <= sides).to(points.dtype) / _SAMPLES
     points = torch.minimum(points.clamp(min=0), sides - 1)
     low = points.floor()
     part = points - low
     high = torch.minimum(low + 1, sides - 1)
-    cells_and_weights = ((low, share * (1 - part)), (high, share * part))
-    return [
-        (cells[..., sample::_SAMPLES], weights[..., sample::_SAMPLES])
-        for sample in range(_SAMPLES)
-        for cells, weights in cells_and_weights
-    ]
+    cells = torch.stack([low, high], dim=-1)  # (N, K, 14, 2)
+    weights = torch.stack([share * (1 - part), share * part], dim=-1)
+    bins = (*points.shape[:2], _BINS, 2 * _SAMPLES)
+    return cells.reshape(bins), weights.reshape(bins)
 
 
 def _decode(

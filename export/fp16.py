@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from onnxruntime import InferenceSession
 
 from maskinfer.data.pixels import Pixels
 from maskinfer.runtime.model_file import INPUT_NAME
+from maskinfer.runtime.session import bare_session
 
 from .layers import find_layers, reduced_nodes
 
@@ -83,7 +83,7 @@ def _measure(model: ModelProto, values: set[str], canvases: Pixels) -> dict[str,
         probe.graph.node.append(helper.make_node("Abs", [name], [size]))
         probe.graph.node.append(helper.make_node("ReduceMax", [size], [largest], keepdims=0))
         probe.graph.output.append(helper.make_tensor_value_info(largest, TensorProto.FLOAT, []))
-    session = InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = bare_session(probe.SerializeToString())
     names = [f"{name}.max" for name in computed]
     batches = (canvases[first : first + _BATCH] for first in range(0, len(canvases), _BATCH))
     rows = [session.run(names, {INPUT_NAME: batch}) for batch in batches]

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from onnx import ModelProto
-from onnxruntime import InferenceSession, SessionOptions, quantization
+from onnxruntime import quantization
 
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
-from maskinfer.runtime.session import Outputs
+from maskinfer.runtime.session import Outputs, bare_session
 
 from .layers import Layer, find_layers, last_layers, reduced_nodes
 from .parity import in_batches
@@ -213,11 +213,7 @@ def _quantise(
 
 
 def _run(model: ModelProto, canvases: Pixels) -> Outputs:
-    options = SessionOptions()
-    options.log_severity_level = 3  # errors only
-    session = InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = bare_session(model.SerializeToString())
 
     def run(batch: Pixels) -> Outputs:
         return Outputs(*session.run(list(OUTPUT_NAMES), {INPUT_NAME: batch}))

@@ -261,7 +261,8 @@ class Trainer:
             self.network.keeps_statistics_of = ""
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
             self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
-        self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        built = torch.compile(self.network) if self.settings.compile else self.network
+        self.model, self.optimizer = self.accelerator.prepare(built, self.optimizer)
 
     @kept_memory()
     def fit(self, run: RunFolder) -> None:

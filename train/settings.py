@@ -58,6 +58,7 @@ class TrainSettings:
     # without a validation part.
     patience: int | None = 10
     mixed_precision: MixedPrecision = "auto"  # `auto`: BF16 or FP16 on CUDA, none elsewhere
+    compile: bool = False  # by torch.compile, which needs a C++ compiler or Triton
     seed: int = 0  # of every random choice
     workers: int | None = None  # processes that decode images; None: by the number of cores
 

@@ -91,6 +91,10 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe"}
     ),
     patience=option("Stop after so many epochs without a better validation score.", **_TRAINING),
     mixed_precision=option(show_default="auto, on with CUDA", **_TRAINING),
+    compile=option(
+        "Let torch.compile build the network: minutes at first, for long trainings on a GPU.",
+        **_TRAINING,
+    ),
     seed=option("Of every random choice.", **_TRAINING),
     workers=option("Processes that decode images.", min=0, show_default="by cores", **_DATA),
     runs=option("Where the run's folder is made."),

@@ -429,6 +429,11 @@ def import_onnxruntime() -> ModuleType:
     return module
 
 
+def bare_session(graph: bytes) -> Any:
+    """Any graph on the CPU, as onnxruntime has it."""
+    return import_onnxruntime().InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
 def _reason(error: BaseException | None) -> str:
     """One short line of a vendor's message, without its prefix and source positions."""
     text = " ".join(str(error).split())

@@ -1,6 +1,8 @@
 """The batched graph against torchvision's own operators and evaluation."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +45,7 @@ def test_roi_align_equals_torchvisions(canvas: int) -> None:
     )
 
     cells = torch.cat([f.flatten(2) for f in features.values()], dim=2).transpose(1, 2)
-    got = RoIAlign(sides, canvas)(cells, regions)  # (2, 50, 7 * 7 * 5)
+    got = torch.cat([*RoIAlign(sides, canvas)(cells, regions, 16)], dim=1)  # (2, 50, 7 * 7 * 5)
 
     got = got.reshape(100, 7, 7, 5).permute(0, 3, 1, 2)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
@@ -58,15 +60,16 @@ def test_features_are_gathered_for_few_proposals_at_a_time(
     counts: list[int] = []
     gather = RoIAlign.forward
 
-    def watched(self: RoIAlign, cells: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-        counts.append(regions.shape[1])
-        return gather(self, cells, regions)
+    def watched(self: RoIAlign, *rest: Any) -> Iterator[torch.Tensor]:
+        for features in gather(self, *rest):
+            counts.append(features.shape[1])
+            yield features
 
     monkeypatch.setattr(RoIAlign, "forward", watched)
     ContractModule(network, GraphOptions(proposals=128))(
         torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     )
-    assert counts == [32] * 4
+    assert counts == [16] * 8
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 120))

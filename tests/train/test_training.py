@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import os
 import shutil
@@ -120,6 +121,32 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert all(torch.equal(expected[name], got[name]) for name in expected)
     figures = [[replace(row, seconds=0.0) for row in run.read_history()] for run in (whole, cut)]
     assert figures[0] == figures[1]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's tracer warns of itself
+def test_compiled_network_learns_the_same_and_leaves_the_same_run(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch.compile traces; without its C++, which takes minutes to build."""
+    traced = functools.partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", traced)
+    torch._dynamo.reset()
+    runs = [
+        loop.train(
+            _settings(drawn, epochs=1, learning_rate=1e-5, compile=compiled),
+            tmp_path / str(compiled),
+            NOW,
+            Display(),
+        )
+        for compiled in (False, True)
+    ]
+    plain, compiled = (run.read_history()[0] for run in runs)
+    assert compiled.train_loss == pytest.approx(plain.train_loss, rel=1e-3)
+    assert compiled.validation_loss == pytest.approx(plain.validation_loss, rel=1e-2)
+    names = [load_file(run.path / "last" / "network.safetensors").keys() for run in runs]
+    assert names[0] == names[1]
+    loop.resume(runs[1], 2, Display())
+    assert len(runs[1].read_history()) == 2
 
 
 def test_resume_loads_the_optimizer_after_it_is_placed(

@@ -1,4 +1,4 @@
-"""A ResNet-50 with random weights in our file contract: for speed, where answers do not matter."""
+"""Networks with random weights in our file contract: for speed, where answers do not matter."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,22 +9,23 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
 from maskinfer.export.int8 import quantise
-from maskinfer.export.settings import GraphOptions
+from maskinfer.export.settings import DEFAULT_FACES, PROPOSALS, GraphOptions
 from maskinfer.runtime.cpu import has_int8_dot_products
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.train.networks.build import build
+from maskinfer.train.networks.network import Network
 from maskinfer.train.networks.resnet import ResNetDetector, SpatialHead
 from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.settings import TrainSettings
+from maskinfer.train.settings import Model, TrainSettings
 from maskinfer.version import __version__
 
 CANVAS = 224
 _BATCH = 16
 
 
-def settings() -> TrainSettings:
-    """Those of the network: what `maskinfer train --model resnet` takes by default."""
-    return replace(recipe_settings("resnet", "default", (), CANVAS), backbone="resnet50")
+def settings(model: Model) -> TrainSettings:
+    """Those of a network on a ResNet-50: what `maskinfer train --model` takes by default."""
+    return replace(recipe_settings(model, "default", (), CANVAS), backbone="resnet50")
 
 
 def random_resnet50(canvases: Pixels) -> ResNetDetector:
@@ -35,7 +36,7 @@ def random_resnet50(canvases: Pixels) -> ResNetDetector:
             grow from block to block, beyond what INT8 can hold.
     """
     torch.manual_seed(0)
-    network = build(settings())
+    network = build(settings("resnet"))
     assert isinstance(network, ResNetDetector)
     assert isinstance(network.head, SpatialHead)
     norms = [layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
@@ -51,8 +52,18 @@ def random_resnet50(canvases: Pixels) -> ResNetDetector:
     return network.eval()
 
 
+def random_faster_rcnn() -> Network:
+    """Make the network."""
+    torch.manual_seed(0)
+    return build(settings("fasterrcnn")).eval()
+
+
 def write_file(
-    network: ResNetDetector, precision: Literal["fp32", "int8"], canvases: Pixels, path: Path
+    network: Network,
+    precision: Literal["fp32", "int8"],
+    canvases: Pixels,
+    path: Path,
+    proposals: int = PROPOSALS[0],
 ) -> None:
     """Write a network as a model file.
 
@@ -61,12 +72,14 @@ def write_file(
         precision: what it computes with.
         canvases: (N, 224, 224, 3), on which INT8 is calibrated.
         path: of the file.
+        proposals: of Faster R-CNN.
     """
-    graph = to_onnx(ContractModule(network, GraphOptions(faces=1)), CANVAS)
+    faces = DEFAULT_FACES if network.learns_all_faces else 1
+    graph = to_onnx(ContractModule(network, GraphOptions(faces, proposals=proposals)), CANVAS)
     if precision == "int8":
         full_range = has_int8_dot_products() is True
         graph = quantise(graph, canvases, "cpu", full_range=full_range, say=print).model
-    told = settings()
+    told = settings("fasterrcnn" if network.learns_all_faces else "resnet")
     normalisation = {"mean": network.mean.tolist(), "std": network.std.tolist()}
     metadata = ModelMetadata(
         told.model,
@@ -77,5 +90,6 @@ def write_file(
         normalisation,
         precision,
         __version__,
+        faces=faces,
     )
     write_onnx(graph, metadata, path)
