@@ -50,13 +50,13 @@ _COLUMNS: dict[str, Callable[[Speed], str]] = {
         min=1,
     ),
     providers=option(
-        "auto, tensorrt, cuda or cpu; may be given several times. By default auto.",
+        "auto, tensorrt, cuda, openvino or cpu; may be given several times. By default auto.",
         "NAME",
         "--provider",
     ),
     provider_options=option(
-        "An option of onnxruntime for a GPU's provider, such as enable_cuda_graph=1 or "
-        "prefer_nhwc=1; may be given several times. Every line is measured without and with them.",
+        "An option of the provider's own, such as CUDA's enable_cuda_graph=1 or prefer_nhwc=1; may "
+        "be given several times. Every line is measured without and with them.",
         "NAME=VALUE",
         "--provider-option",
     ),

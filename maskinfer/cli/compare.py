@@ -33,6 +33,7 @@ from .options import argument, option, takes
         "DIR",
     ),
     provider=options.PROVIDER,
+    provider_options=options.PROVIDER_OPTIONS,
     batch_size=options.BATCH_SIZE,
     **options.FACES,
     out=options.REPORT_OUT,

@@ -103,6 +103,8 @@ def _provider_rows(findings: Findings) -> Iterator[tuple[str, str]]:
     for provider, obstacle in findings.obstacles.items():
         if not obstacle:
             yield provider, "runs"
+        elif provider is Provider.OPENVINO:
+            yield provider, f"installed, does not run: {obstacle}"
         elif findings.onnxruntime.has(provider):
             yield provider, f"built in, does not run: {obstacle}"
         else:

@@ -48,6 +48,7 @@ _STDOUT = Path("-")
     ),
     model=options.MODEL,
     provider=options.PROVIDER,
+    provider_options=options.PROVIDER_OPTIONS,
     batch_size=options.BATCH_SIZE,
     **options.FACES,
     json=option("Write all figures and decisions to this file; - for stdout.", "FILE"),

@@ -79,9 +79,16 @@ MODEL = option(
     "Model file (.onnx). By default the newest under models/, else the one that ships.", "FILE"
 )
 PROVIDER = option(
-    "auto, tensorrt, cuda or cpu. auto is CUDA where it works, else the CPU; tensorrt builds an "
-    "engine when a model is first used, which takes minutes.",
+    "auto, tensorrt, cuda, openvino or cpu. auto is CUDA where it works, else OpenVINO where it is "
+    "installed, else the CPU; tensorrt builds an engine when a model is first used, which takes "
+    "minutes.",
     "NAME",
+)
+PROVIDER_OPTIONS = option(
+    "An option of the provider's own, as onnxruntime or OpenVINO name it; may be given several "
+    "times.",
+    "NAME=VALUE",
+    "--provider-option",
 )
 BATCH_SIZE = option("Images per batch.", "N", min=1)
 _MEASURED = "measured when the model was exported"

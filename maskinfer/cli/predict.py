@@ -53,6 +53,7 @@ _NO_READER = 141  # 128 + SIGPIPE
     ),
     model=options.MODEL,
     provider=options.PROVIDER,
+    provider_options=options.PROVIDER_OPTIONS,
     batch_size=options.BATCH_SIZE,
     **options.FACES,
     threads=option("Threads that decode images. By default one for each usable core.", "N", min=1),
@@ -118,7 +119,7 @@ def predict(
     source, contents = _open_source(settings, files_from)
     is_local = settings.engine == "local"
     # This machine need not have the devices that a cluster has.
-    here = settings if is_local else replace(settings, provider=Provider.CPU)
+    here = settings if is_local else replace(settings, provider=Provider.CPU, provider_options=())
     where = None if is_local else "Ray"
     detector = open_detector(settings.model, here, settings.max_pixels, where)
     with _stopping(settings):

@@ -18,11 +18,11 @@ import PIL
 from maskinfer.data.dataset import sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
-from maskinfer.errors import DatasetError, UsageError
+from maskinfer.errors import DatasetError
 from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
-from maskinfer.runtime.providers import Provider, explain
+from maskinfer.runtime.providers import Provider, explain, named_options
 from maskinfer.runtime.session import Session, import_onnxruntime
 from maskinfer.text import printable_name
 from maskinfer.threads import usable_cores
@@ -45,8 +45,8 @@ class BenchSettings:
         batch_sizes: images per batch.
         threads: that decode; empty for one a core.
         providers: what computes.
-        provider_options: onnxruntime's own options for a GPU's provider, each as NAME=VALUE; where
-            there are any, every line is measured without and with them.
+        provider_options: the provider's own, each as NAME=VALUE; where there are any, every line is
+            measured without and with them.
         seconds: how long each line is measured, without starting and warming up.
         json: where everything is written, `-` for standard output; None for nowhere.
         overwrite: whether an existing `json` is replaced.
@@ -71,10 +71,8 @@ class BenchSettings:
     def setups(self) -> list[Setup]:
         """The lines, in order, each once."""
         threads = self.threads or (decode_threads(),)
-        given = tuple(_name_and_value(option) for option in self.provider_options)
-        combinations = product(
-            self.providers, threads, self.batch_sizes, dict.fromkeys([(), given])
-        )
+        options = dict.fromkeys([(), tuple(named_options(self.provider_options).items())])
+        combinations = product(self.providers, threads, self.batch_sizes, options)
         return [Setup(*combination) for combination in dict.fromkeys(combinations)]
 
 
@@ -148,13 +146,6 @@ class Bench:
             result = _in_a_process(self.session.path, self.source, setup, self.settings.seconds)
             lines.append(Line(setup, result))
         return lines
-
-
-def _name_and_value(option: str) -> tuple[str, str]:
-    name, equals, value = option.partition("=")
-    if not (name and equals):
-        raise UsageError(f"--provider-option: got {option!r}, expected NAME=VALUE")
-    return name, value
 
 
 def _describe_machine() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.errors import UsageError
 from maskinfer.runtime.model_file import ModelMetadata
-from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider
+from maskinfer.runtime.providers import DEFAULT_BATCH_SIZE, Provider, named_options
 
 from .results import Prediction
 
@@ -44,6 +44,7 @@ class DetectorSettings:
 
     Attributes:
         provider: what computes.
+        provider_options: the provider's own, each as NAME=VALUE.
         batch_size: images per batch.
         face: which face of several, or `all`.
         min_score: least score of a face; None for the model's own.
@@ -52,6 +53,7 @@ class DetectorSettings:
     """
 
     provider: Provider = Provider.AUTO
+    provider_options: tuple[str, ...] = ()
     batch_size: int = DEFAULT_BATCH_SIZE
     face: FaceRule = "main"
     min_score: float | None = None
@@ -59,8 +61,13 @@ class DetectorSettings:
     canvas: int | None = None
 
     def asked(self) -> dict[str, Any]:
-        """By the names of `MaskDetector`'s arguments."""
-        return {field.name: getattr(self, field.name) for field in fields(DetectorSettings)}
+        """By the names of `MaskDetector`'s arguments.
+
+        Raises:
+            UsageError: an option of the provider is not NAME=VALUE.
+        """
+        given = {field.name: getattr(self, field.name) for field in fields(DetectorSettings)}
+        return given | {"provider_options": named_options(self.provider_options)}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class MaskDetector:
         Args:
             model: a model file; where None, the newest `*.onnx` under `models/`, else the model
                 that ships in the package.
-            provider: `auto`, `tensorrt`, `cuda` or `cpu`.
+            provider: `auto`, `tensorrt`, `cuda`, `openvino` or `cpu`.
             batch_size: images per batch, at least 1. A GPU always computes whole batches: use 1
                 for single images there.
             face: which face a prediction is about: `main`, `left`, `largest`, `best`, or `all`.
@@ -76,7 +76,7 @@ class MaskDetector:
                 the command line raises: see `maskinfer.data.images.MAX_PIXELS`.
             threads: CPU threads of the network; None for one a core.
             streams: batches that are computed at the same time and share those threads.
-            provider_options: onnxruntime's own options for a GPU's provider, by their names.
+            provider_options: onnxruntime's own for a GPU's provider, or OpenVINO's, by name.
 
         Raises:
             UsageError: no such file, the provider asked for cannot run here, or the model cannot

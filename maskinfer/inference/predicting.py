@@ -292,6 +292,7 @@ def _open_journal(
         "model_sha256": session.sha256,
         # On a cluster each process finds out for itself.
         "provider": str(settings.provider if settings.engine == "ray" else session.provider),
+        "provider_options": sorted(settings.provider_options),
         "images": printable_name(images),
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,

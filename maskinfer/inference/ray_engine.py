@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from maskinfer.data.remote import RemoteSource
 from maskinfer.data.sources import ListSource, LocalSource, Source
 from maskinfer.errors import MaskinferError, UsageError
+from maskinfer.runtime import openvino
 from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
@@ -97,8 +98,9 @@ def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> 
     with_gpu = [machine for machine in machines if machine.get("GPU")]
     gpus = settings.actor_gpus
     if gpus is None:
-        asked = settings.provider in (Provider.CUDA, Provider.TENSORRT)
-        gpus = float(asked or (bool(with_gpu) and settings.provider is Provider.AUTO))
+        gpus = float(
+            settings.provider.on_gpu or (bool(with_gpu) and settings.provider is Provider.AUTO)
+        )
     cpus = settings.actor_cpus
     if cpus is None:
         share = min((m.get("CPU", 0.0) * gpus / m["GPU"] for m in with_gpu), default=1.0)
@@ -106,7 +108,7 @@ def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> 
     for option, value in (("--actor-cpus", cpus), ("--actor-gpus", gpus)):
         if value > 1 and value != int(value):
             raise UsageError(f"{option} {value}: expected a part of one, or a whole number")
-    if settings.provider is not Provider.AUTO and (gpus > 0) == (settings.provider is Provider.CPU):
+    if settings.provider is not Provider.AUTO and (gpus > 0) != settings.provider.on_gpu:
         raise UsageError(
             f"--actor-gpus {gpus:g} and --provider {settings.provider}: contradict each other"
         )
@@ -117,7 +119,10 @@ def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> 
             f"--engine ray: no machine of the cluster has {needs} for a process. "
             "Choose with --actor-cpus and --actor-gpus, or add a machine"
         )
-    return ActorPool(size, cpus, gpus, settings.provider if gpus else Provider.CPU)
+    provider = settings.provider
+    if provider is Provider.AUTO and not gpus:
+        provider = Provider.OPENVINO if openvino.is_suited() else Provider.CPU
+    return ActorPool(size, cpus, gpus, provider)
 
 
 def _count(machine: dict[str, float], cpus: float, gpus: float) -> int:

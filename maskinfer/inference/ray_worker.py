@@ -166,7 +166,7 @@ class Worker:
                 message = str(error).replace(str(path), settings.model)
                 raise MaskinferError(f"{here}: {message}") from error
         detector.session.path = Path(settings.model)
-        if settings.pool.gpus and detector.session.provider is Provider.CPU:
+        if settings.pool.gpus and not detector.session.provider.on_gpu:
             raise MaskinferError(
                 f"{here}: has a GPU and does not use it, {detector.session.note}. "
                 "To run on CPUs: --actor-gpus 0"

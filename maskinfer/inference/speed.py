@@ -45,7 +45,7 @@ class Setup:
         provider: what computes.
         threads: those that decode.
         batch_size: images per batch.
-        provider_options: onnxruntime's own, of a GPU's provider, as names and values.
+        provider_options: the provider's own, as names and values.
     """
 
     provider: Provider

@@ -17,7 +17,7 @@ import numpy as np
 
 from maskinfer.version import __version__
 
-from . import gpu
+from . import gpu, openvino
 from .default_model import shipped_model
 from .gpu import Driver, Library, NvidiaSmi
 from .providers import Provider, explain
@@ -27,6 +27,7 @@ _PACKAGES = (
     "numpy",
     "pillow",
     "onnx",
+    "openvino",
     "torch",
     "torchvision",
     "tensorrt",
@@ -100,7 +101,8 @@ class Findings:
     Attributes:
         versions: of maskinfer, Python, the platform and packages; `not installed` for some.
         libraries: those that the built-in GPU providers load.
-        obstacles: why each provider does not run the shipped model; empty where it does.
+        obstacles: why each provider does not run the shipped model; empty where it does. OpenVINO
+            is there only where it is installed.
         auto: the provider that `auto` chooses; None where not even the CPU starts.
         auto_note: why it is not CUDA; else empty.
         torch: PyTorch; None where it is not installed.
@@ -124,10 +126,10 @@ def examine() -> Findings:
         libraries = gpu.find_libraries(
             module, runtime.cuda_version, tensorrt=runtime.has(Provider.TENSORRT)
         )
-    obstacles = {
-        provider: runtime.fault or _find_obstacle(provider)
-        for provider in (Provider.CPU, Provider.CUDA, Provider.TENSORRT)
-    }
+    providers = [Provider.CPU, Provider.CUDA, Provider.TENSORRT]
+    if openvino.is_suited():
+        providers.insert(1, Provider.OPENVINO)
+    obstacles = {provider: runtime.fault or _find_obstacle(provider) for provider in providers}
     auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
     return Findings(
         versions={

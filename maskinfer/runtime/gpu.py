@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import importlib.util
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from maskinfer.errors import UsageError
 
+from .cache import cache_folder
 from .model_file import INPUT_NAME, ModelMetadata
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
@@ -209,7 +209,7 @@ def tensorrt_options(
             "export it with --target tensorrt, or use --provider cuda"
         )
     # The provider's own cache key leaves out the weights, so each model file has its folder.
-    cache = _cache_folder() / "tensorrt" / f"{sha256[:16]}-{canvas}px-batch{batch_size}"
+    cache = cache_folder("tensorrt") / f"{sha256[:16]}-{canvas}px-batch{batch_size}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -261,14 +261,3 @@ def _load(name: str) -> Path | None:
             if path.name == name or path.name.startswith(f"{name}."):
                 return path
     return Path(name)
-
-
-def _cache_folder() -> Path:
-    """Where engines are kept for later: the platform's folder for what can be made again."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "maskinfer"

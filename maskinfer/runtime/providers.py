@@ -1,8 +1,9 @@
 """What computes a model: the choices, and what suits this machine where nobody chose."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-from maskinfer.errors import MaskinferError, ProviderError
+from maskinfer.errors import MaskinferError, ProviderError, UsageError
 from maskinfer.threads import usable_cores
 
 DEFAULT_BATCH_SIZE = 16
@@ -16,12 +17,31 @@ class Provider(StrEnum):
     AUTO = "auto"
     TENSORRT = "tensorrt"
     CUDA = "cuda"
+    OPENVINO = "openvino"
     CPU = "cpu"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on a GPU, as `auto` may."""
+        return self in (Provider.TENSORRT, Provider.CUDA)
 
 
 def default_streams() -> int:
     """Batches computed at the same time that get the most out of this machine's CPU."""
     return min(usable_cores(), _MOST_STREAMS)
+
+
+def named_options(options: Iterable[str]) -> dict[str, str]:
+    """A provider's own options, by name, of words as people give them.
+
+    Raises:
+        UsageError: one is not NAME=VALUE.
+    """
+    parts = [(option, *option.partition("=")) for option in options]
+    for option, name, equals, _ in parts:
+        if not (name and equals):
+            raise UsageError(f"--provider-option: got {option!r}, expected NAME=VALUE")
+    return {name: value for _, name, _, value in parts}
 
 
 def explain(error: Exception) -> str:

@@ -34,6 +34,8 @@ class Remedy:
 def find_remedies(findings: Findings) -> tuple[Remedy, ...]:
     """List what is wrong, in the order in which it must be repaired."""
     for_runtime = tuple(_for_onnxruntime(findings))
+    if obstacle := not for_runtime and findings.obstacles.get(Provider.OPENVINO):
+        for_runtime = (Remedy(f"openvino: {obstacle}", "pip install --force-reinstall openvino"),)
     if not findings.gpu.is_there:
         return for_runtime + tuple(_for_torch(findings, gpu_works=False))
     for_driver = tuple(_for_driver(findings)) if findings.obstacles[Provider.CUDA] else ()
@@ -46,7 +48,7 @@ def conclude(findings: Findings) -> str:
     """Say in a sentence what models run on here."""
     if findings.auto is None:
         return "No model can run here: not even the CPU provider starts."
-    if findings.auto is not Provider.CPU:
+    if findings.auto.on_gpu:
         return f"Models run on the GPU, with the provider {findings.auto}."
     if findings.gpu.is_there:
         return "This machine has a GPU, and models run on the CPU."

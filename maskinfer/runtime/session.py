@@ -1,10 +1,13 @@
-"""One model, loaded: by ONNX Runtime, or as a TensorRT engine. Only here onnxruntime is imported.
+"""One model, loaded: by ONNX Runtime or OpenVINO, or as a TensorRT engine.
+
+Only here onnxruntime is imported.
 
 onnxruntime runs a model on the CPU when a GPU provider cannot start, and only logs a line. Here the
 provider in use is read after creation (microsoft/onnxruntime 17801, 23372): not using a GPU that
 was asked for is an error, and where `auto` could not use one, a note says why.
 
-`auto` is CUDA, then CPU. TensorRT builds an engine for minutes, so it runs only where named.
+`auto` is CUDA, then OpenVINO where it is installed, then CPU. TensorRT builds an engine for
+minutes, so it runs only where named.
 """
 
 import hashlib
@@ -37,6 +40,7 @@ from .model_file import (
     ModelMetadata,
     check_contract,
 )
+from .openvino import OpenVino, is_suited
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
 _LOG_FATAL_ONLY = 4
@@ -101,7 +105,7 @@ class Session:
 
         Args:
             model: the model file.
-            provider: `auto`, `tensorrt`, `cuda` or `cpu`.
+            provider: `auto`, `tensorrt`, `cuda`, `openvino` or `cpu`.
             batch_size: most canvases in one batch, at least 1. On a GPU every batch is filled up
                 to this size, since a new shape means new tuning.
             threads: CPU threads of the network; None for one a core.
@@ -111,7 +115,7 @@ class Session:
                 another.
             canvas: S in pixels, of a model that reads canvases of any size; None for the model's
                 own.
-            provider_options: onnxruntime's own options for a GPU's provider, by their names.
+            provider_options: onnxruntime's own for a GPU's provider, or OpenVINO's, by name.
 
         Raises:
             UsageError: no such file, the provider asked for cannot run here or has no options, or
@@ -136,7 +140,7 @@ class Session:
                 f"provider: got {provider!r}, expected {', '.join(Provider)}"
             ) from None
         self._ort = import_onnxruntime()
-        self._engine: Engine | None = None
+        self._engine: Engine | OpenVino | None = None
         if self._named.suffix == ENGINE_SUFFIX:
             self._load_engine(wanted)
             return
@@ -147,15 +151,20 @@ class Session:
         self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
-        if self.provider is not Provider.CPU:
+        if wanted is Provider.OPENVINO or (
+            wanted is Provider.AUTO and self.provider is Provider.CPU and is_suited()
+        ):
+            self._engine, self.provider = self._compile(), Provider.OPENVINO
+            self._session = None  # it told what the file is
+        if self.provider.on_gpu:
             alone = self.provider is Provider.TENSORRT or _CUDA_GRAPH in self._options
             self.streams = 1 if alone else min(streams, _CUDA_STREAMS)
             for _ in range(self.streams):
                 self._free.put(None)
-        elif self._options:
+        elif self._options and self.provider is Provider.CPU:
             raise UsageError(
                 f"--provider-option {next(iter(self._options))}: not for the CPU; give --provider "
-                f"cuda or tensorrt{self.note and f' ({self.note})'}"
+                f"cuda, tensorrt or openvino{self.note and f' ({self.note})'}"
             )
         elif self._saturates():
             self.note = (self.note and f"{self.note}; ") + (
@@ -212,7 +221,7 @@ class Session:
         count = len(canvases)
         if not 1 <= count <= self.batch_size:
             raise ValueError(f"{count} canvases, expected 1 to {self.batch_size}")
-        if self.provider is not Provider.CPU and count < self.batch_size:
+        if self.provider.on_gpu and count < self.batch_size:
             filler = np.zeros((self.batch_size - count, *canvases.shape[1:]), dtype=np.uint8)
             canvases = np.concatenate([canvases, filler])  # (batch_size, S, S, 3)
         try:
@@ -221,7 +230,7 @@ class Session:
             way_out, text = "", str(error).lower()
             if any(sign in text for sign in _OUT_OF_MEMORY):
                 way_out = " Try a smaller --batch-size"
-            elif self.provider is not Provider.CPU and self._engine is None:
+            elif self.provider is not Provider.CPU and self._named.suffix != ENGINE_SUFFIX:
                 way_out = " Try --provider cpu"
             raise MaskinferError(
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
@@ -238,7 +247,7 @@ class Session:
 
     def locked_pages(self, buffers: Sequence[Pixels]) -> AbstractContextManager[None]:
         """Let a GPU read buffers that `run` gets again and again straight from memory."""
-        if self.provider is Provider.CPU:
+        if not self.provider.on_gpu:
             return nullcontext()
         return gpu.locked_pages(buffers, getattr(self._ort, "cuda_version", None) or "")
 
@@ -259,8 +268,22 @@ class Session:
         finally:
             self._free.put(bound)
 
+    def _compile(self) -> OpenVino:
+        threads = self._threads or usable_cores()
+        data, canvas = self._read(Provider.CPU), self.geometry.canvas
+        try:
+            return OpenVino(data, canvas, self.batch_size, self.streams, threads, self._options)
+        except ImportError as error:
+            raise ProviderError(
+                Provider.OPENVINO, f"cannot be imported ({error}); run: pip install openvino"
+            ) from error
+        except Exception as error:  # OpenVINO's exceptions are of several kinds
+            raise ModelFileError(
+                f"{self.path}: OpenVINO cannot compute it ({_reason(error)}). Try --provider cpu"
+            ) from error
+
     def _read(self, provider: Provider) -> bytes:
-        self.path = suited(self._named, on_gpu=provider is not Provider.CPU)
+        self.path = suited(self._named, on_gpu=provider.on_gpu)
         data = _read(self.path)
         self.sha256 = hashlib.sha256(data).hexdigest()
         if len(data) > _LARGE_FILE:
@@ -269,7 +292,7 @@ class Session:
 
     def _open(self, wanted: Provider) -> tuple[Any, str]:
         """Create the session, with a note of why `auto` fell back to the CPU, if it did."""
-        first = Provider.CUDA if wanted is Provider.AUTO else wanted
+        first = {Provider.AUTO: Provider.CUDA, Provider.OPENVINO: Provider.CPU}.get(wanted, wanted)
         obstacle = None if first is Provider.CPU else self._find_obstacle(first)
         data = self._read(Provider.CPU if obstacle else first)
         session = None
@@ -439,4 +462,5 @@ def _reason(error: BaseException | None) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", text)
     text = re.sub(r"/onnxruntime_src/\S+ ", "", text)
+    text = re.sub(r"^Exception from \S+: ", "", text)  # OpenVINO's
     return text if len(text) <= 200 else f"{text[:200]}…"

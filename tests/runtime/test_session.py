@@ -303,7 +303,7 @@ def test_an_engine_without_its_sidecar_is_not_called_damaged(tmp_path: Path) -> 
 
 
 def test_unknown_provider_and_batch_size_are_wrong_usage(tiny_model: Path) -> None:
-    with pytest.raises(UsageError, match="provider: got 'gpu', expected auto, tensorrt, cuda, cpu"):
+    with pytest.raises(UsageError, match=r"provider: got 'gpu', expected auto, .*, cpu"):
         Session(tiny_model, "gpu")
     with pytest.raises(UsageError, match="batch size: got 0, expected at least 1"):
         Session(tiny_model, batch_size=0)

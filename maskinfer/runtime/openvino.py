@@ -1,0 +1,75 @@
+"""OpenVINO, which computes the same model files on CPUs of Intel and AMD.
+
+The `openvino` package itself: `onnxruntime-openvino` cannot be installed beside `onnxruntime-gpu`.
+"""
+
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskinfer.data.pixels import Pixels
+
+from .cache import cache_folder
+from .model_file import INPUT_NAME, OUTPUT_NAMES
+
+
+def is_suited() -> bool:
+    """Whether it is installed, on a CPU that it is written for."""
+    return platform.machine().lower() in ("x86_64", "amd64") and find_spec("openvino") is not None
+
+
+class OpenVino:
+    """A model file, compiled for the CPU."""
+
+    def __init__(
+        self,
+        file: bytes,
+        canvas: int,
+        batch_size: int,
+        streams: int,
+        threads: int,
+        options: Mapping[str, str],
+    ) -> None:
+        """Compile a file for batches of up to `batch_size` canvases.
+
+        `streams` batches are computed at the same time and share the threads; the options are
+        OpenVINO's own, in place of ours.
+
+        Raises:
+            ImportError: it is not installed.
+            Exception: OpenVINO cannot compute the file, or has no such option.
+        """
+        import openvino
+
+        core = openvino.Core()
+        with suppress(OSError):  # of a home that is read-only; compiling takes seconds
+            cache_folder("openvino").mkdir(parents=True, exist_ok=True)
+            core.set_property({"CACHE_DIR": str(cache_folder("openvino"))})
+        model = core.read_model(file)
+        model.reshape({INPUT_NAME: [openvino.Dimension(1, batch_size), canvas, canvas, 3]})
+        settings = {
+            "NUM_STREAMS": streams,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # the same cores decode
+            # As the file says: by default CPUs that have BF16 compute FP32 in it.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        compiled = core.compile_model(model, "CPU", settings | dict(options))
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(streams):
+            self._requests.put(compiled.create_infer_request())
+
+    def run(self, canvases: Pixels) -> list[NDArray[Any]]:
+        """Compute canvases (N, S, S, 3): the outputs in the order of `OUTPUT_NAMES`."""
+        request = self._requests.get()
+        try:
+            found = request.infer({INPUT_NAME: np.ascontiguousarray(canvases)})
+            return [np.array(found[name]) for name in OUTPUT_NAMES]
+        finally:
+            self._requests.put(request)
