@@ -30,7 +30,8 @@ from maskinfer.runtime.engine import (
     first_reason,
 )
 from maskinfer.runtime.model_file import INPUT_NAME
-from maskinfer.runtime.session import Outputs, import_onnxruntime
+from maskinfer.runtime.onnx_runtime import import_onnxruntime
+from maskinfer.runtime.session import Outputs
 
 from .parity import Predict, in_batches
 from .settings import BatchRange

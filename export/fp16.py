@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from maskinfer.data.pixels import Pixels
 from maskinfer.runtime.model_file import INPUT_NAME
-from maskinfer.runtime.session import bare_session
+from maskinfer.runtime.onnx_runtime import bare_session
 
 from .layers import find_layers, reduced_nodes
 

@@ -25,7 +25,8 @@ from maskinfer.data.boxes import iou_xywh
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError, UsageError
 from maskinfer.runtime.model_file import INPUT_NAME, OUTPUT_NAMES
-from maskinfer.runtime.session import Outputs, bare_session
+from maskinfer.runtime.onnx_runtime import bare_session
+from maskinfer.runtime.session import Outputs
 
 from .layers import Layer, find_layers, last_layers, reduced_nodes
 from .parity import in_batches

@@ -133,7 +133,7 @@ def test_only_the_runtime_imports_onnxruntime() -> None:
         for module, path in MODULES.items()
         if "import onnxruntime" in path.read_text() or "from onnxruntime" in path.read_text()
     ]
-    assert importers == ["maskinfer.runtime.session", "maskinfer.export.int8"]
+    assert importers == ["maskinfer.runtime.onnx_runtime", "maskinfer.export.int8"]
 
 
 def test_layers_import_in_one_direction_only() -> None:

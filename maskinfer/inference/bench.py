@@ -22,8 +22,9 @@ from maskinfer.errors import DatasetError
 from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
+from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.providers import Provider, explain, named_options
-from maskinfer.runtime.session import Session, import_onnxruntime
+from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name
 from maskinfer.threads import usable_cores
 from maskinfer.version import __version__

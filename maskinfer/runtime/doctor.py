@@ -20,8 +20,9 @@ from maskinfer.version import __version__
 from . import gpu, openvino
 from .default_model import shipped_model
 from .gpu import Driver, Library, NvidiaSmi
+from .onnx_runtime import import_onnxruntime
 from .providers import Provider, explain
-from .session import Session, import_onnxruntime
+from .session import Session
 
 _PACKAGES = (
     "numpy",

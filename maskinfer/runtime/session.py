@@ -1,7 +1,5 @@
 """One model, loaded: by ONNX Runtime or OpenVINO, or as a TensorRT engine.
 
-Only here onnxruntime is imported.
-
 onnxruntime runs a model on the CPU when a GPU provider cannot start, and only logs a line. Here the
 provider in use is read after creation (microsoft/onnxruntime 17801, 23372): not using a GPU that
 was asked for is an error, and where `auto` could not use one, a note says why.
@@ -12,12 +10,10 @@ minutes, so it runs only where named.
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,10 +36,10 @@ from .model_file import (
     ModelMetadata,
     check_contract,
 )
+from .onnx_runtime import LOG_FATAL_ONLY, BoundSession, import_onnxruntime, reason
 from .openvino import OpenVino, is_suited
 from .providers import DEFAULT_BATCH_SIZE, Provider
 
-_LOG_FATAL_ONLY = 4
 # A large network fills all cores by itself, and each batch holds half a gigabyte and more.
 _LARGE_FILE, _LARGE_STREAMS = 40_000_000, 2
 # On CUDA one batch is copied while another is computed: onnxruntime gives each run a CUDA stream of
@@ -234,7 +230,7 @@ class Session:
                 way_out = " Try --provider cpu"
             raise MaskinferError(
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
-                f"{_reason(error)}.{way_out}"
+                f"{reason(error)}.{way_out}"
             ) from error
         for name, output, more in zip(OUTPUT_NAMES, outputs, OUTPUT_SHAPES, strict=True):
             shape = (len(canvases), self.metadata.faces, *more)
@@ -279,7 +275,7 @@ class Session:
             ) from error
         except Exception as error:  # OpenVINO's exceptions are of several kinds
             raise ModelFileError(
-                f"{self.path}: OpenVINO cannot compute it ({_reason(error)}). Try --provider cpu"
+                f"{self.path}: OpenVINO cannot compute it ({reason(error)}). Try --provider cpu"
             ) from error
 
     def _read(self, provider: Provider) -> bytes:
@@ -303,7 +299,7 @@ class Session:
                 # Whose fault is it? Where the CPU refuses the file too, that is raised instead.
                 data = self._read(Provider.CPU)
                 session = self._create(data, self._providers(data, Provider.CPU))
-                obstacle = f"the provider did not start ({_reason(error.__cause__)})"
+                obstacle = f"the provider did not start ({reason(error.__cause__)})"
             if session.get_providers()[0] == _ORT_NAME[first]:
                 return session, ""
             obstacle = obstacle or gpu.explain_no_start(self._ort, first)
@@ -374,7 +370,7 @@ class Session:
 
     def _create(self, data: bytes, providers: list[tuple[str, dict[str, str]]]) -> Any:
         options = self._ort.SessionOptions()
-        options.log_severity_level = _LOG_FATAL_ONLY
+        options.log_severity_level = LOG_FATAL_ONLY
         options.intra_op_num_threads = self._operator_threads()
         # Planned memory took a Faster R-CNN 1.0 GB for a batch of 16, and 0.5 without a plan.
         options.enable_mem_pattern = False
@@ -397,39 +393,7 @@ class Session:
             return "keeps its weights in a second file, expected one file"
         if "protobuf" in str(error).lower():
             return "damaged, or not an ONNX file"
-        return f"onnxruntime {self._ort.__version__} cannot load it ({_reason(error)})"
-
-
-class BoundSession:
-    """Memory that is set aside on a GPU for one batch, always of one shape, and its outputs.
-
-    A CUDA graph replays the very addresses that it was captured with.
-    """
-
-    def __init__(
-        self,
-        ort: ModuleType,
-        session: Any,
-        shape: tuple[int, int, int, int],
-        faces: int,
-        device: str = "cuda",
-    ) -> None:
-        """Set memory aside for a batch of (N, S, S, 3), on a device as onnxruntime names it."""
-        make = ort.OrtValue.ortvalue_from_shape_and_type
-        self._session = session
-        self._input = make(shape, np.uint8, device)
-        self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
-        for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True):
-            output = make((shape[0], faces, *more), np.float32, device)
-            self._binding.bind_ortvalue_output(name, output)
-
-    def run(self, canvases: Pixels) -> list[NDArray[Any]]:
-        """Compute one batch of that shape; the outputs in the order of `OUTPUT_NAMES`."""
-        self._input.update_inplace(np.ascontiguousarray(canvases))
-        self._session.run_with_iobinding(self._binding)
-        outputs: list[NDArray[Any]] = self._binding.copy_outputs_to_cpu()
-        return outputs
+        return f"onnxruntime {self._ort.__version__} cannot load it ({reason(error)})"
 
 
 def _read(path: Path) -> bytes:
@@ -441,26 +405,3 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: no such model file") from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read, {error.strerror}") from error
-
-
-def import_onnxruntime() -> ModuleType:
-    """The module, its log silent but for what is fatal."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(_LOG_FATAL_ONLY)
-    module: ModuleType = onnxruntime
-    return module
-
-
-def bare_session(graph: bytes) -> Any:
-    """Any graph on the CPU, as onnxruntime has it."""
-    return import_onnxruntime().InferenceSession(graph, providers=["CPUExecutionProvider"])
-
-
-def _reason(error: BaseException | None) -> str:
-    """One short line of a vendor's message, without its prefix and source positions."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", text)
-    text = re.sub(r"/onnxruntime_src/\S+ ", "", text)
-    text = re.sub(r"^Exception from \S+: ", "", text)  # OpenVINO's
-    return text if len(text) <= 200 else f"{text[:200]}…"

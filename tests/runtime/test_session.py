@@ -17,8 +17,9 @@ from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime import session as module
 from maskinfer.runtime.default_model import shipped_model, suited
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
+from maskinfer.runtime.onnx_runtime import BoundSession
 from maskinfer.runtime.providers import Provider
-from maskinfer.runtime.session import BoundSession, Session
+from maskinfer.runtime.session import Session
 
 HAS_GPU = gpu.has_nvidia_driver()
 
