@@ -46,11 +46,12 @@ def test_a_disk_that_fills_up_ends_the_command_and_resuming_completes_it(
     for i in range(1, 200):
         os.link(folder / "000.png", folder / f"{i:03}.png")
     whole, out = tmp_path / "whole.csv", tmp_path / "p.csv"
-    assert run_cli("predict", folder, "--out", whole, "--model", tiny_model).code == 0
+    options = ("--model", tiny_model, "--provider", "cpu")
+    assert run_cli("predict", folder, "--out", whole, *options).code == 0
     limit = whole.stat().st_size // 2 + 11  # in the middle of a line
-    command = [sys.executable, "-m", "maskinfer", "predict", folder, "--model", tiny_model]
+    command = ("predict", folder, "--out", out, *options)
     done = subprocess.run(
-        [*map(str, command), "--out", str(out)],
+        [sys.executable, "-m", "maskinfer", *map(str, command)],
         capture_output=True,
         text=True,
         check=False,
@@ -60,8 +61,7 @@ def test_a_disk_that_fills_up_ends_the_command_and_resuming_completes_it(
     assert "p.csv: cannot be written, File too large; " in done.stderr
     assert "of 200 images are done, kept in" in done.stderr
     assert (tmp_path / "p.csv.partial").stat().st_size == limit
-    arguments = ("predict", folder, "--out", out, "--model", tiny_model, "--resume")
-    assert run_cli(*arguments).code == 0
+    assert run_cli(*command, "--resume").code == 0
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -71,7 +71,8 @@ def test_a_disk_that_is_full_at_the_last_step_of_parquet_is_one_line(
     (tmp_path / "photos").mkdir()
     draw_photo().save(tmp_path / "photos" / "a.png")
     out = tmp_path / "p.parquet"
-    command = ("predict", tmp_path / "photos", "--out", out, "--model", tiny_model)
+    options = ("--model", tiny_model, "--provider", "cpu")
+    command = ("predict", tmp_path / "photos", "--out", out, *options)
     done = subprocess.run(
         [sys.executable, "-m", "maskinfer", *map(str, command)],
         capture_output=True,

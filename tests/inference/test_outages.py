@@ -82,7 +82,7 @@ def test_a_process_that_may_open_no_more_files_loses_no_photo(
     )
     command = ["predict", photos, "--out", photos.parent / "p.csv", "--model", tiny_model]
     run = subprocess.run(
-        [sys.executable, "-c", code, *map(str, command), "--batch-size", "2"],
+        [sys.executable, "-c", code, *map(str, command), "--batch-size", "2", "--provider", "cpu"],
         capture_output=True,
         text=True,
         check=False,
