@@ -1,6 +1,7 @@
 """Find the faces in a photo and say whether their masks are worn properly."""
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from .version import __version__
@@ -27,6 +28,10 @@ __all__ = [
     "load_photo",
     "place",
 ]
+
+# Otherwise onnxruntime tells its maker what runs here, and keeps an identifier of the machine; it
+# asks when it is loaded, so before that (microsoft/onnxruntime pull request 27379).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
     "Failure": ".data.folders",

@@ -15,9 +15,10 @@ LOG_FATAL_ONLY = 4
 
 
 def import_onnxruntime() -> ModuleType:
-    """The module, its log silent but for what is fatal."""
+    """The module, its log silent but for what is fatal, and without telemetry."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # on Windows, where it has another switch
     onnxruntime.set_default_logger_severity(LOG_FATAL_ONLY)
     module: ModuleType = onnxruntime
     return module

@@ -8,7 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
-from support.tiny_model import METADATA, build_model, write_model
+from support.cli import RunCli
+from support.tiny_model import METADATA, build_model, draw_photo, write_model
 
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
@@ -385,6 +386,17 @@ def test_a_large_network_gets_two_streams(
     monkeypatch.setattr(module, "_LARGE_FILE", 1000)
     assert Session(tiny_model, "cpu", streams=8).streams == 2
     assert Session(tiny_model, "cpu").streams == 1
+
+
+def test_onnxruntime_keeps_no_identifier_of_the_machine(
+    tmp_path: Path, tiny_model: Path, run_process: RunCli
+) -> None:
+    """Which it would send to its maker with what it runs."""
+    draw_photo().save(tmp_path / "a.png")
+    options = ("--out", tmp_path / "p.csv", "--model", tiny_model, "--provider", "cpu")
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert run_process("predict", tmp_path / "a.png", *options, env=env).code == 0
+    assert not (tmp_path / "cache").exists()
 
 
 def test_session_knows_the_file_it_runs(tmp_path: Path) -> None:
