@@ -15,6 +15,8 @@ import typer
 from materials import in_a_process, peak_mb, report, write_photos
 from rich.table import Table
 
+from maskinfer.export.settings import PROPOSALS
+
 _SIZE_WH = (320, 240)
 _AIM_MB = 2000  # by default
 
@@ -26,11 +28,11 @@ def main(images: Annotated[int, typer.Option(help="How many photos.")] = 96) -> 
     with tempfile.TemporaryDirectory() as work:
         photos = Path(work, "photos")
         write_photos(photos, images, _SIZE_WH)
-        for proposals, aim in ((128, f"<= {_AIM_MB}"), (1000, "")):
+        for proposals, aim in ((PROPOSALS[0], f"<= {_AIM_MB}"), (1000, "")):
             model, out = Path(work, f"{proposals}.onnx"), Path(work, f"{proposals}.csv")
             in_a_process(_write, model, proposals)
             began = time.perf_counter()
-            peak = peak_mb("predict", photos, "--out", out, "--model", model)
+            peak = peak_mb("predict", photos, "--out", out, "--model", model, "--provider", "cpu")
             speed = images / (time.perf_counter() - began)
             table.add_row(str(proposals), f"{peak:.0f}", f"{speed:.1f}", aim)
             rows.append({"proposals": proposals, "peak_mb": peak, "images_per_s": speed})

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is kept in the home of whoever runs the tests, by their processes neither."""
+    """On Linux nothing is kept in the home of whoever runs the tests, by processes neither."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -40,8 +40,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _auto_is_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where OpenVINO is not installed; the tests of `auto` with it undo this."""
-    monkeypatch.setattr("maskinfer.runtime.openvino.find_spec", lambda name: None)
+    """As on a CPU that OpenVINO is not faster on; the tests of `auto` with it undo this."""
+    monkeypatch.setattr("maskinfer.runtime.session.is_suited", lambda network: False)
 
 
 @pytest.fixture(scope="session")

@@ -266,7 +266,11 @@ class Trainer:
 
     @kept_memory()
     def fit(self, run: RunFolder) -> None:
-        """Train until the last epoch or until validation stops improving."""
+        """Train until the last epoch or until validation stops improving.
+
+        Raises:
+            TrainingError: a loss is not a number, or torch cannot compile the network.
+        """
         settings, accelerator = self.settings, self.accelerator
         dropped, measured = len(self.parts.decisions), self.measured["train"].count
         few = f" ({measured} of them measured)" if measured < len(self.parts.train) else ""
@@ -303,6 +307,14 @@ class Trainer:
                 if self.history
                 else f"before the first epoch ended; {run.path} holds nothing to resume"
             ) from stop
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            why = " ".join(str(error).split())[:200]
+            raise TrainingError(
+                f"--compile: torch cannot compile the network ({why}). It needs a C++ compiler, or "
+                "Triton on a GPU; train without --compile"
+            ) from error
         if fault := self.history[-1].fault:
             self.display.say(f"Warning: the network {fault}")
         accelerator.end_training()

@@ -83,7 +83,9 @@ def bench(settings: BenchSettings) -> None:
     count = len(settings.setups)
     with err.status("") as status:
         lines = bench.measure(
-            lambda setup, done: status.update(f"line {done + 1} of {count}: {_options(setup)}")
+            lambda setup, done: status.update(
+                escape(f"line {done + 1} of {count}: {_options(setup)}")
+            )
         )
     if settings.json is not None:
         text = json.dumps(_to_dict(bench, lines), indent=2) + "\n"
@@ -100,7 +102,9 @@ def _print_heading(console: Console, bench: Bench) -> None:
     lines: dict[str, object] = {
         "machine": f"{machine['cpu'] or 'unknown processor'}, {machine['cores']} cores",
         "GPU": "; ".join(machine["gpus"]) or "none",
-        "versions": ", ".join(f"{name} {number}" for name, number in machine["versions"].items()),
+        "versions": ", ".join(
+            f"{name} {number}" for name, number in machine["versions"].items() if number
+        ),
         "model": f"{session.path} [{model_words(session)}]",
         "sha256": session.sha256,
         "images": f"{bench.images} in {bench.source}",

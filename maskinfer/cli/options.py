@@ -80,8 +80,8 @@ MODEL = option(
 )
 PROVIDER = option(
     "auto, tensorrt, cuda, openvino or cpu. auto is CUDA where it works, else OpenVINO where it is "
-    "installed, else the CPU; tensorrt builds an engine when a model is first used, which takes "
-    "minutes.",
+    "installed and faster, else the CPU; tensorrt builds an engine when a model is first used, "
+    "which takes minutes.",
     "NAME",
 )
 PROVIDER_OPTIONS = option(

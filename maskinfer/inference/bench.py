@@ -20,7 +20,7 @@ from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
 from maskinfer.errors import DatasetError
 from maskinfer.files import check_file
-from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime import cpu, gpu, openvino
 from maskinfer.runtime.default_model import resolve_model
 from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.providers import Provider, explain, named_options
@@ -74,7 +74,8 @@ class BenchSettings:
         threads = self.threads or (decode_threads(),)
         options = dict.fromkeys([(), tuple(named_options(self.provider_options).items())])
         combinations = product(self.providers, threads, self.batch_sizes, options)
-        return [Setup(*combination) for combination in dict.fromkeys(combinations)]
+        setups = (Setup(*combination) for combination in dict.fromkeys(combinations))
+        return [s for s in setups if not (s.provider is Provider.CPU and s.provider_options)]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Bench:
         """
         if settings.json is not None and not settings.to_stdout:
             check_file(settings.json, overwrite=settings.overwrite)
+        named_options(settings.provider_options)
         images = settings.images or sample_images("maskinfer bench IMAGES")
         source = open_source(images)
         count = survey(source).images
@@ -158,6 +160,7 @@ def _describe_machine() -> dict[str, Any]:
         "versions": {
             "maskinfer": __version__,
             "onnxruntime": import_onnxruntime().__version__,
+            "openvino": openvino.version(),
             "numpy": np.__version__,
             "pillow": PIL.__version__,
             "python": platform.python_version(),

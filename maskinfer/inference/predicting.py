@@ -15,6 +15,7 @@ from maskinfer.data.images import MAX_PIXELS
 from maskinfer.data.sources import ListSource, Source, Survey
 from maskinfer.errors import MaskinferError, UsageError
 from maskinfer.files import check_folder, refuse_inside
+from maskinfer.runtime.providers import named_options
 from maskinfer.text import printable_name
 from maskinfer.threads import map_ahead
 
@@ -167,6 +168,7 @@ def check_settings(settings: PredictSettings) -> None:
         check_files(
             OutputFiles.of(settings.out), overwrite=settings.overwrite, resume=settings.resume
         )
+    named_options(settings.provider_options)
     _check_pictures(settings)
 
 
@@ -287,12 +289,12 @@ def _open_journal(
     images = settings.images
     if not isinstance(images, str):
         images = str((images or Path()).resolve())
+    # On a cluster each process finds out for itself.
+    provider = settings.provider if settings.engine == "ray" else session.provider
     # What rows depend on, so that a prediction is only resumed with the same.
     identity = {
         "model_sha256": session.sha256,
-        # On a cluster each process finds out for itself.
-        "provider": str(settings.provider if settings.engine == "ray" else session.provider),
-        "provider_options": sorted(settings.provider_options),
+        "provider": " ".join([provider, *settings.provider_options]),
         "images": printable_name(images),
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,

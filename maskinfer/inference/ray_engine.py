@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from maskinfer.data.remote import RemoteSource
 from maskinfer.data.sources import ListSource, LocalSource, Source
 from maskinfer.errors import MaskinferError, UsageError
-from maskinfer.runtime import openvino
 from maskinfer.runtime.providers import Provider
 
 from .detector import MaskDetector
@@ -119,9 +118,9 @@ def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> 
             f"--engine ray: no machine of the cluster has {needs} for a process. "
             "Choose with --actor-cpus and --actor-gpus, or add a machine"
         )
-    provider = settings.provider
-    if provider is Provider.AUTO and not gpus:
-        provider = Provider.OPENVINO if openvino.is_suited() else Provider.CPU
+    # Machines may differ in whether OpenVINO is faster, so it computes only where it is named.
+    auto = Provider.AUTO if gpus else Provider.CPU
+    provider = auto if settings.provider is Provider.AUTO else settings.provider
     return ActorPool(size, cpus, gpus, provider)
 
 

@@ -1,4 +1,4 @@
-"""Where is kept what takes long to make and can be made again."""
+"""Where things are kept that take long to make and can be made again."""
 
 import os
 import sys

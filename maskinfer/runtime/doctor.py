@@ -128,7 +128,7 @@ def examine() -> Findings:
             module, runtime.cuda_version, tensorrt=runtime.has(Provider.TENSORRT)
         )
     providers = [Provider.CPU, Provider.CUDA, Provider.TENSORRT]
-    if openvino.is_suited():
+    if openvino.is_installed():
         providers.insert(1, Provider.OPENVINO)
     obstacles = {provider: runtime.fault or _find_obstacle(provider) for provider in providers}
     auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()

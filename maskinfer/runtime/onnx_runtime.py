@@ -1,4 +1,4 @@
-"""onnxruntime, which only this module imports: sessions as it has them, and what it says."""
+"""onnxruntime, imported here alone but for its tools: sessions as it has them, what it says."""
 
 import re
 from types import ModuleType
@@ -34,7 +34,7 @@ def reason(error: BaseException | None) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", text)
     text = re.sub(r"/onnxruntime_src/\S+ ", "", text)
-    text = re.sub(r"^Exception from \S+: ", "", text)  # OpenVINO's
+    text = re.sub(r"^(Exception from \S+: )+", "", text)  # OpenVINO's
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 

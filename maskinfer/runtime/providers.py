@@ -22,7 +22,7 @@ class Provider(StrEnum):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it computes on a GPU, as `auto` may."""
+        """Whether it computes on a GPU; `auto` is not known to."""
         return self in (Provider.TENSORRT, Provider.CUDA)
 
 

@@ -34,14 +34,16 @@ class Remedy:
 def find_remedies(findings: Findings) -> tuple[Remedy, ...]:
     """List what is wrong, in the order in which it must be repaired."""
     for_runtime = tuple(_for_onnxruntime(findings))
-    if obstacle := not for_runtime and findings.obstacles.get(Provider.OPENVINO):
-        for_runtime = (Remedy(f"openvino: {obstacle}", "pip install --force-reinstall openvino"),)
+    obstacle = findings.obstacles.get(Provider.OPENVINO)
+    command = "pip install --force-reinstall openvino"
+    for_openvino = (Remedy(f"openvino: {obstacle}", command),) if obstacle else ()
     if not findings.gpu.is_there:
-        return for_runtime + tuple(_for_torch(findings, gpu_works=False))
+        return (*for_runtime, *for_openvino, *_for_torch(findings, gpu_works=False))
     for_driver = tuple(_for_driver(findings)) if findings.obstacles[Provider.CUDA] else ()
     # With another driver or onnxruntime, other libraries may be missing.
     for_libraries = () if for_runtime or for_driver else tuple(_for_libraries(findings))
-    return (*for_runtime, *for_driver, *for_libraries, *_for_torch(findings, not for_driver))
+    rest = _for_torch(findings, not for_driver)
+    return (*for_runtime, *for_openvino, *for_driver, *for_libraries, *rest)
 
 
 def conclude(findings: Findings) -> str:

@@ -4,7 +4,7 @@ onnxruntime runs a model on the CPU when a GPU provider cannot start, and only l
 provider in use is read after creation (microsoft/onnxruntime 17801, 23372): not using a GPU that
 was asked for is an error, and where `auto` could not use one, a note says why.
 
-`auto` is CUDA, then OpenVINO where it is installed, then CPU. TensorRT builds an engine for
+`auto` is CUDA, then OpenVINO where it is faster, then CPU. TensorRT builds an engine for
 minutes, so it runs only where named.
 """
 
@@ -46,7 +46,7 @@ _LARGE_FILE, _LARGE_STREAMS = 40_000_000, 2
 # its own (microsoft/onnxruntime pull request 13495). Its TensorRT provider computes one batch at a
 # time (19301), and a CUDA graph cannot be captured while another batch is computed (18806).
 _CUDA_STREAMS = 2
-_CUDA_GRAPH = "enable_cuda_graph"
+_CUDA_GRAPH = ("enable_cuda_graph", "1")
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
 
 _ORT_NAME = {
@@ -147,13 +147,12 @@ class Session:
         self.outputs: list[Any] = self._session.get_outputs()
         in_use = self._session.get_providers()[0]
         self.provider = next(ours for ours, name in _ORT_NAME.items() if name == in_use)
-        if wanted is Provider.OPENVINO or (
-            wanted is Provider.AUTO and self.provider is Provider.CPU and is_suited()
-        ):
-            self._engine, self.provider = self._compile(), Provider.OPENVINO
-            self._session = None  # it told what the file is
+        if wanted is Provider.OPENVINO:
+            self._compile()
+        elif wanted is Provider.AUTO and self.provider is Provider.CPU:
+            self._prefer_openvino()
         if self.provider.on_gpu:
-            alone = self.provider is Provider.TENSORRT or _CUDA_GRAPH in self._options
+            alone = self.provider is Provider.TENSORRT or _CUDA_GRAPH in self._options.items()
             self.streams = 1 if alone else min(streams, _CUDA_STREAMS)
             for _ in range(self.streams):
                 self._free.put(None)
@@ -264,19 +263,48 @@ class Session:
         finally:
             self._free.put(bound)
 
-    def _compile(self) -> OpenVino:
+    def _prefer_openvino(self) -> None:
+        """Compute with OpenVINO in place of onnxruntime, where that is faster and works."""
+        if not is_suited(self.metadata.network):
+            return
+        try:
+            self._compile()
+        except (ProviderError, ModelFileError) as error:
+            why = error.obstacle if isinstance(error, ProviderError) else str(error)
+            self.note = f"{self.note}; no OpenVINO: {why}"
+
+    def _compile(self) -> None:
+        """Have OpenVINO compile the file.
+
+        Raises:
+            ProviderError: it is not installed, or too old.
+            UsageError: it does not know an option.
+            ModelFileError: it cannot compute the file.
+        """
         threads = self._threads or usable_cores()
         data, canvas = self._read(Provider.CPU), self.geometry.canvas
         try:
-            return OpenVino(data, canvas, self.batch_size, self.streams, threads, self._options)
-        except ImportError as error:
+            self._engine = OpenVino(
+                data, canvas, self.batch_size, self.streams, threads, self._options
+            )
+        except (ImportError, AttributeError) as error:
             raise ProviderError(
-                Provider.OPENVINO, f"cannot be imported ({error}); run: pip install openvino"
+                Provider.OPENVINO,
+                f"cannot be imported ({reason(error)}); run: pip install --upgrade openvino",
             ) from error
         except Exception as error:  # OpenVINO's exceptions are of several kinds
+            if self._options:
+                given = ", ".join(map("=".join, self._options.items()))
+                note = f" ({self.note})" if self.note else ""
+                raise UsageError(
+                    f"--provider-option {given}: OpenVINO refuses it, {reason(error)}{note}"
+                ) from error
             raise ModelFileError(
                 f"{self.path}: OpenVINO cannot compute it ({reason(error)}). Try --provider cpu"
             ) from error
+        self.provider = Provider.OPENVINO
+        # What onnxruntime told of the file keeps its copy of the network alive.
+        self._session, self.inputs, self.outputs = None, [], []
 
     def _read(self, provider: Provider) -> bytes:
         self.path = suited(self._named, on_gpu=provider.on_gpu)

@@ -1,20 +1,31 @@
 """OpenVINO against ONNX Runtime, on the model that ships."""
 
+import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from support.cli import RunCli
-from support.tiny_model import draw_photo
+from support.tiny_model import METADATA, draw_photo
 
 from maskinfer import MaskDetector
 from maskinfer.data.dataset import sample_images
-from maskinfer.errors import ModelFileError, UsageError
-from maskinfer.runtime import gpu, openvino
+from maskinfer.errors import UsageError
+from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
+from maskinfer.export.settings import GraphOptions
+from maskinfer.runtime import cpu, gpu, openvino
+from maskinfer.runtime import session as module
 from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.openvino import is_suited
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
+from maskinfer.train.networks.build import build
+from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.settings import Model
 
 pytest.importorskip("openvino")
 
@@ -24,15 +35,45 @@ def photos() -> list[Path]:
     return sorted((sample_images("") / "test").glob("*.jpg"))[:24]
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_auto_takes_it_where_it_is_installed(
-    monkeypatch: pytest.MonkeyPatch, installed: bool
-) -> None:
+@pytest.fixture
+def _fast_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: False)
-    monkeypatch.setattr(openvino, "find_spec", lambda name: installed or None)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "has_int8_dot_products", lambda: True)
+    monkeypatch.setattr(module, "is_suited", is_suited)
+
+
+@pytest.mark.usefixtures("_fast_cpu")
+@pytest.mark.parametrize(
+    ("place", "name", "value", "is_taken"),
+    [
+        (cpu, "has_int8_dot_products", True, True),
+        (cpu, "has_int8_dot_products", False, False),
+        (platform, "machine", "aarch64", False),
+        (openvino, "find_spec", None, False),
+    ],
+    ids=["fast", "without INT8 instructions", "not x86", "not installed"],
+)
+def test_auto_takes_it_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, place: object, name: str, value: object, is_taken: bool
+) -> None:
+    monkeypatch.setattr(place, name, lambda *_: value)
     session = Session(shipped_model())
-    assert session.provider is (Provider.OPENVINO if installed else Provider.CPU)
+    assert session.provider is (Provider.OPENVINO if is_taken else Provider.CPU)
     assert session.path == shipped_model()
+    assert not is_suited("fasterrcnn")  # whose memory it triples
+
+
+@pytest.mark.usefixtures("_fast_cpu")
+def test_auto_goes_on_without_a_package_that_does_not_work(
+    monkeypatch: pytest.MonkeyPatch, photos: list[Path]
+) -> None:
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setitem(sys.modules, "openvino", ModuleType("openvino"))  # another, or too old
+    detector = MaskDetector()
+    assert detector.session.provider is Provider.CPU
+    assert "; no OpenVINO: cannot be imported (" in detector.session.note
+    assert detector(photos[0]) is not None
 
 
 def test_answers_do_not_depend_on_batches_or_threads(photos: list[Path]) -> None:
@@ -66,7 +107,7 @@ def test_compiled_models_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_options_are_openvinos_own(photos: list[Path]) -> None:
     detector = MaskDetector(None, "openvino", provider_options={"PERFORMANCE_HINT": "THROUGHPUT"})
     assert detector(photos[0]) is not None
-    with pytest.raises(ModelFileError, match=r"OpenVINO cannot compute it \(.*NO_SUCH"):
+    with pytest.raises(UsageError, match=r"--provider-option NO_SUCH=1: OpenVINO refuses it, .*"):
         Session(shipped_model(), "openvino", provider_options={"NO_SUCH": "1"})
 
 
@@ -84,6 +125,24 @@ def test_a_prediction_is_resumed_on_its_provider_alone(tmp_path: Path, run_cli: 
     (folder / "0.png").write_bytes(b"junk")
     command = ("predict", folder, "--out", out)
     assert run_cli(*command, "--provider", "openvino").code == 3
-    done = run_cli(*command, "--provider", "cpu", "--retry-failed")
-    assert done.code == 2
-    assert "provider" in done.stderr
+    for other in (["cpu"], ["openvino", "--provider-option", "PERFORMANCE_HINT=THROUGHPUT"]):
+        done = run_cli(*command, "--provider", *other, "--retry-failed")
+        assert done.code == 2
+        assert "was begun with provider 'openvino', now it is" in done.stderr
+
+
+@pytest.mark.parametrize("network", ["resnet", "fasterrcnn"])
+def test_other_networks_agree_too(tmp_path: Path, network: Model) -> None:
+    """With FP32, and random weights."""
+    torch.manual_seed(0)
+    settings = replace(recipe_settings(network, "default", (), 64), backbone="resnet18")
+    built = build(settings).eval()
+    options = GraphOptions(faces=4 if built.learns_all_faces else 1, proposals=32)
+    metadata = replace(METADATA, geometry=settings.geometry, network=network, faces=options.faces)
+    write_onnx(to_onnx(ContractModule(built, options), 64), metadata, tmp_path / "a.onnx")
+    canvases = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    ours, theirs = (
+        Session(tmp_path / "a.onnx", provider, 5).run(canvases) for provider in ("openvino", "cpu")
+    )
+    np.testing.assert_allclose(ours.boxes_xywh[:, 0], theirs.boxes_xywh[:, 0], atol=0.05)
+    np.testing.assert_allclose(ours.proper_mask[:, 0], theirs.proper_mask[:, 0], atol=1e-3)

@@ -245,7 +245,13 @@ def test_tensorrt_gets_a_batch_profile_and_a_folder_for_engines(
 
 @pytest.mark.usefixtures("_pretended_gpu")
 @pytest.mark.parametrize(
-    ("given", "streams"), [({}, 2), ({"prefer_nhwc": "1"}, 2), ({"enable_cuda_graph": "1"}, 1)]
+    ("given", "streams"),
+    [
+        ({}, 2),
+        ({"prefer_nhwc": "1"}, 2),
+        ({"enable_cuda_graph": "1"}, 1),
+        ({"enable_cuda_graph": "0"}, 2),
+    ],
 )
 def test_cuda_gets_the_options_asked_for_and_a_batch_to_copy_meanwhile(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], streams: int

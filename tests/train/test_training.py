@@ -149,6 +149,19 @@ def test_compiled_network_learns_the_same_and_leaves_the_same_run(
     assert len(runs[1].read_history()) == 2
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's tracer warns of itself
+def test_a_network_that_cannot_be_compiled_is_said(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(graph: object, inputs: object) -> None:
+        raise ValueError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=refuse))
+    torch._dynamo.reset()
+    with pytest.raises(TrainingError, match=r"--compile: torch cannot .*no compiler"):
+        loop.train(_settings(drawn, compile=True), tmp_path, NOW, Display())
+
+
 def test_resume_loads_the_optimizer_after_it_is_placed(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
