@@ -266,11 +266,7 @@ class Trainer:
 
     @kept_memory()
     def fit(self, run: RunFolder) -> None:
-        """Train until the last epoch or until validation stops improving.
-
-        Raises:
-            TrainingError: a loss is not a number, or torch cannot compile the network.
-        """
+        """Train until the last epoch or until validation stops improving."""
         settings, accelerator = self.settings, self.accelerator
         dropped, measured = len(self.parts.decisions), self.measured["train"].count
         few = f" ({measured} of them measured)" if measured < len(self.parts.train) else ""

@@ -20,8 +20,9 @@ from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
 from maskinfer.errors import DatasetError
 from maskinfer.files import check_file
-from maskinfer.runtime import cpu, gpu, openvino
+from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
+from maskinfer.runtime.doctor import version_of
 from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.providers import Provider, explain, named_options
 from maskinfer.runtime.session import Session
@@ -125,8 +126,7 @@ class Bench:
         """Find the images and the model, before anything is measured.
 
         Raises:
-            UsageError: there are no such images or no such model, `json` cannot be written, or a
-                provider's option is not as it should be.
+            UsageError: no such images or model, `json` cannot be written, or a malformed option.
             DatasetError: there is no image in the folder.
             ModelFileError: the model file is damaged or not one of ours.
         """
@@ -160,7 +160,7 @@ def _describe_machine() -> dict[str, Any]:
         "versions": {
             "maskinfer": __version__,
             "onnxruntime": import_onnxruntime().__version__,
-            "openvino": openvino.version(),
+            "openvino": version_of("openvino"),
             "numpy": np.__version__,
             "pillow": PIL.__version__,
             "python": platform.python_version(),

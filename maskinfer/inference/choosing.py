@@ -61,11 +61,7 @@ class DetectorSettings:
     canvas: int | None = None
 
     def asked(self) -> dict[str, Any]:
-        """By the names of `MaskDetector`'s arguments.
-
-        Raises:
-            UsageError: an option of the provider is not NAME=VALUE.
-        """
+        """By the names of `MaskDetector`'s arguments; malformed options are a `UsageError`."""
         given = {field.name: getattr(self, field.name) for field in fields(DetectorSettings)}
         return given | {"provider_options": named_options(self.provider_options)}
 

@@ -137,7 +137,7 @@ def examine() -> Findings:
             "maskinfer": __version__,
             "Python": f"{platform.python_version()}, {sys.executable}",
             "platform": platform.platform(),
-            **{package: _version_of(package) or "not installed" for package in _PACKAGES},
+            **{package: version_of(package) or "not installed" for package in _PACKAGES},
         },
         onnxruntime=runtime,
         gpu=Gpu(
@@ -156,7 +156,7 @@ def examine() -> Findings:
     )
 
 
-def _version_of(package: str) -> str | None:
+def version_of(package: str) -> str | None:
     """The version of an installed package, without importing it; None where it is missing."""
     try:
         return importlib.metadata.version(package)
@@ -170,7 +170,7 @@ def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
     is_for_cuda = (platform.system(), platform.machine()) in for_cuda
     suited = "onnxruntime-gpu" if is_for_cuda else "onnxruntime"
     names = importlib.metadata.packages_distributions().get("onnxruntime", [])
-    packages = {name: _version_of(name) or "" for name in sorted(set(names))}
+    packages = {name: version_of(name) or "" for name in sorted(set(names))}
     try:
         module = import_onnxruntime()
         built_in = tuple(module.get_available_providers())
@@ -202,7 +202,7 @@ def _open_auto() -> tuple[Provider | None, str]:
 
 
 def _examine_torch() -> Torch | None:
-    version = _version_of("torch")
+    version = version_of("torch")
     if version is None:
         return None
     try:

@@ -3,7 +3,6 @@
 The `openvino` package itself: `onnxruntime-openvino` cannot be installed beside `onnxruntime-gpu`.
 """
 
-import importlib.metadata
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,16 +25,10 @@ def is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def version() -> str | None:
-    """The package's; None where it is not installed."""
-    return importlib.metadata.version("openvino") if is_installed() else None
-
-
 def is_suited(network: str) -> bool:
-    """Whether `auto` takes it for a network: where it is known to be faster than onnxruntime.
+    """Whether `auto` takes it for a network: on x86 CPUs with INT8 dot products, if that is known.
 
-    That is on x86 CPUs with INT8 dot products, where those are known. On others it was not, and of
-    Faster R-CNN it takes three times the memory.
+    On others it was no faster than onnxruntime, and takes three times Faster R-CNN's memory.
     """
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     is_faster = is_x86 and cpu.has_int8_dot_products() is not False and network != "fasterrcnn"

@@ -274,13 +274,7 @@ class Session:
             self.note = f"{self.note}; no OpenVINO: {why}"
 
     def _compile(self) -> None:
-        """Have OpenVINO compile the file.
-
-        Raises:
-            ProviderError: it is not installed, or too old.
-            UsageError: it does not know an option.
-            ModelFileError: it cannot compute the file.
-        """
+        """Have OpenVINO compile the file, or raise as the constructor does."""
         threads = self._threads or usable_cores()
         data, canvas = self._read(Provider.CPU), self.geometry.canvas
         try:
@@ -303,8 +297,7 @@ class Session:
                 f"{self.path}: OpenVINO cannot compute it ({reason(error)}). Try --provider cpu"
             ) from error
         self.provider = Provider.OPENVINO
-        # What onnxruntime told of the file keeps its copy of the network alive.
-        self._session, self.inputs, self.outputs = None, [], []
+        self._session, self.inputs, self.outputs = None, [], []  # else a copy stays in memory
 
     def _read(self, provider: Provider) -> bytes:
         self.path = suited(self._named, on_gpu=provider.on_gpu)

@@ -9,6 +9,8 @@ from PIL import Image
 from support.predictions import recorded_names
 from support.tiny_model import draw_photo
 
+import maskinfer.__main__
+
 IMAGES = 4000
 
 
@@ -115,3 +117,18 @@ def test_a_killed_command_is_resumed(folder: Path, tiny_model: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 3, stderr
     assert (out.read_bytes(), errors.read_bytes()) == expected
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupt:
+        def find_spec(self, name: str, *rest: object) -> None:
+            if name == "maskinfer.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "maskinfer.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stop:
+        maskinfer.__main__.main()
+    assert (stop.value.code, capsys.readouterr().err) == (130, "stopped\n")
