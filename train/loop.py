@@ -324,6 +324,8 @@ class Trainer:
         figures, calibration = measure_parts(
             self.network, self.measured, self.accelerator, self.display, self.calibration
         )
+        if epoch == 0 and self.calibration.images:  # which knows the same weights from more images
+            calibration = self.calibration
         seconds = time.monotonic() - began
         row = EpochRow(epoch, seconds, **({"learning_rate": 0.0} | figures | trained))
         was, score, scaler = self.state, row.score, self.accelerator.scaler

@@ -62,6 +62,19 @@ def test_finetuning_begins_with_what_was_learned_and_never_ends_worse(
     assert run.read_config().normalisation["mean"] == was["mean"].tolist()
 
 
+def test_weights_that_no_epoch_betters_keep_their_calibration(
+    learned: RunFolder, tmp_path: Path
+) -> None:
+    """A threshold of a few photos of one's own would call others wrongly."""
+    calibration, file = Calibration(1.5, 0.6, 40), tmp_path / "mine.safetensors"
+    Checkpoint.load(learned.path)._replace(calibration=calibration).write(file)
+    data = Path(learned.read_config().settings.data[0])
+    settings = _settings(data, file, learning_rate=1.0, validation=0.4)
+    run = loop.train(settings, tmp_path, NOW, Display())
+    assert run.read_history()[1].score < run.read_history()[0].score  # type: ignore[operator]
+    assert Checkpoint.load(run.path).calibration == calibration
+
+
 def test_finetuning_leaves_the_statistics_of_batch_normalisation(
     learned: RunFolder, drawn: Path, tmp_path: Path
 ) -> None:
