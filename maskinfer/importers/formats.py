@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from typing import Literal, get_args
 
 from maskinfer.errors import AnnotationError
 
@@ -27,7 +28,8 @@ _MARKS = (
     ("WIDER FACE", ".txt", r"^\S+\.\w{3,4}\s*\n\s*\d+\s*\n\s*\d+( \d+){3}"),
     ("yolo", ".txt", r"^\s*\d+(\s+-?[\d.]+(e-?\d+)?){4,}\s*$"),
 )
-READ = ("voc", "yolo", "coco", "csv", "cvat", "labelstudio", "classes")
+Layout = Literal["voc", "yolo", "coco", "csv", "cvat", "labelstudio", "classes", "auto"]
+READ = get_args(Layout)[:-1]
 _CORNERS = "--columns filename,class,xmin,ymin,xmax,ymax"
 _SIDES = "--columns filename,class,x,y,w,h"
 # Each ends in lines for `import csv`; jq and awk are in every distribution.

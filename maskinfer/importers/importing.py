@@ -49,14 +49,13 @@ from .coco import read_coco
 from .crops import choose_face, crop_around, fit_box, in_fractions, neighbours, straighten
 from .csv_boxes import read_csv
 from .cvat import read_cvat
-from .formats import choose_format, describe, recognise
+from .formats import Layout, choose_format, describe, recognise
 from .labelstudio import read_labelstudio
 from .source import Items, NoFormatError, Source
 from .splits import assign_splits
 from .voc import read_voc
 from .yolo import read_yolo
 
-Layout = Literal["voc", "yolo", "coco", "csv", "cvat", "labelstudio", "classes", "auto"]
 FaceChoice = Literal["left", "largest", "each"]
 _Crop = tuple[int, int, int, int]  # left, top, right, bottom
 
