@@ -335,6 +335,12 @@ GPUS = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0}]
         pytest.param(
             GPUS, {"provider": Provider.CPU}, ActorPool(24, 1.0, 0.0, Provider.CPU), id="CPUs only"
         ),
+        pytest.param(
+            GPUS,
+            {"provider": Provider.OPENVINO},
+            ActorPool(24, 1.0, 0.0, Provider.OPENVINO),
+            id="OpenVINO on CPUs",
+        ),
         pytest.param(GPUS, {"actor_gpus": 0}, ActorPool(24, 1.0, 0.0, Provider.CPU), id="no GPUs"),
         pytest.param(
             [{"memory": 1.0}, *CPUS],

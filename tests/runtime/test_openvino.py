@@ -146,3 +146,14 @@ def test_other_networks_agree_too(tmp_path: Path, network: Model) -> None:
     )
     np.testing.assert_allclose(ours.boxes_xywh[:, 0], theirs.boxes_xywh[:, 0], atol=0.05)
     np.testing.assert_allclose(ours.proper_mask[:, 0], theirs.proper_mask[:, 0], atol=1e-3)
+
+
+def test_doctor_mends_a_package_that_does_not_work(
+    monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+) -> None:
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setitem(sys.modules, "openvino", ModuleType("openvino"))
+    done = run_cli("doctor")
+    assert "openvino  installed, does not run: cannot be imported" in done.stdout
+    assert "pip install --force-reinstall openvino" in done.stdout
+    assert "models run on the CPU" in done.stdout or "with the provider cuda" in done.stdout
