@@ -34,6 +34,7 @@ _SLICE, _MOST_SLICES = 16, 16
 _NMS_IOU = 0.7  # torchvision's default
 _BINS = 7  # RoIAlign's output is 7 x 7,
 _SAMPLES = 2  # each bin the mean of 2 x 2 points: torchvision's defaults
+_AVERAGED = (2 * _SAMPLES) ** 2  # cells that a bin averages, two by two about each point
 _MAX_LOG_SCALE = math.log(1000.0 / 16)  # torchvision's limit on a box's growth
 _BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the box head; the proposals' are 1
 
@@ -169,8 +170,9 @@ class RoIAlign(nn.Module):
             # All 4 x 4 cells that a bin averages in one step: (N, k, 7, 7, 4, 4).
             index = row[:, :, :, None, :, None] + column[:, :, None, :, None, :]
             weight = weight_y[:, :, :, None, :, None] * weight_x[:, :, None, :, None, :]
-            gathered = table.index_select(0, index.flatten()).reshape(-1, 16, channels)
-            bins = weight.reshape(-1, 1, 16) @ gathered  # (N * k * 7 * 7, 1, C)
+            gathered = table.index_select(0, index.flatten())
+            gathered = gathered.reshape(-1, _AVERAGED, channels)
+            bins = weight.reshape(-1, 1, _AVERAGED) @ gathered  # (N * k * 7 * 7, 1, C)
             yield bins.reshape(*row.shape[:2], _BINS * _BINS * channels)
 
     def _level_of(self, regions_xyxy: Tensor) -> Tensor:

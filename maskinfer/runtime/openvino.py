@@ -61,8 +61,9 @@ class OpenVino:
         core = openvino.Core()
         # Of a home that is read-only, or not known; compiling takes seconds.
         with suppress(OSError, RuntimeError):
-            cache_folder("openvino").mkdir(parents=True, exist_ok=True)
-            core.set_property({"CACHE_DIR": str(cache_folder("openvino"))})
+            cache = cache_folder("openvino")
+            cache.mkdir(parents=True, exist_ok=True)
+            core.set_property({"CACHE_DIR": str(cache)})
         model = core.read_model(file)
         model.reshape({INPUT_NAME: [openvino.Dimension(1, batch_size), canvas, canvas, 3]})
         settings = {
