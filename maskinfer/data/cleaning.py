@@ -43,21 +43,13 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """What was done to one sample, and why.
+    """What was done to one sample, and why."""
 
-    Attributes:
-        filename: of the sample, relative to its data set, with `/`; printable.
-        action: `dropped`, `repaired`, or `rounded`, which is no fault of the box.
-        kind: of the fault.
-        reason: one line.
-        box_xywh: the box after that; None where dropped.
-    """
-
-    filename: str
-    action: Literal["dropped", "repaired", "rounded"]
+    filename: str  # of the sample, relative to its data set, with `/`; printable
+    action: Literal["dropped", "repaired", "rounded"]  # rounding is no fault of the box
     kind: FaultKind
-    reason: str
-    box_xywh: BoxXywh | None = None
+    reason: str  # one line
+    box_xywh: BoxXywh | None = None  # the box after that; None where dropped
 
     @classmethod
     def unreadable(cls, filename: str, error: object) -> Self:

@@ -20,17 +20,11 @@ _T = TypeVar("_T")
 
 
 class LabelledSamples(NamedTuple):
-    """The labelled images of a data set after cleaning.
+    """The labelled images of a data set after cleaning."""
 
-    Attributes:
-        samples: those that can be used, split by split, sorted by name.
-        decisions: one for each labelled image that was dropped, repaired or rounded.
-        unlabelled: one for each image whose name carries no label that can be read.
-    """
-
-    samples: list[Sample]
-    decisions: list[Decision]
-    unlabelled: list[Decision]
+    samples: list[Sample]  # those that can be used, split by split, sorted by name
+    decisions: list[Decision]  # one for each labelled image that was dropped, repaired or rounded
+    unlabelled: list[Decision]  # one for each image whose name carries no label that can be read
 
 
 @dataclass(frozen=True)
@@ -38,14 +32,10 @@ class Dataset:
     """A data set's folder. Every image in it is named by its path from there.
 
     What needs a side list raises a `DatasetError` where the list is damaged.
-
-    Attributes:
-        path: the folder.
-        split_names: of the folders in it that are its splits.
     """
 
     path: Path
-    split_names: tuple[str, ...] = ("train", "test")
+    split_names: tuple[str, ...] = ("train", "test")  # of the folders in it that are its splits
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -71,17 +71,11 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one photo lies on its canvas: canvas = image * scale + offset, for x and y.
+    """Where one photo lies on its canvas: canvas = image * scale + offset, for x and y."""
 
-    Attributes:
-        scale_xy: canvas pixels per image pixel.
-        offset_xy: the photo's top left corner in canvas pixels.
-        size_wh: the upright original's width and height in pixels.
-    """
-
-    scale_xy: tuple[float, float]
-    offset_xy: tuple[float, float]
-    size_wh: tuple[int, int]
+    scale_xy: tuple[float, float]  # canvas pixels per image pixel
+    offset_xy: tuple[float, float]  # the photo's top left corner in canvas pixels
+    size_wh: tuple[int, int]  # the upright original's width and height in pixels
 
 
 def decode_wh(

@@ -28,58 +28,38 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]+")
 
 @dataclass(frozen=True)
 class Label:
-    """The label in a file name.
+    """The label in a file name."""
 
-    Attributes:
-        id: what stands before it.
-        box_xywh: in whole pixels.
-        proper_mask: whether the mask is worn properly.
-        rounded: whether the name has fractions of pixels.
-    """
-
-    id: str
-    box_xywh: BoxXywh
-    proper_mask: bool
-    rounded: bool = False
+    id: str  # what stands before it
+    box_xywh: BoxXywh  # in whole pixels
+    proper_mask: bool  # whether the mask is worn properly
+    rounded: bool = False  # whether the name has fractions of pixels
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in an image.
+    """A face in an image."""
 
-    Attributes:
-        box_xywh: in pixels of the upright image; may reach past it.
-        proper_mask: whether the mask is worn properly.
-        worn_incorrectly: of a face without a properly worn mask, whether it wears one that leaves
-            nose or mouth bare; None where that is not known, and of any other face.
-        box_known: whether the box was drawn by hand; a detector's says only about where a face is.
-    """
-
-    box_xywh: BoxXywh
-    proper_mask: bool
+    box_xywh: BoxXywh  # in pixels of the upright image; may reach past it
+    proper_mask: bool  # whether the mask is worn properly
+    # Of a face without a properly worn mask, whether it wears one that leaves nose or mouth bare;
+    # None where that is not known, and of any other face.
     worn_incorrectly: bool | None = None
+    # Whether the box was drawn by hand; a detector's says only about where a face is.
     box_known: bool = True
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its label.
+    """An image and its label."""
 
-    Attributes:
-        path: the image file.
-        box_xywh: the face in pixels of the upright image, as the label says, possibly impossible.
-        proper_mask: whether the mask is worn properly.
-        others: the image's other faces, as far as they are known.
-        worn_incorrectly, box_known: as those of a `Face`.
-        crowds: areas with faces that nobody boxed one by one: neither faces nor background.
-    """
-
-    path: Path
-    box_xywh: BoxXywh
-    proper_mask: bool
-    others: tuple[Face, ...] = ()
-    worn_incorrectly: bool | None = None
-    box_known: bool = True
+    path: Path  # the image file
+    box_xywh: BoxXywh  # in pixels of the upright image, as the label says, possibly impossible
+    proper_mask: bool  # whether the mask is worn properly
+    others: tuple[Face, ...] = ()  # the image's other faces, as far as they are known
+    worn_incorrectly: bool | None = None  # as that of a `Face`
+    box_known: bool = True  # likewise
+    # Areas with faces that nobody boxed one by one: neither faces nor background.
     crowds: tuple[BoxXywh, ...] = ()
 
     @property

@@ -31,14 +31,10 @@ class RemoteSource:
     """The images at an address, sorted, under the rules of `folders.scan_folder`.
 
     It can be pickled; each process connects for itself.
-
-    Attributes:
-        address: scheme, bucket or server, and folder.
-        recursive: whether folders in the folder are searched too.
     """
 
-    address: str
-    recursive: bool = True
+    address: str  # scheme, bucket or server, and folder
+    recursive: bool = True  # whether folders in the folder are searched too
     sorted: bool = True
 
     def __str__(self) -> str:

@@ -51,15 +51,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a source holds.
+    """What a source holds."""
 
-    Attributes:
-        images: how many names, counting folders that cannot be listed.
-        labelled: whether any name carries a label.
-    """
-
-    images: int
-    labelled: bool
+    images: int  # how many names, counting folders that cannot be listed
+    labelled: bool  # whether any name carries a label
 
 
 class LocalSource:

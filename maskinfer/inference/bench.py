@@ -39,30 +39,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What `maskinfer bench` measures.
+    """What `maskinfer bench` measures."""
 
-    Attributes:
-        images: a folder of images, or one image; None for the sample images.
-        model: the model file; None for the newest export, else the one that ships.
-        batch_sizes: images per batch.
-        threads: that decode; empty for one a core.
-        providers: what computes.
-        provider_options: the provider's own, each as NAME=VALUE; where there are any, every line is
-            measured without and with them.
-        seconds: how long each line is measured, without starting and warming up.
-        json: where everything is written, `-` for standard output; None for nowhere.
-        overwrite: whether an existing `json` is replaced.
-    """
-
-    images: Path | None = None
-    model: Path | None = None
-    batch_sizes: tuple[int, ...] = (1, 8, 16, 32)
-    threads: tuple[int, ...] = ()
-    providers: tuple[Provider, ...] = (Provider.AUTO,)
+    images: Path | None = None  # a folder of images, or one image; None for the sample images
+    model: Path | None = None  # the model file; None for the newest export, else the one that ships
+    batch_sizes: tuple[int, ...] = (1, 8, 16, 32)  # images per batch
+    threads: tuple[int, ...] = ()  # that decode; empty for one a core
+    providers: tuple[Provider, ...] = (Provider.AUTO,)  # what computes
+    # The provider's own, each as NAME=VALUE; where there are any, every line is measured without
+    # and with them.
     provider_options: tuple[str, ...] = ()
-    seconds: float = 3.0
+    seconds: float = 3.0  # how long each line is measured, without starting and warming up
+    # Where everything is written, `-` for standard output; None for nowhere.
     json: Path | None = None
-    overwrite: bool = False
+    overwrite: bool = False  # whether an existing `json` is replaced
 
     @property
     def to_stdout(self) -> bool:
@@ -105,21 +95,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and where.
+    """What is measured, and where."""
 
-    Attributes:
-        settings: as the user gave them.
-        machine: this one, as JSON can hold it.
-        session: the model on the CPU, which names and describes its file.
-        source: the images.
-        images: how many there are, at least one.
-    """
-
-    settings: BenchSettings
-    machine: dict[str, Any]
-    session: Session
-    source: Source
-    images: int
+    settings: BenchSettings  # as the user gave them
+    machine: dict[str, Any]  # this one, as JSON can hold it
+    session: Session  # the model on the CPU, which names and describes its file
+    source: Source  # the images
+    images: int  # how many there are, at least one
 
     @classmethod
     def open(cls, settings: BenchSettings) -> Self:

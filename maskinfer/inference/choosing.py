@@ -40,25 +40,16 @@ _UNSURE_WITHIN, _UNSURE_SHARE = 0.2, 0.4
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings:
-    """How commands open a detector, and what they ask about the faces in a photo.
+    """How commands open a detector, and what they ask about the faces in a photo."""
 
-    Attributes:
-        provider: what computes.
-        provider_options: the provider's own, each as NAME=VALUE.
-        batch_size: images per batch.
-        face: which face of several, or `all`.
-        min_score: least score of a face; None for the model's own.
-        threshold: least probability that counts as a properly worn mask; None likewise.
-        canvas: side in pixels of what the network sees of a photo; None likewise.
-    """
-
-    provider: Provider = Provider.AUTO
-    provider_options: tuple[str, ...] = ()
-    batch_size: int = DEFAULT_BATCH_SIZE
-    face: FaceRule = "main"
-    min_score: float | None = None
+    provider: Provider = Provider.AUTO  # what computes
+    provider_options: tuple[str, ...] = ()  # the provider's own, each as NAME=VALUE
+    batch_size: int = DEFAULT_BATCH_SIZE  # images per batch
+    face: FaceRule = "main"  # which face of several, or `all`
+    min_score: float | None = None  # least score of a face; None for the model's own
+    # Least probability that counts as a properly worn mask; None likewise.
     threshold: float | None = None
-    canvas: int | None = None
+    canvas: int | None = None  # side in pixels of what the network sees of a photo; None likewise
 
     def asked(self) -> dict[str, Any]:
         """By the names of `MaskDetector`'s arguments; malformed options are a `UsageError`."""
@@ -68,18 +59,13 @@ class DetectorSettings:
 
 @dataclass(frozen=True)
 class Choice:
-    """What an answer is about.
+    """What an answer is about."""
 
-    Attributes:
-        face: `best`: the best-scored face; `main`: the same, unless one further left scores nearly
-            as well; `left`, `largest`: of the faces that score `RIVAL_SCORE`; `all`: every face.
-        min_score: least score of a face, 0..1; where none reaches it, the answer is "no face".
-        threshold: least probability that counts as a properly worn mask, 0..1.
-    """
-
+    # `best`: the best-scored face; `main`: the same, unless one further left scores nearly as well;
+    # `left`, `largest`: of the faces that score `RIVAL_SCORE`; `all`: every face.
     face: FaceRule
-    min_score: float
-    threshold: float
+    min_score: float  # least score of a face, 0..1; where none reaches it, the answer is "no face"
+    threshold: float  # least probability that counts as a properly worn mask, 0..1
 
     @classmethod
     def of(

@@ -52,21 +52,13 @@ _CHECKED = b', "crc32": "'  # behind a line's values, which cannot hold it unesc
 
 @dataclass(frozen=True)
 class OutputFiles:
-    """The files of a prediction.
+    """The files of a prediction."""
 
-    Attributes:
-        out: the rows.
-        errors: the failures, where there are any.
-        meta: what made both.
-        journal: all results, until those are written.
-        finished: all results then, where images failed.
-    """
-
-    out: Path
-    errors: Path
-    meta: Path
-    journal: Path
-    finished: Path
+    out: Path  # the rows
+    errors: Path  # the failures, where there are any
+    meta: Path  # what made both
+    journal: Path  # all results, until those are written
+    finished: Path  # all results then, where images failed
 
     @classmethod
     def of(cls, out: Path) -> Self:
@@ -103,26 +95,18 @@ class Journal:
     """Where results go as they come; a context manager, left without finishing.
 
     What writes or reads raises a `MaskinferError` where the disk refuses.
-
-    Attributes:
-        files: as `check_files` passed them.
-        identity: what a resumed command must agree in, fit for JSON.
-        facts: what else is worth recording, likewise.
-        labelled: whether rows have columns for labels.
-        predicted: images written so far, those before an interruption among them.
-        failures: likewise.
-        stamp: what changes with an image's file, by its name, fit for JSON.
-        dropped: results that were cut when resuming.
     """
 
-    files: OutputFiles
-    identity: dict[str, Any]
-    facts: dict[str, Any]
-    labelled: bool
+    files: OutputFiles  # as `check_files` passed them
+    identity: dict[str, Any]  # what a resumed command must agree in, fit for JSON
+    facts: dict[str, Any]  # what else is worth recording, likewise
+    labelled: bool  # whether rows have columns for labels
+    # What changes with an image's file, by its name, fit for JSON.
     stamp: Callable[[str], Any] = lambda name: None
+    # Images written so far, those before an interruption among them.
     predicted: int = field(default=0, init=False)
-    failures: int = field(default=0, init=False)
-    dropped: int = field(default=0, init=False)
+    failures: int = field(default=0, init=False)  # likewise
+    dropped: int = field(default=0, init=False)  # results that were cut when resuming
     _checksum: int = field(default=0, init=False)
     _stream: BinaryIO | None = field(default=None, init=False)
     _began: bool = field(default=False, init=False)

@@ -29,21 +29,14 @@ _MARGIN = 0.2  # around a face that is saved alone: of its longer side, on every
 
 @dataclass(frozen=True)
 class Pictures:
-    """What to save of each photo, as JPEGs under the photos' own names.
+    """What to save of each photo, as JPEGs under the photos' own names."""
 
-    Attributes:
-        annotate: the folder for photos with their faces drawn on; None for no such photos.
-        crops: the folder for faces alone; likewise.
-        only: kinds of photos to draw, and of faces to save; all where empty.
-        threshold: least probability that counts as a properly worn mask.
-        max_pixels: photos of more pixels are not decoded.
-    """
-
+    # The folder for photos with their faces drawn on; None for no such photos.
     annotate: Path | None
-    crops: Path | None
-    only: tuple[Kind, ...]
-    threshold: float
-    max_pixels: int
+    crops: Path | None  # the folder for faces alone; likewise
+    only: tuple[Kind, ...]  # kinds of photos to draw, and of faces to save; all where empty
+    threshold: float  # least probability that counts as a properly worn mask
+    max_pixels: int  # photos of more pixels are not decoded
     _renamed: dict[PurePosixPath, dict[str, str]] = field(default_factory=dict)  # by folder
 
     def save(self, photos: Source, result: Result) -> Result:

@@ -81,21 +81,13 @@ class ActorPool:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a process needs to know.
+    """What a process needs to know."""
 
-    Attributes:
-        model: the model file's name, for messages.
-        predict: what the user asked for.
-        pool: with the provider, and the process's share of a machine.
-        images: where names start from; a folder's path is absolute.
-        must_exist: whether a missing folder is an error of its own, not one of each image.
-    """
-
-    model: str
-    predict: "PredictSettings"
-    pool: ActorPool
-    images: Path | RemoteSource
-    must_exist: bool
+    model: str  # the model file's name, for messages
+    predict: "PredictSettings"  # what the user asked for
+    pool: ActorPool  # with the provider, and the process's share of a machine
+    images: Path | RemoteSource  # where names start from; a folder's path is absolute
+    must_exist: bool  # whether a missing folder is an error of its own, not one of each image
 
 
 class Worker:

@@ -39,49 +39,31 @@ _LEAST_BATCHES = 3
 
 @dataclass(frozen=True)
 class Setup:
-    """What a line is measured with.
+    """What a line is measured with."""
 
-    Attributes:
-        provider: what computes.
-        threads: those that decode.
-        batch_size: images per batch.
-        provider_options: the provider's own, as names and values.
-    """
-
-    provider: Provider
-    threads: int
-    batch_size: int
-    provider_options: tuple[tuple[str, str], ...] = ()
+    provider: Provider  # what computes
+    threads: int  # those that decode
+    batch_size: int  # images per batch
+    provider_options: tuple[tuple[str, str], ...] = ()  # the provider's own, as names and values
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured.
+    """What was measured."""
 
-    Attributes:
-        provider: what computed, never `auto`.
-        note: the session's, on why it is that provider; may be empty.
-        images: predicted in the time measured.
-        images_per_s: from files to rows.
-        session_images_per_s: of the session alone, on ready canvases.
-        latency_p50_ms: half of the session's batches took no longer.
-        latency_p95_ms: likewise 95 % of them.
-        decode_share: processor time of reading, decoding and drawing on canvases, as a share of
-            all processor time that the process took from files to rows.
-        peak_memory_mb: most resident memory of the process in MB; None where it is not known.
-        unreadable: the images without a prediction, each once.
-    """
-
-    provider: Provider
-    note: str
-    images: int
-    images_per_s: float
-    session_images_per_s: float
-    latency_p50_ms: float
-    latency_p95_ms: float
+    provider: Provider  # what computed, never `auto`
+    note: str  # the session's, on why it is that provider; may be empty
+    images: int  # predicted in the time measured
+    images_per_s: float  # from files to rows
+    session_images_per_s: float  # of the session alone, on ready canvases
+    latency_p50_ms: float  # half of the session's batches took no longer
+    latency_p95_ms: float  # likewise 95 % of them
+    # Processor time of reading, decoding and drawing on canvases, as a share of all processor time
+    # that the process took from files to rows.
     decode_share: float
+    # Most resident memory of the process in MB; None where it is not known.
     peak_memory_mb: float | None
-    unreadable: list[Failure]
+    unreadable: list[Failure]  # the images without a prediction, each once
 
     @property
     def ratio(self) -> float:

@@ -39,22 +39,15 @@ _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """The onnxruntime that is imported.
+    """The onnxruntime that is imported."""
 
-    Attributes:
-        suited: the package that maskinfer depends on for this platform.
-        packages: the installed ones that contain a module `onnxruntime`, with their versions;
-            where there are several, the last has overwritten files of the others.
-        cuda_version: the CUDA it is built for; empty where for none.
-        built_in: the names of its providers, in its own order.
-        fault: why it cannot be imported; else empty.
-    """
-
-    suited: str
+    suited: str  # the package that maskinfer depends on for this platform
+    # The installed ones that contain a module `onnxruntime`, with their versions; where there are
+    # several, the last has overwritten files of the others.
     packages: dict[str, str]
-    cuda_version: str = ""
-    built_in: tuple[str, ...] = ()
-    fault: str = ""
+    cuda_version: str = ""  # the CUDA it is built for; empty where for none
+    built_in: tuple[str, ...] = ()  # the names of its providers, in its own order
+    fault: str = ""  # why it cannot be imported; else empty
 
     def has(self, provider: Provider) -> bool:
         """Whether a provider is built in; it may still fail to start."""
@@ -63,21 +56,13 @@ class OnnxRuntime:
 
 @dataclass(frozen=True)
 class Gpu:
-    """What can be seen of NVIDIA GPUs.
+    """What can be seen of NVIDIA GPUs."""
 
-    Attributes:
-        driver: None where it cannot be loaded.
-        nvidia_smi: what that command reports.
-        cards: NVIDIA's GPUs on the PCI bus, with a driver or without.
-        hidden_by: the value of CUDA_VISIBLE_DEVICES; None where it is not set.
-        in_container: whether this is a container, which gets a GPU from its host.
-    """
-
-    driver: Driver | None
-    nvidia_smi: NvidiaSmi
-    cards: int
-    hidden_by: str | None
-    in_container: bool
+    driver: Driver | None  # None where it cannot be loaded
+    nvidia_smi: NvidiaSmi  # what that command reports
+    cards: int  # NVIDIA's GPUs on the PCI bus, with a driver or without
+    hidden_by: str | None  # the value of CUDA_VISIBLE_DEVICES; None where it is not set
+    in_container: bool  # whether this is a container, which gets a GPU from its host
 
     @property
     def is_there(self) -> bool:
@@ -97,26 +82,19 @@ class Torch:
 
 @dataclass(frozen=True)
 class Findings:
-    """What `maskinfer doctor` finds.
+    """What `maskinfer doctor` finds."""
 
-    Attributes:
-        versions: of maskinfer, Python, the platform and packages; `not installed` for some.
-        libraries: those that the built-in GPU providers load.
-        obstacles: why each provider does not run the shipped model; empty where it does. OpenVINO
-            is there only where it is installed.
-        auto: the provider that `auto` chooses; None where not even the CPU starts.
-        auto_note: why it is not CUDA; else empty.
-        torch: PyTorch; None where it is not installed.
-    """
-
+    # Of maskinfer, Python, the platform and packages; `not installed` for some.
     versions: dict[str, str]
     onnxruntime: OnnxRuntime
     gpu: Gpu
-    libraries: tuple[Library, ...]
+    libraries: tuple[Library, ...]  # those that the built-in GPU providers load
+    # Why each provider does not run the shipped model; empty where it does. OpenVINO is there only
+    # where it is installed.
     obstacles: dict[Provider, str]
-    auto: Provider | None
-    auto_note: str
-    torch: Torch | None
+    auto: Provider | None  # the provider that `auto` chooses; None where not even the CPU starts
+    auto_note: str  # why it is not CUDA; else empty
+    torch: Torch | None  # PyTorch; None where it is not installed
 
 
 def examine() -> Findings:

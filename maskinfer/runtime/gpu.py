@@ -56,17 +56,12 @@ class NvidiaSmi:
 
 @dataclass(frozen=True)
 class Library:
-    """A library that a GPU provider loads.
+    """A library that a GPU provider loads."""
 
-    Attributes:
-        name: its file's name, with the major version that onnxruntime was linked against.
-        tensorrt: whether TensorRT alone needs it; else CUDA needs it.
-        path: the file loaded under that name, or the bare name where the system does not tell;
-            None: not found.
-    """
-
-    name: str
-    tensorrt: bool
+    name: str  # its file's name, with the major version that onnxruntime was linked against
+    tensorrt: bool  # whether TensorRT alone needs it; else CUDA needs it
+    # The file loaded under that name, or the bare name where the system does not tell; None: not
+    # found.
     path: Path | None
 
 

@@ -23,40 +23,26 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Graph:
-    """The graph of an ONNX file.
+    """The graph of an ONNX file."""
 
-    Attributes:
-        producer: what wrote the file, with its version.
-        opset: version of ONNX's operators, and after it those of other domains.
-        operators: how often each operator occurs, the most frequent first.
-        weights: how many numbers of each type there are, the most frequent first.
-    """
-
-    producer: str
-    opset: str
-    operators: dict[str, int]
-    weights: dict[str, int]
+    producer: str  # what wrote the file, with its version
+    opset: str  # version of ONNX's operators, and after it those of other domains
+    operators: dict[str, int]  # how often each operator occurs, the most frequent first
+    weights: dict[str, int]  # how many numbers of each type there are, the most frequent first
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model file.
-
-    Attributes:
-        inputs: of the graph; for an engine, those of the contract.
-        outputs: likewise.
-        graph: of an ONNX file; None where the onnx package is not installed.
-        engine: how a TensorRT engine was built; None for an ONNX file.
-    """
+    """A model file."""
 
     path: Path
     size_bytes: int
     sha256: str
     metadata: ModelMetadata
-    inputs: tuple[Tensor, ...] = ()
-    outputs: tuple[Tensor, ...] = ()
-    graph: Graph | None = None
-    engine: dict[str, Any] | None = None
+    inputs: tuple[Tensor, ...] = ()  # of the graph; for an engine, those of the contract
+    outputs: tuple[Tensor, ...] = ()  # likewise
+    graph: Graph | None = None  # of an ONNX file; None where the onnx package is not installed
+    engine: dict[str, Any] | None = None  # how a TensorRT engine was built; None for an ONNX file
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""

@@ -57,17 +57,11 @@ _ORT_NAME = {
 
 
 class Outputs(NamedTuple):
-    """What a model computes for N canvases: K places for distinct faces, the best first.
+    """What a model computes for N canvases: K places for distinct faces, the best first."""
 
-    Attributes:
-        boxes_xywh: (N, K, 4) float32, in canvas pixels.
-        proper_mask: (N, K) float32, probability in 0..1.
-        score: (N, K) float32, confidence that a face is there, 0..1; 0 where there is none.
-    """
-
-    boxes_xywh: NDArray[np.float32]
-    proper_mask: NDArray[np.float32]
-    score: NDArray[np.float32]
+    boxes_xywh: NDArray[np.float32]  # (N, K, 4) in canvas pixels
+    proper_mask: NDArray[np.float32]  # (N, K) probability in 0..1
+    score: NDArray[np.float32]  # (N, K) confidence that a face is there, 0..1; 0 where none is
 
 
 class Session:
