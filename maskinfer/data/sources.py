@@ -10,12 +10,11 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from maskinfer.errors import UsageError
 
 from .folders import Failure, scan_folder
-from .images import ImageSource
 from .labels import label_of
 from .patience import is_reachable
 
@@ -26,27 +25,9 @@ _CHUNK = 1 << 20  # bytes
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
 
 
-class Source(Protocol):
-    """Images to predict; `str` gives the name that users know it by."""
-
-    @property
-    def sorted(self) -> bool:
-        """Whether names come in the order of their characters."""
-
-    def __iter__(self) -> Iterator[str | Failure]:
-        """Names, with `/`, and a failure for each folder that cannot be listed."""
-
-    def image(self, name: str) -> ImageSource:
-        """What to decode for a name, or an `ImageError` where it cannot be read."""
-
-    def is_reachable(self) -> bool:
-        """Whether the place of all images answers."""
-
-    def beside(self, name: str) -> list[str]:
-        """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""
-
-    def stamp(self, name: str) -> list[int] | None:
-        """What changes with the file of a name; None where nothing tells."""
+# Iterated over, it gives names, with `/`, and a failure for each folder that cannot be listed; as
+# text, the name that users know it by. What its methods do is said at those of files.
+Source: TypeAlias = "FolderSource | NamesSource | ListSource | RemoteSource"
 
 
 @dataclass(frozen=True)
@@ -58,28 +39,24 @@ class Survey:
 
 
 class LocalSource:
-    """Images that are files.
+    """Images that are files."""
 
-    Attributes:
-        folder: what names are relative to.
-    """
+    folder: Path  # what names are relative to
 
-    folder: Path
-
-    def image(self, name: str) -> ImageSource:
-        """The file's path."""
+    def image(self, name: str) -> str:
+        """What to decode for a name, the file's path; an `ImageError` where it cannot be read."""
         return os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
 
     def is_reachable(self) -> bool:
-        """Whether the folder is there, and files can be opened."""
+        """Whether the place of all images answers: the folder is there, and files can be opened."""
         return is_reachable(self.folder)
 
     def beside(self, name: str) -> list[str]:
-        """All names in the folder."""
+        """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""
         return [path.name for path in (self.folder / name).parent.iterdir()]
 
     def stamp(self, name: str) -> list[int] | None:
-        """Its size in bytes, and the time of its last change in nanoseconds."""
+        """What changes with the file of a name, its size and its time; None where nothing tells."""
         try:
             status = os.stat(os.path.join(self.folder, name))  # noqa: PTH116, PTH118
         except (OSError, ValueError):
@@ -93,7 +70,7 @@ class FolderSource(LocalSource):
 
     folder: Path
     recursive: bool = True
-    sorted: bool = True
+    sorted: bool = True  # whether names come in the order of their characters
 
     def __iter__(self) -> Iterator[str | Failure]:
         return scan_folder(self.folder, recursive=self.recursive)
