@@ -51,10 +51,9 @@ class BuiltEngine:
 
 
 def find_toolkit() -> Toolkit:
-    """Import the package that builds on this machine; cheap, so done before a long export.
+    """Import the package that builds on this machine, or raise an `ExportError`.
 
-    Raises:
-        ExportError: there is none.
+    Cheap, so done before a long export.
     """
     # torch reports AMD's GPUs likewise, and those have no NVIDIA driver.
     has_gpu = gpu.has_nvidia_driver() and torch.cuda.is_available()
@@ -74,10 +73,8 @@ def find_toolkit() -> Toolkit:
 def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     """Build an engine of a serialized ONNX file with what this machine has.
 
-    Where the file's S is free, the engine takes canvases of `canvas` pixels.
-
-    Raises:
-        ExportError: there is no TensorRT, or it cannot build this model.
+    Where the file's S is free, the engine takes canvases of `canvas` pixels. An `ExportError` where
+    there is no TensorRT, or it cannot build this model.
     """
     toolkit = find_toolkit()
     trt = toolkit.trt
@@ -106,8 +103,7 @@ def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
 def predictor(engine: BuiltEngine) -> Predict:
     """Load an engine on this machine's GPU, to be compared with its graph.
 
-    Raises:
-        ExportError: there is no GPU that it is for. What it returns raises it where TensorRT fails.
+    An `ExportError` where there is no GPU that it is for, or, from what it returns, TensorRT fails.
     """
     with _failing():
         loaded = Engine(engine.plan, engine.built_with, import_onnxruntime())

@@ -62,11 +62,7 @@ _TOLERANCES = {
 
 
 def tolerance(network: str, precision: str) -> Tolerance:
-    """How far a file of that network and precision may differ.
-
-    Raises:
-        ModelFileError: either is unknown.
-    """
+    """How far a file of that network and precision may differ; others are a `ModelFileError`."""
     try:
         return _TOLERANCES[network][precision]
     except KeyError:

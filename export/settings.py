@@ -80,8 +80,7 @@ class GraphOptions:
 def check(settings: ExportSettings) -> None:
     """Refuse settings that contradict each other or make no sense.
 
-    Raises:
-        UsageError: with the option, its value and the rule.
+    A `UsageError` holds the option, its value and the rule.
     """
     batch = settings.batch or BatchRange()
     precision, target, canvas = settings.precision, settings.target, settings.canvas

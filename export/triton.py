@@ -67,8 +67,7 @@ def write_repository(
 def check_destination(folder: Path, name: str) -> None:
     """Refuse what `write_repository` would refuse; cheap, so done before a long export.
 
-    Raises:
-        UsageError: Triton cannot take the name, or no export wrote what is there.
+    A `UsageError` where Triton cannot take the name, or no export wrote what is there.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -84,10 +83,8 @@ def check_destination(folder: Path, name: str) -> None:
 def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:
     """The model's `config.pbtxt`: Triton's `ModelConfig` in protobuf text format.
 
-    The metadata goes under `parameters`, as the JSON value that the model file holds.
-
-    Raises:
-        UsageError: `max_batch` is out of range.
+    The metadata goes under `parameters`, as the JSON value that the model file holds. A
+    `UsageError` where `max_batch` is out of range.
     """
     if not 1 <= max_batch <= _MAX_INT32:
         raise UsageError(f"Triton max batch: got {max_batch}, expected 1 to {_MAX_INT32}")

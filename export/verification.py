@@ -30,10 +30,8 @@ def draw_evenly(folders: Sequence[Path], geometry: Geometry, most: int) -> Pixel
     """Put at most `most` images on canvases as inference would, evenly spaced over all folders.
 
     The folders are searched at any depth. Images need no label; those that cannot be read are
-    skipped. Returns (N, S, S, 3) canvases, 1 <= N <= most.
-
-    Raises:
-        DatasetError: a folder is missing, or no image in any of them can be read.
+    skipped. Returns (N, S, S, 3) canvases, 1 <= N <= most. A `DatasetError` where a folder is
+    missing, or no image in any of them can be read.
     """
     paths = [folder / name for folder in folders for name in list_images(folder)]
     places = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)

@@ -146,11 +146,7 @@ def refuse_inside(inner: Path, outer: Path, why: str) -> None:
 
 
 def check_file(out: Path, *, overwrite: bool) -> None:
-    """Refuse an output file before any work is done for it.
-
-    Raises:
-        UsageError: it cannot be written, or exists and `overwrite` is False.
-    """
+    """Refuse, by a `UsageError`, an output file that cannot be written or may not be replaced."""
     if out.is_dir():
         raise UsageError(f"{out}: a folder, expected a file to write")
     if not out.parent.is_dir():
@@ -166,11 +162,7 @@ def check_file(out: Path, *, overwrite: bool) -> None:
 
 
 def write_text(out: Path, text: str) -> None:
-    """Write a whole file beside its place, then rename it.
-
-    Raises:
-        MaskinferError: the disk is full, or otherwise refuses.
-    """
+    """Write a whole file beside its place, then rename it; a `MaskinferError` where that fails."""
     try:
         with replacing(out) as beside:
             beside.write_text(text, encoding="utf-8")

@@ -29,11 +29,7 @@ def read_record(kind: type[Record], values: object) -> Record:
 
 
 def read_value(hint: Any, value: object, name: str) -> Any:
-    """One value of a record, called `name` in messages, as its type hint says.
-
-    Raises:
-        ValueError: it is of another type.
-    """
+    """One value of a record, called `name` in messages; a `ValueError` if not of its type hint."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return value

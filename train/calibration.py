@@ -40,11 +40,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> "Calibration":
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: it is something else.
-        """
+        """Read what `to_json` wrote; anything else is a `ValueError`."""
         calibration = read_record(cls, json.loads(text))
         if not (calibration.temperature > 0 and 0 <= calibration.threshold <= 1):
             raise ValueError(f"not a temperature and threshold: {calibration}")

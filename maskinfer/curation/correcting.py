@@ -51,11 +51,9 @@ class Corrected:
 
 
 def read_corrections(path: Path) -> list[Correction]:
-    """Read the rows of a list that change something.
+    """Read the rows of a list that change something; no such file is a `UsageError`.
 
-    Raises:
-        UsageError: there is no such file.
-        DatasetError: it is not such a list; the message names the line.
+    A `DatasetError` names the line where it is not such a list.
     """
     try:
         with open_list(path, encoding="utf-8-sig") as file:

@@ -71,8 +71,7 @@ class Dataset:
     def samples(self, mode: Mode, split: str | None = None) -> LabelledSamples:
         """Read the labelled images of one split or of all, and clean them by a mode's rules.
 
-        Raises:
-            DatasetError: there is no such split, or not one labelled image in what is read.
+        A `DatasetError` where there is no such split, or not one labelled image.
         """
         samples: list[Sample] = []
         unlabelled: list[Decision] = []

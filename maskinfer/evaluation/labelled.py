@@ -95,11 +95,7 @@ def predict_each(
     on_progress: Progress,
     choice: Choice | None = None,
 ) -> Iterator[tuple[Sample, ImagePrediction]]:
-    """Predict samples of a folder; of those that cannot be decoded, note failures in place of that.
-
-    Raises:
-        MaskinferError: the model fails.
-    """
+    """Predict samples of a folder; those that cannot be decoded are noted as failures."""
     names = [sample.path.relative_to(folder).as_posix() for sample in samples]
     with closing(predict_images(detector, folder.joinpath, names, choice=choice)) as results:
         for done, (sample, result) in enumerate(zip(samples, results, strict=True), start=1):

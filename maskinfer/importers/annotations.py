@@ -91,11 +91,7 @@ def split_in(words: Iterable[str]) -> Split | None:
 
 
 def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """Read a file whole.
-
-    Raises:
-        AnnotationError: it cannot be read, or is larger; the message does not name it.
-    """
+    """Read a file whole; an `AnnotationError`, which does not name it, where that cannot be."""
     try:
         if path.stat().st_size > max_bytes:
             raise AnnotationError(f"larger than {max_bytes // 10**6} MB")
@@ -105,11 +101,7 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> str:
-    """Read a UTF-8 text file whole.
-
-    Raises:
-        AnnotationError: it cannot be read, or is larger; the message names it, by default its path.
-    """
+    """Read a UTF-8 text file whole; an `AnnotationError` names it, by default its path."""
     try:
         return read_bytes(path, max_bytes).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -122,8 +114,7 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -
 def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> ET.Element:
     """Parse XML that declares no document type, and so no entities that could blow up.
 
-    Raises:
-        AnnotationError: it does, is malformed, or cannot be read; the message does not name it.
+    An `AnnotationError`, which does not name the file, where it does, is malformed or unreadable.
     """
 
     def refuse(*_: object) -> NoReturn:
@@ -156,8 +147,7 @@ def read_faces(
 def parse_number(value: Any, what: str) -> float:
     """A finite number, of a size that a photo can have, from text or JSON.
 
-    Raises:
-        AnnotationError: it is something else; the message says `what` it is.
+    Of anything else, an `AnnotationError` says `what` it is.
     """
     try:
         number = float(value)
@@ -185,11 +175,7 @@ def known_size(width: Any, height: Any) -> tuple[int, int] | None:
 
 
 def box_around(corners: Iterable[tuple[float, float]]) -> BoxXywhFloat:
-    """The box around points.
-
-    Raises:
-        AnnotationError: there is no point.
-    """
+    """The box around points; an `AnnotationError` where there is none."""
     if not (points := [*corners]):
         raise AnnotationError("no points")
     xs, ys = zip(*points, strict=True)

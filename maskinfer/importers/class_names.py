@@ -49,10 +49,7 @@ def class_labels(
     """What `fold`ed class names mean: the usual ones, and before them the ones given.
 
     Those in `proper` mean a properly worn mask, those in `improper` any other face; those in
-    `ignore` are passed over, which is None.
-
-    Raises:
-        UsageError: a name is given two meanings.
+    `ignore` are passed over, which is None. A name with two meanings is a `UsageError`.
     """
     labels: dict[str, bool | None] = dict.fromkeys(map(fold, _PROPER_NAMES), True)
     labels.update(dict.fromkeys(map(fold, _IMPROPER_NAMES), False))

@@ -55,8 +55,7 @@ def read_file(
 ) -> Items:
     """Read one CSV file; without `boxes`, a line is a photo that one face fills.
 
-    Raises:
-        AnnotationError: it is no CSV file, or lacks columns; the message does not name it.
+    An `AnnotationError`, which does not name it, where it is no CSV file, or lacks columns.
     """
     try:
         photos = _read_rows(read_text(source.path(name), MAX_LIST_BYTES, name), columns, boxes)

@@ -108,11 +108,7 @@ def describe(source: Source, found: dict[str, str]) -> str:
 
 
 def choose_format(source: Source) -> str:
-    """The one format of ours that a source looks like.
-
-    Raises:
-        AnnotationError: it looks like several, or none.
-    """
+    """The one format of ours that a source looks like; an `AnnotationError` for several or none."""
     found = recognise(source)
     readable = [kind for kind in found if kind in READ]
     if len(readable) == 1:

@@ -20,10 +20,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def stream_items(path: Path) -> Iterator[tuple[str, Any]]:
     """The items of a JSON list, each with '', or of an object's lists, each with its list's key.
 
-    Before a list's items its key comes once with None; a value that is no list comes whole.
-
-    Raises:
-        AnnotationError: it is malformed, too large or unreadable; the message does not name it.
+    Before a list's items its key comes once with None; a value that is no list comes whole. An
+    `AnnotationError`, which does not name the file, where it is malformed, too large or unreadable.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:

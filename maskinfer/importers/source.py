@@ -84,11 +84,7 @@ class Source:
         return [n for n in names if everywhere or self._folders[n] == self.labels]
 
     def annotations(self, suffix: str, expected: str) -> list[str]:
-        """The files with an ending.
-
-        Raises:
-            NoFormatError: there is none; the message says what was `expected`.
-        """
+        """The files with an ending; a `NoFormatError`, with what was `expected`, for none."""
         if not (names := self.files(suffix)):
             raise NoFormatError(f"{self.labels}: no {suffix} file in it, expected {expected}")
         return names
@@ -210,11 +206,7 @@ class Source:
         yield AnnotatedImage(image, self.root, size_wh, orientation, named, tuple(upright))
 
     def claim(self, image: str, twice: str) -> None:
-        """Note that an image is annotated.
-
-        Raises:
-            AnnotationError: it was already; the message says `twice`.
-        """
+        """Note that an image is annotated; if it was already, an `AnnotationError` says `twice`."""
         if image in self._claimed:
             raise AnnotationError(f"{image} is {twice}")
         self._claimed.add(image)

@@ -41,10 +41,8 @@ _UNCLEAR = (
 def read_yolo(source: Source) -> Items:
     """Read YOLO: `images/a.jpg` with `labels/a.txt` (at any depth), or `a.txt` beside `a.jpg`.
 
-    Without a list of names, a class is named by its number.
-
-    Raises:
-        NoFormatError: there is no label file in the folder, or the names cannot be read.
+    Without a list of names, a class is named by its number. A `NoFormatError` where there is no
+    label file, an `AnnotationError` where the names cannot be read.
     """
     names = read_class_names(source)
     labels, orphans = _pair_labels(source)

@@ -115,8 +115,7 @@ def _places(
 ) -> NDArray[np.int64]:
     """Where words of that size may stand, inside the photo as far as they fit: the usual first.
 
-    Returns:
-        (P, 4): left, top, right and bottom of each place.
+    (P, 4): left, top, right and bottom of each place.
     """
     left, top, right, bottom = box.tolist()
     columns = (left, right - wh[0], (left + right - wh[0]) // 2)

@@ -126,8 +126,7 @@ class Journal:
     def complete(self) -> tuple[int, int] | None:
         """How many images a finished output has, predicted and failed; None where it is none.
 
-        Raises:
-            UsageError: it was made with another model or otherwise.
+        A `UsageError` where it was made with another model or otherwise.
         """
         if not self.files.out.is_file() or self.files.journal.exists():
             return None

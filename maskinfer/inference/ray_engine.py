@@ -49,10 +49,7 @@ _ENVIRONMENT = {
 def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSettings") -> "Engine":
     """Predict on the cluster of RAY_ADDRESS, on the one that runs here, or on one of its own.
 
-    The model's file travels.
-
-    Raises:
-        UsageError: Ray is not installed.
+    The model's file travels. A `UsageError` where Ray is not installed.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -91,8 +88,7 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
 def plan_pool(machines: list[dict[str, float]], settings: "PredictSettings") -> ActorPool:
     """Divide a cluster, of whose machines Ray says how much each has of a resource by its name.
 
-    Raises:
-        UsageError: no machine has room for what is asked for.
+    A `UsageError` where no machine has room for what is asked for.
     """
     with_gpu = [machine for machine in machines if machine.get("GPU")]
     gpus = settings.actor_gpus

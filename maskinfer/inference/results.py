@@ -181,11 +181,7 @@ class RowStream:
         self._write(csv_line(columns(labelled=self.labelled)))
 
     def write(self, result: Result) -> None:
-        """Write an image's rows, or report a failure.
-
-        Raises:
-            BrokenPipeError: the reader has gone.
-        """
+        """Write an image's rows, or report a failure; a `BrokenPipeError` if its reader is gone."""
         if isinstance(result, Failure):
             self.on_failure(result)
         else:

@@ -74,8 +74,7 @@ class Speed:
 def measure(model: Path, source: Source, setup: Setup, seconds: float) -> Speed:
     """Measure a setup, for so many seconds without loading and warming up; images are repeated.
 
-    Raises:
-        MaskinferError: the model or the provider fails, or no image can be read.
+    A `MaskinferError` where the model or the provider fails, or no image can be read.
     """
     detector = _TimedDetector(model, setup)
     session = detector.session

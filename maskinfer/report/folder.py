@@ -85,8 +85,7 @@ class ReportFolder:
     def write(self, page: Page, on_progress: Progress = unheard) -> None:
         """Write the page, and its facts as JSON; progress is that of its thumbnails.
 
-        Raises:
-            MaskinferError: the disk is full, or otherwise refuses.
+        A `MaskinferError` where the disk is full, or otherwise refuses.
         """
         made = f"{self.now:%Y-%m-%d %H:%M}"
         # Both are made before either is written, so that they belong together.

@@ -101,8 +101,7 @@ class Engine:
     def run(self, canvases: Pixels) -> list[NDArray[Any]]:
         """Compute canvases (N, S, S, 3), N within `sizes`: the outputs by `OUTPUT_NAMES`' order.
 
-        Raises:
-            EngineError: TensorRT failed.
+        An `EngineError` where TensorRT failed.
         """
         with self._lock:
             self._reserve(canvases.shape)

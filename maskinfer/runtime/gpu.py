@@ -130,8 +130,7 @@ def count_nvidia_cards() -> int:
 def find_libraries(ort: ModuleType, cuda_version: str, *, tensorrt: bool) -> tuple[Library, ...]:
     """Load the libraries of an onnxruntime's GPU providers as a session would.
 
-    Returns:
-        each library, found or not, those of CUDA, of a version such as `13.0`, first.
+    Returns each, found or not, those of CUDA, of a version such as `13.0`, first.
     """
     preload_libraries(ort, tensorrt=tensorrt)
     cuda = major(cuda_version)

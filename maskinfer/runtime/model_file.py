@@ -95,8 +95,7 @@ class ModelMetadata:
     def from_json(cls, text: str | None, subject: str) -> "ModelMetadata":
         """Read metadata; `subject` is the file's name for messages.
 
-        Raises:
-            ModelFileError: there is none, it is damaged, or of another schema.
+        A `ModelFileError` where there is none, it is damaged, or of another schema.
         """
         if text is None:
             raise ModelFileError(
@@ -134,8 +133,7 @@ class ModelMetadata:
 def check_contract(session: Any, path: Path) -> ModelMetadata:
     """Hold onnxruntime's `InferenceSession` of a model file against the contract.
 
-    Raises:
-        ModelFileError: it breaks the contract; the message says where.
+    Where the file breaks it, a `ModelFileError` says where.
     """
     custom = session.get_modelmeta().custom_metadata_map
     metadata = ModelMetadata.from_json(custom.get(METADATA_KEY), str(path))

@@ -32,11 +32,7 @@ def default_streams() -> int:
 
 
 def named_options(options: Iterable[str]) -> dict[str, str]:
-    """A provider's own options, by name, of words as people give them.
-
-    Raises:
-        UsageError: one is not NAME=VALUE.
-    """
+    """A provider's own options, by name, of words NAME=VALUE; another word is a `UsageError`."""
     parts = [(option, *option.partition("=")) for option in options]
     for option, name, equals, _ in parts:
         if not (name and equals):

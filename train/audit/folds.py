@@ -66,11 +66,7 @@ class AuditPlan:
 
     @classmethod
     def read(cls, folder: Path) -> "AuditPlan":
-        """Read the plan of an audit's folder.
-
-        Raises:
-            RunError: there is none, or it is damaged.
-        """
+        """Read the plan of an audit's folder; a `RunError` where it is missing or damaged."""
         path = folder / PLAN
         try:
             return read_record(cls, json.loads(path.read_text(encoding="utf-8")))
@@ -92,8 +88,7 @@ class Pool(NamedTuple):
 def read_pool(data: Path) -> Pool:
     """Read all labelled images of a data set, those of its splits together.
 
-    Raises:
-        UsageError, DatasetError: there is no such data set, or a split of it holds no label.
+    A `UsageError` or `DatasetError` where it is missing, or a split of it holds no label.
     """
     dataset = Dataset.open(data.resolve())
     samples, decisions = read_samples(dataset, "test")

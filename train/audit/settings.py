@@ -26,11 +26,7 @@ class AuditSettings:
     overwrite: bool = False  # whether an existing report may be replaced
 
     def named_data(self) -> Path:
-        """The data set that was named.
-
-        Raises:
-            UsageError: none was, or there is no such folder.
-        """
+        """The data set that was named; a `UsageError` where none was, or it is no folder."""
         if self.data is None:
             raise UsageError("no data set named: maskinfer audit DATA")
         return Dataset.open(self.data).path

@@ -54,10 +54,8 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     """Read and clean data sets, and hold a share of the training samples out for validation.
 
     Each folder of `data` holds `train/` and `test/`; of several, one without `test/` only teaches,
-    and nothing of it is held out. The seed chooses what is.
-
-    Raises:
-        DatasetError: a folder is missing or holds no usable sample.
+    and nothing of it is held out. The seed chooses what is. A `DatasetError` where a folder is
+    missing or holds no usable sample.
     """
     kept: dict[str, list[Sample]] = {"train": [], "test": []}
     held: list[Sample] = []
@@ -93,10 +91,8 @@ def read_samples(
     """Labelled images of a split, or of all, cleaned, with the other faces that side lists name.
 
     Each image is decoded once, as one that proved unreadable during training would cost the epoch.
-    Returns the samples that can be used, and a decision for each other image.
-
-    Raises:
-        DatasetError: not one labelled image is in it, or a list is damaged.
+    Returns the samples that can be used, and a decision for each other image; a `DatasetError`
+    where not one image is labelled, or a list is damaged.
     """
     samples, decisions, unlabelled = data.samples(mode, split)
     decisions += unlabelled

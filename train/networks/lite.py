@@ -144,8 +144,7 @@ class LiteDetector(Network):
 def imagenet_state() -> dict[str, Tensor]:
     """ImageNet weights of the body, by our names, from a package that carries them: no download.
 
-    Raises:
-        TrainingError: the package is not installed, or holds something else.
+    A `TrainingError` where it is not installed, or holds something else.
     """
     package = find_spec(_IMAGENET_PACKAGE)
     if package is None or package.origin is None:
