@@ -21,7 +21,7 @@ from maskinfer.inference.choosing import Choice, choose
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import map_ahead
 from maskinfer.train.data.parts import read_parts
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.synthetic.photo import develop, draw_background
@@ -120,8 +120,8 @@ def _answers(session: Session, samples: list[Sample]) -> Iterator[Photo]:
     def draw(sample: Sample) -> tuple[Sample, Pixels, Placement]:
         return sample, *place(load_photo(sample.path, partial(decode_wh, geometry)), geometry)
 
-    geometry, threads = session.geometry, usable_cores()
-    drawn = map_ahead(draw, samples, threads=threads, ahead=2 * session.batch_size)
+    geometry = session.geometry
+    drawn = map_ahead(draw, samples, ahead=2 * session.batch_size)
     while batch := list(islice(drawn, session.batch_size)):
         labelled, canvases, placements = zip(*batch, strict=True)
         answers = zip(labelled, placements, *session.run(np.stack(canvases)), strict=True)

@@ -50,7 +50,11 @@ def _cgroup_cores() -> float | None:
 
 
 def map_ahead(
-    function: Callable[[Value], Result], items: Iterable[Value], *, threads: int, ahead: int
+    function: Callable[[Value], Result],
+    items: Iterable[Value],
+    *,
+    threads: int | None = None,
+    ahead: int | None = None,
 ) -> Generator[Result, None, None]:
     """Yield `function(item)` for each item, in order, computed in threads while the caller works.
 
@@ -59,12 +63,14 @@ def map_ahead(
     Args:
         function: called from several threads at once.
         items: taken one by one, at most `ahead` before the result of the first is asked for.
-        threads: at least 1.
-        ahead: most results begun and not yet yielded, at least 1.
+        threads: at least 1; None for one a core.
+        ahead: most results begun and not yet yielded, at least 1; None for four a thread.
 
     Raises:
         whatever `function` raises, in its item's turn.
     """
+    threads = threads or usable_cores()
+    ahead = ahead or 4 * threads
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="maskinfer-ahead")
     try:

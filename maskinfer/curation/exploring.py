@@ -30,7 +30,7 @@ from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.runtime.providers import Provider
-from maskinfer.threads import Progress, map_ahead, unheard, usable_cores
+from maskinfer.threads import Progress, map_ahead, unheard
 
 from .exploration import CopiedPhoto, Exploration
 from .explored_split import Colors, ExploredSplit, ImpossibleBox
@@ -123,9 +123,7 @@ class _Collector:
 
     def collect(self) -> Iterator[None]:
         """Go through the folder, yielding after each image."""
-        threads = usable_cores()
-        names = FolderSource(self.folder)
-        with closing(map_ahead(self._measure, names, threads=threads, ahead=4 * threads)) as photos:
+        with closing(map_ahead(self._measure, FolderSource(self.folder))) as photos:
             for photo in photos:
                 if isinstance(photo, Failure):
                     self.unreadable.append(photo)

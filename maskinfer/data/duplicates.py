@@ -7,9 +7,9 @@ by more than about a thirtieth, mirrored or turned does not, and is missed.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ _COSINES = np.cos(np.pi * (2 * np.arange(_SIDE) + 1) * np.arange(_FINE)[:, None]
 
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.intp]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def perceptual_hash(image: Image.Image) -> Hashes:
@@ -60,6 +61,23 @@ def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:
     for index, group in enumerate(leader.tolist()):
         groups.setdefault(group, []).append(index)
     return [tuple(members) for members in groups.values() if len(members) > 1]
+
+
+def join_copies(names: Sequence[Name], groups: Iterable[Sequence[int]]) -> list[Name]:
+    """Names of images, those of a group of indices made one, and so all that had one of them."""
+    joined: dict[Name, Name] = {}
+
+    def find(name: Name) -> Name:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    for first, *copies in groups:
+        for copy in copies:
+            one, other = find(names[first]), find(names[copy])
+            if one != other:
+                joined[other] = one
+    return [find(name) for name in names]
 
 
 def kind_of(hashes: Hashes, digests: Iterator[bytes | None]) -> Literal["exact", "near"]:

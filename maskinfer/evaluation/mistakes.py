@@ -174,11 +174,9 @@ def quantile_edges(values: ArrayLike) -> NDArray[np.int64]:
 
 def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAnalysis:
     """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
-    threads = decode_threads()
     measure = partial(_measure_photo, evaluation.folder)
-    ahead = map_ahead(measure, evaluation.answers, threads=threads, ahead=4 * threads)
     predictions: list[LabelledPrediction] = []
-    with closing(ahead) as measured:
+    with closing(map_ahead(measure, evaluation.answers, threads=decode_threads())) as measured:
         for prediction in measured:
             predictions.append(prediction)
             on_progress(len(predictions), len(evaluation.answers))

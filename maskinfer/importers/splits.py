@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from maskinfer.data.duplicates import Hashes, find_copies, perceptual_hash
+from maskinfer.data.duplicates import Hashes, find_copies, join_copies, perceptual_hash
 from maskinfer.data.images import load_photo
 from maskinfer.errors import ImageError
 from maskinfer.text import counted
-from maskinfer.threads import Progress, map_ahead, usable_cores
+from maskinfer.threads import Progress, map_ahead
 
 from .annotations import MAX_LIST_BYTES, AnnotatedImage, Skipped, Split, read_text, split_in
 from .data_yaml import read_yaml_splits
@@ -209,24 +209,14 @@ def _groups(
         folder, _, base = image.source.rpartition("/")
         origin = f"{folder}/{_DERIVED.sub('', stem_of(base))}"
         by_name.append(origins.setdefault(origin, place))
-    threads = usable_cores()
     hashes: dict[int, Hashes] = {}  # of the photos that can be decoded
-    for place, found in enumerate(map_ahead(_hash, images, threads=threads, ahead=4 * threads)):
+    for place, found in enumerate(map_ahead(_hash, images)):
         on_progress(place, len(images))
         if found is not None:
             hashes[place] = found
-    joined: dict[int, int] = {}
-
-    def leader(group: int) -> int:
-        while group in joined:
-            group = joined[group]
-        return group
-
     places = list(hashes)
-    for copies in find_copies(np.array(list(hashes.values()))) if hashes else []:
-        first, *others = sorted({leader(by_name[places[number]]) for number in copies})
-        joined.update(dict.fromkeys(others, first))
-    by_look = [leader(group) for group in by_name]
+    copies = find_copies(np.array(list(hashes.values()))) if hashes else []
+    by_look = join_copies(by_name, ([places[number] for number in some] for some in copies))
     if len(set(by_look)) == 1 < len(set(by_name)):
         source.notes.append("all photos look alike, so copies are told by their names alone")
         by_look = by_name

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from maskinfer.data.boxes import clip_xywh
 from maskinfer.data.images import ImageSource, load_photo
 from maskinfer.errors import ImageError
-from maskinfer.threads import Progress, map_ahead, usable_cores
+from maskinfer.threads import Progress, map_ahead
 
 LABEL, PREDICTED, OTHER = "#1f77ff", "#ff9500", "#e0399b"
 _SIDE = 176  # pixels of the thumbnail's longer side
@@ -82,10 +82,8 @@ def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = (
 def make_thumbnails(wanted: Iterable[Wanted], on_progress: Progress) -> dict[Wanted, str | None]:
     """Make thumbnails in threads, each one once, however often it is wanted."""
     distinct = list(dict.fromkeys(wanted))
-    threads = usable_cores()
-    pictures = map_ahead(lambda w: thumbnail(*w), distinct, threads=threads, ahead=4 * threads)
     made: dict[Wanted, str | None] = {}
-    with closing(pictures):
+    with closing(map_ahead(lambda w: thumbnail(*w), distinct)) as pictures:
         for key, picture in zip(distinct, pictures, strict=True):
             made[key] = picture
             on_progress(len(made), len(distinct))

@@ -22,7 +22,7 @@ from maskinfer.curation.auditing import SUSPECTS, Audit
 from maskinfer.curation.correcting import has_actions
 from maskinfer.data.cleaning import Decision, repair
 from maskinfer.data.dataset import Dataset
-from maskinfer.data.duplicates import Hashes, find_copies, perceptual_hash
+from maskinfer.data.duplicates import Hashes, find_copies, join_copies, perceptual_hash
 from maskinfer.data.geometry import Geometry, decode_wh
 from maskinfer.data.images import image_size, load_photo
 from maskinfer.data.labels import Sample
@@ -32,7 +32,7 @@ from maskinfer.files import refuse_inside, write_text
 from maskinfer.inference.results import Prediction
 from maskinfer.records import read_record
 from maskinfer.report.folder import ReportFolder
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import map_ahead
 from maskinfer.train import loop
 from maskinfer.train.data.parts import Parts, read_samples
 from maskinfer.train.display import Display
@@ -105,21 +105,8 @@ def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str
         least_wh = partial(decode_wh, Geometry.letterbox(_HASHED))
         return perceptual_hash(load_photo(sample.path, least_wh).image)
 
-    threads = usable_cores()
-    hashes = list(map_ahead(look, samples, threads=threads, ahead=4 * threads))
-    joined: dict[str, str] = {}
-
-    def find(photo: str) -> str:
-        while photo in joined:
-            photo = joined[photo]
-        return photo
-
-    for first, *copies in find_copies(np.array(hashes).reshape(-1, 5)):
-        for copy in copies:
-            one, other = find(photos[first]), find(photos[copy])
-            if one != other:
-                joined[other] = one
-    return [find(photo) for photo in photos]
+    hashes = np.array(list(map_ahead(look, samples))).reshape(-1, 5)
+    return join_copies(photos, find_copies(hashes))
 
 
 def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:

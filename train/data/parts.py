@@ -14,7 +14,7 @@ from maskinfer.data.dataset import Dataset
 from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, ImageError
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import map_ahead
 
 # Held-out photos come in blocks of consecutive names: neighbours are often shots of one scene, and
 # a validation part that shares it with training flatters the network.
@@ -96,10 +96,8 @@ def read_samples(
     """
     samples, decisions, unlabelled = data.samples(mode, split)
     decisions += unlabelled
-    threads = usable_cores()
-    faults = map_ahead(_fault, samples, threads=threads, ahead=4 * threads)
     kept = []
-    for sample, fault in zip(samples, faults, strict=True):
+    for sample, fault in zip(samples, map_ahead(_fault, samples), strict=True):
         name = data.name_of(sample.path)
         if fault is None:
             if not data.has_box(name):
