@@ -13,13 +13,7 @@ from pathlib import Path
 
 from maskinfer.errors import UsageError
 from maskinfer.files import check_folder, replacing_folder
-from maskinfer.runtime.model_file import (
-    INPUT_NAME,
-    METADATA_KEY,
-    OUTPUT_NAMES,
-    OUTPUT_SHAPES,
-    ModelMetadata,
-)
+from maskinfer.runtime.model_file import INPUT_NAME, METADATA_KEY, OUTPUT_SHAPES, ModelMetadata
 
 _CONFIG = "config.pbtxt"
 _MODEL = "1/model.onnx"  # Triton's default name for ONNX, version 1
@@ -93,7 +87,7 @@ def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:
     outputs = ",\n".join(
         f"  {{ name: {quoted(output)} data_type: TYPE_FP32 "
         f"dims: [ {', '.join(map(str, (metadata.faces, *more)))} ] }}"
-        for output, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True)
+        for output, more in OUTPUT_SHAPES.items()
     )
     parameters = ",\n".join(
         f"  {{ key: {quoted(key)} value: {{ string_value: {quoted(value)} }} }}"

@@ -90,9 +90,7 @@ class Engine:
                 f"of compute capability {capabilities}"
             )
         faces = int(self._engine.get_tensor_shape(OUTPUT_NAMES[-1])[1])  # K
-        self._shapes = {
-            name: (faces, *more) for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True)
-        }
+        self._shapes = {name: (faces, *more) for name, more in OUTPUT_SHAPES.items()}
         self._allocate = ort.OrtValue.ortvalue_from_shape_and_type
         self._device = device
         self._memory: dict[str, Any] = {}

@@ -30,8 +30,9 @@ _LONGEST_METADATA = 10_000_000  # characters
 SCHEMA = 3  # every face; 1 and 2 answered with one
 
 INPUT_NAME = "images"
-OUTPUT_NAMES = ("boxes", "proper_mask", "score")
-OUTPUT_SHAPES: tuple[tuple[int, ...], ...] = ((4,), (), ())  # after N and K
+# After N and K.
+OUTPUT_SHAPES: dict[str, tuple[int, ...]] = {"boxes": (4,), "proper_mask": (), "score": ()}
+OUTPUT_NAMES = tuple(OUTPUT_SHAPES)
 
 REPAIR = "Run: maskinfer export"
 
@@ -135,38 +136,34 @@ def check_contract(session: Any, path: Path) -> ModelMetadata:
 
     Where the file breaks it, a `ModelFileError` says where.
     """
+
+    def fault(what: str) -> ModelFileError:
+        return ModelFileError(f"{path}: {what}. {REPAIR}")
+
     custom = session.get_modelmeta().custom_metadata_map
     metadata = ModelMetadata.from_json(custom.get(METADATA_KEY), str(path))
     side = metadata.geometry.canvas
     inputs = {node.name: node for node in session.get_inputs()}
     outputs = {node.name: node for node in session.get_outputs()}
     if list(inputs) != [INPUT_NAME]:
-        raise ModelFileError(f"{path}: inputs are {_names(inputs)}, expected 'images'. {REPAIR}")
+        raise fault(f"inputs are {_names(inputs)}, expected 'images'")
     shape, kind = inputs[INPUT_NAME].shape, inputs[INPUT_NAME].type
     sides = [side, side]
     if metadata.free_canvas and not any(isinstance(size, int) for size in shape[1:3]):
         sides = shape[1:3]
     if len(shape) != 4 or isinstance(shape[0], int) or shape[1:] != [*sides, 3]:
-        raise ModelFileError(
-            f"{path}: input 'images' is {_shape(shape)}, expected (N, {side}, {side}, 3). {REPAIR}"
-        )
+        raise fault(f"input 'images' is {_shape(shape)}, expected (N, {side}, {side}, 3)")
     if kind != "tensor(uint8)":
-        raise ModelFileError(f"{path}: input 'images' is {kind}, expected tensor(uint8). {REPAIR}")
-    for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True):
+        raise fault(f"input 'images' is {kind}, expected tensor(uint8)")
+    for name, more in OUTPUT_SHAPES.items():
         if name not in outputs:
-            raise ModelFileError(
-                f"{path}: outputs are {_names(outputs)}, expected '{name}' among them. {REPAIR}"
-            )
-        if outputs[name].type != "tensor(float)":
-            raise ModelFileError(
-                f"{path}: output '{name}' is {outputs[name].type}, expected tensor(float). {REPAIR}"
-            )
+            raise fault(f"outputs are {_names(outputs)}, expected '{name}' among them")
+        shape, kind = outputs[name].shape, outputs[name].type
+        if kind != "tensor(float)":
+            raise fault(f"output '{name}' is {kind}, expected tensor(float)")
         expected = [metadata.faces, *more]
-        if outputs[name].shape[1:] != expected:
-            raise ModelFileError(
-                f"{path}: output '{name}' is {_shape(outputs[name].shape)}, expected "
-                f"{_shape(['N', *expected])}. {REPAIR}"
-            )
+        if shape[1:] != expected:
+            raise fault(f"output '{name}' is {_shape(shape)}, expected {_shape(['N', *expected])}")
     return metadata
 
 

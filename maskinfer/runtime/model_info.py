@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .engine_file import ENGINE_SUFFIX, read_sidecar
-from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES, ModelMetadata
+from .model_file import INPUT_NAME, OUTPUT_SHAPES, ModelMetadata
 from .providers import Provider
 from .session import Session
 
@@ -83,7 +83,7 @@ def _examine_engine(path: Path) -> ModelInfo:
         (Tensor(INPUT_NAME, "uint8", ("N", side, side, 3)),),
         tuple(
             Tensor(name, "float32", ("N", metadata.faces, *more))
-            for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True)
+            for name, more in OUTPUT_SHAPES.items()
         ),
         engine=engine,
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from maskinfer.data.pixels import Pixels
 
-from .model_file import INPUT_NAME, OUTPUT_NAMES, OUTPUT_SHAPES
+from .model_file import INPUT_NAME, OUTPUT_SHAPES
 
 LOG_FATAL_ONLY = 4
 
@@ -58,7 +58,7 @@ class BoundSession:
         self._input = make(shape, np.uint8, device)
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
-        for name, more in zip(OUTPUT_NAMES, OUTPUT_SHAPES, strict=True):
+        for name, more in OUTPUT_SHAPES.items():
             output = make((shape[0], faces, *more), np.float32, device)
             self._binding.bind_ortvalue_output(name, output)
 

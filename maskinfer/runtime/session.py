@@ -225,7 +225,7 @@ class Session:
                 f"{self.path}: failed on {self.provider} with a batch of {len(canvases)}: "
                 f"{reason(error)}.{way_out}"
             ) from error
-        for name, output, more in zip(OUTPUT_NAMES, outputs, OUTPUT_SHAPES, strict=True):
+        for (name, more), output in zip(OUTPUT_SHAPES.items(), outputs, strict=True):
             shape = (len(canvases), self.metadata.faces, *more)
             if output.shape != shape:
                 raise ModelFileError(

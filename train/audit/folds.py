@@ -60,10 +60,6 @@ class AuditPlan:
     settings: TrainSettings  # of each of them; the seed grows by one a fold
     digest: str = ""  # of the images' names and of the deal, to recognise changed data
 
-    def write(self, folder: Path) -> None:
-        """Write the plan into an audit's folder."""
-        write_text(folder / PLAN, json.dumps(asdict(self), indent=2) + "\n")
-
     @classmethod
     def read(cls, folder: Path) -> "AuditPlan":
         """Read the plan of an audit's folder; a `RunError` where it is missing or damaged."""
@@ -201,7 +197,7 @@ def audit_folds(
     folder.mkdir(parents=True, exist_ok=True)
     if not plan.digest:  # a new audit, where an earlier one may have been
         shutil.rmtree(folder / _FOLDS, ignore_errors=True)
-    replace(plan, digest=digest).write(folder)
+    write_text(folder / PLAN, json.dumps(asdict(replace(plan, digest=digest)), indent=2) + "\n")
     answers: dict[int, Answer] = {}
     for fold in range(plan.folds):
         held = [i for i, its in enumerate(dealt) if its == fold]
