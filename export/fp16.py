@@ -26,11 +26,8 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
     """Make the layers of a graph compute in FP16, in place, but for those it cannot hold.
 
     What they compute on canvases (N, S, S, 3) is measured in FP32, since a CPU computes FP16 with
-    its range, where a GPU overflows.
-
-    Returns:
-        JSON-able; the weights of the layers that stay in FP32, and the largest absolute value that
-        the others read or compute, at most `_LARGEST`.
+    its range, where a GPU overflows. Returns, JSON-able, the weights of the layers that stay in
+    FP32, and the largest absolute value that the others read or compute, at most `_LARGEST`.
     """
     graph = model.graph
     layers = find_layers(graph)

@@ -19,17 +19,10 @@ LONGEST_NAME = 255  # bytes, on the usual file systems
 def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
     """Yield a path to write to: renamed to `path` when the block ends, removed where it fails.
 
-    Args:
-        path: the file to make or to replace, in a folder that exists.
-        owner: part of the name beside it; by default this thread. Where a lock keeps all others
-            away, a fixed one lets a command that continues overwrite what a killed one left.
-
-    Yields:
-        a path beside it, so that the rename stays within one file system, and this thread's own,
-        so that no other that writes the same file meets it half-written.
-
-    Raises:
-        OSError: what the block raises, or the file cannot be renamed.
+    It lies beside `path`, in a folder that exists, so that the rename stays within one file system;
+    and it is this thread's own, so that no other that writes the same file meets it half-written.
+    Where a lock keeps all others away, a fixed `owner` in its name lets a command that continues
+    overwrite what a killed one left. An `OSError` where the file cannot be renamed.
     """
     suffix = f".{owner or f'{os.getpid()}.{threading.get_ident()}'}.partial"
     partial = _beside(path, path.name, suffix)
@@ -47,19 +40,11 @@ def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill: renamed to `path` when the block ends, removed where it fails.
+    """Yield an empty folder to fill: renamed to `path` when the block ends, removed where it fails.
 
     A folder that is there already stays until then, and is put back where the renaming fails. What
-    a killed command left beside it is put back or removed first. One command at a time.
-
-    Args:
-        path: the folder to make or to replace; its parents are made if need be.
-
-    Yields:
-        an empty folder on the same file system.
-
-    Raises:
-        OSError: what the block raises, or a folder cannot be made, renamed or removed.
+    a killed command left beside it is put back or removed first. One command at a time. Parents are
+    made if need be; an `OSError` where a folder cannot be made, renamed or removed.
     """
     work = _work_folder(path)
     fresh, old = work / "new", work / "old"
@@ -111,12 +96,8 @@ def _beside(path: Path, stem: str, suffix: str) -> Path:
 def check_folder(out: Path, *, overwrite: bool) -> None:
     """Refuse a folder for output before any work is done for it.
 
-    Args:
-        out: it and its parents may still have to be made.
-        overwrite: whether it may hold something.
-
-    Raises:
-        UsageError: it is not a folder, cannot be made or written to, or is not empty.
+    A `UsageError` where it is none, cannot be made or written to, or, without `overwrite`, holds
+    something; it and its parents may still have to be made.
     """
     if out.is_symlink() and not out.exists():
         raise UsageError(f"{out}: a broken link, expected a folder")
@@ -131,15 +112,9 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
 
 
 def refuse_inside(inner: Path, outer: Path, why: str) -> None:
-    """Refuse a path that is another or lies in it, links followed.
+    """Refuse a path that is another or lies in it, links followed, by a `UsageError`.
 
-    Args:
-        inner: the path to refuse.
-        outer: where it must not lie.
-        why: the rest of the sentence, such as `which is never changed. Choose another --out`.
-
-    Raises:
-        UsageError: it lies there.
+    `why` is the rest of its sentence, such as `which is never changed. Choose another --out`.
     """
     if inner.resolve().is_relative_to(outer.resolve()):
         raise UsageError(f"{inner}: lies in {outer}, {why}")

@@ -14,15 +14,11 @@ _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def read_record(kind: type[Record], values: object) -> Record:
-    """Make a record of values that anybody may have written.
+    """Make a record of values that anybody may have written, by the names of its fields.
 
-    Args:
-        kind: a dataclass; its fields are numbers, texts, literals, lists, tuples and dictionaries
-            of those, other dataclasses, or anything.
-        values: by the names of its fields; those with a default may be missing.
-
-    Raises:
-        ValueError: a value is missing, of another type, or of no field; one line that names it.
+    It is a dataclass, whose fields are numbers, texts, literals, lists, tuples and dictionaries of
+    those, other dataclasses, or anything; values of those with a default may be missing. Else a
+    `ValueError` of one line names the value that is missing, of another type, or of no field.
     """
     record: Record = _read_fields(kind, values, "")
     return record

@@ -70,13 +70,8 @@ def correct(decisions: Path, data: Path | None, out: Path | None) -> tuple[Corre
     """Write a copy of a data set, corrected as a judged list says, see `correcting`.
 
     Without `data` it is the data set that was audited, where the list lies in the audit's folder;
-    without `out` it is `NAME-corrected` in the current folder.
-
-    Returns:
-        what was done, and where the copy is.
-
-    Raises:
-        UsageError, DatasetError: the list, the data set or the folder is not as expected.
+    without `out` it is `NAME-corrected` in the current folder. Returns what was done, and where the
+    copy is; a `UsageError` or `DatasetError` where list, data set or folder is not as expected.
     """
     corrections = read_corrections(decisions)
     data = data or _audited(decisions)

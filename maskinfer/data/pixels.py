@@ -26,11 +26,8 @@ _TURNS = {
 def upright_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
     """Bring an image to RGB, its sides divided by factors and rounded up, and turn it upright.
 
-    Returns:
-        (H, W, 3), or, of a small image, Pillow's RGB image.
-
-    Raises:
-        ImageError: its mode does not say which number is white.
+    Returns (H, W, 3), or, of a small image, Pillow's RGB image; an `ImageError` where its mode does
+    not say which number is white.
     """
     return _turn(_to_pixels(image, factor_wh), read_orientation(image))
 

@@ -25,8 +25,8 @@ _CHUNK = 1 << 20  # bytes
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
 
 
-# Iterated over, it gives names, with `/`, and a failure for each folder that cannot be listed; as
-# text, the name that users know it by. What its methods do is said at those of files.
+# Images to predict. Iterating gives names, with `/`, and a failure for each folder that cannot be
+# listed; `str` the name that users know it by. What the methods do is said at those of files.
 Source: TypeAlias = "FolderSource | NamesSource | ListSource | RemoteSource"
 
 

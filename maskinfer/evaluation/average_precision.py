@@ -42,12 +42,8 @@ class AveragePrecision:
 def match_greedily(iou: NDArray[np.float64], least_iou: float) -> NDArray[np.int64]:
     """Give each detection the free face that it overlaps most, the most confident first.
 
-    Args:
-        iou: (D, G) of detections and faces, the most confident detection first.
-        least_iou: less is no match.
-
-    Returns:
-        (D,) index of the face, each at most once; -1 without one.
+    By IoUs (D, G) of detections, in that order, and faces; less than `least_iou` is no match.
+    Returns (D,) the index of the face, each at most once; -1 without one.
     """
     matched = np.full(len(iou), -1, dtype=np.int64)
     free = np.ones(iou.shape[1], dtype=bool)

@@ -69,12 +69,8 @@ def predict_samples(
 ) -> tuple[list[LabelledPrediction], list[Failure]]:
     """Predict labelled images, their boxes repaired, with a model asked for one face a photo.
 
-    Returns:
-        a prediction for each image that can be decoded, and a failure for each other, both in the
-        order of the samples.
-
-    Raises:
-        MaskinferError: the model fails.
+    Returns a prediction for each image that can be decoded, and a failure for each other, both in
+    the order of the samples. A `MaskinferError` where the model fails.
     """
     threshold = detector.choice.threshold
     predictions: list[LabelledPrediction] = []

@@ -16,15 +16,10 @@ _CROP_MARGIN = 1.0
 
 
 def fit_box(box_xywh: BoxXywhFloat, size_wh: tuple[int, int]) -> tuple[BoxXywh | None, str | None]:
-    """Round a box's edges to whole pixels and clip it into its image.
+    """Round a box's edges to whole pixels and clip it into its image, of that width and height.
 
-    Args:
-        box_xywh: in pixels, fractional or not.
-        size_wh: width and height of the image in pixels.
-
-    Returns:
-        the box, or None where nothing is left of it; and what was wrong with it, or None. An edge
-        less than half a pixel past the border is not wrong: that is how fractions round.
+    Returns it, or None where nothing is left of it; and what was wrong with it, or None. An edge
+    less than half a pixel past the border is not wrong: that is how fractions round.
     """
     x, y, w, h = box_xywh
     edges = round(x), round(y), round(x + w), round(y + h)
@@ -81,12 +76,8 @@ def crop_around(
     The crop takes the face and its longer side on all four sides, inside the image. Faces that
     begin further left, and larger faces, are cut off half-way between the two, in the direction
     with the widest gap. A neighbour that overlaps the face cannot be cut off; one that begins
-    further left is cut at the face's left edge.
-
-    All boxes lie inside the image.
-
-    Returns:
-        left, top, right, bottom of the crop in pixels.
+    further left is cut at the face's left edge. All boxes lie inside the image, as does the crop:
+    left, top, right, bottom in pixels.
     """
     x, y, w, h = box_xywh
     margin = round(_CROP_MARGIN * max(w, h))

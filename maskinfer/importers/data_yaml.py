@@ -21,12 +21,9 @@ _CLASS_LISTS = ("classes.txt", "_darknet.labels", "predefined_classes.txt", "obj
 def read_class_names(source: Source) -> dict[int, str]:
     """Read the class names of a YOLO folder, by number.
 
-    Returns:
-        from the first YAML file with `names:`, or else from a list; empty where there is none. A
-        blank line in a list keeps its number.
-
-    Raises:
-        AnnotationError: the names are there and cannot be read, or two lists differ.
+    From the first YAML file with `names:`, or else from a list, in which a blank line keeps its
+    number; empty where there is none. An `AnnotationError` where they are there and cannot be read,
+    or two lists differ.
     """
     for name in _yaml_files(source):
         text = read_text(source.path(name))

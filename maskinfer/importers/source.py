@@ -99,10 +99,7 @@ class Source:
         Of several, the one is meant whose path ends like the name for longest; then one in `split`,
         then one that shares more folders with `near`, the annotation file's relative path. Case,
         the two Unicode forms of accents, and `%20` for a space make no difference where nothing
-        else fits.
-
-        Returns:
-            all that fit equally well.
+        else fits. Returns all that fit equally well.
         """
         for spelling in (name, unquote(name)):
             parts = [p for p in spelling.replace("\\", "/").split("/") if p not in ("", ".", "..")]
@@ -115,15 +112,12 @@ class Source:
         return [image for image, rank in zip(named, ranks, strict=True) if rank == max(ranks)]
 
     def pair(self, annotation: str, *, anywhere: bool = False) -> list[str]:
-        """The images that an annotation file belongs to by its own name.
+        """The images that an annotation file belongs to by its own name, a relative path.
 
         Such an image has its stem and lies beside it, in a sister folder, or in the same subfolder
         of one (`annotations/train/0.xml`, `images/train/0.jpg`); several only where they all do
-        equally.
-
-        Args:
-            annotation: the file's relative path.
-            anywhere: take the only image with this stem wherever it lies, but in no other split.
+        equally. With `anywhere`, the only image with this stem counts wherever it lies, but in no
+        other split.
         """
         stem = stem_of(annotation.rpartition(".")[0])
         named = self._by_stem.get(_key(stem), [])

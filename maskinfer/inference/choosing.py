@@ -102,16 +102,10 @@ class Choice:
 def choose(
     boxes_xywh: ArrayLike, scores: ArrayLike, choice: Choice, canvas: int
 ) -> NDArray[np.int64]:
-    """The faces that an answer is about.
+    """The faces that an answer is about, best first; none where no face scores enough.
 
-    Args:
-        boxes_xywh: (K, 4) in canvas pixels.
-        scores: (K,) in 0..1, best first; 0 where there is no face.
-        choice: what is asked for.
-        canvas: side in pixels.
-
-    Returns:
-        indices into K, best first; empty where no face scores enough.
+    Boxes (K, 4) are in pixels of a canvas of that side; scores (K,) in 0..1 come best first, 0
+    where there is no face. Returns indices into K.
     """
     boxes, score = np.asarray(boxes_xywh, np.float64), np.asarray(scores, np.float64)
     faces = np.flatnonzero((score >= choice.min_score) & (score > 0))

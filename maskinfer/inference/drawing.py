@@ -77,10 +77,8 @@ def _draw_words(
 ) -> NDArray[np.int64] | None:
     """Write beside a face's box, where that covers least of others and of words that stand already.
 
-    Boxes are left, top, right and bottom, others (M, 4).
-
-    Returns:
-        where the words stand; None where every place would cover others, or most of a face.
+    Boxes are left, top, right and bottom, others (M, 4). Returns where the words stand; None where
+    every place would cover others, or most of a face.
     """
     text = f"{'proper' if face.proper_mask else 'not proper'} {face.probability:.2f}"
     photo_wh = canvas.im.size

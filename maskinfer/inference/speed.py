@@ -184,10 +184,8 @@ def _time_pipeline(
     """Predict for a while, measured from the end of one batch to the end of another.
 
     So the pipeline is always full, as in a large folder: neither filling nor emptying it counts.
-
-    Returns:
-        images predicted in the time measured, that time, the share of decoding, and the images
-        without a prediction.
+    Returns images predicted in the time measured, that time, the share of decoding, and the images
+    without a prediction.
     """
 
     def clocks() -> tuple[float, float, float]:

@@ -12,14 +12,10 @@ _SHIPPED_FOR_GPUS = "default.gpu.onnx"
 
 
 def resolve_model(named: Path | None = None) -> Path:
-    """Choose the model file.
+    """Choose the model file: `named` as it is, else the newest `*.onnx` under `models/`.
 
-    Returns:
-        `named` as it is, else the newest `*.onnx` under `models/` of the current folder, without
-        Triton's and hidden folders, else the model that ships in the package.
-
-    Raises:
-        ModelFileError: there is none.
+    That is in the current folder, without Triton's and hidden folders. Where there is none, it is
+    the model that ships in the package, and where that is missing, a `ModelFileError`.
     """
     if named is not None:
         return named

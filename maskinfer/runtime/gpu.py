@@ -192,10 +192,8 @@ def tensorrt_options(
     the graph (microsoft/onnxruntime pull request 18707); with them TensorRT may compute boxes and
     indices in FP16 too.
 
-    The canvas is S in pixels, the batch size that of the largest batch; the path is for messages.
-
-    Raises:
-        UsageError: TensorRT cannot build the file, or its engines cannot be kept.
+    The canvas is S in pixels, the batch size that of the largest batch; the path is for messages. A
+    `UsageError` where TensorRT cannot build the file, or its engines cannot be kept.
     """
     if metadata.export.get("int8", {}).get("target") in ("cpu", "any-cpu"):
         raise UsageError(
