@@ -14,6 +14,7 @@ whose quantisation alone moves the outputs furthest; then each is tried again by
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -115,7 +116,9 @@ def quantise(
     lowered, drift = lower_but(in_float)
     if drift.is_beyond(ALLOWED):
         say(f"INT8 changes the predictions (mean IoU {drift.iou:.3f}): finding the layers that do")
-        groups = _group(layers)
+        most = min(_MOST_GROUPS, len(layers))
+        ends = np.linspace(0, len(layers), most + 1).round().astype(int).tolist()
+        groups = [layers[start:end] for start, end in pairwise(ends)]  # of neighbouring layers
         groups.sort(key=lambda group: lower(group)[1].size, reverse=True)
         for group in groups[: round(len(groups) * _MOST_IN_FLOAT)]:
             in_float |= {layer.weight for layer in group}
@@ -146,13 +149,6 @@ def quantise(
         "mean_probability_difference": drift.probability,
     }
     return Quantised(lowered, details)
-
-
-def _group(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Neighbouring layers together, at most `_MOST_GROUPS` groups."""
-    ends = np.linspace(0, len(layers), min(_MOST_GROUPS, len(layers)) + 1).round().astype(int)
-    pairs = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-    return [list(layers[start:end]) for start, end in pairs]
 
 
 class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
