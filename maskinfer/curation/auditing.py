@@ -49,10 +49,8 @@ class Audit:
 def audit_by_model(data: Path, detector: MaskDetector, on_progress: Progress = unheard) -> Audit:
     """Audit a data set by one model, which may have learned these labels.
 
-    Raises:
-        UsageError: there is no such folder.
-        DatasetError: none of its images is labelled and can be read.
-        MaskinferError: the model fails.
+    A `UsageError` where there is no such folder, a `DatasetError` where none of its images is
+    labelled and can be read, a `MaskinferError` where the model fails.
     """
     samples, decisions, unlabelled = Dataset.open(data).samples("test")
     predictions, failures = predict_samples(detector, data, samples, on_progress)

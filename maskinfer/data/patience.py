@@ -38,11 +38,9 @@ def read_patiently(
 ) -> Read:
     """Read again, after growing pauses, what cannot be read for a fault that may pass.
 
-    Those are a `TransientError`, and any where the place of the file is not reachable.
-
-    Raises:
-        UnreachableError: the place does not answer after all pauses, half a minute in sum.
-        ImageError, DatasetError: those of `read`, where the place answers.
+    Those are a `TransientError`, and any where the place of the file is not reachable. Where it
+    does not answer after all pauses, half a minute in sum, that is an `UnreachableError`; where it
+    does, an `ImageError` or `DatasetError` of `read` is raised.
     """
     for tried, pause in enumerate((*_PAUSES, None)):
         try:

@@ -46,11 +46,9 @@ def evaluate_faces(
 ) -> AllFacesEvaluation:
     """Measure a model, asked for every face, on the one in each image's name and the listed ones.
 
-    Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`.
-
-    Raises:
-        DatasetError: not one labelled image can be measured, or a list of faces is damaged.
-        MaskinferError: the model fails.
+    Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`. A
+    `DatasetError` where not one labelled image can be measured, or a list of faces is damaged; a
+    `MaskinferError` where the model fails.
     """
     dataset = Dataset(folder, split_names=())
     samples, decisions, unlabelled = dataset.samples("test")

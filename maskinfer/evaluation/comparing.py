@@ -91,11 +91,8 @@ class Comparison(ABC, Generic[AnswerT]):
     ) -> Self:
         """Measure two models on every labelled image of a folder, one after the other.
 
-        Each image counts twice as progress.
-
-        Raises:
-            DatasetError: not one labelled image can be measured by both, or a list is damaged.
-            MaskinferError: a model fails.
+        Each image counts twice as progress. A `DatasetError` where not one labelled image can be
+        measured by both, or a list is damaged; a `MaskinferError` where a model fails.
         """
         a = cls.evaluate(detector_a, folder, lambda done, total: on_progress(done, 2 * total))
         b = cls.evaluate(

@@ -125,11 +125,9 @@ def evaluate_folder(
 ) -> Evaluation:
     """Measure a model, asked for one face a photo, on every labelled image of a folder.
 
-    Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`.
-
-    Raises:
-        DatasetError: not one labelled image can be measured.
-        MaskinferError: the model fails.
+    Impossible boxes are repaired, never left out, by the rules of `maskinfer.data.cleaning`. A
+    `DatasetError` where not one labelled image can be measured, a `MaskinferError` where the model
+    fails.
     """
     samples, decisions, unlabelled = Dataset(folder, split_names=()).samples("test")
     start = time.perf_counter()

@@ -44,10 +44,8 @@ class Source:
     ) -> None:
         """List the files; hidden ones are passed over, linked folders are entered.
 
-        Files that are links to outside of their folder are passed over unless `follow_links`.
-
-        Raises:
-            DatasetError: there is no such folder, or one in it cannot be listed.
+        Files that are links to outside of their folder are passed over unless `follow_links`. A
+        `DatasetError` where there is no such folder, or one in it cannot be listed.
         """
         self.root, self.labels = root, labels or root
         files, real = _list_files(root), root.resolve()

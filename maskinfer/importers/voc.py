@@ -22,10 +22,7 @@ def read_voc(source: Source) -> Items:
     The box is x = xmin, y = ymin, w = xmax - xmin, h = ymax - ymin. (VOC's own files count pixels
     from 1 and include the last; most tools that write the format do neither.) A file belongs to the
     photo that `Source.pair` finds for it; `<filename>`, stale wherever photos were renamed, decides
-    only where there is none.
-
-    Raises:
-        NoFormatError: there is no XML file in the folder.
+    only where there is none. A `NoFormatError` where there is no XML file in the folder.
     """
     files = source.annotations(".xml", "Pascal VOC annotations")
     owners: dict[str, str] = {}  # first, so that no file that sorts before takes another's photo

@@ -77,9 +77,8 @@ class Choice:
     ) -> "Choice":
         """A choice with the model's own working point where no figure is given.
 
-        Raises:
-            UsageError: there is no such rule, a figure is not in 0..1, or every face is asked of a
-                model that finds one.
+        A `UsageError` where there is no such rule, a figure is not in 0..1, or every face is asked
+        of a model that finds one.
         """
         if face not in get_args(FaceRule):
             raise UsageError(f"face: got {face!r}, expected {', '.join(get_args(FaceRule))}")

@@ -153,9 +153,8 @@ class Journal:
     def retry(self, source: Source) -> Iterator[str | Result]:
         """The images of a finished prediction: names of those that failed, results of others.
 
-        Raises:
-            UsageError: no such prediction, or it was made with another model or otherwise.
-            MaskinferError: its journal is damaged.
+        A `UsageError` where there is none, or it was made with another model or otherwise; a
+        `MaskinferError` where its journal is damaged.
         """
         path = self.files.finished
         if not path.is_file():

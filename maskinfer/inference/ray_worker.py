@@ -130,8 +130,7 @@ class Worker:
     def _detector(self) -> MaskDetector:
         """The model, loaded from a file that is gone afterwards.
 
-        Raises:
-            MaskinferError: the model cannot run here, or the images are not here.
+        A `MaskinferError` where it cannot run here, or the images are not here.
         """
         import ray
 

@@ -35,12 +35,7 @@ class Toolkit:
     """
 
     def __init__(self, name: str) -> None:
-        """Import a package.
-
-        Raises:
-            ImportError: it is not installed, or its libraries do not load.
-            OSError: the same, on Windows.
-        """
+        """Import a package; an `ImportError`, or on Windows an `OSError`, where that fails."""
         self.name = name
         self.trt: Any = importlib.import_module(_MODULES[name])
         self.errors: list[str] = []
@@ -68,10 +63,8 @@ class Engine:
     ) -> None:
         """Load a plan with the package that built it, as a sidecar's `built_with` says.
 
-        `device` is where onnxruntime (`ort`) sets memory aside, as it names it.
-
-        Raises:
-            EngineError: the package is missing, or there is no GPU that the engine is for.
+        `device` is where onnxruntime (`ort`) sets memory aside, as it names it. An `EngineError`
+        where the package is missing, or there is no GPU that the engine is for.
         """
         name, batch = built_with["builder"], built_with["batch"]
         self.sizes = (batch["minimum"], batch["maximum"])

@@ -35,10 +35,8 @@ def write_engine(
     The sidecar is renamed first. If renaming the plan then fails, the older engine lies beside a
     sidecar that is not its own, which `read_sidecar` refuses.
 
-    What the plan was built with, and for which GPUs, is to be fit for JSON. Both are overwritten.
-
-    Raises:
-        OSError: a file cannot be written.
+    What the plan was built with, and for which GPUs, is to be fit for JSON. Both are overwritten;
+    an `OSError` where a file cannot be written.
     """
     identity = {"sha256": hashlib.sha256(plan).hexdigest(), "bytes": len(plan)}
     sidecar = {METADATA_KEY: asdict(metadata), _ENGINE_KEY: built_with | identity}
@@ -50,12 +48,9 @@ def write_engine(
 def read_sidecar(path: Path) -> tuple[ModelMetadata, dict[str, Any]]:
     """Read the sidecar of an engine's file, and check that it belongs to the engine.
 
-    Returns:
-        the model's metadata, and what the engine was built with, its `sha256` and its `bytes`.
-
-    Raises:
-        UsageError: there is no such engine.
-        ModelFileError: the sidecar is missing, damaged, or another engine's.
+    Returns the model's metadata, and what the engine was built with, its `sha256` and its `bytes`.
+    A `UsageError` where there is no such engine; a `ModelFileError` where the sidecar is missing,
+    damaged, or another engine's.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such engine")

@@ -52,9 +52,7 @@ class ModelInfo:
 def examine_model(path: Path) -> ModelInfo:
     """Read a model file: ONNX, or a TensorRT engine beside its sidecar.
 
-    Raises:
-        UsageError: no such file.
-        ModelFileError: the file is damaged or not a model of ours.
+    A `UsageError` where there is none, a `ModelFileError` where it is damaged or not ours.
     """
     if path.suffix == ENGINE_SUFFIX:
         return _examine_engine(path)

@@ -50,11 +50,8 @@ class OpenVino:
         """Compile a file for batches of up to `batch_size` canvases.
 
         `streams` batches are computed at the same time and share the threads; the options are
-        OpenVINO's own, in place of ours.
-
-        Raises:
-            ImportError: it is not installed.
-            Exception: OpenVINO cannot compute the file, or has no such option.
+        OpenVINO's own, in place of ours. An `ImportError` where it is not installed; any other
+        where it cannot compute the file, or has no such option.
         """
         import openvino
 

@@ -198,14 +198,10 @@ class Session:
             )
 
     def run(self, canvases: Pixels) -> Outputs:
-        """Compute one batch.
+        """Compute one batch, of canvases (N, S, S, 3) uint8 RGB, N in 1..batch_size.
 
-        Args:
-            canvases: (N, S, S, 3) uint8 RGB, N in 1..batch_size.
-
-        Raises:
-            ModelFileError: the outputs are not what the contract says.
-            MaskinferError: computing failed, for example for want of memory.
+        A `ModelFileError` where the outputs are not what the contract says, a `MaskinferError`
+        where computing failed, for example for want of memory.
         """
         count = len(canvases)
         if not 1 <= count <= self.batch_size:
