@@ -64,7 +64,7 @@ def find_copies(hashes: Hashes) -> list[tuple[int, ...]]:
 
 
 def join_copies(names: Sequence[Name], groups: Iterable[Sequence[int]]) -> list[Name]:
-    """Names of images, those of a group of indices made one, and so all that had one of them."""
+    """Names of images, where those of each group of indices become one, along any chain."""
     joined: dict[Name, Name] = {}
 
     def find(name: Name) -> Name:
