@@ -3,6 +3,7 @@
 The `openvino` package itself: `onnxruntime-openvino` cannot be installed beside `onnxruntime-gpu`.
 """
 
+import functools
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
@@ -35,6 +36,18 @@ def is_suited(network: str) -> bool:
     return is_faster and is_installed()
 
 
+@functools.cache
+def _core() -> Any:
+    """The library's one entry, for as long as the process lives.
+
+    Each has the stack that signals are handled on, and of two the one that goes last leaves the
+    first one's behind, which is gone: the next signal, such as Ctrl-C, would be a crash.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVino:
     """A model file, compiled for the CPU."""
 
@@ -55,14 +68,10 @@ class OpenVino:
         """
         import openvino
 
-        core = openvino.Core()
-        # Of a home that is read-only, or not known; compiling takes seconds.
-        with suppress(OSError, RuntimeError):
-            cache = cache_folder("openvino")
-            cache.mkdir(parents=True, exist_ok=True)
-            core.set_property({"CACHE_DIR": str(cache)})
+        shape = [openvino.Dimension(1, batch_size), canvas, canvas, 3]
+        core = _core()
         model = core.read_model(file)
-        model.reshape({INPUT_NAME: [openvino.Dimension(1, batch_size), canvas, canvas, 3]})
+        model.reshape({INPUT_NAME: shape})
         settings = {
             "NUM_STREAMS": streams,
             "INFERENCE_NUM_THREADS": threads,
@@ -70,6 +79,11 @@ class OpenVino:
             # As the file says: by default CPUs that have BF16 compute FP32 in it.
             "INFERENCE_PRECISION_HINT": "f32",
         }
+        # Of a home that is read-only, or not known; compiling takes seconds.
+        with suppress(OSError, RuntimeError):
+            cache = cache_folder("openvino")
+            cache.mkdir(parents=True, exist_ok=True)
+            settings["CACHE_DIR"] = str(cache)
         compiled = core.compile_model(model, "CPU", settings | dict(options))
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):

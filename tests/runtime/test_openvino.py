@@ -1,6 +1,7 @@
 """OpenVINO against ONNX Runtime, on the model that ships."""
 
 import platform
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_answers_agree_with_onnxruntime(photos: list[Path], canvas: int) -> None
         assert one.proper_mask == other.proper_mask
         np.testing.assert_allclose(one.box_xywh, other.box_xywh, atol=3)  # whole pixels, INT8
         assert one.probability == pytest.approx(other.probability, abs=0.1)
+
+
+def test_signals_are_handled_after_two_models_have_gone() -> None:
+    script = """
+import signal
+from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.session import Session
+one, two = Session(shipped_model(), "openvino"), Session(shipped_model(), "openvino")
+del one
+del two
+signal.signal(signal.SIGINT, lambda number, frame: print("handled"))
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "handled\n")
 
 
 def test_compiled_models_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
