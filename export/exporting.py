@@ -176,7 +176,7 @@ def _destination(run: Path, settings: ExportSettings) -> Path:
             raise UsageError(
                 f"--weights: got {settings.weights}, expected a file name that ends in .safetensors"
             )
-        check_file(settings.weights, overwrite=True)
+        check_file(settings.weights, overwrite=settings.overwrite)
     ending = _ENDINGS[settings.format]
     path = settings.out
     if path is None:
@@ -192,11 +192,11 @@ def _destination(run: Path, settings: ExportSettings) -> Path:
         path = (TRITON if settings.format == "triton" else EXPORTS) / f"{name}{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
     if settings.format == "triton":
-        triton.check_destination(path.parent, path.name)
+        triton.check_destination(path.parent, path.name, overwrite=settings.overwrite)
     elif path.suffix != ending:
         raise UsageError(f"--out: got {path}, expected a file name that ends in {ending}")
     else:
-        check_file(path, overwrite=True)
+        check_file(path, overwrite=settings.overwrite)
     return path
 
 
@@ -207,7 +207,8 @@ def _calibration_canvases(
         return None
     if settings.calibrate is not None:
         return draw_evenly([settings.calibrate], geometry, _CALIBRATION_IMAGES)
-    folders = [Dataset(Path(name)).split("train") for name in checkpoint.config.settings.data]
+    datasets = [Dataset(Path(name)) for name in checkpoint.config.settings.data]
+    folders = [dataset.splits.get("train", dataset.path) for dataset in datasets]
     if not folders:
         raise UsageError(
             f"--precision int8: {checkpoint.path} names no training images to measure its "

@@ -60,9 +60,9 @@ def verification_canvases(
     try:
         if data is None:
             sets = [Dataset(Path(name)) for name in config.settings.data]
-            # One of several may only teach.
-            tested = [one for one in sets if "test" in one.splits] or sets
-            folders = [one.split("test") for one in tested]
+            # One of several may only teach; one that is not divided is taken whole.
+            tested = [one for one in sets if one.splits.keys() != {"train"}] or sets
+            folders = [one.split("test") if one.is_divided else one.path for one in tested]
         else:
             folders = [Dataset(data).test_part().path]
         return draw_evenly(folders, geometry, images)

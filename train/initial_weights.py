@@ -44,7 +44,7 @@ def load_initial_weights(
 
     Raises:
         TrainingError: weights were asked for and cannot be fetched.
-        UsageError: a file that is missing, is not safetensors, or of which nothing fits.
+        UsageError: a file that is missing, is not safetensors, or of which too little fits.
         RunError: its calibration is damaged.
     """
     if settings.weights == "none":
@@ -124,9 +124,10 @@ def _load_matching(
                 break
         else:
             left_over.append(name)
-    if not any(name.startswith(trunk_prefix) for name in fitting):
+    trunk = [name for name in own if name.startswith(trunk_prefix)]
+    if 2 * (fits := len(fitting.keys() & trunk)) < len(trunk):
         raise UsageError(
-            f"{subject}: none of its {len(state)} tensors fits this network's backbone; "
+            f"{subject}: fits {fits} of the {len(trunk)} tensors of this network's backbone; "
             "is --backbone the one it was trained with?"
         )
     whole = own.keys() - fitting.keys() == set(_NORMALISATION) <= state.keys()

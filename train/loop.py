@@ -24,7 +24,7 @@ from maskinfer.train.data.parts import Parts, read_parts
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Losses
 from maskinfer.train.runs.curves import draw_curves
-from maskinfer.train.runs.files import EpochRow, RunConfig, versions
+from maskinfer.train.runs.files import PARTS, EpochRow, RunConfig, versions
 from maskinfer.train.runs.folder import RunFolder, State
 
 from .calibration import Calibration
@@ -220,6 +220,7 @@ class Trainer:
             )
             run.write_config(config)
             run.write_decisions(self.parts.decisions)
+            run.write_parts(self.parts.by_name)
         return RunFolder(Path(broadcast_object_list(names)[0]))
 
     def restore(self, run: RunFolder, config: RunConfig) -> None:
@@ -276,6 +277,11 @@ class Trainer:
             f"{len(self.parts.test)} test images"
             + (f"; {dropped} dropped or repaired, see cleaning.csv" if dropped else "")
         )
+        for folder in self.parts.divided:
+            self.display.say(
+                f"{folder}: no train/ and test/ in it, so a fifth of its photos is for testing, "
+                f"with their copies; {run.path / PARTS} says which"
+            )
         labels = {sample.proper_mask for sample in self.parts.train}
         if len(labels) == 1:
             self.display.say(

@@ -6,8 +6,11 @@ is no `patience` and no `clip_norm`. What a section leaves out is as in `default
 that leaves out as in `TrainSettings`.
 """
 
+import json
 import tomllib
+from collections.abc import Collection
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -30,9 +33,24 @@ _MAY_BE_NONE = ("patience", "clip_norm")
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship."""
+    """The recipes to choose from; the one of `maskinfer audit` is not."""
     names = (Path(file.name) for file in _SHIPPED.iterdir())
-    return sorted(name.stem for name in names if name.suffix == ".toml")
+    return sorted(n.stem for n in names if n.suffix == ".toml" and n.stem != "audit")
+
+
+def as_recipe(settings: TrainSettings, recipe: str, given: Collection[str]) -> str:
+    """Settings as a recipe, each with where it is from: the options `given`, or a recipe."""
+    model, shape = settings.model, vars(settings.geometry)
+    values = {"geometry": shape["kind"], "canvas": shape["canvas"]}
+    values |= {"resize": shape["resize"]} if shape["kind"] == "center_crop" else {}
+    origins = dict.fromkeys(_section(_DEFAULT, model), f"recipe {_DEFAULT}")
+    origins |= dict.fromkeys(_section(recipe, model), f"recipe {recipe}")
+    origins |= dict.fromkeys(given, "given")
+    lines = [f"[{model}]"]
+    for name, value in (values | {name: getattr(settings, name) for name in _HINTS}).items():
+        text = f"{name} = {json.dumps('none' if value is None else value)}"
+        lines.append(f"{text:<50} # {origins.get(name, 'built in')}")
+    return "\n".join(lines)
 
 
 def recipe_settings(
@@ -48,7 +66,7 @@ def recipe_settings(
     """
     if canvas is not None and canvas < 1:
         raise UsageError(f"--canvas: got {canvas}, expected {CANVAS_RULE}")
-    name = recipe if recipe in recipe_names() else Path(recipe).name
+    name = recipe if _shipped(recipe).is_file() else Path(recipe).name
     try:
         section = _section(_DEFAULT, model) | _section(recipe, model)
         shape = {key: section.pop(key, usual) for key, usual in _GEOMETRY.items()}
@@ -70,8 +88,12 @@ def _geometry(shape: dict[str, Any], canvas: int | None) -> Geometry:
     return Geometry(kind, canvas, round(geometry.resize * canvas / geometry.canvas))
 
 
+def _shipped(recipe: str) -> Traversable:
+    return _SHIPPED / f"{recipe}.toml"
+
+
 def _section(recipe: str, model: Model) -> dict[str, Any]:
-    path = _SHIPPED / f"{recipe}.toml" if recipe in recipe_names() else Path(recipe)
+    path = shipped if (shipped := _shipped(recipe)).is_file() else Path(recipe)
     expected = f"expected {', '.join(recipe_names())} or a .toml file"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -90,7 +112,7 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
     if model not in content:
         raise ValueError(
             f"got no section [{model}], only [{'], ['.join(content)}]; "
-            "take another recipe or --model"
+            "take another recipe or --network"
         )
     return dict(content[model])
 

@@ -98,18 +98,18 @@ def check(settings: TrainSettings) -> None:
         if not holds:
             raise UsageError(f"{option}: got {value}, expected {expected}")
     if s.model != "resnet" and s.loss != "bce":
-        raise UsageError(f"--loss {s.loss}: only for --model resnet")
+        raise UsageError(f"--loss {s.loss}: only for --network resnet")
     if s.model == "resnet" and (one := {"mosaic", "background"}.intersection(s.augment)):
         raise UsageError(f"--augment {one.pop()}: not for resnet, which sees one face in any image")
     if s.canvases and (s.model != "lite" or s.geometry.kind != "letterbox"):
         raise UsageError(f"canvases {s.canvases}: only for lite on a letterbox")
     if s.weights == "coco" and (s.model, s.backbone) != ("fasterrcnn", "resnet50"):
         raise UsageError(
-            "--weights coco: only for --model fasterrcnn --backbone resnet50, got "
+            "--weights coco: only for --network fasterrcnn --backbone resnet50, got "
             f"{s.model} {s.backbone}"
         )
     if (s.model == "lite") != (s.backbone == "efficientnet_lite0"):
         raise UsageError(
-            f"--backbone {s.backbone}: not for --model {s.model}; lite has "
+            f"--backbone {s.backbone}: not for --network {s.model}; lite has "
             "efficientnet_lite0, the others a resnet18, 34 or 50, or mobilenet_v2"
         )

@@ -52,6 +52,11 @@ class Dataset:
         splits = {name: folder for name, folder in folders.items() if folder.is_dir()}
         return splits or {printable_name(self.path.resolve().name): self.path}
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether it has any of its splits."""
+        return not self.splits.keys().isdisjoint(self.split_names)
+
     def split(self, name: str) -> Path:
         """The folder of one split; a `DatasetError` where there is no such split."""
         folder = self.path / name

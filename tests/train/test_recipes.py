@@ -1,11 +1,14 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from support.cli import RunCli
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.errors import UsageError
-from maskinfer.train.recipes import recipe_names, recipe_settings
+from maskinfer.train.recipes import as_recipe, recipe_names, recipe_settings
 from maskinfer.train.settings import Model, check
 
 DATA = ("data",)
@@ -21,7 +24,7 @@ def test_shipped_recipe_fills_every_network(model: Model, recipe: str) -> None:
 
 def test_report_recipe_holds_the_reports_numbers() -> None:
     assert recipe_names() == [
-        *("audit", "default", "finetune", "multi-scale", "report", "two-cores"),
+        *("default", "finetune", "multi-scale", "report", "two-cores"),
     ]
     resnet = recipe_settings("resnet", "report", DATA)
     assert resnet.geometry == Geometry("center_crop", 224, 256)
@@ -113,12 +116,38 @@ def test_numbers_that_only_a_recipe_can_give_are_checked(
 
 
 def test_recipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match="Is a directory; expected audit, default, finetune, multi"
-    ):
+    with pytest.raises(UsageError, match="Is a directory; expected default, finetune, multi"):
         recipe_settings("resnet", str(tmp_path), DATA)
 
 
 def test_missing_recipe_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match="got 'fast', expected audit, default, finetune, multi"):
+    with pytest.raises(UsageError, match="got 'fast', expected default, finetune, multi"):
         recipe_settings("resnet", "fast", DATA)
+
+
+def test_a_configuration_says_where_each_value_is_from_and_is_a_recipe(
+    tmp_path: Path, run_cli: RunCli
+) -> None:
+    options = ["--network", "lite", "--recipe", "two-cores", "--lr", "0.5", "--canvas", "96"]
+    shown = run_cli("train", "--show-config", *options).stdout
+    lines = dict(line.split(" = ", 1) for line in shown.splitlines()[1:])
+    assert shown.startswith("[lite]\n")
+    assert re.fullmatch(r"0\.5 +# given", lines["learning_rate"])
+    assert re.fullmatch(r"96 +# given", lines["canvas"])
+    assert re.fullmatch(r"24 +# recipe two-cores", lines["epochs"])
+    assert re.fullmatch(r"32 +# built in", lines["batch_size"])
+    file = tmp_path / "mine.toml"
+    file.write_text(shown)
+    asked = replace(recipe_settings("lite", "two-cores", DATA, 96), learning_rate=0.5)
+    assert recipe_settings("lite", str(file), DATA) == replace(asked, recipe="mine.toml")
+    again = run_cli("train", "--show-config", "--network", "lite", "--recipe", file).stdout
+    assert f"# recipe {file}" in again
+
+
+@pytest.mark.parametrize("model", get_args(Model))
+@pytest.mark.parametrize("recipe", ["default", "two-cores"])
+def test_every_configuration_is_a_recipe(tmp_path: Path, model: Model, recipe: str) -> None:
+    settings = recipe_settings(model, recipe, DATA)
+    (tmp_path / "a.toml").write_text(as_recipe(settings, recipe, ()))
+    again = recipe_settings(model, str(tmp_path / "a.toml"), DATA)
+    assert again == replace(settings, recipe="a.toml")

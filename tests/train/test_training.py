@@ -71,6 +71,7 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
         "history.csv",
         "curves.png",
         "cleaning.csv",
+        "parts.csv",
         "best.safetensors",
         "last",
     }

@@ -11,20 +11,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
 from maskinfer.curation.auditing import SUSPECTS, Audit
 from maskinfer.curation.correcting import has_actions
 from maskinfer.data.cleaning import Decision, repair
-from maskinfer.data.dataset import Dataset
-from maskinfer.data.duplicates import Hashes, find_copies, join_copies, perceptual_hash
-from maskinfer.data.geometry import Geometry, decode_wh
-from maskinfer.data.images import image_size, load_photo
+from maskinfer.data.images import image_size
 from maskinfer.data.labels import Sample
 from maskinfer.errors import DatasetError, RunError, UsageError
 from maskinfer.evaluation.labelled import LabelledPrediction
@@ -32,9 +27,9 @@ from maskinfer.files import refuse_inside, write_text
 from maskinfer.inference.results import Prediction
 from maskinfer.records import read_record
 from maskinfer.report.folder import ReportFolder
-from maskinfer.threads import map_ahead
 from maskinfer.train import loop
-from maskinfer.train.data.parts import Parts, read_samples
+from maskinfer.train.data.parts import Parts
+from maskinfer.train.data.pool import Pool, deal, read_pool
 from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
@@ -44,9 +39,6 @@ from maskinfer.train.settings import TrainSettings, check
 from .answers import Answer, answer_samples
 from .settings import AuditSettings
 
-# Consecutive names are often shots of one scene: blocks of them stay in one fold.
-_BLOCKS = 10  # a fold
-_HASHED = 224  # pixels a side that are enough for a hash
 PLAN = "audit.json"
 _FOLDS, _ANSWERS = "folds", "answers.json"
 
@@ -70,58 +62,6 @@ class AuditPlan:
             raise RunError(f"{folder}: no audit to resume, there is no {PLAN}") from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path}: damaged ({error})") from error
-
-
-class Pool(NamedTuple):
-    """All labelled images of a data set that can be decoded."""
-
-    samples: list[Sample]  # impossible boxes repaired
-    possible: list[bool]  # for each, whether its box was possible, so that it may be learned
-    photos: list[str]  # for each, the photo it was cut from or is a copy of
-    decisions: list[Decision]  # each image that was dropped or repaired
-
-
-def read_pool(data: Path) -> Pool:
-    """Read all labelled images of a data set, those of its splits together.
-
-    A `UsageError` or `DatasetError` where it is missing, or a split of it holds no label.
-    """
-    dataset = Dataset.open(data.resolve())
-    samples, decisions = read_samples(dataset, "test")
-    repaired = {d.filename for d in decisions if d.action == "repaired"}
-    possible = [dataset.name_of(sample.path) not in repaired for sample in samples]
-    photos = [dataset.photo_of(sample.path) for sample in samples]
-    return Pool(samples, possible, _joined_copies(samples, photos), decisions)
-
-
-def _joined_copies(samples: Sequence[Sample], photos: Sequence[str]) -> list[str]:
-    """The photos, copies of one taken as one: no fold learns a copy of what another judges."""
-
-    def look(sample: Sample) -> Hashes:
-        least_wh = partial(decode_wh, Geometry.letterbox(_HASHED))
-        return perceptual_hash(load_photo(sample.path, least_wh).image)
-
-    hashes = np.array(list(map_ahead(look, samples))).reshape(-1, 5)
-    return join_copies(photos, find_copies(hashes))
-
-
-def deal(photos: Sequence[str], folds: int, seed: int) -> list[int]:
-    """Deal images into folds, photo by photo, in blocks of consecutive photos.
-
-    Given the photo (N,) that each image was cut from, in the order of the images' names, returns
-    each image's fold (N,), from 0. There are at least 2 folds, and as many photos as folds.
-    """
-    distinct = list(dict.fromkeys(photos))
-    blocks = min(len(distinct), folds * _BLOCKS)
-    rng = np.random.default_rng(seed)
-    # Each round of k blocks gives one to every fold, so that folds are of about one size.
-    rounds = [rng.permutation(folds) for _ in range(-(-blocks // folds))]
-    fold_of_block = np.concatenate(rounds)
-    fold_of = {
-        photo: int(fold_of_block[place * blocks // len(distinct)])
-        for place, photo in enumerate(distinct)
-    }
-    return [fold_of[photo] for photo in photos]
 
 
 def audit_by_folds(settings: AuditSettings, display: Display) -> tuple[Audit, ReportFolder]:

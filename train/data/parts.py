@@ -3,22 +3,23 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maskinfer.data.cleaning import Decision, Mode
+from maskinfer.data.cleaning import Decision
 from maskinfer.data.dataset import Dataset
-from maskinfer.data.images import load_photo, smallest
 from maskinfer.data.labels import Sample
-from maskinfer.errors import DatasetError, ImageError
-from maskinfer.threads import map_ahead
+from maskinfer.errors import DatasetError
+
+from .pool import deal, read_pool, read_samples
 
 # Held-out photos come in blocks of consecutive names: neighbours are often shots of one scene, and
 # a validation part that shares it with training flatters the network.
 _BLOCKS = 10
+_DIVIDED = 5  # parts of a folder that is not divided itself, one of them to test on
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,18 @@ class Parts:
     test: list[Sample]  # impossible boxes repaired
     decisions: list[Decision]  # each sample that was dropped or repaired
     names: list[str]  # of the data sets, without the folders they lie in
+    divided: list[str] = field(default_factory=list)  # of those that were divided here
+
+    @property
+    def by_name(self) -> dict[str, list[Sample]]:
+        """The samples of each part."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def summary(self) -> dict[str, Any]:
         """Counts by part and label, and a digest that shows whether data has changed."""
         digest = hashlib.sha256()
         counts: dict[str, dict[str, int]] = {}
-        for part in ("train", "validation", "test"):
-            samples: list[Sample] = getattr(self, part)
+        for part, samples in self.by_name.items():
             proper = sum(sample.proper_mask for sample in samples)
             counts[part] = {"proper": proper, "improper": len(samples) - proper}
             names = [part, *(sample.path.name for sample in samples)]
@@ -53,22 +59,30 @@ class Parts:
 def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
     """Read and clean data sets, and hold a share of the training samples out for validation.
 
-    Each folder of `data` holds `train/` and `test/`; of several, one without `test/` only teaches,
-    and nothing of it is held out. The seed chooses what is. A `DatasetError` where a folder is
-    missing or holds no usable sample.
+    Each folder of `data` holds `train/` and `test/`, or neither: then a fifth of its photos is for
+    testing, with their copies, the same for every seed. Of several, one without `test/` only
+    teaches, and nothing of it is held out. The seed chooses what is. A `DatasetError` where a
+    folder is missing or holds no usable sample.
     """
     kept: dict[str, list[Sample]] = {"train": [], "test": []}
     held: list[Sample] = []
     held_photos: dict[str, bool] = {}
     decided: dict[str, list[Decision]] = {"train": [], "test": []}
+    divided: list[str] = []
     for dataset in (Dataset(Path(folder)) for folder in data):
-        samples, decisions = read_samples(dataset, "train", "train")
-        decided["train"] += decisions
-        only_teaches = "test" not in dataset.splits and len(data) > 1
-        if not only_teaches:
-            tested, decisions = read_samples(dataset, "test", "test")
+        only_teaches = False
+        if dataset.is_divided or not dataset.path.is_dir():
+            samples, decisions = read_samples(dataset, "train", "train")
+            only_teaches = "test" not in dataset.splits and len(data) > 1
+            if not only_teaches:
+                tested, repaired = read_samples(dataset, "test", "test")
+                kept["test"] += tested
+                decided["test"] += repaired
+        else:
+            samples, tested, decisions = _divide(dataset)
             kept["test"] += tested
-            decided["test"] += decisions
+            divided.append(str(dataset.path))
+        decided["train"] += decisions
         photos = [dataset.photo_of(sample.path) for sample in samples]
         # Crops of one photo may lie in several data sets: the first decides where it goes.
         fresh = [photo for photo in dict.fromkeys(photos) if photo not in held_photos]
@@ -82,42 +96,20 @@ def read_parts(data: Sequence[str], validation: float, seed: int) -> Parts:
                 "dropped"
             )
     names = [Path(folder).resolve().name for folder in data]
-    return Parts(kept["train"], held, kept["test"], decided["train"] + decided["test"], names)
+    decisions = decided["train"] + decided["test"]
+    return Parts(kept["train"], held, kept["test"], decisions, names, divided)
 
 
-def read_samples(
-    data: Dataset, mode: Mode, split: str | None = None
-) -> tuple[list[Sample], list[Decision]]:
-    """Labelled images of a split, or of all, cleaned, with the other faces that side lists name.
-
-    Each image is decoded once, as one that proved unreadable during training would cost the epoch.
-    Returns the samples that can be used, and a decision for each other image; a `DatasetError`
-    where not one image is labelled, or a list is damaged.
-    """
-    samples, decisions, unlabelled = data.samples(mode, split)
-    decisions += unlabelled
-    kept = []
-    for sample, fault in zip(samples, map_ahead(_fault, samples), strict=True):
-        name = data.name_of(sample.path)
-        if fault is None:
-            if not data.has_box(name):
-                raise DatasetError(
-                    f"{data.path}: {name} is labelled without a box, as others may be; networks "
-                    "learn from boxes. Evaluate with it, or annotate boxes"
-                )
-            others = data.other_faces.get(name, ())
-            kept.append(replace(sample, others=others, crowds=data.crowds(name)))
-        else:
-            decisions.append(Decision.unreadable(name, fault))
-    return kept, decisions
-
-
-def _fault(sample: Sample) -> str | None:
-    try:
-        load_photo(sample.path, least_wh=smallest)
-    except ImageError as error:
-        return str(error)
-    return None
+def _divide(dataset: Dataset) -> tuple[list[Sample], list[Sample], list[Decision]]:
+    """The samples to train on and to test on of a folder without `train/` and `test/`."""
+    pool = read_pool(dataset.path)
+    photos = len(set(pool.photos))
+    if photos < 2:
+        raise DatasetError(f"{dataset.path}: got {photos} photo, expected more, to test on some")
+    parts = deal(pool.photos, min(_DIVIDED, photos), seed=0)
+    samples = list(zip(pool.samples, pool.possible, parts, strict=True))
+    trained = [sample for sample, possible, part in samples if part and possible]
+    return trained, [sample for sample, _, part in samples if not part], pool.decisions
 
 
 def _choose_held(photos: list[str], share: float, seed: int) -> dict[str, bool]:

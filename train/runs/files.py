@@ -1,4 +1,4 @@
-"""The files that describe a run: `config.json`, `history.csv` and `cleaning.csv`.
+"""The files that describe a run: `config.json`, `history.csv`, `cleaning.csv` and `parts.csv`.
 
 They are read and written here without torch, so that a run can be looked at where it is not
 installed; weights and what resuming needs are in `folder`.
@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from maskinfer.data.cleaning import Decision
+from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError
 from maskinfer.files import replacing, write_text
 from maskinfer.records import read_record, read_value
 from maskinfer.runtime.default_model import shipped_weights
+from maskinfer.text import printable_name
 from maskinfer.train.calibration import Calibration
 from maskinfer.train.settings import TrainSettings
 
-CONFIG, HISTORY, CLEANING = "config.json", "history.csv", "cleaning.csv"
+CONFIG, HISTORY = "config.json", "history.csv"
+CLEANING, PARTS = "cleaning.csv", "parts.csv"
 WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}
@@ -213,6 +216,15 @@ class RunFiles:
     def write_decisions(self, decisions: Iterable[Decision]) -> None:
         """Write `cleaning.csv`."""
         _write_rows(self.path / CLEANING, _DECISION, map(asdict, decisions))
+
+    def write_parts(self, parts: Mapping[str, Iterable[Sample]]) -> None:
+        """Write `parts.csv`: the file of each sample, and the part that it is in."""
+        rows = (
+            {"file": printable_name(str(sample.path)), "part": part}
+            for part, samples in parts.items()
+            for sample in samples
+        )
+        _write_rows(self.path / PARTS, ("file", "part"), rows)
 
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
         """How many samples were dropped or repaired, by action and kind; None without a list.

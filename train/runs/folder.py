@@ -6,6 +6,7 @@ runs/resnet-20260102-030405/
     history.csv        a row an epoch
     curves.png         loss, accuracy and IoU over the epochs
     cleaning.csv       samples dropped or repaired, and why
+    parts.csv          which sample is for training, validation and testing
     best.safetensors   the network at its best epoch
     last/              network, optimizer and state after the last whole epoch
 ```

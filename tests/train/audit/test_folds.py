@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from maskinfer.data.labels import Label, format_name, parse_name
 from maskinfer.errors import RunError, UsageError
-from maskinfer.train.audit.folds import AuditPlan, audit_folds, deal, read_pool
+from maskinfer.train.audit.folds import AuditPlan, audit_folds
+from maskinfer.train.data.pool import deal, read_pool
 from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.folder import RunFolder

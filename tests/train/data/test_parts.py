@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
+from support.tiny_model import draw_photo
 
 from maskinfer.data.labels import Face
 from maskinfer.data.side_lists import write_face_notes
+from maskinfer.errors import DatasetError
 from maskinfer.train.data.parts import Parts, read_parts
 
 
@@ -72,3 +75,37 @@ def test_further_data_without_test_images_only_teaches(tmp_path: Path) -> None:
     assert sum(not sample.box_known for sample in parts.train) == 20
     assert len(parts.validation) == 20
     assert all(sample.box_known for sample in parts.validation)
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A folder of 20 labelled photos, the second half copies of the first; one box impossible."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for number in range(20):
+        x = 2 * (number % 10)
+        photo = draw_photo(box_xywh=(x, 8, 24, 32), blue=120 + 9 * (number % 10))
+        y = -8 if number == 15 else 8
+        photo.save(folder / f"{number:03d}__[{x}, {y}, 24, 32]__True.png")
+    return folder
+
+
+def test_a_folder_without_parts_is_divided_by_photo_with_its_copies(flat: Path) -> None:
+    parts = read_parts([str(flat)], 0.0, seed=1)
+    numbers = {
+        name: {int(sample.path.name[:3]) for sample in samples}
+        for name, samples in parts.by_name.items()
+    }
+    assert len(numbers["test"]) == 4
+    assert {number % 10 for number in numbers["test"]}.isdisjoint(n % 10 for n in numbers["train"])
+    assert numbers["train"] | numbers["test"] | {15} == set(range(20))
+    assert (15 in numbers["train"], parts.divided) == (False, [str(flat)])
+    other_seed = read_parts([str(flat)], 0.2, seed=2)
+    assert [s.path for s in other_seed.test] == [s.path for s in parts.test]
+    assert other_seed.validation
+
+
+def test_one_photo_cannot_be_divided(tmp_path: Path) -> None:
+    draw_photo().save(tmp_path / "1__[16, 8, 24, 32]__True.png")
+    with pytest.raises(DatasetError, match="got 1 photo, expected more, to test on some"):
+        read_parts([str(tmp_path)], 0.1, seed=0)
