@@ -49,8 +49,9 @@ def main(
             "predict clean --out preds.csv --face all --report predict --model shipped.onnx",
         ):
             _maskinfer(words.split(), work)
-        named = [str(run.resolve()) for run in runs]
-        _maskinfer(["report", *named, "--out", "report"], work)
+        for run in runs:
+            shutil.copytree(run, work / "runs" / run.name)
+        _maskinfer(["report", *(f"runs/{run.name}" for run in runs), "--out", "report"], work)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or "chromium", args=FLAGS
         )

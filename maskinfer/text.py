@@ -78,3 +78,8 @@ def quote_cell(cell: str) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """A number and what it counts: `1 image`, `3 images`, or `3 boxes` by its plural."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def percent(share: float | None) -> str:
+    """Format a share as a percentage with one decimal; `none` where nothing was measured."""
+    return "none" if share is None else f"{100 * share:.1f} %"

@@ -7,7 +7,7 @@ from maskinfer.evaluation.average_precision import RECALLS
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.labelled import label_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
-from maskinfer.text import counted
+from maskinfer.text import counted, percent
 
 from . import figures
 from .blocks import Block, Card, Chart, Gallery, Notes, Page, Section, Table
@@ -50,6 +50,14 @@ def all_faces_page(evaluation: AllFacesEvaluation) -> Page:
             not_measured_section(evaluation),
         ],
         evaluation.to_dict(),
+        f"Whether everyone wears a mask properly is judged rightly for "
+        f"{percent(metrics.verdict.accuracy)} of {counted(metrics.photos, 'photo')}.",
+        {
+            "AP50": metrics.ap50,
+            "AP50:95": metrics.ap50_95,
+            "photos judged rightly": metrics.verdict.accuracy,
+            "the same, balanced": metrics.verdict.balanced_accuracy,
+        },
     )
 
 

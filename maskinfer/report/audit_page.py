@@ -63,10 +63,10 @@ def audit_page(audit: Audit) -> Page:
         )
 
     suggestions = Counter(map(suggestion, predictions))
-    masks = suggestions[Action.flip] + suggestions[Action.both]
+    masks, outlines = suggestions[Action.flip] + suggestions[Action.both], suggestions[Action.box]
     summary = (
         f"{len(predictions)} labels were examined: {masks} masks and "
-        f"{suggestions[Action.box]} further boxes are doubtful. {audit.how}"
+        f"{outlines} further boxes are doubtful."
     )
     labels = by_label(predictions)
     shown = {prediction.filename for prediction in labels[:_MOST_CARDS]}
@@ -81,7 +81,7 @@ def audit_page(audit: Audit) -> Page:
                 "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
                 "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
                 "which lists every image.",
-                [Notes([summary]), Notes(audit.warnings, "warning")],
+                [Notes(audit.warnings, "warning")],
             ),
             Section(
                 "Masks",
@@ -97,6 +97,8 @@ def audit_page(audit: Audit) -> Page:
             *_left_out(audit.decisions),
         ],
         audit.to_dict(),
+        summary,
+        {"labels": len(predictions), "doubtful masks": masks, "doubtful boxes": outlines},
     )
 
 

@@ -129,3 +129,5 @@ class Page:
     subtitle: str
     sections: Sequence[Section]
     facts: Mapping[str, Any]
+    verdict: str  # what it comes to, in a sentence
+    headline: Mapping[str, Cell]  # the three or four figures that matter most

@@ -16,7 +16,7 @@ from maskinfer.inference.detector import MaskDetector
 from maskinfer.text import counted
 
 from .all_faces_page import faces_card, faces_lines
-from .blocks import Card, Gallery, Notes, Page, Row, Section, Table
+from .blocks import Card, Gallery, Page, Row, Section, Table
 from .predictions import models_table, not_measured, prediction_card
 
 # Each ends in the interval that is drawn.
@@ -42,6 +42,8 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
         f"{counted(len(comparison.pairs), noun)} of {comparison.a.folder}",
         [_verdict(comparison), differences, photos, _left_out(comparison)],
         comparison.to_dict(),
+        comparison.verdict(),
+        {f"{figure.name}, B − A": figure.difference for figure in comparison.figures[:4]},
     )
 
 
@@ -52,7 +54,6 @@ def _verdict(comparison: Comparison[Any]) -> Section:
         "By McNemar's exact test on the images that only one of the two calls correctly; at "
         "p = 0.05 and above, a difference may well be chance.",
         [
-            Notes([comparison.verdict()]),
             Table(f"Images by which is right, {p_words(comparison.p)}", ("calls", "images"), calls),
         ],
     )

@@ -9,7 +9,7 @@ from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.evaluation.mistakes import IOU_EDGES, ErrorAnalysis, QuantityBin
-from maskinfer.text import counted
+from maskinfer.text import counted, percent
 
 from . import figures
 from .blocks import Card, Chart, Gallery, Link, Page, Row, Section, Table
@@ -20,19 +20,23 @@ _MOST_POINTS = 200  # of a curve, more than there are pixels to tell them apart
 
 def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
     """Make the page of what was measured, and of the same image by image."""
+    metrics = evaluation.metrics
     charts = [draw(analysis) for draw in (_reliability_chart, _precision_recall_chart, _iou_chart)]
     return Page(
         f"Evaluation of {evaluation.detector.session.path.name}",
         f"{counted(evaluation.metrics.images, 'image')} of {evaluation.folder}",
         [
             _figures(evaluation),
-            _photos(evaluation, analysis),
-            _worst(evaluation, analysis),
             Section("Probabilities and boxes", "", charts),
             _kinds(analysis),
+            _photos(evaluation, analysis),
+            _worst(evaluation, analysis),
             not_measured_section(evaluation),
         ],
         evaluation.to_dict() | analysis.to_dict(),
+        f"{percent(metrics.accuracy)} of {counted(metrics.images, 'mask')} are judged rightly, and "
+        f"the boxes overlap the labelled ones by {metrics.mean_iou:.2f} on average.",
+        dict(list(metrics.figures().items())[:4]),
     )
 
 

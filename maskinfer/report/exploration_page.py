@@ -11,9 +11,10 @@ from maskinfer.curation.explored_split import ExploredSplit
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
 from maskinfer.evaluation.labelled import LabelledPrediction, label_word
+from maskinfer.text import counted, percent
 
 from . import figures
-from .blocks import Block, Card, Chart, Gallery, Link, Notes, Page, Row, Section, Table
+from .blocks import Block, Card, Cell, Chart, Gallery, Link, Notes, Page, Row, Section, Table
 from .predictions import prediction_card
 from .thumbnails import LABEL, Outline
 
@@ -36,7 +37,20 @@ def exploration_page(exploration: Exploration) -> Page:
     """Make the page."""
     title = f"Data set {exploration.data.resolve().name}"
     sections = [section for section in _sections(exploration) if section.blocks]
-    return Page(title, str(exploration.data), sections, exploration.to_dict())
+    splits, found = exploration.splits.values(), len(list(exploration.warnings()))
+    images = sum(len(split.filenames) for split in splits)
+    proper = sum(split.count(True) for split in splits)
+    labelled = proper + sum(split.count(False) for split in splits)
+    verdict = f"{counted(found, 'thing')} to look at" if found else "Nothing wrong was found"
+    verdict += f" in {counted(images, 'image')}."
+    headline: dict[str, Cell] = {
+        "images": images,
+        "labelled": labelled,
+        "labelled proper": percent(proper / labelled if labelled else None),
+        "impossible boxes": sum(len(split.impossible) for split in splits),
+    }
+    facts = exploration.to_dict()
+    return Page(title, str(exploration.data), sections, facts, verdict, headline)
 
 
 def _sections(exploration: Exploration) -> Iterator[Section]:

@@ -16,6 +16,7 @@ from itertools import count, groupby
 from pathlib import Path
 from urllib.parse import quote
 
+from maskinfer.data.labels import label_of
 from maskinfer.errors import MaskinferError
 from maskinfer.files import check_folder, write_text
 from maskinfer.text import printable_name
@@ -117,6 +118,7 @@ def render_page(
     )
     environment.filters["printable"] = printable_name
     environment.filters["cell"] = cell_text
+    environment.filters["short"] = short_name
     environment.filters["address"] = address
     environment.tests["file"] = lambda photo: isinstance(photo, Path)
     assets = files(__package__) / _TEMPLATES
@@ -126,6 +128,8 @@ def render_page(
     html = environment.get_template("page.html").render(
         title=page.title,
         subtitle=page.subtitle,
+        verdict=page.verdict,
+        headline=page.headline,
         sections=[
             {
                 "id": f"section-{number}",
@@ -151,6 +155,11 @@ def render_page(
         made=made,
     )
     return printable_name(html)
+
+
+def short_name(name: str) -> str:
+    """The id alone, of a name that is a label."""
+    return name if label_of(name) is None else name.rpartition("/")[2].partition("__[")[0] or name
 
 
 def cell_text(cell: Cell) -> str:

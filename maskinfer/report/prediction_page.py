@@ -112,7 +112,7 @@ def prediction_page(
         "network": f"{metadata.network} {metadata.backbone}".strip(),
         "precision": metadata.precision,
         "SHA-256": session.sha256,
-        "provider": str(settings.provider if settings.engine == "ray" else session.provider),
+        "provider": str(session.provider),
         "canvas": session.geometry.canvas,
         "face": choice.face,
         "least score": choice.min_score,
@@ -148,6 +148,10 @@ def prediction_page(
             ),
         ],
         strict_json(facts),
+        f"Someone is not properly masked in {worst.counts[Kind.NOT_PROPER]} of "
+        f"{counted(summary.images, 'photo')}."
+        + (f" {summary.failed} could not be read." if summary.failed else ""),
+        {name: counts[name] for name in list(counts)[:4]},
     )
 
 

@@ -67,7 +67,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
     assert settings["balance"] == "yes"
     assert settings["geometry"] == "letterbox"
     assert settings["initial weights"] == "imagenet"
-    assert settings["data sets"] == "faces"
+    assert settings["data"] == "faces"
     assert settings["train images"] == "60 proper, 40 improper"
     assert settings["mixed precision"] == "auto"
     assert settings["mixed precision used"] == "no"
@@ -114,7 +114,7 @@ def test_report_tells_settings_that_differ_from_those_that_do_not(
         ["seed", "0", "4"],
         ["initial weights", "imagenet", "none"],
     ]
-    assert "The same in all: model resnet; data data/faces;" in report.page
+    assert "The same in all: model resnet; data faces;" in report.page
     assert report.facts["differing"]["seed"] == ["0", "4"]
     assert "seed" not in report.facts["same"]
     assert report.warnings == []
@@ -133,13 +133,20 @@ def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) 
     [
         pytest.param(ROWS, {}, [], id="nothing"),
         pytest.param(
-            (row(1, 0.6), row(2, 0.8, train_accuracy=0.99), row(3, 0.7)),
+            (row(1, 0.6), row(2, 0.8, train_balanced_accuracy=0.99), row(3, 0.7)),
             {},
-            [r"a: overfitting; in epoch 2 test accuracy 0\.800 is 0\.190 below .*, 0\.990"],
+            [
+                r"a: overfitting; in epoch 2 the balanced accuracy of test, 0\.790, is 0\.200 "
+                r"below .*, 0\.990"
+            ],
             id="overfitting",
         ),
         pytest.param(
-            (row(1, 0.6, train_accuracy=1.0), row(2, 0.8, train_accuracy=0.89), row(3, 0.7)),
+            (
+                row(1, 0.6, train_balanced_accuracy=1.0),
+                row(2, 0.8, train_accuracy=0.99, train_balanced_accuracy=0.89),
+                row(3, 0.7),
+            ),
             {},
             [],
             id="overfitting elsewhere than in the best epoch, and a usual gap",
@@ -149,6 +156,15 @@ def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) 
             {},
             ["a: the best epoch, 3, is the last; .* maskinfer train --resume a --epochs 6$"],
             id="best is last",
+        ),
+        pytest.param(
+            (row(1, 0.6), row(2, 0.8, test_balanced_accuracy=0.54, test_iou=0.02), row(3, 0.7)),
+            {},
+            [
+                r"a: hardly better than chance; test IoU 0\.020, balanced accuracy 0\.540\. Train",
+                "a: overfitting",
+            ],
+            id="chance",
         ),
         pytest.param(
             ROWS,
@@ -247,8 +263,8 @@ def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(
     row = report.row("b")
     assert row["epochs"] == "0 of 3"
     assert [name for name, cell in row.items() if cell == "–"] == [
-        *("train IoU", "test IoU", "train accuracy", "train balanced accuracy"),
-        *("test accuracy", "test balanced accuracy"),
+        *("test IoU", "test accuracy", "test balanced accuracy"),
+        *("train IoU", "train accuracy", "train balanced accuracy"),
         *("best epoch", "validation IoU", "validation accuracy", "minutes"),
     ]
     assert report.facts["runs"][1]["best"] is None

@@ -26,7 +26,7 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>{{ 7*7 }}.jpg'
 def make_page(folder: Path, *blocks: Any, title: str = "A page") -> Path:
     report = ReportFolder.choose(folder, "test", NOW, overwrite=True)
     sections = [Section("Part", "An introduction.", blocks)]
-    report.write(Page(title, "of a test", sections, {"x": 1}))
+    report.write(Page(title, "of a test", sections, {"x": 1}, "Fine.", {"images": 3}))
     return report.page
 
 
@@ -82,6 +82,42 @@ def test_filters_show_the_photos_that_carry_what_is_asked(gallery: Path, open_pa
     assert page.locator("output").inner_text() == "2 of 6 photos shown"
     page.get_by_label("Label").select_option("")
     assert shown(page) == 3
+
+
+def test_a_gallery_shows_twelve_photos_and_the_rest_when_asked(
+    tmp_path: Path, open_page: Any
+) -> None:
+    draw_photo().save(tmp_path / "a.jpg")
+    cards = [
+        Card(
+            tmp_path / "a.jpg",
+            f"{index}__[1, 2, 3, 4]__True.jpg",
+            (),
+            "a photo",
+            (),
+            label="proper" if index % 5 else "improper",
+        )
+        for index in range(20)
+    ]
+    page = open_page(make_page(tmp_path / "r", Gallery("Photos", cards, 20)))
+    assert shown(page) == 12
+    assert page.locator(".name").nth(3).inner_text() == "3"
+    assert page.locator(".name").nth(3).get_attribute("title") == "3__[1, 2, 3, 4]__True.jpg"
+    page.get_by_label("Label").select_option("improper")
+    assert shown(page) == 4
+    assert page.locator(".more:visible").count() == 0
+    page.get_by_label("Label").select_option("")
+    page.get_by_role("button", name="Show 8 more").press("Enter")
+    assert shown(page) == 20
+    assert page.locator(".more:visible").count() == 0
+    focused = page.evaluate("document.activeElement.closest('.card').querySelector('.name').title")
+    assert focused.startswith("12__")
+
+
+def test_a_page_begins_with_what_it_comes_to(gallery: Path, open_page: Any) -> None:
+    page = open_page(gallery)
+    assert page.locator(".verdict").inner_text() == "Fine."
+    assert page.locator(".headline").inner_text().split() == ["images", "3"]
 
 
 def test_tables_sort_by_number_and_by_text_and_by_keyboard(gallery: Path, open_page: Any) -> None:
@@ -223,7 +259,9 @@ def test_names_that_are_no_text_stay_links(tmp_path: Path) -> None:
     report = ReportFolder.choose(tmp_path / "r", "test", NOW, overwrite=False)
     assert report.address(photo) == "../%FF%20javascript%3Aalert%281%29.jpg"
     table = Table("c", ("h",), [[Link(photo, photo.name)]])
-    html = render_page(Page("t", "s", [Section("a", "", [table])], {}), report.address, "now")
+    html = render_page(
+        Page("t", "s", [Section("a", "", [table])], {}, "v", {}), report.address, "now"
+    )
     assert r"\xff javascript" in html
     html.encode()
 
@@ -266,7 +304,7 @@ def test_a_report_is_not_written_over_another_folder(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=words):
             ReportFolder.choose(out, "test", NOW, overwrite=False)
     kept = ReportFolder.choose(tmp_path, "test", NOW, overwrite=True)
-    kept.write(Page("t", "s", [], {}))
+    kept.write(Page("t", "s", [], {}, "v", {}))
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "report.html", "facts.json"}
 
@@ -279,7 +317,7 @@ def test_a_report_without_a_name_takes_a_new_one(
     for _ in range(3):
         report = ReportFolder.choose(None, "test", NOW, overwrite=False)
         assert not report.path.exists()
-        report.write(Page("t", "s", [], {}))
+        report.write(Page("t", "s", [], {}, "v", {}))
         names.append(report.path.as_posix())
     first = "reports/test-20260102-030405"
     assert names == [first, f"{first}-1", f"{first}-2"]

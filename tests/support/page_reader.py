@@ -40,7 +40,8 @@ class Page(HTMLParser):
         elif tag == "li" and dict(attrs).get("class") == "card":
             self.galleries[self._title].append([])
         elif tag == "p" and "li" in self._path and self._title in self.galleries:
-            self.galleries[self._title][-1].append("")
+            # Of names only the beginning is shown, and the whole when pointed at.
+            self.galleries[self._title][-1].append(dict(attrs).get("title") or "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in self._path:
@@ -65,7 +66,7 @@ class Page(HTMLParser):
             self.counts[self._title.strip()] = data
         elif last == "p" and self.galleries.get(self._title):
             lines = self.galleries[self._title][-1]
-            if lines and "li" in self._path:
+            if lines and "li" in self._path and not (len(lines) == 1 and lines[0]):
                 lines[-1] += data
 
     def links(self) -> list[str]:

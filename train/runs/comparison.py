@@ -11,7 +11,9 @@ from maskinfer.text import printable_name, strict_json
 
 from .files import EpochRow, RunConfig, RunFiles, best_row
 
-# A test accuracy this far below that of training shows that images were memorised. On a few
+# Below either a network has learned next to nothing; a box at random overlaps a face's by 0.05.
+_CHANCE_IOU, _CHANCE_ACCURACY = 0.1, 0.55
+# A balanced accuracy this far below that of training shows that images were memorised. On a few
 # hundred test images, the usual number here, chance alone moves it by half as much.
 _OVERFIT = 0.1
 
@@ -51,16 +53,15 @@ class RunRecord:
         return sum(row.seconds for row in self.history) / 60
 
     def settings(self) -> dict[str, str]:
-        """Its settings, data, machine and versions, in words by name."""
+        """Its settings, data, machine and versions, in words by name; no path of the data."""
         config = self.config
-        own = asdict(config.settings)
+        own = asdict(config.settings) | {"data": config.data["names"]}
         geometry = own.pop("geometry")
         values = {
             **own,
             "geometry": geometry.pop("kind"),
             **geometry,
             "initial weights": config.initial_weights,
-            "data sets": config.data["names"],
             **{f"{part} images": count for part, count in config.data["counts"].items()},
             "data digest": config.data["digest"][:12],
             # `mixed_precision` is a setting, too, and may be `auto` there.
@@ -155,11 +156,20 @@ def _warnings(run: RunRecord) -> Iterable[str]:
             break
     if best is not None and best.fault:
         yield f"{run.name}: the network {best.fault}"
-    if best is not None and best.train_accuracy - best.test_accuracy >= _OVERFIT:
+    elif best is not None and (
+        best.test_iou < _CHANCE_IOU or best.test_balanced_accuracy < _CHANCE_ACCURACY
+    ):
         yield (
-            f"{run.name}: overfitting; in epoch {best.epoch} test accuracy "
-            f"{best.test_accuracy:.3f} is {best.train_accuracy - best.test_accuracy:.3f} below "
-            f"that of training, {best.train_accuracy:.3f}. More images"
+            f"{run.name}: hardly better than chance; test IoU {best.test_iou:.3f}, balanced "
+            f"accuracy {best.test_balanced_accuracy:.3f}. Train for longer, or with another --lr"
+        )
+    trained = None if best is None else best.train_balanced_accuracy
+    if best and trained and trained - best.test_balanced_accuracy >= _OVERFIT:
+        tested = best.test_balanced_accuracy
+        yield (
+            f"{run.name}: overfitting; in epoch {best.epoch} the balanced accuracy of test, "
+            f"{tested:.3f}, is {trained - tested:.3f} below that of training, {trained:.3f}. "
+            "More images"
             f"{'' if settings.augment else ', or --augment,'} may help"
         )
     resume = f"maskinfer train --resume {shlex.quote(printable_name(str(run.path)))}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskinfer.report.blocks import Block, Chart, Link, Notes, Page, Section, Table
+from maskinfer.report.blocks import Block, Cell, Chart, Link, Notes, Page, Section, Table
 from maskinfer.report.figures import COLORS, is_uneven, line_chart
 from maskinfer.report.folder import ReportFolder
 
@@ -14,12 +14,12 @@ from .files import RunFiles
 
 # Columns of the best epoch's figures, by their headings.
 _OF_BEST = {
-    "train IoU": "train_iou",
     "test IoU": "test_iou",
-    "train accuracy": "train_accuracy",
-    "train balanced accuracy": "train_balanced_accuracy",
     "test accuracy": "test_accuracy",
     "test balanced accuracy": "test_balanced_accuracy",
+    "train IoU": "train_iou",
+    "train accuracy": "train_accuracy",
+    "train balanced accuracy": "train_balanced_accuracy",
     "best epoch": "epoch",
     "validation IoU": "validation_iou",
     "validation accuracy": "validation_accuracy",
@@ -70,7 +70,20 @@ def runs_page(comparison: RunComparison) -> Page:
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
         ],
         comparison.to_dict(),
+        *_best(comparison.runs),
     )
+
+
+def _best(runs: Sequence[RunRecord]) -> tuple[str, dict[str, Cell]]:
+    """Which run's network is best, in a sentence, and its figures."""
+    learned = [(run, run.best) for run in runs if run.best is not None]
+    if not learned:
+        return "No run has a whole epoch yet.", {}
+    run, best = max(learned, key=lambda pair: pair[1].score or -math.inf)
+    which = "" if len(runs) == 1 else f" of {len(runs)} runs, by its validation score,"
+    figures = {name: getattr(best, field) for name, field in list(_OF_BEST.items())[:3]}
+    figures["epochs"] = f"{run.epochs_done} of {run.config.settings.epochs}"
+    return f"Best{which} is epoch {best.epoch} of {run.name}.", figures
 
 
 _RESULTS_INTRO = (
@@ -89,16 +102,16 @@ _DECISIONS_INTRO = (
 
 
 def _result(run: RunRecord) -> dict[str, Any]:
-    """A row by its headings; the course report's come first, so that nobody scrolls for them."""
+    """A row by its headings; the scores come first, so that nobody scrolls for them."""
     settings, best = run.config.settings, run.best
     momentum = f", momentum {settings.momentum:g}" if settings.optimizer == "sgd" else ""
     return {
         "run": Link(run.path, run.name),
+        **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
         "network": settings.model,
         "batch": settings.batch_size,
         "rate": f"{settings.learning_rate:g}",
         "optimizer": settings.optimizer + momentum,
-        **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
         "epochs": f"{run.epochs_done} of {settings.epochs}",
         "minutes": run.minutes if run.history else None,
         "backbone": settings.backbone,

@@ -23,6 +23,26 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 
+// Galleries: the first photos that match every filter; a button shows the rest.
+const FEW = 12;
+const fold = (gallery) => {
+  const shown = [...gallery.querySelectorAll(".card")].filter((card) => !card.hidden);
+  const more = gallery.querySelector(".more");
+  const few = more && !gallery.dataset.whole && shown.length > FEW;
+  for (const [place, card] of shown.entries()) card.classList.toggle("folded", few && place >= FEW);
+  if (!more) return;
+  more.hidden = !few;
+  more.textContent = `Show ${shown.length - FEW} more`;
+};
+for (const gallery of document.querySelectorAll(".gallery")) {
+  fold(gallery);
+  gallery.querySelector(".more")?.addEventListener("click", () => {
+    gallery.dataset.whole = "yes";
+    fold(gallery);
+    gallery.querySelectorAll(".card:not([hidden]) a, .card:not([hidden]) select")[FEW]?.focus();
+  });
+}
+
 // Photos: shown if they match every filter.
 const filters = document.querySelector(".filters");
 if (filters) {
@@ -35,9 +55,10 @@ if (filters) {
     for (const gallery of document.querySelectorAll(".gallery")) {
       const inside = [...gallery.querySelectorAll(".card")];
       gallery.hidden = inside.length > 0 && inside.every((card) => card.hidden);
+      fold(gallery);
     }
     // A photo may be in several galleries.
-    const photo = (c) => c.querySelector(".photo").href ?? c.querySelector(".name").textContent;
+    const photo = (c) => c.querySelector(".photo").href ?? c.querySelector(".name").title;
     const count = (some) => new Set(some.map(photo)).size;
     const shown = count(cards.filter((card) => !card.hidden));
     filters.querySelector("output").textContent = `${shown} of ${count(cards)} photos shown`;
