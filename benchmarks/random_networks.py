@@ -24,7 +24,7 @@ _BATCH = 16
 
 
 def settings(model: Model) -> TrainSettings:
-    """Those of a network on a ResNet-50: what `maskinfer train --model` takes by default."""
+    """Those of a network on a ResNet-50: what `maskinfer train --network` takes by default."""
     return replace(recipe_settings(model, "default", (), CANVAS), backbone="resnet50")
 
 

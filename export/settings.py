@@ -50,6 +50,7 @@ class ExportSettings:
     faces: int | None = None  # the most in a photo; None: `DEFAULT_FACES`, for `resnet` 1
     canvas: int | None = None  # its side in pixels, for `lite` the default one; None: as trained
     weights: Path | None = None  # where they go too, as one file to train from or export again
+    overwrite: bool = False  # whether what is at `out` and `weights` is replaced
 
     @property
     def int8_target(self) -> Target:

@@ -49,7 +49,7 @@ def write_repository(
             that an earlier export wrote.
         OSError: the folder cannot be written.
     """
-    check_destination(folder, name)
+    check_destination(folder, name, overwrite=True)
     config = config_text(name, metadata, max_batch)
     with replacing_folder(folder / name) as beside:
         (beside / _MODEL).parent.mkdir()
@@ -58,10 +58,11 @@ def write_repository(
         shutil.copyfile(model, beside / _MODEL)
 
 
-def check_destination(folder: Path, name: str) -> None:
+def check_destination(folder: Path, name: str, *, overwrite: bool) -> None:
     """Refuse what `write_repository` would refuse; cheap, so done before a long export.
 
-    A `UsageError` where Triton cannot take the name, or no export wrote what is there.
+    A `UsageError` where Triton cannot take the name, what is there was not written by an export, or
+    was, and `overwrite` is False.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -70,8 +71,12 @@ def check_destination(folder: Path, name: str) -> None:
         )
     check_folder(folder, overwrite=True)
     place = folder / name
-    if (place.exists() or place.is_symlink()) and (strange := _strange(place)):
+    if not (place.exists() or place.is_symlink()):
+        return
+    if strange := _strange(place):
         raise UsageError(f"{place}: {strange}; not replaced. Remove it, or choose another name")
+    if not overwrite:
+        raise UsageError(f"{place}: exists. To replace it, add --overwrite")
 
 
 def config_text(name: str, metadata: ModelMetadata, max_batch: int) -> str:

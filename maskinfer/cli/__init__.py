@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from maskinfer import __version__
 from maskinfer.data.images import settle_pillow
@@ -15,7 +15,9 @@ from maskinfer.errors import MaskinferError, UsageError
 
 from .console import say
 from .detector import INTERRUPTED
+from .help import COMMANDS
 from .options import option
+from .usage import usage_words
 
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
@@ -29,7 +31,26 @@ _TRAIN_ONLY = (
 )
 
 
-class _Commands(TyperGroup):
+# Click's own, or Typer's copy of it.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class _PlainFlags:
+    """Whose flags are shown without the type of a value."""
+
+    def get_params(self, ctx: Any) -> Any:
+        parameters = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return parameters
+
+
+class _Command(_PlainFlags, TyperCommand):
+    """A command."""
+
+
+class _Commands(_PlainFlags, TyperGroup):
     """All commands; Ctrl-C ends each with one line and exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -42,14 +63,12 @@ class _Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
-_COMMANDS = (
-    *("predict", "evaluate", "compare", "explore", "audit", "train", "report"),
-    *("export", "verify", "info", "doctor", "bench", "import", "export-labels", "synth"),
-)
-# Commands whose functions have other names, or lie in the module of another command.
+# Commands that lie in the module of others, or whose functions have other names.
 _ELSEWHERE = {
-    "import": ("importing", "import_"),
-    "export-labels": ("importing", "export_labels"),
+    "import": ("datasets", "import_"),
+    "export-labels": ("datasets", "export_labels"),
+    "synth": ("datasets", "synth"),
+    "verify": ("export", "verify"),
 }
 
 
@@ -58,17 +77,18 @@ def make_app(*names: str) -> typer.Typer:
     app = typer.Typer(
         name="maskinfer",
         cls=_Commands,
-        no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     # Only what is named is imported: all commands together take as long to import as everything
     # else that `maskinfer predict` does before its first image.
-    for name in names or _COMMANDS:
+    for name in names or COMMANDS:
+        group, *examples = COMMANDS[name]
+        foot = "\n".join(["Examples:", *(f"  maskinfer {example}" for example in examples)])
         module, function = _ELSEWHERE.get(name, (name, name))
-        app.command(name)(getattr(import_module(f".{module}", __package__), function))
+        command = getattr(import_module(f".{module}", __package__), function)
+        app.command(name, cls=_Command, epilog=foot, rich_help_panel=group)(command)
     return app
 
 
@@ -79,13 +99,13 @@ def _print_version(wanted: bool) -> None:
 
 
 def _root(
-    debug: Annotated[bool, option("Show the traceback of an error.", name="--debug")] = False,
+    debug: Annotated[bool, option("Show the traceback of an error.", "", "--debug")] = False,
     version: Annotated[
         bool,
-        option("Print the version.", name="--version", callback=_print_version, is_eager=True),
+        option("Print the version.", "", "--version -V", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Find the one face in a photo and say whether its mask is worn properly."""
+    """Find the faces in photos and say whether each mask is worn properly."""
 
 
 def _take_debug() -> bool:
@@ -105,8 +125,14 @@ def main() -> None:
         # An empty argument or value would as a path be the current folder.
         if any(re.fullmatch(r"(--[\w-]+=)?", argument) for argument in sys.argv[1:]):
             raise UsageError("an empty argument, expected a value; is a shell variable unset?")
+        if not sys.argv[1:]:
+            sys.argv.append("--help")
         named = next((text for text in sys.argv[1:] if not text.startswith("-")), "")
-        make_app(*([named] if named in _COMMANDS else []))()
+        app = make_app(*([named] if named in COMMANDS else []))
+        sys.exit(app(prog_name="maskinfer", standalone_mode=False))
+    except _WrongUsage as error:
+        say(f"error: {usage_words(error)}")
+        sys.exit(2)
     except KeyboardInterrupt:  # while commands are still imported
         say("stopped")
         sys.exit(INTERRUPTED)

@@ -1,6 +1,5 @@
 """`maskinfer bench`: how fast this machine predicts, over batch sizes, threads and providers."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +10,12 @@ from rich.table import Table
 
 from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError
-from maskinfer.files import write_text
 from maskinfer.inference.bench import Bench, BenchSettings, Line
 from maskinfer.inference.speed import Setup, Speed
 from maskinfer.text import counted, printable_name
 
 from . import options
-from .console import err, figures_table, images_per_second, out, say
+from .console import check_json, err, figures_table, images_per_second, say, write_json
 from .detector import FAILED_SOME, model_words
 from .options import argument, option, takes
 
@@ -61,7 +59,7 @@ _COLUMNS: dict[str, Callable[[Speed], str]] = {
         "--provider-option",
     ),
     seconds=option("How long to measure each line.", "N", min=0.1, max=3600),
-    json=option("Write everything to this file; - for stdout.", "FILE"),
+    json=options.JSON,
     overwrite=options.OVERWRITE,
 )
 def bench(settings: BenchSettings) -> None:
@@ -77,8 +75,8 @@ def bench(settings: BenchSettings) -> None:
     Exit code 0: done; 1: nothing could be measured; 2: wrong usage; 3: done,
     but some lines or images failed.
     """
+    console = check_json(settings.json, overwrite=settings.overwrite)
     bench = Bench.open(settings)
-    console = err if settings.to_stdout else out
     _print_heading(console, bench)
     count = len(settings.setups)
     with err.status("") as status:
@@ -87,12 +85,7 @@ def bench(settings: BenchSettings) -> None:
                 escape(f"line {done + 1} of {count}: {_options(setup)}")
             )
         )
-    if settings.json is not None:
-        text = json.dumps(_to_dict(bench, lines), indent=2) + "\n"
-        if settings.to_stdout:
-            typer.echo(text, nl=False)
-        else:
-            write_text(settings.json, text)
+    write_json(settings.json, _to_dict(bench, lines))
     console.print(_table(lines))
     _report_failures(lines)
 

@@ -1,27 +1,37 @@
 """Printing: results to stdout, messages and progress to stderr; tables shared by commands."""
 
+import json
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from maskinfer.errors import UsageError
+from maskinfer.files import check_file, write_text
 from maskinfer.text import visible
 
+STDOUT = Path("-")
 _LONGEST_LINE = 10_000  # characters; a command to paste may hold several paths
+_BETWEEN_LINES = 20  # seconds, where a bar cannot be shown
 
 out = Console()
 err = Console(stderr=True)
 
 
 def say(message: str) -> None:
-    """Print a message to stderr as one printable line, unwrapped and without markup."""
+    """Print a message to stderr as one printable line; where `out` is quiet, what is wrong."""
+    if out.quiet and not message.startswith(("error:", "warning:", "failed:", "stopped")):
+        return
     line = visible(" ".join(message.splitlines()))
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
@@ -31,11 +41,65 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress_bar(action: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of images done, and of all, that moves a bar where stderr is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _SpeedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
-        task = bar.add_task(action, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    """Yield a function of images done, and of all, that moves a bar.
+
+    Where stderr is no terminal, it says every 20 seconds how far it is.
+    """
+    pace = _Pace()
+    if not err.is_terminal:
+        yield lambda done, total: pace.say(action, done, total)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    description = TextColumn("{task.description}")
+    with Progress(description, *columns, console=err, disable=out.quiet, transient=True) as bar:
+        task = bar.add_task(action, total=None, pace="")
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, pace=pace.words(done, total)
+        )
+
+
+class _Pace:
+    """Speed and time left, averaged since the first call, as images come a batch at a time."""
+
+    def __init__(self) -> None:
+        self._began = self._said = time.monotonic()
+        self._first: int | None = None  # done before, of a prediction that is resumed
+
+    def words(self, done: int, total: int) -> str:
+        if self._first is None:
+            self._first, self._began = done, time.monotonic()
+        elapsed, new = time.monotonic() - self._began, done - self._first
+        if not new or not elapsed:
+            return ""
+        left = timedelta(seconds=round(elapsed / new * (total - done)))
+        return f"{images_per_second(new, elapsed)} images/s, {left} left"
+
+    def say(self, action: str, done: int, total: int) -> None:
+        words = self.words(done, total)
+        if words and time.monotonic() - self._said >= _BETWEEN_LINES:
+            self._said = time.monotonic()
+            say(f"{action}: {done} of {total}, {words}")
+
+
+def check_json(file: Path | None, *, overwrite: bool) -> Console:
+    """Refuse a file for `--json` that cannot be written; return where else to print to."""
+    if file is None:
+        return out
+    if file != STDOUT:
+        check_file(file, overwrite=overwrite)
+        return out
+    if sys.stdout is None:
+        raise UsageError("--json -: standard output is closed")
+    return err
+
+
+def write_json(file: Path | None, figures: Mapping[str, Any]) -> None:
+    """Write figures where `--json` wants them; None is nowhere."""
+    text = json.dumps(figures, indent=2) + "\n"
+    if file == STDOUT:
+        sys.stdout.write(text)
+    elif file is not None:
+        write_text(file, text)
 
 
 def figures_table(lines: Mapping[str, object]) -> Table:
@@ -63,11 +127,6 @@ def make_table(
     return table
 
 
-def percent(share: float | None) -> str:
-    """Format a share as a percentage with one decimal; `none` where nothing was measured."""
-    return "none" if share is None else f"{100 * share:.1f} %"
-
-
 def decimals(figure: float | None) -> str:
     """Format a figure with three decimals; `none` where nothing was measured."""
     return "none" if figure is None else f"{figure:.3f}"
@@ -77,16 +136,6 @@ def images_per_second(images: float, seconds: float) -> str:
     """Format a speed as a whole number, or with a decimal where it is slow."""
     speed = images / seconds if seconds > 0 else 0.0
     return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
-
-
-class _SpeedColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Speed and time left, averaged since the start, as images come a batch at a time."""
-        if not task.completed or not task.elapsed or not task.total:
-            return Text("")
-        speed = images_per_second(int(task.completed), task.elapsed)
-        left = task.elapsed / task.completed * (task.total - task.completed)
-        return Text(f"{speed} images/s, {timedelta(seconds=round(left))} left")
 
 
 def print_section(title: str, rows: Mapping[str, object]) -> None:

@@ -1,8 +1,6 @@
 """`maskinfer evaluate`: a model against labelled images."""
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,28 +13,24 @@ from maskinfer.evaluation.all_faces import AllFacesEvaluation, evaluate_faces
 from maskinfer.evaluation.evaluating import EvaluateSettings, Evaluation, Measured, evaluate_folder
 from maskinfer.evaluation.face_metrics import AllFacesMetrics
 from maskinfer.evaluation.mistakes import analyse
-from maskinfer.files import check_file, write_text
 from maskinfer.report.all_faces_page import all_faces_page
 from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted
+from maskinfer.text import counted, percent
 
 from . import options
 from .console import (
+    check_json,
     decimals,
-    err,
     figures_table,
     images_per_second,
     make_table,
-    percent,
     progress_bar,
     say,
+    write_json,
 )
-from .console import out as stdout
 from .detector import FAILED_SOME, model_words, open_detector
 from .options import argument, option, takes
-
-_STDOUT = Path("-")
 
 
 @takes(
@@ -51,7 +45,7 @@ _STDOUT = Path("-")
     provider_options=options.PROVIDER_OPTIONS,
     batch_size=options.BATCH_SIZE,
     **options.FACES,
-    json=option("Write all figures and decisions to this file; - for stdout.", "FILE"),
+    json=options.JSON,
     report=option("Write a page with the mistakes as photos and charts to this folder.", "DIR"),
     overwrite=options.OVERWRITE,
 )
@@ -77,22 +71,14 @@ def evaluate(settings: EvaluateSettings) -> None:
 
 def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
     """Measure the model, write and print its figures."""
-    to_stdout = settings.json == _STDOUT
-    if settings.json is not None and not to_stdout:
-        check_file(settings.json, overwrite=settings.overwrite)
+    console = check_json(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
     detector = open_detector(settings.model, settings)
     measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
         evaluation = measure(detector, data.test_part().path, show)
-    if settings.json is not None:
-        text = json.dumps(evaluation.to_dict(), indent=2) + "\n"
-        if to_stdout:
-            typer.echo(text, nl=False)
-        else:
-            write_text(settings.json, text)
-    console = err if to_stdout else stdout
+    write_json(settings.json, evaluation.to_dict())
     if isinstance(evaluation, AllFacesEvaluation):
         _print_all_faces(evaluation, console)
         if evaluation.only_named:

@@ -1,11 +1,28 @@
-"""`maskinfer export`."""
+"""`maskinfer export` and `maskinfer verify`."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from maskinfer.export.settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings
+from rich.table import Table
 
-from .options import argument, option, takes
+from maskinfer.export.settings import (
+    DEFAULT_FACES,
+    PROPOSALS,
+    VERIFIED_ON,
+    BatchRange,
+    ExportSettings,
+)
+from maskinfer.text import percent
+
+from .console import check_json, err, make_table, say, write_json
+from .console import out as stdout
+from .options import JSON, OVERWRITE, argument, option, takes
+
+if TYPE_CHECKING:
+    from maskinfer.export.parity import Parity
+
+_AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
 
 
 @takes(
@@ -16,7 +33,7 @@ from .options import argument, option, takes
         show_default="the newest run",
     ),
     out=option(
-        "The model file, or for triton the model's folder; replaced if it exists.",
+        "The model file, or for triton the model's folder.",
         show_default="models/RUN.onnx",
     ),
     data=option(
@@ -61,6 +78,7 @@ from .options import argument, option, takes
         "FILE",
     ),
     runs=option("Where to look for the newest run."),
+    overwrite=OVERWRITE,
 )
 def export(
     settings: ExportSettings,
@@ -72,16 +90,65 @@ def export(
     from maskinfer.export.exporting import export as export_run
     from maskinfer.train.runs.files import RunFiles
 
-    from .console import err, say
-    from .console import out as stdout
-    from .verify import parity_table
-
     if batch is not None:
         settings = replace(settings, batch=BatchRange(*batch))
     source = run if run is not None else RunFiles.newest(runs, with_weights=True).path
     with err.status(f"Exporting {source}") as status:
         exported = export_run(source, settings, status.update)
-    stdout.print(parity_table(exported.parity))
+    stdout.print(_parity_table(exported.parity))
     if exported.note:
         say(f"Note: {exported.note}")
     say(f"Done: {exported.path} ({exported.size_bytes / 1e6:.1f} MB)")
+
+
+def verify(
+    model: Annotated[Path, argument("A model file.", "MODEL")],
+    against: Annotated[
+        Path, option("The run or the weights that it was exported from.", "RUN|FILE|shipped")
+    ],
+    data: Annotated[
+        Path | None,
+        option(
+            "A data set, whose test images are used, or any folder of photos.",
+            "DIR",
+            show_default="the run's own",
+        ),
+    ] = None,
+    images: Annotated[
+        int, option("Images to compare on at most, evenly spaced over all.", min=1)
+    ] = VERIFIED_ON,
+    json: Annotated[Path | None, JSON] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+) -> None:
+    """Compare the faces that a model file finds with its checkpoint's, on real images.
+
+    Exit code 1 where they differ by more than the file's precision explains.
+    """
+    from maskinfer.errors import ExportError
+    from maskinfer.export.verification import verify_file
+
+    console = check_json(json, overwrite=overwrite)
+    with err.status(f"Verifying {model}"):
+        parity, faults = verify_file(model, against, data, images)
+    write_json(json, asdict(parity) | {"faults": faults})
+    console.print(_parity_table(parity))
+    if faults:
+        raise ExportError(f"{model}: does not predict what {against} does; {'; '.join(faults)}")
+
+
+def _parity_table(parity: "Parity") -> Table:
+    """Make a table with a row per comparison."""
+    headings = (
+        *("compared with", "batch", "faces", "unmatched"),
+        *("labels", "mean IoU", "largest px", "largest p"),
+    )
+    rows = (
+        (
+            *(_AGAINST[one.against], one.batch_size, one.faces, one.unmatched),
+            percent(one.label_agreement),
+            *(f"{one.mean_iou:.4f}", f"{one.box_px:.2g}", f"{one.probability:.1g}"),
+        )
+        for one in parity.comparisons
+    )
+    title = f"Agreement on {parity.images} images"
+    return make_table(headings, rows, title=title, box=None, pad_edge=False)

@@ -1,11 +1,9 @@
 """`maskinfer info`: what a model file contains."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from rich.columns import Columns
 from rich.padding import Padding
 from rich.text import Text
@@ -16,8 +14,8 @@ from maskinfer.runtime.model_file import WorkingPoint
 from maskinfer.runtime.model_info import ModelInfo, Tensor, examine_model
 from maskinfer.text import strict_json
 
-from .console import out, print_heading, print_section, say
-from .options import argument, option
+from .console import check_json, err, out, print_heading, print_section, say, write_json
+from .options import JSON, OVERWRITE, argument
 
 
 def info(
@@ -29,12 +27,14 @@ def info(
             "MODEL",
         ),
     ] = None,
-    as_json: Annotated[bool, option("Print one JSON object.", name="--json")] = False,
+    json: Annotated[Path | None, JSON] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
 ) -> None:
     """Show what a model file contains: metadata, inputs, outputs, operators, size."""
+    console = check_json(json, overwrite=overwrite)
     model_info = examine_model(resolve_model(model))
-    if as_json:
-        typer.echo(json.dumps(strict_json(model_info.to_dict()), indent=2))
+    write_json(json, strict_json(model_info.to_dict()))
+    if console is err:
         return
     _print_info(model_info)
     if model_info.graph is None and model_info.engine is None:

@@ -1,5 +1,6 @@
 """How commands declare their options, and the options that several of them share."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -7,20 +8,27 @@ from dataclasses import MISSING, fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
+from rich.markup import escape
 
 Command = Callable[..., None]
 
 
-def option(
-    help: str | None = None, metavar: str | None = None, name: str | None = None, **more: Any
-) -> Any:
-    """An option, called `--field-name` unless it has a name of its own; a flag must have one."""
-    return typer.Option(*filter(None, [name]), help=help, metavar=metavar, **more)
+def option(help: str = "", metavar: str | None = None, name: str = "", **more: Any) -> Any:
+    """An option, called `--field-name` unless it has names of its own, with spaces between."""
+    return typer.Option(*name.split(), help=escape(help), metavar=metavar, **more)
 
 
 def argument(help: str, metavar: str, **more: Any) -> Any:
     """An argument, by its place."""
-    return typer.Argument(help=help, metavar=metavar, **more)
+    return typer.Argument(help=escape(help), metavar=metavar, **more)
+
+
+def panel(title: str, **declared: Any) -> dict[str, Any]:
+    """Options that stand together in the help, under a title."""
+    together = {name: copy.copy(how) for name, how in declared.items()}
+    for how in together.values():
+        how.rich_help_panel = title
+    return together
 
 
 def takes(kind: Any, *, partly: bool = False, **declared: Any) -> Callable[[Command], Command]:
@@ -115,6 +123,7 @@ FACES = {
         show_default="the model's own",
     ),
 }
+JSON = option("Write the figures to this file; - for standard output.", "FILE")
 OVERWRITE = option("Replace an existing output.", name="--overwrite")
 REPORT_OUT = option("The report's folder. By default a new one under reports/.", "DIR")
 

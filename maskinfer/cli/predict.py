@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
 
 import typer
+from rich.console import Console
 
 from maskinfer.data.dataset import SAMPLE_IMAGES
 from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.remote import is_address
-from maskinfer.data.sources import Source, Survey, open_source, survey
+from maskinfer.data.sources import Source, Survey, is_pattern, open_source, survey
 from maskinfer.errors import DatasetError, MaskinferError, UsageError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.journal import OutputFiles
@@ -30,13 +31,22 @@ from maskinfer.inference.predicting import (
     predict_source,
 )
 from maskinfer.runtime.providers import Provider
-from maskinfer.text import counted
+from maskinfer.text import counted, percent, printable_name
 
 from . import options
-from .console import err, figures_table, images_per_second, percent, progress_bar, say
+from .console import (
+    STDOUT,
+    check_json,
+    err,
+    figures_table,
+    images_per_second,
+    progress_bar,
+    say,
+    write_json,
+)
 from .console import out as stdout
 from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
-from .options import argument, option, takes
+from .options import argument, option, panel, takes
 
 if TYPE_CHECKING:
     from maskinfer.report.folder import ReportFolder
@@ -47,62 +57,84 @@ _NO_READER = 141  # 128 + SIGPIPE
 
 @takes(
     PredictSettings,
-    out=option("Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.", "FILE"),
     images=argument(
-        "A folder of images, one image, or an address such as s3://bucket/photos.", "IMAGES"
+        "Folders of images, images, patterns such as 'photos/**/*.jpg', or an address such as "
+        "s3://bucket/photos.",
+        "[IMAGES]...",
     ),
-    model=options.MODEL,
-    provider=options.PROVIDER,
-    provider_options=options.PROVIDER_OPTIONS,
-    batch_size=options.BATCH_SIZE,
-    **options.FACES,
-    threads=option("Threads that decode images. By default one for each usable core.", "N", min=1),
-    recursive=option("Search subfolders too."),
-    files_from=option(
-        "Predict the images in this list, one a line or separated by NUL; - is standard input. "
-        "Names start from IMAGES, else from the current folder.",
-        "LIST",
+    **panel(
+        "Input",
+        recursive=option("Search subfolders too."),
+        files_from=option(
+            "Predict the images in this list, one a line or separated by NUL; - is standard input. "
+            "Names start from IMAGES, else from the current folder.",
+            "LIST",
+        ),
+        limit=option("Predict only the first images.", "N", min=1),
+        max_pixels=option("Larger images are not decoded.", "N", min=1),
     ),
-    spreadsheet=option(
-        "Write the CSV for Excel and the like: marked as UTF-8, names never taken for formulas.",
-        name="--spreadsheet",
+    **panel(
+        "Model",
+        model=options.MODEL,
+        provider=options.PROVIDER,
+        provider_options=options.PROVIDER_OPTIONS,
+        **options.FACES,
     ),
-    max_pixels=option("Larger images are not decoded.", "N", min=1),
-    annotate=option("Also save every photo there, as a JPEG with its faces drawn on it.", "DIR"),
-    crops=option("Also save every predicted face there, as a JPEG.", "DIR"),
-    only=option(
-        "not-proper, unsure (near the threshold) or no-face: draw only photos with such a "
-        "face, or without any, and save only such faces. May be given several times.",
-        "KIND",
+    **panel(
+        "Output",
+        out=option("Output file: .csv, .jsonl or .parquet; - is standard output, as CSV.", "FILE"),
+        spreadsheet=option(
+            "Write the CSV for Excel and the like: marked as UTF-8, names never taken for "
+            "formulas.",
+            name="--spreadsheet",
+        ),
+        annotate=option("Save every photo there too, as a JPEG with its faces drawn on it.", "DIR"),
+        crops=option("Save every predicted face there too, as a JPEG.", "DIR"),
+        only=option(
+            "not-proper, unsure (near the threshold) or no-face: draw only photos with such a "
+            "face, or without any, and save only such faces. May be given several times.",
+            "KIND",
+        ),
+        report=option("Write a page there with the photos that people should look at.", "DIR"),
+        json=options.JSON,
+        quiet=option("Say only what is wrong.", name="--quiet -q"),
+        resume=option("Continue an interrupted prediction.", name="--resume"),
+        retry_failed=option(
+            "Predict again what failed in a finished prediction, with the same options.",
+            name="--retry-failed",
+        ),
+        overwrite=options.OVERWRITE,
     ),
-    report=option("Also write a page there with the photos that people should look at.", "DIR"),
-    engine=option("local, or ray: the machines of a Ray cluster.", "NAME"),
-    actor_cpus=option(
-        "With --engine ray: CPUs of each process, a fraction of one or a whole number. By default "
-        "1; with a GPU, that GPU's share of the machine's.",
-        "N",
-        min=0.01,
+    **panel(
+        "Speed",
+        batch_size=options.BATCH_SIZE,
+        threads=option("Threads that decode images.", "N", min=1, show_default="by cores"),
     ),
-    actor_gpus=option(
-        "With --engine ray: GPUs of each process; 0 for CPUs only. By default 1 where the cluster "
-        "has any.",
-        "X",
-        min=0,
+    **panel(
+        "Ray",
+        engine=option("local, or ray: the machines of a Ray cluster.", "NAME"),
+        actor_cpus=option(
+            "CPUs of each process, a fraction of one or a whole number.",
+            "N",
+            min=0.01,
+            show_default="1; with a GPU, that GPU's share of the machine's",
+        ),
+        actor_gpus=option(
+            "GPUs of each process; 0 for CPUs only.",
+            "X",
+            min=0,
+            show_default="1 where the cluster has any",
+        ),
     ),
-    resume=option("Continue an interrupted prediction.", name="--resume"),
-    retry_failed=option(
-        "Predict again what failed in a finished prediction, with the same options.",
-        name="--retry-failed",
-    ),
-    overwrite=options.OVERWRITE,
 )
 def predict(
     settings: PredictSettings,
-    out: Path,
-    images: str | None = None,
+    images: list[str] | None = None,
     files_from: typer.FileBinaryRead | None = None,
+    json: Path | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Predict every image of a folder into a CSV.
+    """Find the faces in photos, a folder or many, and write a CSV.
 
     Columns: filename, x, y, w, h, proper_mask, probability, score; with labels
     in the file names also iou, correct. A photo in which no face scores enough
@@ -113,7 +145,11 @@ def predict(
     some images failed.
     """
     resume = settings.resume or settings.retry_failed
-    settings = replace(settings, images=_folder_or_address(images), out=out, resume=resume)
+    settings = replace(settings, images=_inputs(images or []), resume=resume)
+    if settings.to_stdout and json == STDOUT:
+        raise UsageError("--out - and --json -: expected one of them on standard output")
+    console = check_json(json, overwrite=settings.overwrite or resume)
+    stdout.quiet = stdout.quiet or quiet
     check_settings(settings)
     folder = _choose_report(settings)
     source, contents = _open_source(settings, files_from)
@@ -124,13 +160,21 @@ def predict(
     detector = open_detector(settings.model, here, settings.max_pixels, where)
     with _stopping(settings):
         summary = _predict(detector, source, contents, settings, folder)
-    _print_outcome(summary, source, detector, settings, folder)
+    write_json(json, _figures(summary, detector, settings))
+    _print_outcome(summary, source, detector, settings, folder, console)
 
 
-def _folder_or_address(images: str | None) -> Path | str | None:
-    if images is None or (is_address(images) and not images.startswith("file://")):
-        return images
-    return Path(unquote(images.removeprefix("file://")) if is_address(images) else images)
+def _inputs(images: list[str]) -> Path | str | tuple[str, ...] | None:
+    """One folder, image or address, or several folders, images and patterns."""
+    places = [
+        unquote(text.removeprefix("file://")) if text.startswith("file://") else text
+        for text in images
+    ]
+    if len(places) == 1 and (is_address(places[0]) or not is_pattern(places[0])):
+        return places[0] if is_address(places[0]) else Path(places[0])
+    for address in filter(is_address, places):
+        raise UsageError(f"{address}: an address is predicted alone, got {len(places)} inputs")
+    return tuple(places) or None
 
 
 def _open_source(
@@ -143,9 +187,9 @@ def _open_source(
         if not SAMPLE_IMAGES.is_dir() or files_from is not None:
             raise
         raise UsageError(
-            f"{error}. To try the sample images: maskinfer predict {SAMPLE_IMAGES} --out preds.csv"
+            f"{error}. To try the sample images: maskinfer predict {SAMPLE_IMAGES}"
         ) from None
-    contents = survey(source)
+    contents = survey(source, settings.limit)
     if contents.images == 0:
         if files_from is not None:
             raise DatasetError(f"{source}: no name in this list")
@@ -243,12 +287,27 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _figures(
+    summary: Summary, detector: MaskDetector, settings: PredictSettings
+) -> dict[str, object]:
+    counts = {name: value for name, value in vars(summary).items() if not name.startswith("_")}
+    return counts | {
+        "mean_iou": summary.mean_iou,
+        "accuracy": summary.accuracy,
+        "model": printable_name(str(detector.session.path)),
+        "model_sha256": detector.session.sha256,
+        "provider": detector.session.provider,
+        "out": printable_name(str(settings.out)),
+    }
+
+
 def _print_outcome(
     summary: Summary,
     source: Source,
     detector: MaskDetector,
     settings: PredictSettings,
     folder: "ReportFolder | None",
+    console: Console,
 ) -> None:
     """Print what came of it; an error where no image could be predicted, an exit where some not."""
     if summary.already_complete:
@@ -263,7 +322,9 @@ def _print_outcome(
         images = counted(summary.images, "image")
         raise MaskinferError(f"{source}: none of {images} could be predicted{reasons}")
     if not summary.already_complete:
-        _print_summary(summary, detector, settings)
+        # Standard output may be the CSV.
+        console = err if settings.to_stdout else console
+        console.print(figures_table(_summary(summary, detector, settings)))
     if folder is not None and (folder.page.is_file() or not summary.already_complete):
         say(f"report: {folder.page}")
     elif folder is not None:
@@ -292,7 +353,9 @@ def _counts(summary: Summary, settings: PredictSettings) -> dict[str, object]:
     }
 
 
-def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSettings) -> None:
+def _summary(
+    summary: Summary, detector: MaskDetector, settings: PredictSettings
+) -> dict[str, object]:
     session = detector.session
     predicted = summary.images - summary.kept
     lines: dict[str, object] = {
@@ -306,10 +369,8 @@ def _print_summary(summary: Summary, detector: MaskDetector, settings: PredictSe
         of = f" (of {summary.labelled} labelled)"
         lines["mean IoU"] = f"{summary.mean_iou:.3f}{of}"
         lines["accuracy"] = f"{percent(summary.accuracy)}{of}"
-    lines |= {
+    return lines | {
         "model": f"{session.path} [{model_words(session)}]",
-        "provider": settings.provider if settings.engine == "ray" else session.provider,
+        "provider": session.provider,
         "written to": "standard output" if settings.to_stdout else settings.out,
     }
-    # Standard output may be the CSV.
-    (err if settings.to_stdout else stdout).print(figures_table(lines))

@@ -9,12 +9,14 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import glob, has_magic
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from maskinfer.errors import UsageError
 
-from .folders import Failure, scan_folder
+from .folders import IMAGE_SUFFIXES, Failure, scan_folder
 from .labels import label_of
 from .patience import is_reachable
 
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20  # bytes
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
 
-
 # Images to predict. Iterating gives names, with `/`, and a failure for each folder that cannot be
 # listed; `str` the name that users know it by. What the methods do is said at those of files.
-Source: TypeAlias = "FolderSource | NamesSource | ListSource | RemoteSource"
+Source: TypeAlias = "FolderSource | NamesSource | PathsSource | ListSource | RemoteSource"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,46 @@ class NamesSource(LocalSource):
         return str(self.folder.joinpath(*self.names[:1]))
 
 
+@dataclass(frozen=True)
+class PathsSource(LocalSource):
+    """Images, and those of folders, in the order given; patterns stand for what matches them."""
+
+    given: tuple[str, ...]
+    recursive: bool = True
+    folder: Path = Path()
+    sorted: bool = False
+
+    def __iter__(self) -> Iterator[str | Failure]:
+        for path in (path for text in self.given for path in paths_of(text)):
+            if not path.is_dir():
+                yield path.as_posix()
+                continue
+            for name in scan_folder(path, recursive=self.recursive):
+                if isinstance(name, Failure):
+                    yield Failure((path / name.filename).as_posix(), name.error)
+                else:
+                    yield f"{path.as_posix()}/{name}"
+
+    def __str__(self) -> str:
+        return " ".join(self.given)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it stands for paths that match it, and is none itself."""
+    return has_magic(text) and not os.path.lexists(text)
+
+
+def paths_of(text: str) -> list[Path]:
+    """A path that exists, or a pattern's images, or else its folders; a `UsageError` for none."""
+    if os.path.lexists(text):
+        return [Path(text)]
+    matches = [Path(match) for match in sorted(glob(text, recursive=True))]  # noqa: PTH207, absolute patterns too
+    images = [path for path in matches if path.suffix.lower() in IMAGE_SUFFIXES]
+    if found := images or [path for path in matches if path.is_dir()]:
+        return found
+    raise UsageError(f"{text}: no such folder or image")
+
+
 class ListSource:
     """Names in a list: one a line, or separated by NUL where the list holds any.
 
@@ -139,9 +180,12 @@ class ListSource:
 
 
 def open_source(
-    images: Path | str | None, files_from: BinaryIO | None = None, *, recursive: bool = True
+    images: Path | str | tuple[str, ...] | None,
+    files_from: BinaryIO | None = None,
+    *,
+    recursive: bool = True,
 ) -> Source:
-    """Open a folder, one image file, or an address as text; or a list of names.
+    """Open a folder, one image file, an address as text, or several; or a list of names.
 
     A list's names are relative to the folder or address, or to the current folder. Where there is
     no such folder or file, a `UsageError` says so.
@@ -151,6 +195,12 @@ def open_source(
 
         remote = RemoteSource(images, recursive)
         return remote if files_from is None else ListSource(remote, files_from)
+    if isinstance(images, tuple):
+        if files_from is not None:
+            raise UsageError(f"--files-from: expected one folder at most, got {len(images)}")
+        for text in images:
+            paths_of(text)
+        return PathsSource(images, recursive)
     if files_from is not None:
         folder = images or Path()
         if not folder.is_dir():
@@ -160,15 +210,14 @@ def open_source(
         raise UsageError("nothing to predict: name a folder or an image, or use --files-from")
     if images.is_dir():
         return FolderSource(images, recursive)
-    if images.is_symlink() or images.exists():
-        return NamesSource(images.parent, (images.name,))
-    raise UsageError(f"{images}: no such folder or image")
+    paths_of(str(images))
+    return NamesSource(images.parent, (images.name,))
 
 
-def survey(source: Source) -> Survey:
-    """Count a source's images."""
+def survey(source: Source, limit: int | None = None) -> Survey:
+    """Count a source's images, up to a limit."""
     images, labelled = 0, False
-    for name in source:
+    for name in islice(source, limit):
         images += 1
         if not labelled and isinstance(name, str):
             labelled = _BEFORE_BOX in name and label_of(name) is not None

@@ -19,7 +19,6 @@ from maskinfer.data.dataset import sample_images
 from maskinfer.data.images import settle_pillow
 from maskinfer.data.sources import Source, open_source, survey
 from maskinfer.errors import DatasetError
-from maskinfer.files import check_file
 from maskinfer.runtime import cpu, gpu
 from maskinfer.runtime.default_model import resolve_model
 from maskinfer.runtime.doctor import version_of
@@ -53,11 +52,6 @@ class BenchSettings:
     # Where everything is written, `-` for standard output; None for nowhere.
     json: Path | None = None
     overwrite: bool = False  # whether an existing `json` is replaced
-
-    @property
-    def to_stdout(self) -> bool:
-        """Whether the JSON goes to standard output."""
-        return self.json == Path("-")
 
     @property
     def setups(self) -> list[Setup]:
@@ -108,12 +102,10 @@ class Bench:
         """Find the images and the model, before anything is measured.
 
         Raises:
-            UsageError: no such images or model, `json` cannot be written, or a malformed option.
+            UsageError: no such images or model, or a malformed option.
             DatasetError: there is no image in the folder.
             ModelFileError: the model file is damaged or not one of ours.
         """
-        if settings.json is not None and not settings.to_stdout:
-            check_file(settings.json, overwrite=settings.overwrite)
         named_options(settings.provider_options)
         images = settings.images or sample_images("maskinfer bench IMAGES")
         source = open_source(images)

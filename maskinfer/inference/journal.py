@@ -63,8 +63,7 @@ class OutputFiles:
     @classmethod
     def of(cls, out: Path) -> Self:
         """Beside the output: `preds.csv` has `preds.errors.csv` and `preds.meta.json`."""
-        stem = out.name.removesuffix(".csv")
-        names = f"{stem}.errors.csv", f"{stem}.meta.json"
+        names = f"{out.stem}.errors.csv", f"{out.stem}.meta.json"
         journals = f"{out.name}.partial", f"{out.name}.journal"
         return cls(out, *map(out.with_name, names + journals))
 
@@ -73,8 +72,12 @@ def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
     """Refuse files that cannot be written, may not be replaced, or are another command's."""
     for path in (files.out, files.errors):
         check_file(path, overwrite=overwrite or resume)
+    meta = _read_meta(files.meta)
+    other = files.out.with_name(meta.get("output", files.out.name))
+    if other != files.out and other.exists():
+        raise UsageError(f"{files.meta}: belongs to {other}; choose another --out than {files.out}")
     # One of ours whose output is gone may be replaced.
-    check_file(files.meta, overwrite=overwrite or bool(_read_meta(files.meta)))
+    check_file(files.meta, overwrite=overwrite or bool(meta))
     for path in (files.finished, files.journal):
         check_file(path, overwrite=True)
         if path.is_file() and not overwrite:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations
+from itertools import islice, permutations
 from pathlib import Path
 from typing import Literal
 
@@ -37,12 +37,14 @@ class PredictSettings(DetectorSettings):
     """Settings of `maskinfer predict`.
 
     Attributes:
-        images: a folder of images, one image, or as text an address such as `s3://bucket/photos`;
-            None for the current folder.
+        images: a folder of images, one image, as text an address such as `s3://bucket/photos`, or
+            several folders, images and patterns such as `photos/**/*.jpg`; None for the current
+            folder.
         out: what to write, `.csv`, `.jsonl` or `.parquet`; `-` is standard output.
         model: the model file; None for the newest export, else the one that ships.
         threads: how many decode; None for one a core.
         recursive: whether to look into folders in the folder.
+        limit: no more images than this, the first ones; None for all.
         spreadsheet: whether the CSV is written for spreadsheets: `results.for_spreadsheet`.
         max_pixels: images of more pixels are not decoded.
         annotate: folder for the photos with their faces drawn on; None for no such photos.
@@ -58,11 +60,12 @@ class PredictSettings(DetectorSettings):
         actor_gpus: GPUs likewise; 0 for CPUs only, None for 1 where the cluster has any.
     """
 
-    images: Path | str | None = None
-    out: Path = Path(STDOUT)
+    images: Path | str | tuple[str, ...] | None = None
+    out: Path = Path("predictions.csv")
     model: Path | None = None
     threads: int | None = None
     recursive: bool = True
+    limit: int | None = None
     spreadsheet: bool = False
     max_pixels: int = MAX_PIXELS
     annotate: Path | None = None
@@ -177,10 +180,12 @@ def _check_pictures(settings: PredictSettings) -> None:
     if settings.only and not folders:
         raise UsageError("--only: expected with --annotate or --crops, whose pictures it limits")
     images = settings.images
+    several = map(Path, images) if isinstance(images, tuple) else [images]
+    searched = [place for place in several if isinstance(place, Path)]
     for folder in folders:
-        if isinstance(images, Path):
+        for place in searched:
             why = "where its pictures would be predicted too; choose a folder beside it"
-            refuse_inside(folder, images, why)
+            refuse_inside(folder, place, why)
         check_folder(folder, overwrite=settings.overwrite or settings.resume)
     for inner, outer in permutations(folders, 2):
         refuse_inside(inner, outer, "where names could clash; choose a folder beside it")
@@ -228,7 +233,7 @@ def predict_source(
             if not (settings.retry_failed and failed):
                 return Summary(images, failed, kept=images, already_complete=True)
     with sink:
-        left: Iterator[str | Result] = iter(source)
+        left: Iterator[str | Result] = islice(source, settings.limit)
         if settings.resume and isinstance(sink, Journal):
             left = sink.retry(source) if settings.retry_failed else left
             left = sink.resume(left, count, is_sorted=source.sorted)
@@ -286,18 +291,23 @@ def _open_journal(
 ) -> Journal:
     """The journal of a prediction; nothing is touched yet."""
     session = detector.session
-    images = settings.images
-    if not isinstance(images, str):
-        images = str((images or Path()).resolve())
+    match settings.images:
+        case str(address):
+            images: object = printable_name(address)
+        case tuple(several):
+            images = [printable_name(str(Path(one).resolve())) for one in several]
+        case place:
+            images = printable_name(str((place or Path()).resolve()))
     # On a cluster each process finds out for itself.
     provider = settings.provider if settings.engine == "ray" else session.provider
     # What rows depend on, so that a prediction is only resumed with the same.
     identity = {
         "model_sha256": session.sha256,
         "provider": " ".join([provider, *settings.provider_options]),
-        "images": printable_name(images),
+        "images": images,
         "files_from": isinstance(source, ListSource),
         "recursive": settings.recursive,
+        "limit": settings.limit,
         "max_pixels": settings.max_pixels,
         "spreadsheet": settings.spreadsheet,
         "face": settings.face,
@@ -308,7 +318,7 @@ def _open_journal(
         "crops": settings.crops is not None,
         "only": sorted(set(settings.only)),
     }
-    facts = {"model": printable_name(str(session.path))}
+    facts = {"model": printable_name(str(session.path)), "output": settings.out.name}
     return Journal(
         OutputFiles.of(settings.out), identity, facts, labelled=labelled, stamp=source.stamp
     )

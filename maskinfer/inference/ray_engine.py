@@ -67,6 +67,7 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             nodes = ray.nodes()  # type: ignore[no-untyped-call]
             machines = [node["Resources"] for node in nodes if node["Alive"]]
             pool = plan_pool(machines, settings)
+            detector.session.provider = pool.provider  # of the processes, to be named
             model = ray.put(detector.session.path.read_bytes())
             place = source.place if isinstance(source, ListSource) else source
             assert isinstance(place, LocalSource | RemoteSource)

@@ -3,7 +3,8 @@
 import importlib.resources
 from pathlib import Path
 
-from maskinfer.errors import ModelFileError
+from maskinfer.data.folders import IMAGE_SUFFIXES
+from maskinfer.errors import ModelFileError, UsageError
 
 EXPORTS = Path("models")
 TRITON = EXPORTS / "triton"
@@ -15,9 +16,12 @@ def resolve_model(named: Path | None = None) -> Path:
     """Choose the model file: `named` as it is, else the newest `*.onnx` under `models/`.
 
     That is in the current folder, without Triton's and hidden folders. Where there is none, it is
-    the model that ships in the package, and where that is missing, a `ModelFileError`.
+    the model that ships in the package, and where that is missing, a `ModelFileError`. An image is
+    no model: a `UsageError`.
     """
     if named is not None:
+        if named.suffix.lower() in IMAGE_SUFFIXES:
+            raise UsageError(f"{named}: an image, expected a model file (.onnx or .engine)")
         return named
     exports = [path for path in EXPORTS.rglob("*.onnx") if path.is_file() and _is_export(path)]
     if exports:

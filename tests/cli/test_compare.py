@@ -91,7 +91,7 @@ def test_compare_some_images_fail(data: Path, run_cli: RunCli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        pytest.param(["a.onnx"], 2, "Missing argument 'B'", id="one-model"),
+        pytest.param(["a.onnx"], 2, "error: B: missing", id="one-model"),
         pytest.param(["a.onnx", "no.onnx", "--data", "data"], 2, "no.onnx", id="no-model"),
         pytest.param(["a.onnx", "old.txt", "--data", "data"], 1, "old.txt", id="no-model-file"),
         pytest.param(["a.onnx", "b.onnx"], 2, "maskinfer compare A B --data DIR", id="no-data"),

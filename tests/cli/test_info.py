@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 from support.cli import RunCli
-from support.tiny_model import METADATA, build_model, write_model
+from support.tiny_model import METADATA, build_model, draw_photo, write_model
 
 from maskinfer.data.geometry import Geometry
 from maskinfer.runtime.engine_file import write_engine
@@ -74,7 +74,7 @@ def test_info_shows_what_a_model_contains(tiny_model: Path, run_cli: RunCli) -> 
 
 def test_info_lists_operators_the_most_frequent_first(tiny_model: Path, run_cli: RunCli) -> None:
     counts = Counter(node.op_type for node in onnx.load(tiny_model).graph.node)
-    listed = json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"]["operators"]
+    listed = json.loads(run_cli("info", tiny_model, "--json", "-").stdout)["graph"]["operators"]
     assert listed == counts
     assert list(listed.items()) == sorted(listed.items(), key=lambda item: (-item[1], item[0]))
     printed = run_cli("info", tiny_model).stdout.split(f"Operators ({counts.total()})\n")[1]
@@ -122,7 +122,7 @@ def test_info_flattens_what_is_nested(tmp_path: Path, run_cli: RunCli) -> None:
 def test_info_lets_no_metadata_steer_the_terminal(tmp_path: Path, run_cli: RunCli) -> None:
     training = {"\x1b[2Jname": "\x1b]0;title\x07", "rate": math.nan}
     model = write_model(tmp_path / "m\x1b[31m.onnx", training=training)
-    for options in ((), ("--json",)):
+    for options in ((), ("--json", "-")):
         done = run_cli("info", model, *options)
         assert done.code == 0
         assert not set(done.stdout + done.stderr) & set("\x1b\x07")
@@ -132,7 +132,7 @@ def test_info_lets_no_metadata_steer_the_terminal(tmp_path: Path, run_cli: RunCl
 
 
 def test_info_prints_one_json_object(tiny_model: Path, run_cli: RunCli) -> None:
-    done = run_cli("info", "--json", tiny_model)
+    done = run_cli("info", "--json", "-", tiny_model)
     assert (done.code, done.stderr) == (0, "")
     values = json.loads(done.stdout)
     assert values["path"] == str(tiny_model)
@@ -159,7 +159,7 @@ def test_info_shows_the_rest_without_onnx(
     assert done.stderr == (
         "note: listing operators, weights and opset needs onnx. Run: pip install onnx\n"
     )
-    assert json.loads(run_cli("info", tiny_model, "--json").stdout)["graph"] is None
+    assert json.loads(run_cli("info", tiny_model, "--json", "-").stdout)["graph"] is None
 
 
 def test_info_shows_an_engine_by_its_sidecar(run_cli: RunCli) -> None:
@@ -172,7 +172,7 @@ def test_info_shows_an_engine_by_its_sidecar(run_cli: RunCli) -> None:
     assert printed["File"]["size"].endswith("(6 bytes)")
     assert printed["Model"]["network"] == "tiny"
     assert printed["Engine"] == {"built_with": "tensorrt-rtx 1.7", "batch": "min=1  max=32"}
-    assert json.loads(run_cli("info", "m.engine", "--json").stdout)["engine"] == built
+    assert json.loads(run_cli("info", "m.engine", "--json", "-").stdout)["engine"] == built
 
 
 def test_info_refuses_an_engine_without_its_sidecar(run_cli: RunCli) -> None:
@@ -221,3 +221,13 @@ def test_info_of_no_file_is_wrong_usage(run_cli: RunCli, name: str, words: str) 
     done = run_cli("info", name)
     assert (done.code, done.stdout) == (2, "")
     assert words in done.stderr
+
+
+def test_info_of_a_photo_says_that_it_is_no_model(folder: Path, run_cli: RunCli) -> None:
+    draw_photo().save(folder / "a.JPG")
+    done = run_cli("info", folder / "a.JPG")
+    assert done.code == 2
+    assert done.stderr == (
+        "error: photos/a.JPG: an image, expected a model file (.onnx or .engine)\n"
+    )
+    assert run_cli("predict", folder, "--model", folder / "a.JPG").code == 2

@@ -110,10 +110,10 @@ def test_parquet_holds_the_rows_of_the_csv(folder: Path, run_cli: RunCli) -> Non
     fill(folder)
     for suffix in ("parquet", "csv"):
         options = ("--face", "all", "--min-score", 0.4)
-        assert run_cli("predict", folder, "--out", f"preds.{suffix}", *options).code == 0
+        assert run_cli("predict", folder, "--out", f"{suffix}.{suffix}", *options).code == 0
     assert run_cli("predict", folder, "--out", "nobody.parquet", "--min-score", 0.5).code == 0
-    rows = pq.read_table("preds.parquet").to_pylist()
-    with Path("preds.csv").open(newline="") as stream:
+    rows = pq.read_table("parquet.parquet").to_pylist()
+    with Path("csv.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     for row, line in zip(rows, lines, strict=True):
         assert {name: row[name] for name in ("filename", "x", "w")} == {

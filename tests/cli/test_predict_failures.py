@@ -119,7 +119,6 @@ def nothing(folder: Path) -> None: ...
     [
         pytest.param(nothing, ["nowhere", "--out", "p.csv"], 2, "no such folder", id="no folder"),
         pytest.param(no_photo, ["photos", "--out", "p.csv"], 1, "no image in it", id="empty"),
-        pytest.param(nothing, ["photos"], 2, "Missing option", id="no out"),
         pytest.param(out_exists, ["photos", "--out", "preds.csv"], 2, "--overwrite", id="exists"),
         pytest.param(
             out_is_folder,

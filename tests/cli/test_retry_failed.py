@@ -58,7 +58,7 @@ def test_what_failed_is_predicted_again_and_all_else_stays(
     mend(broken, *BROKEN[:2])
     done = run_cli("predict", broken, "--out", f"p.{suffix}", *options, "--retry-failed")
     assert done.code == 3, done.stderr
-    errors = Path("p.errors.csv" if suffix == "csv" else f"p.{suffix}.errors.csv")
+    errors = Path("p.errors.csv")
     assert list(read_errors(errors)) == list(BROKEN[2:])
     assert "predicted earlier" in done.stdout
     mend(broken)

@@ -97,6 +97,11 @@ def test_each_way_to_export_has_its_own_place(
     made = [job.export(runs["resnet"].path, way, print).path.name for way in ways]
     name = runs["resnet"].path.name
     assert made == [f"{name}.onnx", f"{name}-fp16.onnx"]
+    with pytest.raises(
+        UsageError, match=rf"models/{name}.onnx: exists\. To replace it, add --over"
+    ):
+        job.export(runs["resnet"].path, ExportSettings(), print)
+    job.export(runs["resnet"].path, ExportSettings(overwrite=True), print)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +225,9 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     out.write_bytes(b"older")
     with pytest.raises(ExportError, match="not written, the file disagrees"):
         job.export(
-            runs[model].path, ExportSettings(out=out, proposals=_ALL_PROPOSALS[model]), print
+            runs[model].path,
+            ExportSettings(out=out, proposals=_ALL_PROPOSALS[model], overwrite=True),
+            print,
         )
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
@@ -295,7 +302,7 @@ def test_weights_of_a_run_go_into_one_file_that_is_exported_again(
         assert complaint in done.stderr
         assert not (tmp_path / "new.onnx").exists()
 
-    done = run_cli("export", weights, "--out", again, "--precision", "int8", "--data", drawn)
+    done = run_cli("export", weights, "--out", again, "--overwrite", "--precision", "int8")
     assert done.code == 2
     assert "names no training images to measure its ranges on; give --calibrate DIR" in done.stderr
 

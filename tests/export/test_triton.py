@@ -155,7 +155,7 @@ def test_metadata_is_read_back(key: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "resnet-20260102-030405", "_x", "Face.v2", "1"])
 def test_name_that_suits_triton_is_taken(name: str, tmp_path: Path) -> None:
-    check_destination(tmp_path, name)
+    check_destination(tmp_path, name, overwrite=False)
 
 
 @pytest.mark.parametrize(

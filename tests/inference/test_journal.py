@@ -434,7 +434,7 @@ def test_a_disk_that_is_full_when_finishing_keeps_the_journal(
     [
         ("preds.csv", "preds.errors.csv", "preds.meta.json"),
         ("a.b.csv", "a.b.errors.csv", "a.b.meta.json"),
-        ("a.parquet", "a.parquet.errors.csv", "a.parquet.meta.json"),
+        ("a.parquet", "a.errors.csv", "a.meta.json"),
     ],
 )
 def test_files_of_a_prediction_stand_beside_its_output(out: str, errors: str, meta: str) -> None:

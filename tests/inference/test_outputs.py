@@ -27,7 +27,7 @@ def write(out: Path, *, labelled: bool, predictions: list[ImagePrediction]) -> P
             journal.write(prediction)
         journal.finish()
     assert sorted(path.name for path in out.parent.iterdir()) == sorted(
-        [out.name, f"{out.name}.meta.json"]
+        [f"{out.stem}.meta.json", out.name]
     )
     return out
 

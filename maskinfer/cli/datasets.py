@@ -1,6 +1,7 @@
-"""`maskinfer import` and `export-labels`: between annotations of other tools and data sets."""
+"""`maskinfer import`, `export-labels` and `synth`: data sets from annotations, and drawn."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import typer
 
@@ -8,6 +9,7 @@ from maskinfer.importers.importing import ImportReport, ImportSettings, import_a
 from maskinfer.importers.writing import LabelsSettings
 from maskinfer.importers.writing import export_labels as write_labels
 from maskinfer.text import counted
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 from . import options
 from .console import progress_bar, say
@@ -77,6 +79,29 @@ def export_labels(settings: LabelsSettings) -> None:
         first = f"{left_out[0].filename}: {left_out[0].reason}"
         say(f"left out {counted(len(left_out), 'image')}, the first {first}")
         raise typer.Exit(FAILED_SOME)
+
+
+@takes(
+    SynthSettings,
+    folder=argument("Where the images are written.", "DIR"),
+    count=option("Number of images.", min=1, max=999_999),
+    seed=option("The same seed draws the same images.", min=0),
+    size_px=option("The images' longer side, in pixels.", name="--size", min=64, max=2048),
+    overwrite=option(
+        "Replace what synth drew into DIR; refused where DIR holds other labelled images.",
+        name="--overwrite",
+    ),
+)
+def synth(settings: SynthSettings, folder: Path, overwrite: bool = False) -> None:
+    """Draw labelled sample images: faces with masks worn properly, wrongly, and not at all."""
+    with progress_bar("drawing") as show:
+        write_samples(
+            folder,
+            settings,
+            overwrite=overwrite,
+            on_progress=lambda written: show(written, settings.count),
+        )
+    say(f"{settings.count} images written to {folder}")
 
 
 def _summarise(report: ImportReport, settings: ImportSettings) -> None:
