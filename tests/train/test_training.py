@@ -411,7 +411,7 @@ def test_resume_refuses_other_options_by_their_names(
 ) -> None:
     done = run_cli("train", "--resume", tmp_path, "--model", "fasterrcnn", "--lr", 1, "--epochs", 2)
     assert done.code == 2
-    assert "got --model, --lr, expected no other option than --epochs" in done.stderr
+    assert "got --network, --lr, expected no other option than --epochs" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -429,11 +429,11 @@ def test_resume_refuses_other_options_by_their_names(
         pytest.param({"canvases": (64, 96)}, "only for lite", id="canvases"),
         pytest.param({"model": "lite", "canvases": (65,)}, "canvases: got", id="canvas-of-several"),
         pytest.param({"validation": 0.95}, "--validation: got 0.95", id="validation"),
-        pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --model resnet", id="loss"),
+        pytest.param({"model": "fasterrcnn", "loss": "ce"}, "only for --network resnet", id="loss"),
         pytest.param({"weights": "nowhere.pt"}, "--weights: got 'nowhere.pt'", id="weights"),
-        pytest.param({"weights": "coco"}, "--weights coco: only for --model faster", id="coco"),
+        pytest.param({"weights": "coco"}, "--weights coco: only for --network faster", id="coco"),
         pytest.param(
-            {"model": "lite", "backbone": "resnet18"}, "not for --model lite", id="backbone"
+            {"model": "lite", "backbone": "resnet18"}, "not for --network lite", id="backbone"
         ),
     ],
 )
