@@ -321,7 +321,7 @@ def _print_outcome(
     if summary.failed == summary.images:
         images = counted(summary.images, "image")
         raise MaskinferError(f"{source}: none of {images} could be predicted{reasons}")
-    if not summary.already_complete:
+    if not (summary.already_complete or stdout.quiet):
         # Standard output may be the CSV.
         console = err if settings.to_stdout else console
         console.print(figures_table(_summary(summary, detector, settings)))

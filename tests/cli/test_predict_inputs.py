@@ -95,6 +95,8 @@ def test_quiet_says_what_is_wrong_alone(
     monkeypatch.setattr(console.out, "quiet", False)
     done = run_cli("predict", several, "--quiet")
     assert (done.code, done.stdout, done.stderr) == (0, "", "")
+    done = run_cli("predict", several, "--quiet", "--overwrite", "--json", "-")
+    assert (done.stderr, json.loads(done.stdout)["images"]) == ("", 4)
     (several / "0.png").write_bytes(b"junk")
     done = run_cli("predict", several, "-q", "--overwrite")
     assert (done.code, done.stdout) == (3, "")
