@@ -24,8 +24,8 @@ STDOUT = Path("-")
 _LONGEST_LINE = 10_000  # characters; a command to paste may hold several paths
 _BETWEEN_LINES = 20  # seconds, where a bar cannot be shown
 
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)  # names may hold :cat:
+err = Console(stderr=True, emoji=False)
 
 
 def say(message: str) -> None:

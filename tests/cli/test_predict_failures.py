@@ -300,3 +300,10 @@ def test_spreadsheets_take_no_name_for_a_formula(
     assert b"'+1.png," in (tmp_path / "s.errors.csv").read_bytes()
     done = run_cli(*command, tmp_path / "p.jsonl", "--spreadsheet")
     assert (done.code, "--spreadsheet: only for a CSV file" in done.stderr) == (2, True)
+
+
+def test_names_are_printed_as_they_are(folder: Path, run_cli: RunCli) -> None:
+    (folder / "a :cat: [b].png").write_bytes(b"junk")
+    draw_photo().save(folder / "b.png")
+    done = run_cli("predict", folder, "--out", "-")
+    assert done.stderr.splitlines()[1].startswith("failed: a :cat: [b].png: ")
