@@ -67,7 +67,9 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
             nodes = ray.nodes()  # type: ignore[no-untyped-call]
             machines = [node["Resources"] for node in nodes if node["Alive"]]
             pool = plan_pool(machines, settings)
-            detector.session.provider = pool.provider  # of the processes, to be named
+            # To be named; those that have a GPU and may choose use CUDA, or fail.
+            is_auto = pool.provider is Provider.AUTO
+            detector.session.provider = Provider.CUDA if is_auto else pool.provider
             model = ray.put(detector.session.path.read_bytes())
             place = source.place if isinstance(source, ListSource) else source
             assert isinstance(place, LocalSource | RemoteSource)

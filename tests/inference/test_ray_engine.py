@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,8 +105,9 @@ def test_ray_engine_writes_what_the_local_engine_writes(
     cluster: str, photos: Path, tiny_model: Path, tmp_path: Path, expected: Any, run_cli: RunCli
 ) -> None:
     out = tmp_path / "x.csv"
-    done = run_cli(*command(photos, tiny_model, out)[2:])
+    done = run_cli(*command(photos, tiny_model, out)[2:], "--provider", "auto")
     assert done.code == 3, done.stderr  # some images failed
+    assert re.search(r"provider +cpu *\n", done.stdout)  # what the processes took
     assert results_of(out) == expected
     assert len(expected[1].splitlines()) == 1 + 4
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["model", "warning"]
