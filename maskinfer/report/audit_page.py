@@ -77,10 +77,10 @@ def audit_page(audit: Audit) -> Page:
         [
             Section(
                 "How to judge",
-                "The solid blue box is the label's, the dashed orange one the model's. Decide "
-                "below each photo whose label is wrong, press “Save decisions”, and run: maskinfer "
-                "audit DATA --apply decisions.csv. Or fill in the column “action” of suspects.csv, "
-                "which lists every image.",
+                "The solid blue box is the label's, the dashed orange one the model's. Decide about "
+                "each photo with its buttons or, where one has the focus, the keys k, f, b, o and "
+                "d, press “Save decisions”, and run: maskinfer audit DATA --apply decisions.csv. "
+                "Or fill in the column “action” of suspects.csv, which lists every image.",
                 [Notes(audit.warnings, "warning")],
             ),
             Section(

@@ -76,7 +76,7 @@ def test_what_is_decided_on_the_page_is_what_apply_reads(
         name = cards.nth(index).locator(".name").get_attribute("title")
         for hostile in NAMES:
             if name == printable_name(f"train/{hostile}"):
-                cards.nth(index).get_by_label("Decision").select_option("flip")
+                cards.nth(index).get_by_role("button", name="flip").click()
                 decided[name] = hostile
     assert len(decided) == len(NAMES)
     with page.expect_download() as download:

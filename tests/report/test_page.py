@@ -114,6 +114,20 @@ def test_a_gallery_shows_twelve_photos_and_the_rest_when_asked(
     assert focused.startswith("12__")
 
 
+def test_decisions_are_made_by_key_and_counted(gallery: Path, open_page: Any) -> None:
+    page = open_page(gallery)
+    cards, told = page.locator(".card"), page.locator("#judged")
+    assert told.inner_text() == "0 of 6 judged, 0 to change"
+    cards.nth(0).get_by_role("button", name="keep").focus()
+    for key in ("f", "k", "x", "d"):
+        page.keyboard.press(key)
+    assert told.inner_text() == "3 of 6 judged, 2 to change"
+    pressed = page.locator("[aria-pressed=true]").all_inner_texts()
+    assert pressed == ["flip", "keep", "drop", "keep", "keep", "keep"]
+    cards.nth(0).get_by_role("button", name="keep").click()
+    assert told.inner_text() == "3 of 6 judged, 1 to change"
+
+
 def test_a_page_begins_with_what_it_comes_to(gallery: Path, open_page: Any) -> None:
     page = open_page(gallery)
     assert page.locator(".verdict").inner_text() == "Fine."
@@ -194,8 +208,8 @@ def test_decisions_are_saved_as_the_list_that_is_read(
     gallery: Path, open_page: Any, tmp_path: Path
 ) -> None:
     page = open_page(gallery)
-    page.get_by_label("Decision").nth(1).select_option("flip")
-    page.get_by_label("Decision").nth(4).select_option("drop")
+    page.get_by_role("button", name="flip").nth(1).click()
+    page.get_by_role("button", name="drop").nth(4).click()
     page.get_by_label("Label").select_option("improper")  # what is hidden counts too
     with page.expect_download() as download:
         page.get_by_role("button", name="Save decisions").click()

@@ -39,7 +39,7 @@ for (const gallery of document.querySelectorAll(".gallery")) {
   gallery.querySelector(".more")?.addEventListener("click", () => {
     gallery.dataset.whole = "yes";
     fold(gallery);
-    gallery.querySelectorAll(".card:not([hidden]) a, .card:not([hidden]) select")[FEW]?.focus();
+    gallery.querySelectorAll(".card:not([hidden]) a, .card:not([hidden]) button")[FEW]?.focus();
   });
 }
 
@@ -68,12 +68,46 @@ if (filters) {
   apply();
 }
 
-// Decisions: a CSV of those that change something.
+// Decisions: a button, or a letter of it that no button before has, decides about a photo; a CSV of
+// those that change something.
 const save = document.getElementById("save");
 if (save) {
   let unsaved = false;
-  document.addEventListener("change", (event) => {
-    unsaved ||= event.target.matches("select[data-cells]");
+  const groups = [...document.querySelectorAll(".choice")];
+  const decision = (group) => group.querySelector("[aria-pressed=true]").dataset.value;
+  const tell = () => {
+    const judged = groups.filter((group) => group.closest(".card").matches(".judged")).length;
+    const changed = groups.filter(decision).length;
+    document.getElementById("judged").textContent =
+      `${judged} of ${groups.length} judged, ${changed} to change`;
+  };
+  const decide = (button) => {
+    for (const other of button.parentElement.children) {
+      other.setAttribute("aria-pressed", other === button);
+    }
+    button.closest(".card").classList.add("judged");
+    unsaved = true;
+    tell();
+  };
+  for (const group of groups) {
+    const taken = new Set();
+    for (const button of group.children) {
+      button.dataset.key = [...button.textContent].find((letter) => !taken.has(letter)) ?? "";
+      taken.add(button.dataset.key);
+      button.title += ` (${button.dataset.key})`;
+    }
+    group.addEventListener("click", (event) => {
+      if (event.target.matches("button")) decide(event.target);
+    });
+  }
+  document.addEventListener("keydown", (event) => {
+    const group = event.target.closest?.(".card")?.querySelector(".choice");
+    if (!group || event.ctrlKey || event.altKey || event.metaKey || event.key.length !== 1) return;
+    const button = [...group.children].find((b) => b.dataset.key === event.key);
+    if (!button) return;
+    decide(button);
+    const shown = groups.filter((g) => g.offsetParent);
+    (shown[shown.indexOf(group) + 1] ?? group).firstElementChild.focus();
   });
   window.addEventListener("beforeunload", (event) => {
     if (unsaved) event.preventDefault();
@@ -81,15 +115,15 @@ if (save) {
   const quote = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const line = (cells) => `${cells.map(quote).join(",")}\n`;
   save.addEventListener("click", () => {
-    const selects = [...document.querySelectorAll("select[data-cells]")];
-    const columns = Object.keys(JSON.parse(selects[0].dataset.cells));
-    const made = selects
-      .filter((select) => select.selectedIndex > 0)
-      .map((select) => line([select.value, ...Object.values(JSON.parse(select.dataset.cells))]));
+    const columns = Object.keys(JSON.parse(groups[0].dataset.cells));
+    const made = groups
+      .filter(decision)
+      .map((group) => line([decision(group), ...Object.values(JSON.parse(group.dataset.cells))]));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([line(["action", ...columns]), ...made], { type: "text/csv" }));
     link.download = "decisions.csv";
     link.click();
     unsaved = false;
   });
+  tell();
 }
