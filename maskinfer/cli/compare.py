@@ -77,7 +77,7 @@ def _print_comparison(comparison: Comparison[Any]) -> None:
         for figure in comparison.figures
     )
     title = f"Figures over {len(comparison.pairs)} images"
-    stdout.print(make_table(("figure", "A", "B", "B - A", "95 % interval"), rows, title=title))
+    stdout.print(make_table(("figure", "A", "B", "B minus A", "95 % interval"), rows, title=title))
     calls = comparison.calls()
     title = f"Calls (images), {p_words(comparison.p)}"
     stdout.print(make_table(calls, [calls.values()], left=0, title=title))

@@ -27,7 +27,7 @@ from .significance import (
     mcnemar_p,
 )
 
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ class Comparison(ABC, Generic[AnswerT]):
         names = {failure.filename for failure in (*self.a.failures, *self.b.failures)}
         return len(names | {d.filename for d in self.a.decisions if d.action == "dropped"})
 
-    def accuracy_interval(self) -> Interval | None:
+    def accuracy_interval(self) -> Interval:
         """Of the difference in accuracy."""
-        return accuracy_interval(len(self.a_right), len(self.b_right), len(self.pairs))
+        return accuracy_interval(*self.calls().values())
 
     def verdict(self) -> str:
         """Whether one model is right more often, in a sentence."""
@@ -175,7 +175,7 @@ class Comparison(ABC, Generic[AnswerT]):
             return (
                 f"No difference in accuracy on {images}: neither is right where the other is not."
             )
-        if self.p >= _SIGNIFICANT:
+        if self.p >= SIGNIFICANT:
             return f"No difference in accuracy can be told from {images} ({p_words(self.p)})."
         better, more, less = ("A", a, b) if a > b else ("B", b, a)
         return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."

@@ -77,7 +77,7 @@ def audit_page(audit: Audit) -> Page:
         [
             Section(
                 "How to judge",
-                "The solid blue box is the label's, the dashed orange one the model's. Decide about "
+                "The solid blue box is the label's, the dashed orange one the model's. Decide for "
                 "each photo with its buttons or, where one has the focus, the keys k, f, b, o and "
                 "d, press “Save decisions”, and run: maskinfer audit DATA --apply decisions.csv. "
                 "Or fill in the column “action” of suspects.csv, which lists every image.",

@@ -131,3 +131,4 @@ class Page:
     facts: Mapping[str, Any]
     verdict: str  # what it comes to, in a sentence
     headline: Mapping[str, Cell]  # the three or four figures that matter most
+    kind: Literal["warning", "good", "plain"] = "plain"  # of the verdict, its colour

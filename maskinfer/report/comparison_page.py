@@ -3,6 +3,7 @@
 from typing import Any
 
 from maskinfer.evaluation.comparing import (
+    SIGNIFICANT,
     AllFacesComparison,
     Comparison,
     OneFaceComparison,
@@ -43,7 +44,8 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
         [_verdict(comparison), differences, photos, _left_out(comparison)],
         comparison.to_dict(),
         comparison.verdict(),
-        {f"{figure.name}, B − A": figure.difference for figure in comparison.figures[:4]},
+        {f"{figure.name}, B minus A": figure.difference for figure in comparison.figures[:4]},
+        "good" if comparison.p < SIGNIFICANT else "plain",
     )
 
 
@@ -69,10 +71,10 @@ def _differences(
     return Section(
         "Figures",
         f"{intro} contains 95 % of {RESAMPLES:,} means, each of as many images drawn with "
-        "replacement; that of the accuracy comes from the same test as the verdict. Where the "
-        "models do not differ, there is none.",
+        "replacement, and there is none where the models do not differ; that of the accuracy is "
+        "Newcombe's for pairs, and may differ from the test at the margin.",
         [
-            Table("Figures", ("figure", "A", "B", "B − A", "95 % interval"), rows),
+            Table("Figures", ("figure", "A", "B", "B minus A", "95 % interval"), rows),
             models_table("The models", detectors),
         ],
     )

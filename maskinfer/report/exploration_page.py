@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ def exploration_page(exploration: Exploration) -> Page:
         "impossible boxes": sum(len(split.impossible) for split in splits),
     }
     facts = exploration.to_dict()
-    return Page(title, str(exploration.data), sections, facts, verdict, headline)
+    kind: Literal["warning", "good"] = "warning" if found else "good"
+    return Page(title, str(exploration.data), sections, facts, verdict, headline, kind)
 
 
 def _sections(exploration: Exploration) -> Iterator[Section]:

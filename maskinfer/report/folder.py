@@ -129,6 +129,7 @@ def render_page(
         title=page.title,
         subtitle=page.subtitle,
         verdict=page.verdict,
+        kind=page.kind,
         headline=page.headline,
         sections=[
             {

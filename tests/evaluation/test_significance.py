@@ -62,27 +62,40 @@ def test_no_interval_is_known_where_no_draw_can_differ(differences: list[float])
     assert bootstrap_interval(differences) is None
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 100))
-def test_accuracy_interval_holds_zero_where_the_test_finds_no_difference(
-    only_a: int, only_b: int, others: int
+def test_accuracy_interval_is_newcombes() -> None:
+    # His table's example for the tenth method: 36, 12, 2 and 0 of 50.
+    assert accuracy_interval(36, 2, 12, 0) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+
+
+few = st.integers(0, 60)
+
+
+@given(few, few, few, few)
+def test_accuracy_interval_is_around_the_difference_and_never_cut_at_it(
+    both: int, only_a: int, only_b: int, neither: int
 ) -> None:
-    interval = accuracy_interval(only_a, only_b, max(1, only_a + only_b + others))
-    if only_a + only_b == 0:
-        assert interval is None
+    images = max(1, both + only_a + only_b + neither)
+    if images != both + only_a + only_b + neither:
         return
-    assert interval is not None
-    images = only_a + only_b + others
-    assert -1 <= interval.low <= (only_b - only_a) / images <= interval.high <= 1
-    assert (interval.low <= 0 <= interval.high) == (mcnemar_p(only_a, only_b) >= 0.05)
-    mirrored = accuracy_interval(only_b, only_a, images)
-    assert mirrored is not None
-    assert (-mirrored.high, -mirrored.low) == pytest.approx(interval)
+    low, high = accuracy_interval(both, only_a, only_b, neither)
+    difference = (only_b - only_a) / images
+    assert -1 - 1e-9 <= low <= difference <= high <= 1 + 1e-9
+    if abs(difference) < 1:
+        assert low < difference < high
+    mirrored = accuracy_interval(both, only_b, only_a, neither)
+    assert (-mirrored.high, -mirrored.low) == pytest.approx((low, high), abs=1e-9)
 
 
-def test_accuracy_interval_is_clopper_and_pearsons() -> None:
-    # Of ten disagreements nine are won: the share lies in 0.554984 to 0.997471.
-    interval = accuracy_interval(1, 9, 100)
-    assert interval == pytest.approx(((2 * 0.554984 - 1) / 10, (2 * 0.997471 - 1) / 10), abs=1e-6)
+@pytest.mark.parametrize("images", [40, 300])
+@pytest.mark.parametrize(
+    "shares", [(0.8, 0.03, 0.07, 0.1), (0.5, 0.1, 0.25, 0.15), (0.95, 0.0, 0.02, 0.03)]
+)
+def test_accuracy_interval_covers_what_it_promises(images: int, shares: tuple[float, ...]) -> None:
+    rows = np.random.default_rng(0).multinomial(images, shares, 2000).tolist()
+    intervals = [accuracy_interval(*row) for row in rows]
+    difference = shares[2] - shares[1]
+    covered = np.mean([low <= difference <= high for low, high in intervals])
+    assert 0.935 < covered <= 1.0
 
 
 def test_interval_is_about_two_standard_errors_wide() -> None:
