@@ -83,3 +83,8 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 def percent(share: float | None) -> str:
     """Format a share as a percentage with one decimal; `none` where nothing was measured."""
     return "none" if share is None else f"{100 * share:.1f} %"
+
+
+def decimals(figure: float | None) -> str:
+    """Format a figure with three decimals; `none` where nothing was measured."""
+    return "none" if figure is None else f"{figure:.3f}"

@@ -14,10 +14,10 @@ from maskinfer.evaluation.comparing import (
 )
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted
+from maskinfer.text import counted, decimals
 
 from . import options
-from .console import decimals, make_table, progress_bar, say
+from .console import make_table, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes

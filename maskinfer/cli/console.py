@@ -127,11 +127,6 @@ def make_table(
     return table
 
 
-def decimals(figure: float | None) -> str:
-    """Format a figure with three decimals; `none` where nothing was measured."""
-    return "none" if figure is None else f"{figure:.3f}"
-
-
 def images_per_second(images: float, seconds: float) -> str:
     """Format a speed as a whole number, or with a decimal where it is slow."""
     speed = images / seconds if seconds > 0 else 0.0

@@ -16,12 +16,11 @@ from maskinfer.evaluation.mistakes import analyse
 from maskinfer.report.all_faces_page import all_faces_page
 from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted, percent
+from maskinfer.text import counted, decimals, percent
 
 from . import options
 from .console import (
     check_json,
-    decimals,
     figures_table,
     images_per_second,
     make_table,

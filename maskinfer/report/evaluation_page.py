@@ -9,7 +9,7 @@ from maskinfer.evaluation.evaluating import Evaluation, Measured
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word, label_word
 from maskinfer.evaluation.metrics import FOUND_IOU
 from maskinfer.evaluation.mistakes import IOU_EDGES, ErrorAnalysis, QuantityBin
-from maskinfer.text import counted, percent
+from maskinfer.text import counted, decimals, percent
 
 from . import figures
 from .blocks import Card, Chart, Gallery, Link, Page, Row, Section, Table
@@ -34,8 +34,8 @@ def evaluation_page(evaluation: Evaluation, analysis: ErrorAnalysis) -> Page:
             not_measured_section(evaluation),
         ],
         evaluation.to_dict() | analysis.to_dict(),
-        f"{percent(metrics.accuracy)} of {counted(metrics.images, 'mask')} are judged rightly, and "
-        f"the boxes overlap the labelled ones by {metrics.mean_iou:.2f} on average.",
+        f"{percent(metrics.accuracy)} of {counted(metrics.images, 'mask')} are judged rightly; "
+        f"overlap of the boxes with the labelled ones: {decimals(metrics.mean_iou)} on average.",
         dict(list(metrics.figures().items())[:4]),
     )
 

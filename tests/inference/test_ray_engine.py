@@ -145,7 +145,7 @@ def test_ray_engine_resumes_where_it_was_interrupted(
 ) -> None:
     out = tmp_path / "x.csv"
     arguments = command(photos, tiny_model, out)
-    for _ in range(5):  # on a busy machine it may have ended before it is interrupted
+    for _ in range(12):  # on a busy machine it may have ended before it is interrupted
         started = subprocess.Popen(
             [sys.executable, *arguments, "--overwrite"],
             env=os.environ | {"RAY_ADDRESS": cluster},
