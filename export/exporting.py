@@ -208,7 +208,7 @@ def _calibration_canvases(
     if settings.calibrate is not None:
         return draw_evenly([settings.calibrate], geometry, _CALIBRATION_IMAGES)
     datasets = [Dataset(Path(name)) for name in checkpoint.config.settings.data]
-    folders = [dataset.splits.get("train", dataset.path) for dataset in datasets]
+    folders = [one.split("train") if one.is_divided else one.path for one in datasets]
     if not folders:
         raise UsageError(
             f"--precision int8: {checkpoint.path} names no training images to measure its "

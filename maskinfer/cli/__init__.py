@@ -17,7 +17,6 @@ from .console import say
 from .detector import INTERRUPTED
 from .help import COMMANDS
 from .options import option
-from .usage import usage_words
 
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
@@ -29,8 +28,6 @@ _TRAIN_ONLY = (
     "onnx",
     "onnxscript",
 )
-
-
 # Click's own, or Typer's copy of it.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -131,6 +128,8 @@ def main() -> None:
         app = make_app(*([named] if named in COMMANDS else []))
         sys.exit(app(prog_name="maskinfer", standalone_mode=False))
     except _WrongUsage as error:
+        from .usage import usage_words
+
         say(f"error: {usage_words(error)}")
         sys.exit(2)
     except KeyboardInterrupt:  # while commands are still imported

@@ -85,7 +85,7 @@ def bench(settings: BenchSettings) -> None:
                 escape(f"line {done + 1} of {count}: {_options(setup)}")
             )
         )
-    write_json(settings.json, _to_dict(bench, lines))
+    write_json(settings.json, lambda: _to_dict(bench, lines))
     console.print(_table(lines))
     _report_failures(lines)
 

@@ -83,22 +83,23 @@ class _Pace:
 
 def check_json(file: Path | None, *, overwrite: bool) -> Console:
     """Refuse a file for `--json` that cannot be written; return where else to print to."""
-    if file is None:
-        return out
-    if file != STDOUT:
+    if file == STDOUT:
+        if sys.stdout is None:
+            raise UsageError("--json -: standard output is closed")
+        return err
+    if file is not None:
         check_file(file, overwrite=overwrite)
-        return out
-    if sys.stdout is None:
-        raise UsageError("--json -: standard output is closed")
-    return err
+    return out
 
 
-def write_json(file: Path | None, figures: Mapping[str, Any]) -> None:
-    """Write figures where `--json` wants them; None is nowhere."""
-    text = json.dumps(figures, indent=2) + "\n"
+def write_json(file: Path | None, figures: Callable[[], Mapping[str, Any]]) -> None:
+    """Make figures and write them where `--json` wants them; None is nowhere."""
+    if file is None:
+        return
+    text = json.dumps(figures(), indent=2) + "\n"
     if file == STDOUT:
         sys.stdout.write(text)
-    elif file is not None:
+    else:
         write_text(file, text)
 
 

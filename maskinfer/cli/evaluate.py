@@ -77,7 +77,7 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
     measure = evaluate_faces if settings.face == "all" else evaluate_folder
     with progress_bar("evaluating") as show:
         evaluation = measure(detector, data.test_part().path, show)
-    write_json(settings.json, evaluation.to_dict())
+    write_json(settings.json, evaluation.to_dict)
     if isinstance(evaluation, AllFacesEvaluation):
         _print_all_faces(evaluation, console)
         if evaluation.only_named:

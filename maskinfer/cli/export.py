@@ -130,7 +130,7 @@ def verify(
     console = check_json(json, overwrite=overwrite)
     with err.status(f"Verifying {model}"):
         parity, faults = verify_file(model, against, data, images)
-    write_json(json, asdict(parity) | {"faults": faults})
+    write_json(json, lambda: asdict(parity) | {"faults": faults})
     console.print(_parity_table(parity))
     if faults:
         raise ExportError(f"{model}: does not predict what {against} does; {'; '.join(faults)}")

@@ -33,7 +33,7 @@ def info(
     """Show what a model file contains: metadata, inputs, outputs, operators, size."""
     console = check_json(json, overwrite=overwrite)
     model_info = examine_model(resolve_model(model))
-    write_json(json, strict_json(model_info.to_dict()))
+    write_json(json, lambda: strict_json(model_info.to_dict()))
     if console is err:
         return
     _print_info(model_info)

@@ -160,7 +160,7 @@ def predict(
     detector = open_detector(settings.model, here, settings.max_pixels, where)
     with _stopping(settings):
         summary = _predict(detector, source, contents, settings, folder)
-    write_json(json, _figures(summary, detector, settings))
+    write_json(json, lambda: _figures(summary, detector, settings))
     _print_outcome(summary, source, detector, settings, folder, console)
 
 

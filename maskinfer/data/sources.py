@@ -210,8 +210,9 @@ def open_source(
         raise UsageError("nothing to predict: name a folder or an image, or use --files-from")
     if images.is_dir():
         return FolderSource(images, recursive)
-    paths_of(str(images))
-    return NamesSource(images.parent, (images.name,))
+    if images.is_symlink() or images.exists():
+        return NamesSource(images.parent, (images.name,))
+    raise UsageError(f"{images}: no such folder or image")
 
 
 def survey(source: Source, limit: int | None = None) -> Survey:

@@ -140,6 +140,7 @@ def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: RunCli)
     ("arguments", "code", "words"),
     [
         (("nowhere",), 2, "error: nowhere: no such folder or image"),
+        (("photos/*",), 2, "error: photos/*: no such folder or image"),
         (("models",), 1, "error: models: no image in it"),
         (("photos", "--model", "no.onnx"), 2, "error: no.onnx: no such model file"),
         (("photos", "--json", "photos"), 2, "error: photos: a folder, expected a file to write"),
@@ -148,7 +149,7 @@ def test_bench_takes_the_sample_images_by_default(photos: Path, run_cli: RunCli)
         (("photos", "--seconds", "0"), 2, "--seconds: got '0', expected at least 0.1"),
         (("photos", "--provider", "gpu"), 2, "--provider: got 'gpu', expected one of auto"),
     ],
-    ids=["folder", "empty", "model", "json", "batch", "threads", "seconds", "provider"],
+    ids=["folder", "pattern", "empty", "model", "json", "batch", "threads", "seconds", "provider"],
 )
 @pytest.mark.usefixtures("photos")
 def test_bench_refuses_what_it_cannot_do(
