@@ -14,6 +14,7 @@ from maskinfer.data.boxes import Boxes, iou_xywh
 from maskinfer.data.geometry import canvas_to_image
 from maskinfer.data.labels import Face, Sample
 from maskinfer.evaluation.metrics import Metrics, measure
+from maskinfer.train.data.augmentation import Changes
 from maskinfer.train.data.batches import Batch, MeasuredBatches
 from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
@@ -131,10 +132,14 @@ def _nearest(box_xywh: Boxes, sample: Sample) -> Face:
 
 
 def to_device(batch: Batch, accelerator: Accelerator) -> tuple[Tensor, Targets]:
-    """A batch's canvases and targets on the device that computes."""
+    """A batch's canvases and targets on the device that computes, changed where they are to be."""
     device = accelerator.device
     targets = Targets(*(tensor.to(device, non_blocking=True) for tensor in batch.targets))
-    return batch.canvases.to(device, non_blocking=True), targets
+    canvases = batch.canvases.to(device, non_blocking=True)
+    if batch.changes is None:
+        return canvases, targets
+    changes = Changes(*(tensor.to(device, non_blocking=True) for tensor in batch.changes))
+    return changes.make(canvases, targets)
 
 
 def total_loss(losses: Losses) -> Tensor:

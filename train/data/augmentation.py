@@ -1,22 +1,27 @@
-"""Random changes to a training photo: crop, zoom, background and colour.
+"""Random changes to a training photo: crop, zoom and background, flip and colour.
 
 The first three take a photo as it was decoded, perhaps reduced, and its faces: (M, 4) x, y, w, h in
 pixels of the upright original, the labelled one first. They return what they cut out as a photo of
-its own, and the same faces in its pixels.
+its own, and the same faces in its pixels. `Changes` are drawn with a canvas, and made to a whole
+batch on the device that computes.
 """
 
 import math
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from torch import Tensor
 
 from maskinfer.data.boxes import Boxes
 from maskinfer.data.images import Photo
-from maskinfer.data.pixels import Pixels
+from maskinfer.train.networks.network import Targets
 
 _BACKGROUND_TRIES = 10
 _LEAST_ZOOM = 48.0  # pixels of the photo; less is too blurred to learn from
+_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey (ITU-R BT.601)
 
 
 def random_crop(photo: Photo, faces: Boxes, rng: np.random.Generator) -> tuple[Photo, Boxes]:
@@ -84,9 +89,42 @@ def _cut(photo: Photo, faces: Boxes, low: Boxes, high: Boxes) -> tuple[Photo, Bo
     return Photo(pixels, size_wh), _scaled(photo, faces) - [left, top, 0, 0]
 
 
-def random_color(canvas: Pixels, rng: np.random.Generator) -> Pixels:
-    """Change brightness, contrast and saturation by up to 40 %."""
-    image = Image.fromarray(canvas)
-    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = change(image).enhance(float(rng.uniform(0.6, 1.4)))
-    return np.array(image)
+class Changes(NamedTuple):
+    """Changes to B canvases, after which they show the same faces."""
+
+    flipped: Tensor  # (B,) bool
+    color: Tensor  # (B, 3) float32, brightness, contrast and saturation as multiples
+
+    @classmethod
+    def draw(cls, augment: Collection[str], rng: np.random.Generator) -> Self:
+        """Those of one canvas: one in two is flipped, each colour changed by up to 40 %."""
+        flipped = "flip" in augment and rng.random() < 0.5
+        color = rng.uniform(0.6, 1.4, (1, 3)) if "color" in augment else np.ones((1, 3))
+        return cls(torch.tensor([flipped]), torch.from_numpy(color).float())
+
+    @classmethod
+    def join(cls, changes: Sequence[Self]) -> Self:
+        """Those of a batch."""
+        return cls(*map(torch.cat, zip(*changes, strict=True)))
+
+    def make(self, canvases: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
+        """Change canvases, (B, S, S, 3) uint8, and the boxes on them."""
+        flipped = self.flipped[:, None, None, None]
+        pixels = torch.where(flipped, canvases.flip(2), canvases).flatten(1, 2)
+        brightness, contrast, saturation = self.color[:, :, None, None].unbind(1)  # (B, 1, 1)
+        luma = torch.tensor(_LUMA, device=pixels.device)
+        pixels = (pixels * brightness).clamp_(max=255)  # (B, S * S, 3)
+        grey = (pixels.mean(dim=1, keepdim=True) * luma).sum(dim=2, keepdim=True)
+        pixels = torch.lerp(grey, pixels, contrast).clamp_(0, 255)
+        mix = torch.lerp(luma[:, None].expand(3, 3), torch.eye(3, device=luma.device), saturation)
+        pixels = (pixels @ mix).clamp_(0, 255).round_().byte()
+        side = canvases.shape[2]
+        return pixels.reshape(canvases.shape), targets._replace(
+            boxes_xywh=self._flip(targets.boxes_xywh, side),
+            faces_xywh=self._flip(targets.faces_xywh, side),
+        )
+
+    def _flip(self, boxes_xywh: Tensor, side: int) -> Tensor:
+        x, *rest = boxes_xywh.unbind(-1)
+        flipped = self.flipped.reshape(-1, *[1] * (x.dim() - 1))
+        return torch.stack([torch.where(flipped, side - x - rest[1], x), *rest], dim=-1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -25,7 +26,7 @@ from maskinfer.threads import usable_cores
 from maskinfer.train.networks.network import Targets
 from maskinfer.train.settings import Augmentation, TrainSettings
 
-from .augmentation import random_background, random_color, random_crop, random_zoom
+from .augmentation import Changes, random_background, random_crop, random_zoom
 
 # Decoded pixels per canvas pixel where a change enlarges a part of the photo; else inference's.
 _OVERSAMPLING = 4.0
@@ -66,6 +67,7 @@ class Item(NamedTuple):
     faces: CanvasFaces
     sample: Sample
     placement: Placement
+    changes: Changes
 
 
 class Batch(NamedTuple):
@@ -75,6 +77,7 @@ class Batch(NamedTuple):
     targets: Targets
     samples: list[Sample]  # their boxes in image pixels
     placements: list[Placement]
+    changes: Changes | None  # yet to be made to canvases and targets; None where none ever are
 
 
 @dataclass(eq=False)
@@ -111,17 +114,12 @@ class SampleCanvases(Dataset[Item]):
                 photo, faces = random_zoom(photo, faces, rng)
         canvas, placement = place(photo, geometry)
         faces = image_to_canvas(faces, [placement] * len(faces))
-        side = geometry.canvas
         corner = np.array(placement.offset_xy)
         far = corner + np.array(placement.scale_xy) * placement.size_wh
-        extent = np.clip(np.concatenate([corner, far]), 0, side)
-        if "flip" in self.augment and rng.random() < 0.5:
-            canvas = np.ascontiguousarray(canvas[:, ::-1])
-            faces[:, 0] = side - faces[:, 0] - faces[:, 2]
-            extent[[0, 2]] = side - extent[[2, 0]]
-        if "color" in self.augment:
-            canvas = random_color(canvas, rng)
-        return Item(key, canvas, faces[0], _faces(sample, faces, extent), sample, placement)
+        extent = np.clip(np.concatenate([corner, far]), 0, geometry.canvas)
+        drawn = _faces(sample, faces, extent)
+        changes = Changes.draw(self.augment, rng)
+        return Item(key, canvas, faces[0], drawn, sample, placement, changes)
 
     def collate(self, items: list[Item]) -> Batch:
         """Items -> a batch, in which some canvases are mosaics of four."""
@@ -134,6 +132,7 @@ class SampleCanvases(Dataset[Item]):
             _targets(drawn),
             [item.sample for item in items],
             [item.placement for item in items],
+            Changes.join([item.changes for item in items]) if self.augment else None,
         )
 
 
@@ -170,8 +169,7 @@ def _mosaic(item: Item, items: list[Item], rng: np.random.Generator) -> Item:
     faces = []
     corners = rng.permutation(_QUARTERS) * half
     for (left, top), part in zip(corners, [item, *(items[i] for i in others)], strict=True):
-        halved = part.canvas.reshape(half, 2, half, 2, 3).mean(axis=(1, 3))
-        canvas[top : top + half, left : left + half] = halved.round()
+        canvas[top : top + half, left : left + half] = Image.fromarray(part.canvas).reduce(2)
         faces.append(part.faces._replace(boxes_xywh=part.faces.boxes_xywh / 2 + [left, top, 0, 0]))
     joined = CanvasFaces(*map(np.concatenate, zip(*faces, strict=True)))
     label = item.label_xywh / 2 + [*corners[0], 0, 0]

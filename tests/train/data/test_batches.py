@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.geometry import Geometry
@@ -130,22 +130,49 @@ def test_batch_tells_faces_to_learn_from_faces_that_are_cut_off(tmp_path: Path) 
     assert targets.boxes_xywh[0].tolist() == [20, 20, 20, 20]
 
 
-def test_flip_mirrors_canvas_and_box(drawn: Path) -> None:
+def _changed(
+    canvases: SampleCanvases, keys: list[Key]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Canvases, labelled boxes and all boxes, with all changes made to them."""
+    batch = canvases.collate([canvases[key] for key in keys])
+    assert batch.changes is not None
+    pixels, targets = batch.changes.make(batch.canvases, batch.targets)
+    return pixels.numpy(), targets.boxes_xywh.numpy(), targets.faces_xywh.numpy()
+
+
+def test_flip_mirrors_canvas_and_boxes(drawn: Path) -> None:
     samples = Dataset(drawn / "train").samples("test").samples
     plain = SampleCanvases(samples, Geometry.letterbox(64))
-    flipped = SampleCanvases(samples, Geometry.letterbox(64), ("flip",), seed=3)
-    seen = set()
-    for index in range(len(samples)):
-        a, b = plain[Key(1, index, index)], flipped[Key(1, index, index)]
-        if np.array_equal(a.canvas, b.canvas):
-            np.testing.assert_allclose(a.label_xywh, b.label_xywh)
-            seen.add("same")
-        else:
-            np.testing.assert_array_equal(a.canvas[:, ::-1], b.canvas)
-            x, y, w, h = a.label_xywh
-            np.testing.assert_allclose(b.label_xywh, [64 - x - w, y, w, h])
-            seen.add("mirrored")
-    assert seen == {"same", "mirrored"}
+    keys = [Key(1, index, index) for index in range(len(samples))]
+    flipped = _changed(SampleCanvases(samples, Geometry.letterbox(64), ("flip",), seed=3), keys)
+    before = plain.collate([plain[key] for key in keys])
+    assert before.changes is None
+    same = (flipped[0] == before.canvases.numpy()).all(axis=(1, 2, 3))
+    assert 0 < same.sum() < len(samples)
+    for mirrored, boxes in zip(flipped[1:], (before.targets[0], before.targets[2]), strict=True):
+        expected = boxes.numpy().copy()
+        expected[~same, ..., 0] = 64 - expected[~same, ..., 0] - expected[~same, ..., 2]
+        np.testing.assert_allclose(mirrored, expected, rtol=1e-6)
+    np.testing.assert_array_equal(flipped[0][~same], before.canvases.numpy()[~same][:, :, ::-1])
+
+
+def test_colors_change_as_pillow_changes_them(drawn: Path) -> None:
+    samples = Dataset(drawn / "train").samples("test").samples
+    plain = SampleCanvases(samples, Geometry.letterbox(64))
+    colored = SampleCanvases(samples, Geometry.letterbox(64), ("color",), seed=3)
+    keys = [Key(1, index, index) for index in range(len(samples))]
+    changed = _changed(colored, keys)[0]
+    for key, ours in zip(keys, changed, strict=True):
+        image = Image.fromarray(plain[key].canvas)
+        factors = colored[key].changes.color[0].tolist()
+        for change, factor in zip(
+            (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color),
+            factors,
+            strict=True,
+        ):
+            image = change(image).enhance(factor)
+        # Pillow cuts fractions off after each of the three.
+        np.testing.assert_allclose(ours.astype(int), np.asarray(image).astype(int) + 1.5, atol=2.5)
 
 
 def test_mosaic_shows_every_face_at_half_its_size_where_it_says(tmp_path: Path) -> None:
@@ -190,9 +217,9 @@ def test_batch_says_which_boxes_are_known_and_how_masks_are_worn(tmp_path: Path)
 def test_augmentation_follows_from_seed_epoch_and_place_alone(drawn: Path) -> None:
     samples = Dataset(drawn / "train").samples("test").samples
     make = lambda: SampleCanvases(samples, Geometry.letterbox(64), ("crop", "color"), seed=5)  # noqa: E731
-    first, again = make()[Key(2, 3, 1)], make()[Key(2, 3, 1)]
-    np.testing.assert_array_equal(first.canvas, again.canvas)
-    assert not np.array_equal(first.canvas, make()[Key(3, 3, 1)].canvas)
+    first, again = (_changed(make(), [Key(2, 3, 1)])[0] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, _changed(make(), [Key(3, 3, 1)])[0])
 
 
 def test_crop_and_zoom_are_both_done(drawn: Path) -> None:
