@@ -22,11 +22,12 @@ from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import EpochOrder, SampleCanvases, loader, measure_normalisation
 from maskinfer.train.data.parts import Parts, read_parts
 from maskinfer.train.networks.build import build
-from maskinfer.train.networks.network import Losses
+from maskinfer.train.networks.network import Losses, Network
 from maskinfer.train.runs.curves import draw_curves
 from maskinfer.train.runs.files import PARTS, EpochRow, RunConfig, versions
 from maskinfer.train.runs.folder import RunFolder, State
 
+from .averaging import MovingAverage
 from .calibration import Calibration
 from .display import Display
 from .initial_weights import load_initial_weights
@@ -114,6 +115,8 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
                 accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
+            if trainer.average:
+                trainer.average.update(step // settings.accumulate)
         bound_kept_memory()
         unread.append(_Step({k: v.detach() for k, v in losses.items()}, batch.samples, rate))
         if not (canvases.is_cuda and count) or len(unread) == _UNREAD or step + 1 == last:
@@ -179,6 +182,7 @@ class Trainer:
         # Both as they are until `_prepare`.
         self.model: Module = self.network
         self.optimizer = build_optimizer(settings, self.network)
+        self.average: MovingAverage | None = None
         samples, geometry = self.parts.train, settings.geometry
         self.order = EpochOrder(samples, settings, processes, self.accelerator.process_index)
         canvases = SampleCanvases(samples, geometry, settings.augment, settings.seed)
@@ -243,7 +247,7 @@ class Trainer:
         if config.machine != self.machine:
             self.display.say(f"This run began on {config.machine} and continues on {self.machine}")
         self._prepare(config.initial_weights)
-        self.state = run.read_last(self.network, self.optimizer)
+        self.state = run.read_last(self._networks(), self.optimizer)
         if self.accelerator.scaler is not None and self.state.scaler:
             self.accelerator.scaler.load_state_dict(self.state.scaler)
         # A run stopped between writing its history and its state has a row too many.
@@ -264,6 +268,12 @@ class Trainer:
             self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         built = torch.compile(self.network) if self.settings.compile else self.network
         self.model, self.optimizer = self.accelerator.prepare(built, self.optimizer)
+        if self.settings.average:
+            self.average = MovingAverage(self.network, self.settings.average)
+
+    def _networks(self) -> list[Network]:
+        """What is trained, and its average if there is one: the last is measured and kept."""
+        return [self.network, *([self.average.network] if self.average else [])]
 
     @kept_memory()
     def fit(self, run: RunFolder) -> None:
@@ -298,8 +308,9 @@ class Trainer:
                     loss, rate = train_one_epoch(self, epoch)
                     if accelerator.num_processes > 1:
                         # Batch norm's statistics differ by process; those of the first are kept.
-                        for buffer in self.network.buffers():
-                            torch.distributed.broadcast(buffer, 0)
+                        for network in self._networks():
+                            for buffer in network.buffers():
+                                torch.distributed.broadcast(buffer, 0)
                     self._measure(run, epoch, began, learning_rate=rate, train_loss=loss)
         except KeyboardInterrupt as stop:
             done = self.state.epochs_done
@@ -327,8 +338,9 @@ class Trainer:
         Epoch 0 is before the first; `began` is of the monotonic clock, `trained` what only
         training tells.
         """
+        answering = self._networks()[-1]
         figures, calibration = measure_parts(
-            self.network, self.measured, self.accelerator, self.display, self.calibration
+            answering, self.measured, self.accelerator, self.display, self.calibration
         )
         if epoch == 0 and self.calibration.images:  # which knows the same weights from more images
             calibration = self.calibration
@@ -347,8 +359,8 @@ class Trainer:
             # The state comes last: until then, resuming repeats the epoch.
             run.write_history(self.history)
             if is_best:
-                run.write_best(self.network, epoch, calibration)
-            run.write_last(self.network, self.optimizer, self.state)
+                run.write_best(answering, epoch, calibration)
+            run.write_last(self._networks(), self.optimizer, self.state)
             measured = {name: batches.count for name, batches in self.measured.items()}
             path = run.path / "curves.png"
             draw_curves(self.history, self.state.best_epoch, measured, run.path.name, path)

@@ -42,6 +42,7 @@ class TrainSettings:
     momentum: float = 0.9  # of SGD
     schedule: Schedule = "cosine"  # a warm-up of 3 % of the steps, then down to 0; or `constant`
     clip_norm: float | None = 2.0  # gradients are scaled down to this norm; None leaves them
+    average: float = 0.0  # decay of a moving average of the weights, which is kept in their place
     loss: MaskLoss = "bce"  # on one mask logit, or `ce` on two; `resnet` only
     # `pooled` heads see the mean of the feature map (report), `spatial` ones the map itself;
     # `resnet` only.
@@ -79,6 +80,7 @@ def check(settings: TrainSettings) -> None:
         ("--lr", s.learning_rate, 0 < s.learning_rate < math.inf, "above 0"),
         ("--momentum", s.momentum, 0 <= s.momentum < 1, "0 to 1, 1 excluded"),
         ("clip_norm", s.clip_norm, s.clip_norm is None or 0 < s.clip_norm < math.inf, "above 0"),
+        ("average", s.average, 0 <= s.average < 1, "0 to 1, 1 excluded"),
         ("box_weight", s.box_weight, 0 <= s.box_weight < math.inf, "0 or more"),
         ("box_samples", s.box_samples, s.box_samples >= 1, "1 or more"),
         ("--seed", s.seed, 0 <= s.seed < 2**31, "0 to 2147483647"),

@@ -102,14 +102,18 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
 
 
 @pytest.mark.parametrize(
-    ("model", "optimizer", "workers"),
-    [("resnet", "adam", 0), ("fasterrcnn", "sgd", 1), ("lite", "adam", 0)],
+    ("model", "changes"),
+    [
+        ("resnet", {"optimizer": "adam"}),
+        ("fasterrcnn", {"optimizer": "sgd", "workers": 1}),
+        ("lite", {"average": 0.9}),
+    ],
 )
 def test_resumed_run_ends_as_an_uninterrupted_one(
-    drawn: Path, tmp_path: Path, model: Model, optimizer: str, workers: int
+    drawn: Path, tmp_path: Path, model: Model, changes: dict[str, object]
 ) -> None:
     augment = ("crop", "color", "flip")
-    settings = _settings(drawn, model, optimizer=optimizer, augment=augment, workers=workers)
+    settings = _settings(drawn, model, **{"augment": augment, "workers": 0, **changes})
     whole = loop.train(settings, tmp_path / "whole", NOW, Display())
 
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Continue with: maskinfer train"):
@@ -118,10 +122,25 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert len(cut.read_history()) == 1
     loop.resume(cut, None, Display())
 
-    expected, got = (load_file(r.path / "last" / "network.safetensors") for r in (whole, cut))
-    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    files = ["last/network.safetensors", "best.safetensors"]
+    if settings.average:
+        files.append("last/average.safetensors")
+    for file in files:
+        expected, got = (load_file(run.path / file) for run in (whole, cut))
+        assert all(torch.equal(expected[name], got[name]) for name in expected)
     figures = [[replace(row, seconds=0.0) for row in run.read_history()] for run in (whole, cut)]
     assert figures[0] == figures[1]
+
+
+def test_an_average_of_the_weights_is_measured_and_kept(drawn: Path, tmp_path: Path) -> None:
+    settings = _settings(drawn, "lite", average=0.9, validation=0.0, epochs=1)
+    run = loop.train(settings, tmp_path, NOW, Display())
+    best, average, trained = (
+        load_file(run.path / name)
+        for name in ("best.safetensors", "last/average.safetensors", "last/network.safetensors")
+    )
+    assert all(torch.equal(best[name], average[name]) for name in best)
+    assert not torch.equal(best["centre.weight"], trained["centre.weight"])
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's tracer warns of itself

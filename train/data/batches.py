@@ -169,7 +169,8 @@ def _mosaic(item: Item, items: list[Item], rng: np.random.Generator) -> Item:
     faces = []
     corners = rng.permutation(_QUARTERS) * half
     for (left, top), part in zip(corners, [item, *(items[i] for i in others)], strict=True):
-        canvas[top : top + half, left : left + half] = Image.fromarray(part.canvas).reduce(2)
+        halved = Image.fromarray(part.canvas).reduce(2)
+        canvas[top : top + half, left : left + half] = np.asarray(halved)
         faces.append(part.faces._replace(boxes_xywh=part.faces.boxes_xywh / 2 + [left, top, 0, 0]))
     joined = CanvasFaces(*map(np.concatenate, zip(*faces, strict=True)))
     label = item.label_xywh / 2 + [*corners[0], 0, 0]

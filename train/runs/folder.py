@@ -16,7 +16,7 @@ safetensors, the rest is JSON, so a run folder from anywhere is safe to read.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from maskinfer.train.calibration import Calibration
 from .files import WEIGHTS, RunFiles
 
 _LAST = "last"
+_NETWORKS = ("network.safetensors", "average.safetensors")  # in it, the second where there is one
 EPOCH, CALIBRATION = "epoch", "calibration"  # in the header of WEIGHTS, whose values are text
 
 
@@ -71,8 +72,8 @@ class RunFolder(RunFiles):
         header = {EPOCH: str(epoch), CALIBRATION: calibration.to_json()}
         write_tensors(self.path / WEIGHTS, network.state_dict(), header)
 
-    def write_last(self, network: nn.Module, optimizer: Optimizer, state: State) -> None:
-        """Replace `last/` as a whole."""
+    def write_last(self, networks: Sequence[nn.Module], optimizer: Optimizer, state: State) -> None:
+        """Replace `last/` as a whole; `networks` are what is trained and perhaps its average."""
         optimizer_state = optimizer.state_dict()
         tensors = {
             f"{index}.{name}": value
@@ -82,11 +83,12 @@ class RunFolder(RunFiles):
         }
         values = {**asdict(state), "param_groups": optimizer_state["param_groups"]}
         with replacing_folder(self.path / _LAST) as fresh:
-            write_tensors(fresh / "network.safetensors", network.state_dict())
+            for network, name in zip(networks, _NETWORKS, strict=False):
+                write_tensors(fresh / name, network.state_dict())
             write_tensors(fresh / "optimizer.safetensors", tensors)
             write_text(fresh / "state.json", json.dumps(values))
 
-    def read_last(self, network: nn.Module, optimizer: Optimizer) -> State:
+    def read_last(self, networks: Sequence[nn.Module], optimizer: Optimizer) -> State:
         """Load what resuming needs.
 
         Raises:
@@ -95,7 +97,8 @@ class RunFolder(RunFiles):
         last = find_folder(self.path / _LAST)
         if last is None:
             raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
-        read_tensors(network, last / "network.safetensors")
+        for network, name in zip(networks, _NETWORKS, strict=False):
+            read_tensors(network, last / name)
         try:
             values = json.loads((last / "state.json").read_text(encoding="utf-8"))
             groups = values.pop("param_groups")
