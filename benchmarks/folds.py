@@ -50,6 +50,7 @@ _FOLDS = 3
 _LEAST_SIDE = 20  # pixels, of the faces of crops
 _MIN_SCORE = 0.4
 _BATCH = 8
+_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Answer(NamedTuple):
@@ -123,7 +124,8 @@ def _measure(network: Network, held: Sequence[Sample], data: Sequence[Path]) -> 
     )
     each = [s for s in each if min(s.box_xywh[2:]) >= _LEAST_SIDE]
     bare = [s for s in held if not s.box_known and not s.proper_mask]
-    module = ContractModule(network, GraphOptions(faces=64, temperature=1.0, proposals=1))
+    options = GraphOptions(faces=64, temperature=1.0, proposals=1)
+    module = ContractModule(network, options).to(_DEVICE)
     figures = _crops(list(_answers(module, each, 224)), list(_answers(module, bare, 224)))
     for canvas in (224, 640):
         figures |= _photos(list(_answers(module, whole, canvas)), canvas)
@@ -136,8 +138,9 @@ def _answers(module: ContractModule, samples: Sequence[Sample], canvas: int) -> 
         indices = range(start, min(start + _BATCH, len(samples)))
         items = [canvases[Key(0, 0, index)] for index in indices]
         with torch.no_grad():
-            outputs = module(torch.from_numpy(np.stack([item.canvas for item in items])))
-        for item, boxes, proper, score in zip(items, *(o.numpy() for o in outputs), strict=True):
+            canvases_seen = torch.from_numpy(np.stack([item.canvas for item in items]))
+            outputs = [output.cpu().numpy() for output in module(canvases_seen.to(_DEVICE))]
+        for item, boxes, proper, score in zip(items, *outputs, strict=True):
             real = score > 0
             placements = [item.placement] * int(real.sum())
             yield Answer(
