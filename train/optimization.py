@@ -4,6 +4,7 @@ import math
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch.optim import SGD, Adam, Optimizer
 
 from maskinfer.errors import UsageError
@@ -29,6 +30,7 @@ def build_accelerator(settings: TrainSettings) -> Accelerator:
     if torch.cuda.is_available():
         # TF32 for matrix products, as torch has it for convolutions by default.
         torch.set_float32_matmul_precision("high")
+    AcceleratorState._reset_state()  # which an earlier run of this process made for its precision
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
 
 

@@ -468,6 +468,14 @@ def test_settings_survive_json(drawn: Path) -> None:
     assert read_record(TrainSettings, json.loads(json.dumps(asdict(settings)))) == settings
 
 
+def test_one_process_trains_in_one_precision_after_the_other(drawn: Path, tmp_path: Path) -> None:
+    for precision in ("bf16", "no"):
+        run = loop.train(
+            _settings(drawn, epochs=1, mixed_precision=precision), tmp_path, NOW, Display()
+        )
+        assert run.read_config().machine["mixed_precision"] == precision
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 @pytest.mark.parametrize("model", get_args(Model))
