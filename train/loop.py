@@ -20,11 +20,12 @@ from torch.nn import Module, SyncBatchNorm
 from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
 from maskinfer.train.data.batches import EpochOrder, SampleCanvases, loader, measure_normalisation
+from maskinfer.train.data.decoded import DecodedPhotos
 from maskinfer.train.data.parts import Parts, read_parts
 from maskinfer.train.networks.build import build
 from maskinfer.train.networks.network import Losses, Network
 from maskinfer.train.runs.curves import draw_curves
-from maskinfer.train.runs.files import PARTS, EpochRow, RunConfig, versions
+from maskinfer.train.runs.files import DECODED, PARTS, EpochRow, RunConfig, versions
 from maskinfer.train.runs.folder import RunFolder, State
 
 from .averaging import MovingAverage
@@ -185,8 +186,10 @@ class Trainer:
         self.average: MovingAverage | None = None
         samples, geometry = self.parts.train, settings.geometry
         self.order = EpochOrder(samples, settings, processes, self.accelerator.process_index)
-        canvases = SampleCanvases(samples, geometry, settings.augment, settings.seed)
-        self.train_batches = loader(canvases, self.order, settings, processes)
+        self.canvases = SampleCanvases(
+            samples, geometry, settings.augment, settings.seed, settings.canvases
+        )
+        self.train_batches = loader(self.canvases, self.order, settings, processes)
         self.measured = batches_to_measure(self.parts, settings, self.accelerator)
         self.state = State()
         self.history: list[EpochRow] = []
@@ -298,6 +301,8 @@ class Trainer:
                 f"Every training image is labelled {labels.pop()}, so the network will answer "
                 "nothing else"
             )
+        decoded = DecodedPhotos(run.path / DECODED, accelerator.num_processes)
+        self.canvases.decoded = decoded
         try:
             with self.display.start(run.path, self.state.epochs_done, settings.epochs):
                 if self.begins_whole:
@@ -328,6 +333,8 @@ class Trainer:
                 f"--compile: torch cannot compile the network ({why}). It needs a C++ compiler, or "
                 "Triton on a GPU; train without --compile"
             ) from error
+        finally:
+            decoded.remove()
         if fault := self.history[-1].fault:
             self.display.say(f"Warning: the network {fault}")
         accelerator.end_training()

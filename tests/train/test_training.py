@@ -132,6 +132,23 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert figures[0] == figures[1]
 
 
+def test_large_photos_are_decoded_once_and_removed_in_the_end(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskinfer.train.data.decoded._LARGE", 1)
+    seen = []
+
+    class Watching(Display):
+        def step(self, loss: float) -> None:
+            seen.extend(path.name for path in tmp_path.glob("*/decoded/*"))
+
+    for workers in (0, 1):
+        seen.clear()
+        loop.train(_settings(drawn, epochs=1, workers=workers), tmp_path, NOW, Watching())
+        assert "0" in seen
+        assert not list(tmp_path.glob("*/decoded"))
+
+
 def test_an_average_of_the_weights_is_measured_and_kept(drawn: Path, tmp_path: Path) -> None:
     settings = _settings(drawn, "lite", average=0.9, validation=0.0, epochs=1)
     run = loop.train(settings, tmp_path, NOW, Display())

@@ -27,6 +27,7 @@ from maskinfer.train.networks.network import Targets
 from maskinfer.train.settings import Augmentation, TrainSettings
 
 from .augmentation import Changes, random_background, random_crop, random_zoom
+from .decoded import DecodedPhotos
 
 # Decoded pixels per canvas pixel where a change enlarges a part of the photo; else inference's.
 _OVERSAMPLING = 4.0
@@ -88,6 +89,8 @@ class SampleCanvases(Dataset[Item]):
     geometry: Geometry
     augment: tuple[Augmentation, ...] = ()
     seed: int = 0
+    canvases: tuple[int, ...] = ()  # sides that keys ask for besides the geometry's
+    decoded: DecodedPhotos | None = None  # what keeps large photos, to draw them again
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -96,11 +99,15 @@ class SampleCanvases(Dataset[Item]):
         sample = self.samples[key.sample]
         geometry = self.geometry if key.canvas is None else Geometry.letterbox(key.canvas)
         rng = np.random.default_rng((self.seed, key.epoch, key.position))
-        least_wh = partial(decode_wh, geometry)
+        largest = Geometry.letterbox(max(self.canvases)) if self.canvases else self.geometry
+        least_wh = partial(decode_wh, largest)
         if not _ENLARGING.isdisjoint(self.augment):
-            least_wh = partial(decode_wh, geometry, oversampling=_OVERSAMPLING)
+            least_wh = partial(decode_wh, largest, oversampling=_OVERSAMPLING)
         try:
-            photo = load_photo(sample.path, least_wh)
+            if self.decoded:
+                photo = self.decoded.load(key.sample, sample.path, least_wh)
+            else:
+                photo = load_photo(sample.path, least_wh)
         except ImageError as error:
             raise TrainingError(f"{sample.path}: {error}. Remove it from the data set") from error
         known = [face.box_xywh for face in sample.faces]

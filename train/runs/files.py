@@ -27,7 +27,7 @@ from maskinfer.train.calibration import Calibration
 from maskinfer.train.settings import TrainSettings
 
 CONFIG, HISTORY = "config.json", "history.csv"
-CLEANING, PARTS = "cleaning.csv", "parts.csv"
+CLEANING, PARTS, DECODED = "cleaning.csv", "parts.csv", "decoded"
 WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}

@@ -9,6 +9,7 @@ runs/resnet-20260102-030405/
     parts.csv          which sample is for training, validation and testing
     best.safetensors   the network at its best epoch
     last/              network, optimizer and state after the last whole epoch
+    decoded/           large photos, while it trains
 ```
 
 Everything is written beside its destination and then renamed. Nothing is pickled: tensors are
