@@ -5,7 +5,8 @@
 Each RUN is exported as `maskinfer export` does, in FP32 and in INT8 for this CPU, at another canvas
 than its own where one is named. Each file is measured on every DATA folder as `maskinfer evaluate`
 does, and, in FP32, where the network sees several faces, with `--face left` too; and timed as
-`benchmarks/throughput.py` does. `--model FILE` adds a file as it is, such as the one that ships.
+`benchmarks/runtimes.py` does in ONNX Runtime. `--model FILE` adds a file as it is, such as the one
+that ships.
 Prints Markdown; the last line is JSON.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from throughput import resnet50_file, timed
+from runtimes import resnet50_file, timed
 
 from maskinfer.evaluation.evaluating import evaluate_folder
 from maskinfer.export.exporting import export
@@ -60,7 +61,8 @@ def main(
             path, _, canvas = run.partition("@")
             files += _exported(RunFolder(Path(path)), int(canvas) if canvas else None, Path(work))
         reference = resnet50_file(Path(work))
-        speeds = timed([reference, *(file for file, _ in files)], _BATCH)
+        timings = timed([reference, *(file for file, _ in files)], _BATCH)
+        speeds = {file: speed for (file, _), speed in timings.items()}
         lines = [
             _line(file, face, minutes, data or [], speeds[file])
             for file, minutes in files

@@ -1,15 +1,16 @@
 """`maskinfer predict` beside what one would write or install instead, on the same images.
 
-    python benchmarks/rivals.py [--images 640] [--rounds 2] [--yolo yolo11n.onnx]
+    python benchmarks/rivals.py [--images 640] [--rounds 2] [--yolo yolo26n.onnx]
+        [--yolo yolo26n_openvino_model]
 
 - The loop of a homework: a Dataset that opens with Pillow, Resize, ToTensor, Normalize, a
   DataLoader of batches of 32 and two workers, ResNet-50 with two heads in eager torch, boxes into a
   CSV. Beside it `maskinfer predict` with the same weights (random ones: what they predict does not
   matter), exported in FP32 and in INT8.
 - ultralytics' `YOLO(FILE).predict(folder, imgsz=224, stream=True)`, at a batch of 1 or 16,
-  whichever is faster. Beside it `maskinfer predict` with the model that ships. Only speed is
-  compared: YOLO11n detects other things. Left out without `--yolo`, a file as
-  `YOLO("yolo11n.pt").export(format="onnx", imgsz=224, dynamic=True)` writes it.
+  whichever is faster. Beside it `maskinfer predict` with the model that ships, in the same runtime.
+  Only speed is compared: YOLO detects other things. Left out without `--yolo`, which names what
+  `YOLO("yolo26n.pt").export(format="onnx", imgsz=224, dynamic=True)` writes, or "openvino".
 
 Every contestant has a process of its own, warms up on a few images and is timed from the folder to
 the last row on disk; each round is one such process of each, in turn. Figures are medians.
@@ -44,19 +45,23 @@ _WARM_UP = 32
 _CALIBRATING = 48
 _HOMEWORK_BATCH, _HOMEWORK_WORKERS = 32, 2
 _YOLO_BATCHES = (1, 16)
-_HOMEWORK, _YOLO = "homework loop, torch eager", "ultralytics, YOLO11n"
+_HOMEWORK = "homework loop, torch eager"
+_YOLO, _OPENVINO = "ultralytics, ONNX Runtime", "ultralytics, OpenVINO"
 # What each is compared with.
 _OURS = {
     "maskinfer predict, ResNet-50 FP32": _HOMEWORK,
     "maskinfer predict, ResNet-50 INT8": _HOMEWORK,
-    "maskinfer predict, shipped model": _YOLO,
+    "maskinfer predict, shipped, ONNX Runtime": _YOLO,
+    "maskinfer predict, shipped, OpenVINO": _OPENVINO,
 }
 
 
 def main(
     images: Annotated[int, typer.Option(help="640 x 480 JPEGs.")] = 640,
     rounds: Annotated[int, typer.Option(help="Processes of each contestant.")] = 2,
-    yolo: Annotated[Path | None, typer.Option(help="YOLO11n as an ONNX file.")] = None,
+    yolo: Annotated[
+        list[Path] | None, typer.Option(help="An ONNX file, or a folder for OpenVINO.")
+    ] = None,
 ) -> None:
     """Draw, export, time each contestant, print."""
     speeds: dict[str, list[float]] = {}
@@ -69,22 +74,33 @@ def main(
         contestants: dict[str, Callable[[], float]] = {
             _HOMEWORK: partial(in_a_process, _homework, weights, few, folder),
             **{
-                name: partial(in_a_process, _maskinfer, model, few, folder)
-                for name, model in zip(_OURS, (fp32, int8, shipped_model()), strict=True)
+                name: partial(in_a_process, _maskinfer, model, provider, few, folder)
+                for name, (model, provider) in zip(
+                    _OURS,
+                    (
+                        (fp32, Provider.CPU),
+                        (int8, Provider.CPU),
+                        (shipped_model(), Provider.CPU),
+                        (shipped_model(), Provider.OPENVINO),
+                    ),
+                    strict=True,
+                )
             },
         }
-        if yolo is not None:
+        for file in yolo or []:
             for batch in _YOLO_BATCHES:
-                contestants[f"{_YOLO}, batch {batch}"] = partial(
-                    in_a_process, _ultralytics, yolo.absolute(), batch, few, folder
+                runtime = _OPENVINO if file.is_dir() else _YOLO
+                contestants[f"{runtime}, {file.stem}, batch {batch}"] = partial(
+                    in_a_process, _ultralytics, file.absolute(), batch, few, folder
                 )
         for _ in range(rounds):
             for name, timed in contestants.items():
                 speeds.setdefault(name, []).append(images / timed())
     medians = {name: median(values) for name, values in speeds.items()}
     best = {
-        _HOMEWORK: medians[_HOMEWORK],
-        **({_YOLO: max(s for n, s in medians.items() if n.startswith(_YOLO))} if yolo else {}),
+        rival: max(those)
+        for rival in set(_OURS.values())
+        if (those := [speed for name, speed in medians.items() if name.startswith(rival)])
     }
     ratios = {ours: medians[ours] / best[rival] for ours, rival in _OURS.items() if rival in best}
     table = Table(title=f"{images} JPEGs of {_SIZE_WH[0]} x {_SIZE_WH[1]}, folder to CSV")
@@ -104,7 +120,7 @@ def _write_networks(folder: Path, weights: Path, fp32: Path, int8: Path) -> None
     names = list_images(folder)[:_CALIBRATING]
     canvases = np.stack([place(load_photo(folder / name), geometry)[0] for name in names])
     network = random_resnet50(canvases)
-    save_file(network.state_dict(), weights)
+    save_file({n: t.contiguous() for n, t in network.state_dict().items()}, weights)
     write_file(network, "fp32", canvases, fp32)
     write_file(network, "int8", canvases, int8)
 
@@ -117,13 +133,13 @@ def _timed(predict: Callable[[Path], None], few: Path, folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def _maskinfer(model: Path, few: Path, folder: Path) -> float:
+def _maskinfer(model: Path, provider: Provider, few: Path, folder: Path) -> float:
     """All that `maskinfer predict` does once it has loaded the model."""
-    detector = MaskDetector(model, Provider.CPU, streams=default_streams())
+    detector = MaskDetector(model, provider, streams=default_streams())
 
     def predict(images: Path) -> None:
         out = images.with_suffix(".csv")
-        settings = PredictSettings(images=images, out=out, provider=Provider.CPU, overwrite=True)
+        settings = PredictSettings(images=images, out=out, provider=provider, overwrite=True)
         source = open_source(images)
         engine = local_engine(detector, source, settings)
         predict_source(engine, detector, source, survey(source), settings)
