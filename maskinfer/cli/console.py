@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -114,17 +114,16 @@ def figures_table(lines: Mapping[str, object]) -> Table:
 
 
 def make_table(
-    headings: Iterable[str],
-    rows: Iterable[Iterable[object]],
-    left: int = 1,
-    **style: Any,
+    headings: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1, **style: Any
 ) -> Table:
     """Make a table whose first `left` columns are texts, the others numbers, flush right."""
     table = Table(title_justify="left", **style)
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place >= left else "left")
+        number = place >= left
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=number)
     for row in rows:
-        table.add_row(*(visible(str(cell)) for cell in row))
+        table.add_row(*(Text(visible(str(cell))) for cell in row))
     return table
 
 

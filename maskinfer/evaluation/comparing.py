@@ -28,6 +28,13 @@ from .significance import (
 )
 
 SIGNIFICANT = 0.05
+# Whether A and B call an image correctly, by the words for it.
+_CALLS = {
+    "both right": (True, True),
+    "only A right": (True, False),
+    "only B right": (False, True),
+    "both wrong": (False, False),
+}
 
 
 @dataclass(frozen=True)
@@ -134,28 +141,23 @@ class Comparison(ABC, Generic[AnswerT]):
         return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     @cached_property
-    def a_right(self) -> list[Pair[AnswerT]]:
-        """Images that only A calls correctly, the furthest apart first."""
-        return self._pairs_by_right(a=True, b=False)
-
-    @cached_property
-    def b_right(self) -> list[Pair[AnswerT]]:
-        """Images that only B calls correctly, the furthest apart first."""
-        return self._pairs_by_right(a=False, b=True)
+    def by_call(self) -> dict[str, list[Pair[AnswerT]]]:
+        """Images by which model is right, as people read it, the furthest apart first."""
+        pairs = sorted(self.pairs, key=self.apart, reverse=True)
+        return {
+            word: [pair for pair in pairs if (pair.a.correct, pair.b.correct) == right]
+            for word, right in _CALLS.items()
+        }
 
     def calls(self) -> dict[str, int]:
-        """Images by which model is right, as people read it."""
-        return {
-            "both right": len(self._pairs_by_right(a=True, b=True)),
-            "only A right": len(self.a_right),
-            "only B right": len(self.b_right),
-            "both wrong": len(self._pairs_by_right(a=False, b=False)),
-        }
+        """How many images those are."""
+        return {word: len(pairs) for word, pairs in self.by_call.items()}
 
     @cached_property
     def p(self) -> float:
         """The p-value of McNemar's exact test on accuracy."""
-        return mcnemar_p(len(self.a_right), len(self.b_right))
+        _, only_a, only_b, _ = self.calls().values()
+        return mcnemar_p(only_a, only_b)
 
     @property
     def failed(self) -> int:
@@ -169,7 +171,7 @@ class Comparison(ABC, Generic[AnswerT]):
 
     def verdict(self) -> str:
         """Whether one model is right more often, in a sentence."""
-        a, b = len(self.a_right), len(self.b_right)
+        _, a, b, _ = self.calls().values()
         images = f"these {len(self.pairs)} images" if len(self.pairs) > 1 else "this image"
         if not a + b:
             return (
@@ -211,10 +213,6 @@ class Comparison(ABC, Generic[AnswerT]):
             "images": [self.pair_facts(pair) for pair in self.pairs],
             "maskinfer_version": __version__,
         }
-
-    def _pairs_by_right(self, *, a: bool, b: bool) -> list[Pair[AnswerT]]:
-        pairs = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
-        return sorted(pairs, key=lambda pair: -self.apart(pair))
 
 
 @dataclass(frozen=True)

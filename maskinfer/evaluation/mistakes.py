@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from maskinfer.data.images import load_photo
 from maskinfer.data.labels import BoxXywh
 from maskinfer.errors import ImageError
-from maskinfer.inference.pipeline import decode_threads
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, map_ahead, unheard
 
@@ -176,7 +175,7 @@ def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAna
     """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
     measure = partial(_measure_photo, evaluation.folder)
     predictions: list[LabelledPrediction] = []
-    with closing(map_ahead(measure, evaluation.answers, threads=decode_threads())) as measured:
+    with closing(map_ahead(measure, evaluation.answers)) as measured:
         for prediction in measured:
             predictions.append(prediction)
             on_progress(len(predictions), len(evaluation.answers))

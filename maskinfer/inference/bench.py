@@ -26,10 +26,9 @@ from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.providers import Provider, explain, named_options
 from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name
-from maskinfer.threads import usable_cores
+from maskinfer.threads import decode_threads, usable_cores
 from maskinfer.version import __version__
 
-from .pipeline import decode_threads
 from .speed import Setup, Speed, measure
 
 if TYPE_CHECKING:

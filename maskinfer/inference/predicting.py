@@ -23,7 +23,7 @@ from .choosing import DetectorSettings, Kind
 from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
 from .pictures import Pictures
-from .pipeline import decode_threads, predict_images
+from .pipeline import predict_images
 from .results import STDOUT, KeptPrediction, Result, RowStream, check_format
 
 EngineName = Literal["local", "ray"]
@@ -282,8 +282,7 @@ def _with_pictures(
         settings.annotate, settings.crops, settings.only, threshold, settings.max_pixels
     )
     save = partial(pictures.save, source)
-    threads = settings.threads or decode_threads()
-    return lambda names: map_ahead(save, engine(names), threads=threads, ahead=4 * threads)
+    return lambda names: map_ahead(save, engine(names), threads=settings.threads)
 
 
 def _open_journal(
