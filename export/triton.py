@@ -122,15 +122,10 @@ parameters [
 
 def quoted(text: str) -> str:
     """A string literal of protobuf text format, in ASCII: the bytes of its UTF-8, escaped."""
-    return '"' + "".join(map(_escape, text.encode("utf-8"))) + '"'
-
-
-def _escape(byte: int) -> str:
-    character = chr(byte)
-    if character in '"\\':
-        return "\\" + character
+    data = text.replace("\\", r"\\").replace('"', r"\"").encode()
     # Always three octal digits, so that a digit that follows is not taken for a fourth.
-    return character if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
+    characters = (chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}" for byte in data)
+    return f'"{"".join(characters)}"'
 
 
 def _strange(place: Path) -> str:

@@ -1,10 +1,8 @@
 """Faults of the way to a file, which pass, told from faults of the file, which stay."""
 
 import errno
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from maskinfer.errors import (
@@ -63,13 +61,3 @@ def reason_of(error: MaskinferError) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return " ".join(str(error).split())
-
-
-def is_reachable(folder: Path) -> bool:
-    """Whether a folder is there, and files can be opened."""
-    try:
-        folder.stat()
-        with open(os.devnull, "rb"):  # noqa: PTH123
-            return True
-    except OSError:
-        return False

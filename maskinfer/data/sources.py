@@ -18,7 +18,6 @@ from maskinfer.errors import UsageError
 
 from .folders import IMAGE_SUFFIXES, Failure, scan_folder
 from .labels import label_of
-from .patience import is_reachable
 
 if TYPE_CHECKING:
     from .remote import RemoteSource
@@ -50,7 +49,12 @@ class LocalSource:
 
     def is_reachable(self) -> bool:
         """Whether the place of all images answers: the folder is there, and files can be opened."""
-        return is_reachable(self.folder)
+        try:
+            self.folder.stat()
+            with open(os.devnull, "rb"):  # noqa: PTH123
+                return True
+        except OSError:
+            return False
 
     def beside(self, name: str) -> list[str]:
         """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""

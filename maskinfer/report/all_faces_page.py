@@ -175,13 +175,8 @@ def _size_blocks(metrics: AllFacesMetrics) -> list[Block]:
     words = (f"{group.name}: {group.missed} of {group.faces}" for group in bins)
     rows = [(g.name, g.faces, g.missed, g.missed / g.faces, g.miscalled) for g in bins]
     headings = ("side of the face", "faces", "missed", "share missed", "called wrongly")
+    alt = f"Faces missed by size: {'; '.join(words)}."
     return [
-        figures.bars(
-            "Faces missed, by size",
-            shares,
-            "share missed",
-            f"Faces missed by size: {'; '.join(words)}.",
-            ylim=(0, 1.1),
-        ),
+        figures.bars("Faces missed, by size", shares, "share missed", alt),
         Table("Faces by size", headings, rows),
     ]

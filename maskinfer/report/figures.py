@@ -140,23 +140,16 @@ def histogram(
     return _chart(title, xlabel, "share of images" if shares else "images", alt, draw)
 
 
-def bars(
-    title: str,
-    values: Mapping[str, float | None],
-    ylabel: str,
-    alt: str,
-    *,
-    ylim: tuple[float, float] | None = None,
-) -> Chart:
-    """A bar for each name; none where the value is None."""
+def bars(title: str, shares: Mapping[str, float | None], ylabel: str, alt: str) -> Chart:
+    """A bar for each name's share, 0..1; none where it is None."""
 
     def draw(axes: "Axes") -> None:
-        places = np.arange(len(values))
-        drawn = axes.bar(places, [v or 0.0 for v in values.values()], color=COLORS[0], width=0.7)
-        axes.set_xticks(places, [_plain(name) for name in values])
-        words = ["–" if value is None else f"{value:.2f}" for value in values.values()]
+        places = np.arange(len(shares))
+        drawn = axes.bar(places, [v or 0.0 for v in shares.values()], color=COLORS[0], width=0.7)
+        axes.set_xticks(places, [_plain(name) for name in shares])
+        words = ["–" if share is None else f"{share:.2f}" for share in shares.values()]
         axes.bar_label(drawn, words, color=_INK)
-        axes.set(ylim=ylim)
+        axes.set(ylim=(0, 1.1))
 
     return _chart(title, "", ylabel, alt, draw)
 

@@ -168,7 +168,7 @@ def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
 ) -> None:
     before = written(tmp_path, 3, 0)
 
-    def stop(written: int) -> None:
+    def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -206,10 +206,10 @@ def test_write_samples_refuses_a_file_for_a_folder(tmp_path: Path, inside: str) 
 
 
 def test_write_samples_reports_progress(tmp_path: Path) -> None:
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
     settings = SynthSettings(count=3, seed=0, size_px=96)
-    write_samples(tmp_path, settings, on_progress=seen.append)
-    assert seen == [1, 2, 3]
+    write_samples(tmp_path, settings, lambda *progress: seen.append(progress))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_cli_synth_writes_into_a_new_folder_with_spaces(tmp_path: Path) -> None:
