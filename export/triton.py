@@ -42,12 +42,9 @@ def write_repository(
     """Copy a verified `.onnx` file into a Triton model repository, or replace it there.
 
     The repository `folder` is made if need be; other models in it are left alone. The server puts
-    at most `max_batch` images into one batch, and clients can read the metadata from it.
-
-    Raises:
-        UsageError: Triton cannot take the name or the batch, or the folder of that name is not one
-            that an earlier export wrote.
-        OSError: the folder cannot be written.
+    at most `max_batch` images into one batch, and clients can read the metadata from it. A
+    `UsageError` where Triton cannot take the name or the batch, or the folder of that name is not
+    one that an earlier export wrote; an `OSError` where it cannot be written.
     """
     check_destination(folder, name, overwrite=True)
     config = config_text(name, metadata, max_batch)

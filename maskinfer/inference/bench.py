@@ -100,10 +100,8 @@ class Bench:
     def open(cls, settings: BenchSettings) -> Self:
         """Find the images and the model, before anything is measured.
 
-        Raises:
-            UsageError: no such images or model, or a malformed option.
-            DatasetError: there is no image in the folder.
-            ModelFileError: the model file is damaged or not one of ours.
+        A `UsageError` where there are none, or an option is malformed, a `DatasetError` of an empty
+        folder, a `ModelFileError` of a model file that is damaged or not one of ours.
         """
         named_options(settings.provider_options)
         images = settings.images or sample_images("maskinfer bench IMAGES")

@@ -36,9 +36,7 @@ _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
     """Compare runs and write the report; returns the comparison and the report's page.
 
-    Raises:
-        RunError: one is no run, or damaged.
-        UsageError: the report's folder cannot be used.
+    A `RunError` where one is no run, or damaged, a `UsageError` where the folder cannot be used.
     """
     comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
     folder = ReportFolder.choose(settings.out, "report", overwrite=settings.overwrite)

@@ -121,11 +121,8 @@ def write_samples(
 
     Neighbours' faces are listed in `other_faces.csv` among the images, and how masks are worn in
     `face_notes.csv`. `overwrite` replaces what was drawn into the folder before, marked by its JPEG
-    comment: those images go when the new ones are written, no other file does.
-
-    Raises:
-        UsageError: the folder holds images and `overwrite` is not given, or it holds labelled
-            images from elsewhere, or it cannot be made.
+    comment: those images go when the new ones are written, no other file does. A `UsageError`
+    where the folder holds images otherwise, or labelled ones from elsewhere, or cannot be made.
     """
     earlier = _prepare(folder, overwrite)
     drawn, other_faces = list[tuple[str, Face]](), list[tuple[str, Face]]()
