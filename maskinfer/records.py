@@ -41,7 +41,7 @@ def read_value(hint: Any, value: object, name: str) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return read_record(hint, value, f"{name}.")
     if origin in (Union, UnionType):
         if value is None and type(None) in inner:

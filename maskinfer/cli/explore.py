@@ -62,7 +62,7 @@ def _print(exploration: Exploration, folder: ReportFolder) -> None:
     rows = (
         (
             *(split.name, len(split.filenames), split.count(True), split.count(False)),
-            *map(len, (split.unlabelled, split.impossible, split.unreadable)),
+            *(len(split.unlabelled), len(split.impossible), len(split.unreadable)),
         )
         for split in exploration.splits.values()
     )

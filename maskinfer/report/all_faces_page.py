@@ -161,7 +161,7 @@ def _precision_chart(metrics: AllFacesMetrics) -> Chart:
         "recall",
         "precision",
         f"Best precision at each recall or more, of overlaps by half; {'; '.join(words)}.",
-        ylim=(0, 1.03),
+        shares=True,
         styles={
             word: {"marker": "", "linestyle": line}
             for word, line in zip(words, ("-", "--"), strict=False)

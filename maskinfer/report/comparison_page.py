@@ -94,12 +94,12 @@ def _galleries(comparison: OneFaceComparison | AllFacesComparison) -> list[Galle
     def card(pair: Pair[Any]) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
         if isinstance(pair.a, PhotoFaces):
-            lines = (faces_lines(pair.a)[0], *lines)
-            return faces_card(comparison.a.folder, pair.a, lines, predicted=False)
+            counts = faces_lines(pair.a)[0]
+            return faces_card(comparison.a.folder, pair.a, (counts, *lines), predicted=False)
         faces = {"A's": pair.a.face, "B's": pair.b.face}
         return prediction_card(comparison.a.folder, pair.a, lines, faces)
 
-    galleries = {
+    galleries: dict[str, list[Pair[Any]]] = {
         "Only A is right: furthest apart first": comparison.by_call["only A right"],
         "Only B is right: furthest apart first": comparison.by_call["only B right"],
     }

@@ -153,7 +153,7 @@ def _precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         "recall",
         "precision",
         f"Precision over recall; {', '.join(words)}.",
-        ylim=(0, 1.03),
+        shares=True,
         # Whole steps: between two confidences there is nothing to measure.
         styles={
             name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}

@@ -83,15 +83,14 @@ def line_chart(
     ylabel: str,
     alt: str,
     *,
-    ylim: tuple[float, float] | None = None,
+    shares: bool = False,
     whole_x: bool = False,
-    log_y: bool = False,
     styles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Chart:
     """Lines over each other, their x and y by name; x may be whole numbers, such as epochs.
 
-    Styles are matplotlib's arguments of a line, by name, where they differ; lines whose label is
-    None are not in the legend.
+    The values are shares, or losses of any size. Styles are matplotlib's arguments of a line, by
+    name, where they differ; lines whose label is None are not in the legend.
     """
 
     def draw(axes: "Axes") -> None:
@@ -100,9 +99,10 @@ def line_chart(
             style |= {"label": name, **(styles or {}).get(name, {})}
             shown = None if style["label"] is None else _plain(style["label"])
             axes.plot(x, y, **style | {"label": shown})
-        if log_y:
+        if shares:
+            axes.set(ylim=(0, 1.03))  # the dots at 1 stay whole
+        elif is_uneven(value for _, y in series.values() for value in np.ravel(y)):
             axes.set_yscale("log")
-        axes.set(ylim=ylim)
         if whole_x:
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
 
