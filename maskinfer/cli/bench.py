@@ -12,10 +12,10 @@ from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.bench import Bench, BenchSettings, Line
 from maskinfer.inference.speed import Setup, Speed
-from maskinfer.text import counted, printable_name
+from maskinfer.text import counted, images_per_second, printable_name
 
 from . import options
-from .console import check_json, err, figures_table, images_per_second, make_table, say, write_json
+from .console import check_json, err, figures_table, make_table, say, write_json
 from .detector import FAILED_SOME, model_words
 from .options import argument, option, takes
 

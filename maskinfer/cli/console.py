@@ -18,7 +18,7 @@ from rich.text import Text
 
 from maskinfer.errors import UsageError
 from maskinfer.files import check_file, write_text
-from maskinfer.text import visible
+from maskinfer.text import images_per_second, visible
 
 STDOUT = Path("-")
 _LONGEST_LINE = 10_000  # characters; a command to paste may hold several paths
@@ -125,12 +125,6 @@ def make_table(
     for row in rows:
         table.add_row(*(Text(visible(str(cell))) for cell in row))
     return table
-
-
-def images_per_second(images: float, seconds: float) -> str:
-    """Format a speed as a whole number, or with a decimal where it is slow."""
-    speed = images / seconds if seconds > 0 else 0.0
-    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
 
 
 def print_section(title: str, rows: Mapping[str, object]) -> None:

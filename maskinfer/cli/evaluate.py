@@ -16,18 +16,10 @@ from maskinfer.evaluation.mistakes import analyse
 from maskinfer.report.all_faces_page import all_faces_page
 from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted, decimals, percent
+from maskinfer.text import counted, decimals, images_per_second, percent
 
 from . import options
-from .console import (
-    check_json,
-    figures_table,
-    images_per_second,
-    make_table,
-    progress_bar,
-    say,
-    write_json,
-)
+from .console import check_json, figures_table, make_table, progress_bar, say, write_json
 from .detector import FAILED_SOME, model_words, open_detector
 from .options import argument, option, takes
 

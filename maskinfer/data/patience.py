@@ -5,13 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from maskinfer.errors import (
-    DatasetError,
-    ImageError,
-    MaskinferError,
-    TransientError,
-    UnreachableError,
-)
+from maskinfer.errors import DatasetError, ImageError, TransientError, UnreachableError
 
 Read = TypeVar("Read")
 
@@ -55,7 +49,7 @@ def read_patiently(
     raise AssertionError
 
 
-def reason_of(error: MaskinferError) -> str:
+def reason_of(error: Exception) -> str:
     """Why a file cannot be read, in a line without its path."""
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.strerror:

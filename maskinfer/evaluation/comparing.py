@@ -18,14 +18,7 @@ from .all_faces import evaluate_faces
 from .evaluating import AnswerT, Measured, evaluate_folder, model_facts
 from .labelled import LabelledPrediction
 from .photo_faces import PhotoFaces
-from .significance import (
-    RESAMPLES,
-    SEED,
-    Interval,
-    accuracy_interval,
-    bootstrap_interval,
-    mcnemar_p,
-)
+from .significance import BOOTSTRAP, Interval, accuracy_interval, bootstrap_interval, mcnemar_p
 
 SIGNIFICANT = 0.05
 # Whether A and B call an image correctly, by the words for it.
@@ -207,7 +200,7 @@ class Comparison(ABC, Generic[AnswerT]):
                 }
                 for figure in self.figures
             },
-            "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+            "bootstrap": BOOTSTRAP,
             "decisions": [asdict(decision) for decision in self.a.decisions],
             "unlabelled": self.a.unlabelled,
             "images": [self.pair_facts(pair) for pair in self.pairs],

@@ -64,7 +64,7 @@ def read_yolo(source: Source) -> Items:
             continue
         label = labels[image]
         try:
-            text = read_text(source.path(label), name=label)
+            text = read_text(source.path(label), label)
         except AnnotationError as error:
             yield Skipped(image, str(error))
             continue

@@ -48,7 +48,25 @@ class Toolkit:
     @property
     def reason(self) -> str:
         """Why it failed last, by its log."""
-        return first_reason(self.errors)
+        return self.first_reason(self.errors)
+
+    @staticmethod
+    def first_reason(messages: Iterable[str]) -> str:
+        """The first of TensorRT's messages, the cause of the rest, as one short line.
+
+        Without its prefixes and source positions.
+        """
+        messages = [text for text in messages if not text.startswith("Invalid Node")]
+        telling = [text for text in messages if _NO_DRIVER not in text] or messages
+        if not telling:
+            return "it gives no reason"
+        text = " ".join(telling[0].split())
+        text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
+        text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
+        text = re.sub(r"^\((.*)\)$", r"\1", text)
+        text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
+        text = text.strip(" .")
+        return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 class Engine:
@@ -126,21 +144,3 @@ def _make_logger(trt: Any, errors: list[str]) -> Any:
                 errors.append(message)
 
     return Collector()
-
-
-def first_reason(messages: Iterable[str]) -> str:
-    """The first of TensorRT's messages, the cause of the rest, as one short line.
-
-    Without its prefixes and source positions.
-    """
-    messages = [text for text in messages if not text.startswith("Invalid Node")]
-    telling = [text for text in messages if _NO_DRIVER not in text] or messages
-    if not telling:
-        return "it gives no reason"
-    text = " ".join(telling[0].split())
-    text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
-    text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
-    text = re.sub(r"^\((.*)\)$", r"\1", text)
-    text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
-    text = text.strip(" .")
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -28,14 +28,7 @@ from . import cpu, gpu
 from .default_model import suited
 from .engine import Engine, EngineError
 from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
-from .model_file import (
-    INPUT_NAME,
-    OUTPUT_NAMES,
-    OUTPUT_SHAPES,
-    REPAIR,
-    ModelMetadata,
-    check_contract,
-)
+from .model_file import INPUT_NAME, OUTPUT_SHAPES, REPAIR, ModelMetadata, check_contract
 from .onnx_runtime import LOG_FATAL_ONLY, BoundSession, import_onnxruntime, reason
 from .openvino import OpenVino, is_suited
 from .providers import DEFAULT_BATCH_SIZE, Provider
@@ -241,7 +234,7 @@ class Session:
             return self._engine.run(canvases)
         if self.provider is Provider.CPU:
             outputs: list[NDArray[Any]] = self._session.run(
-                list(OUTPUT_NAMES), {INPUT_NAME: canvases}
+                list(OUTPUT_SHAPES), {INPUT_NAME: canvases}
             )
             return outputs
         bound = self._free.get()
