@@ -81,11 +81,9 @@ def quantise(
     """Make the layers of an FP32 graph, which is left as it is, compute in 8-bit integers.
 
     Two thirds of the canvases (N, S, S, 3) set the ranges, the others judge. With `full_range`,
-    weights take 8 bits on a CPU, see above. `say` takes a line about a step that takes long.
-
-    Raises:
-        UsageError: fewer than two canvases.
-        ExportError: with half of the layers in float the outputs still move too far.
+    weights take 8 bits on a CPU, see above. `say` takes a line about a step that takes long. Fewer
+    than two canvases are a `UsageError`; where the outputs still move too far with half of the
+    layers in float, that is an `ExportError`.
     """
     if len(canvases) < 2:
         raise UsageError(

@@ -143,16 +143,13 @@ class ListSource:
     """Names in a list: one a line, or separated by NUL where the list holds any.
 
     Order and repetitions stay.
-
-    Attributes:
-        place: what relative names are relative to, and what reads them.
     """
 
     sorted = False
 
     def __init__(self, place: "LocalSource | RemoteSource", stream: BinaryIO) -> None:
         """Read a list to its end, into a file that is deleted with this source."""
-        self.place = place
+        self.place = place  # what relative names are relative to, and what reads them
         self.image, self.is_reachable, self.stamp = place.image, place.is_reachable, place.stamp
         self.beside = place.beside
         self._name = getattr(stream, "name", "the list")

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, permutations
@@ -200,7 +200,7 @@ def predict_source(
             images, failed = sum(complete), complete[1]
             if not (settings.retry_failed and failed):
                 return Summary(images, failed, kept=images, already_complete=True)
-    with sink:
+    with sink if isinstance(sink, Journal) else nullcontext():
         left: Iterator[str | Result] = islice(source, settings.limit)
         if settings.resume and isinstance(sink, Journal):
             left = sink.retry(source) if settings.retry_failed else left

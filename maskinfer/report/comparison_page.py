@@ -60,14 +60,12 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
 
 
 def _verdict(comparison: Comparison[Any]) -> Section:
-    calls = [*comparison.calls().items()]
+    caption = f"Images by which is right, {p_words(comparison.p)}"
     return Section(
         "Which is better",
         "By McNemar's exact test on the images that only one of the two calls correctly; at "
         "p = 0.05 and above, a difference may well be chance.",
-        [
-            Table(f"Images by which is right, {p_words(comparison.p)}", ("calls", "images"), calls),
-        ],
+        [Table(caption, ("calls", "images"), [*comparison.calls().items()])],
     )
 
 

@@ -41,17 +41,12 @@ _MOST_PROBABILITIES = 4  # under a photo
 
 
 class WorstPhotos:
-    """The photos that people should look at first, kept while results pass by.
-
-    Attributes:
-        threshold: least probability that counts as a properly worn mask.
-        counts: photos of each kind, kept or not.
-    """
+    """The photos that people should look at first, kept while results pass by."""
 
     def __init__(self, threshold: float, most: int = _MOST) -> None:
         """Keep none yet, and of each kind at most `most`."""
-        self.threshold = threshold
-        self.counts: Counter[Kind] = Counter()
+        self.threshold = threshold  # least probability that counts as a properly worn mask
+        self.counts: Counter[Kind] = Counter()  # photos of each kind, kept or not
         self._most = most
         # By how much each is worth looking at; of equals the first is worth more.
         self._heaps: dict[Kind, list[tuple[float, int, ImagePrediction]]] = {k: [] for k in Kind}

@@ -70,11 +70,7 @@ class Toolkit:
 
 
 class Engine:
-    """An engine, loaded on the GPU.
-
-    Attributes:
-        sizes: the least and the largest batch that it takes.
-    """
+    """An engine, loaded on the GPU."""
 
     def __init__(
         self, plan: bytes, built_with: dict[str, Any], ort: ModuleType, device: str = "cuda"
@@ -85,7 +81,7 @@ class Engine:
         where the package is missing, or there is no GPU that the engine is for.
         """
         name, batch = built_with["builder"], built_with["batch"]
-        self.sizes = (batch["minimum"], batch["maximum"])
+        self.sizes = (batch["minimum"], batch["maximum"])  # of the batches that it takes
         try:
             self._toolkit = Toolkit(name)
         except (ImportError, OSError) as error:
