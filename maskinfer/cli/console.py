@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -109,7 +108,7 @@ def figures_table(lines: Mapping[str, object]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in lines.items():
-        table.add_row(name, Text(visible(str(value))))
+        table.add_row(Text(visible(name)), Text(visible(str(value))))
     return table
 
 
@@ -132,8 +131,7 @@ def print_section(title: str, rows: Mapping[str, object]) -> None:
     if not rows:
         return
     print_heading(title)
-    table = figures_table({escape(visible(name)): rows[name] for name in rows})
-    out.print(Padding(table, (0, 0, 0, 2), expand=False))
+    out.print(Padding(figures_table(rows), (0, 0, 0, 2), expand=False))
     out.print()
 
 

@@ -52,16 +52,6 @@ def evaluate(settings: EvaluateSettings) -> None:
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    evaluation = _evaluate(settings)
-    _say_left_out(
-        evaluation, where="" if settings.json or settings.report else " To see each: --json FILE"
-    )
-    if evaluation.failed:
-        raise typer.Exit(FAILED_SOME)
-
-
-def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
-    """Measure the model, write and print its figures."""
     console = check_json(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
@@ -81,7 +71,10 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
         _print_evaluation(evaluation, console)
     if report is not None:
         _write_report(report, evaluation)
-    return evaluation
+    where = "" if settings.json or settings.report else " To see each: --json FILE"
+    _say_left_out(evaluation, where)
+    if evaluation.failed:
+        raise typer.Exit(FAILED_SOME)
 
 
 def _choose_report(settings: EvaluateSettings) -> ReportFolder | None:

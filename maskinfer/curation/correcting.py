@@ -116,12 +116,9 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
 
     Everything in it is copied, side lists with the new names; what was done is listed in
     `corrections.csv`, in a second round in `corrections-2.csv`. The copy is made beside its place
-    and moved there once it is complete.
-
-    Raises:
-        UsageError: `out` is taken or lies in the data set.
-        DatasetError: a name is not in the data set, two images would have one name, or the copy
-            cannot be written.
+    and moved there once it is complete. A `UsageError` where `out` is taken or lies in the data
+    set; a `DatasetError` where a name is not in the data set, two images would have one name, or
+    the copy cannot be written.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder, expected the data set that was audited")

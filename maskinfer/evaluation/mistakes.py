@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.data.images import load_photo
 from maskinfer.data.labels import BoxXywh
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, map_ahead, unheard
@@ -203,9 +204,7 @@ def _measure_photo(folder: Path, prediction: LabelledPrediction) -> LabelledPred
     )
 
 
-def _brightness(
-    pixels: NDArray[np.uint8], size_wh: tuple[int, int], box_xywh: BoxXywh
-) -> float | None:
+def _brightness(pixels: Pixels, size_wh: tuple[int, int], box_xywh: BoxXywh) -> float | None:
     """Mean luma of the decoded pixels that a box touches, (H, W, 3) of a photo of that size."""
     height, width = pixels.shape[:2]
     x, y, w, h = box_xywh

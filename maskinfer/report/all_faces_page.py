@@ -89,7 +89,7 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
 
 def _photos(evaluation: AllFacesEvaluation) -> Section:
     def card(photo: PhotoFaces) -> Card:
-        return faces_card(evaluation.folder, photo, faces_lines(photo), correct=photo.correct)
+        return faces_card(evaluation.folder, photo, faces_lines(photo), photo.correct)
 
     wrong = [photo for photo in evaluation.answers if photo.called and not photo.correct]
     galleries = {
@@ -122,20 +122,18 @@ def _ranked(photos: list[PhotoFaces], count: str) -> list[PhotoFaces]:
 
 
 def faces_card(
-    folder: Path,
-    photo: PhotoFaces,
-    lines: tuple[str, ...],
-    *,
-    correct: bool | None = None,
-    predicted: bool = True,
+    folder: Path, photo: PhotoFaces, lines: tuple[str, ...], correct: bool | None = None
 ) -> Card:
-    """A photo with the annotated faces, whole, and the predicted ones, dashed, where wanted."""
+    """A photo with the annotated faces, whole; of one model also the predicted ones, dashed.
+
+    Then `correct` says whether it is right.
+    """
     colors = {True: LABEL, False: OTHER}
     labels = [Outline(face.box_xywh, colors[face.proper_mask]) for face in photo.labels]
     called = [
         Outline(face.box_xywh, colors[face.proper_mask], dashed=True)
         for face in photo.called
-        if predicted
+        if correct is not None
     ]
     name, outlines, word = photo.filename, (*labels, *called), label_word(photo.all_proper)
     alt = f"{name}: {counted(len(labels), 'annotated face')}, {len(called)} predicted"

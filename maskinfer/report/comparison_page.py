@@ -93,7 +93,7 @@ def _galleries(comparison: OneFaceComparison | AllFacesComparison) -> list[Galle
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
         if isinstance(pair.a, PhotoFaces):
             counts = faces_lines(pair.a)[0]
-            return faces_card(comparison.a.folder, pair.a, (counts, *lines), predicted=False)
+            return faces_card(comparison.a.folder, pair.a, (counts, *lines))
         faces = {"A's": pair.a.face, "B's": pair.b.face}
         return prediction_card(comparison.a.folder, pair.a, lines, faces)
 

@@ -17,6 +17,7 @@ from .blocks import Chart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Series = Mapping[str, tuple[ArrayLike, ArrayLike]]  # x and y, by name
 # Each has a contrast of at least 3 with the page in both themes. Lines differ in more than colour.
 COLORS = ("#3a7ebf", "#d1495b", "#2a9134", "#b8860b", "#8e5bb5", "#0e9aa7", "#c05780", "#7a7a7a")
 _SIZE = (4.6, 3.1)  # inches, of 72 points
@@ -78,7 +79,7 @@ def is_uneven(losses: Iterable[float]) -> bool:
 
 def line_chart(
     title: str,
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    series: Series,
     xlabel: str,
     ylabel: str,
     alt: str,
@@ -168,13 +169,7 @@ def heat_map(title: str, density: ArrayLike, alt: str) -> Chart:
     return _chart(title, "x, share of the width", "y, share of the height", alt, draw)
 
 
-def scatter(
-    title: str,
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    xlabel: str,
-    ylabel: str,
-    alt: str,
-) -> Chart:
+def scatter(title: str, series: Series, xlabel: str, ylabel: str, alt: str) -> Chart:
     """Points, as one picture in the chart, so that many of them stay small."""
 
     def draw(axes: "Axes") -> None:

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -23,7 +23,7 @@ from maskinfer.text import printable_name
 from maskinfer.threads import Progress, unheard
 from maskinfer.version import __version__
 
-from .blocks import Block, Cell, Chart, Gallery, Notes, Page, Table
+from .blocks import Cell, Chart, Gallery, Notes, Page, Table
 from .thumbnails import make_thumbnails
 
 REPORTS = Path("reports")
@@ -114,7 +114,8 @@ def render_page(
         lstrip_blocks=True,
     )
     filters = {"printable": printable_name, "cell": cell_text, "short": short_name}
-    environment.filters |= filters | {"address": address, "by_kind": _by_kind}
+    environment.filters |= filters | {"address": address}
+    environment.filters["by_kind"] = lambda blocks: groupby(blocks, lambda b: _KINDS[type(b)])
     environment.tests["file"] = lambda photo: isinstance(photo, Path)
     assets = files(__package__) / _TEMPLATES
     style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -132,10 +133,6 @@ def render_page(
         made=made,
     )
     return printable_name(html)
-
-
-def _by_kind(blocks: Sequence[Block]) -> Iterator[tuple[str, Iterator[Block]]]:
-    return groupby(blocks, lambda block: _KINDS[type(block)])
 
 
 def short_name(name: str) -> str:

@@ -35,6 +35,7 @@ class SynthSettings:
     count: int = 100  # images
     seed: int = 0  # draws the same images each time; image i does not depend on the count
     size_px: int = 224  # the images' longer side
+    overwrite: bool = False  # whether what was drawn into the folder before is replaced
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,7 @@ def draw_scene(scene: Scene) -> Image.Image:
     return develop(rng, large.reduce(_SUPERSAMPLING))
 
 
-def write_samples(
-    folder: Path,
-    settings: SynthSettings,
-    on_progress: Progress = unheard,
-    *,
-    overwrite: bool = False,
-) -> None:
+def write_samples(folder: Path, settings: SynthSettings, on_progress: Progress = unheard) -> None:
     """Write labelled JPEGs into a folder, which is made where it is missing.
 
     Neighbours' faces are listed in `other_faces.csv` among the images, and how masks are worn in
@@ -124,7 +119,7 @@ def write_samples(
     comment: those images go when the new ones are written, no other file does. A `UsageError`
     where the folder holds images otherwise, or labelled ones from elsewhere, or cannot be made.
     """
-    earlier = _prepare(folder, overwrite)
+    earlier = _prepare(folder, settings.overwrite)
     drawn, other_faces = list[tuple[str, Face]](), list[tuple[str, Face]]()
     for index in range(settings.count):
         scene = random_scene(settings.seed, index, settings.size_px)

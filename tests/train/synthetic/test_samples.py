@@ -142,7 +142,7 @@ def test_write_samples_overwrite_deletes_labelled_images_only(tmp_path: Path) ->
     written(tmp_path, 5, 0)
     Image.new("RGB", (8, 8)).save(tmp_path / "holiday.jpg")
     (tmp_path / "notes.txt").write_text("mine")
-    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
+    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96, overwrite=True))
     assert len(list_images(tmp_path)) == 3
     assert len(Dataset(tmp_path).samples("test").samples) == 2
     assert (tmp_path / "holiday.jpg").exists()
@@ -159,7 +159,7 @@ def test_write_samples_overwrite_refuses_images_that_others_labelled(
     Image.new("RGB", (8, 8)).save(tmp_path / like)
     before = images_in(tmp_path)
     with pytest.raises(UsageError, match=r"holds 1 labelled images .* did not draw, the first: "):
-        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96), overwrite=True)
+        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96, overwrite=True))
     assert images_in(tmp_path) == before
 
 
@@ -174,14 +174,13 @@ def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
     with pytest.raises(KeyboardInterrupt):
         write_samples(
             tmp_path,
-            SynthSettings(count=2, seed=1, size_px=96),
-            overwrite=True,
+            SynthSettings(count=2, seed=1, size_px=96, overwrite=True),
             on_progress=stop,
         )
     after = images_in(tmp_path)
     assert before.items() <= after.items()
     assert len(after) == 4
-    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
+    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96, overwrite=True))
     assert len(images_in(tmp_path)) == 2
 
 
