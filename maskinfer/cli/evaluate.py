@@ -26,11 +26,7 @@ from .options import argument, option, takes
 
 @takes(
     EvaluateSettings,
-    data=argument(
-        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
-        "folder test/, that one is used.",
-        "DATA",
-    ),
+    data=argument(options.LABELLED, "DATA"),
     model=options.MODEL,
     provider=options.PROVIDER,
     provider_options=options.PROVIDER_OPTIONS,

@@ -152,6 +152,10 @@ class Comparison(ABC, Generic[AnswerT]):
         _, only_a, only_b, _ = self.calls().values()
         return mcnemar_p(only_a, only_b)
 
+    def p_words(self) -> str:
+        """It as people write it."""
+        return "p < 0.001" if self.p < 0.001 else "p = 1" if self.p == 1 else f"p = {self.p:.3f}"
+
     @property
     def failed(self) -> int:
         """Labelled images that at least one model did not measure."""
@@ -171,9 +175,9 @@ class Comparison(ABC, Generic[AnswerT]):
                 f"No difference in accuracy on {images}: neither is right where the other is not."
             )
         if self.p >= SIGNIFICANT:
-            return f"No difference in accuracy can be told from {images} ({p_words(self.p)})."
+            return f"No difference in accuracy can be told from {images} ({self.p_words()})."
         better, more, less = ("A", a, b) if a > b else ("B", b, a)
-        return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
+        return f"{better} is right more often: {more} images against {less}, {self.p_words()}."
 
     def to_dict(self) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
@@ -273,22 +277,13 @@ class AllFacesComparison(Comparison[PhotoFaces]):
         Photos of the rarer label weigh more; the weights stay what they are when photos are drawn.
         """
         counts = Counter(pair.a.all_proper for pair in self.pairs)
-        return [
-            (pair.b.correct - pair.a.correct)
-            * len(self.pairs)
-            / (len(counts) * counts[pair.a.all_proper])
-            for pair in self.pairs
-        ]
+        weights = {label: len(self.pairs) / (len(counts) * n) for label, n in counts.items()}
+        return [(p.b.correct - p.a.correct) * weights[p.a.all_proper] for p in self.pairs]
 
 
 def iou_difference(pair: Pair[LabelledPrediction]) -> float:
     """B's minus A's."""
     return pair.b.iou - pair.a.iou
-
-
-def p_words(p: float) -> str:
-    """A p-value as people write it."""
-    return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
 
 
 def _key(words: str) -> str:

@@ -257,11 +257,9 @@ class Journal:
         with self._explained():
             with _replacing(files.out) as beside:
                 results = self._results(files.journal)
-                predicted = (r for r in results if isinstance(r, ImagePrediction))
+                rows = (r for r in results if isinstance(r, ImagePrediction))
                 form = {"spreadsheet": self.identity.get("spreadsheet", False)}
-                write_predictions(
-                    predicted, beside, files.out.suffix, labelled=self.labelled, **form
-                )
+                write_predictions(rows, beside, files.out.suffix, labelled=self.labelled, **form)
             if self.failures:
                 with _replacing(files.errors) as beside:
                     results = self._results(files.journal)

@@ -8,7 +8,6 @@ from maskinfer.evaluation.comparing import (
     Comparison,
     OneFaceComparison,
     Pair,
-    p_words,
 )
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
@@ -60,7 +59,7 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
 
 
 def _verdict(comparison: Comparison[Any]) -> Section:
-    caption = f"Images by which is right, {p_words(comparison.p)}"
+    caption = f"Images by which is right, {comparison.p_words()}"
     return Section(
         "Which is better",
         "By McNemar's exact test on the images that only one of the two calls correctly; at "
