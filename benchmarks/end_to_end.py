@@ -28,12 +28,12 @@ from rich.table import Table
 from maskinfer.data.folders import list_images
 from maskinfer.data.pixels import Pixels
 from maskinfer.inference.detector import MaskDetector
-from maskinfer.inference.pipeline import decode_threads, predict_images
+from maskinfer.inference.pipeline import predict_images
 from maskinfer.inference.speed import time_session
 from maskinfer.runtime.default_model import shipped_model
 from maskinfer.runtime.providers import default_streams
 from maskinfer.runtime.session import Session
-from maskinfer.threads import map_ahead
+from maskinfer.threads import decode_threads, map_ahead
 
 _SIZE_WH = (640, 480)
 _DISTINCT = 50

@@ -21,14 +21,7 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.engine import (
-    TENSORRT,
-    TENSORRT_RTX,
-    Engine,
-    EngineError,
-    Toolkit,
-    first_reason,
-)
+from maskinfer.runtime.engine import TENSORRT, TENSORRT_RTX, Engine, EngineError, Toolkit
 from maskinfer.runtime.model_file import INPUT_NAME
 from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.session import Outputs
@@ -161,7 +154,7 @@ def _gpus(toolkit: Toolkit) -> dict[str, Any]:
 
 
 def _parse_fault(toolkit: Toolkit, error: Any) -> ExportError:
-    reason = first_reason(error.desc().splitlines())
+    reason = toolkit.first_reason(error.desc().splitlines())
     if error.node() < 0:
         return ExportError(f"{toolkit} cannot read the model: {reason}. Run: maskinfer export")
     operator = f"operator {error.node_operator()} (node '{error.node_name()}')"

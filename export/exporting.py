@@ -1,7 +1,7 @@
 """From a run to a model file known to find the faces that the run's best weights find."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -31,13 +31,12 @@ from .fp16 import to_half
 from .graph import ContractModule, checkpoint_function, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
-from .settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings, GraphOptions, check
+from .settings import DEFAULT_FACES, PROPOSALS, BatchRange, ExportSettings, GraphOptions, Say, check
 from .verification import draw_evenly, verification_canvases
 from .working_points import measure_file
 
 _CALIBRATION_IMAGES = 96
 _ENDINGS = {"onnx": ".onnx", "engine": ENGINE_SUFFIX, "triton": ""}
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,7 @@ class BatchedFasterRCNN(nn.Module):
         assert isinstance(generator, AnchorGenerator)
         anchors = generator(images, levels)[0]  # (all cells, 4)
         self.level_sizes = [side * side for side in self.level_sides]
-        self.register_buffer("anchors", anchors.clone())
-        self.anchors: Tensor
+        self.anchors = nn.Buffer(anchors.clone())
 
         self.per_level = min(max(proposals, _LEAST_PER_LEVEL), max(self.level_sizes))
         self.proposals = min(proposals, sum(min(self.per_level, n) for n in self.level_sizes))
@@ -133,15 +132,11 @@ class RoIAlign(nn.Module):
         super().__init__()
         sides = torch.tensor(level_sides, dtype=torch.float32)
         starts = torch.tensor([0, *level_sides]).square().cumsum(0)[:-1]
-        self.register_buffer("sides", sides)
-        self.register_buffer("scales", torch.exp2(torch.log2(sides / canvas).round()))
-        self.register_buffer("starts", starts)
+        self.sides = nn.Buffer(sides)
+        self.scales = nn.Buffer(torch.exp2(torch.log2(sides / canvas).round()))
+        self.starts = nn.Buffer(starts)
         steps = torch.arange(_BINS * _SAMPLES, dtype=torch.float32)
-        self.register_buffer("steps", (steps + 0.5) / _SAMPLES)  # (14,), in bins
-        self.sides: Tensor
-        self.scales: Tensor
-        self.starts: Tensor
-        self.steps: Tensor
+        self.steps = nn.Buffer((steps + 0.5) / _SAMPLES)  # (14,), in bins
         # A region of 224 pixels a side belongs to level 4 of 2 to 5 (Lin et al. 2017, eq. 1).
         self.finest = -math.log2(float(self.scales[0]))
 

@@ -12,7 +12,7 @@ whose quantisation alone moves the outputs furthest; then each is tried again by
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +31,7 @@ from maskinfer.runtime.session import Outputs
 
 from .layers import Layer, find_layers, last_layers, reduced_nodes
 from .parity import in_batches
-from .settings import Target
+from .settings import Say, Target
 
 _MOST_GROUPS = 24  # of neighbouring layers, whose sensitivity is measured
 _MOST_IN_FLOAT = 0.5  # share of the groups; beyond it INT8 is pointless
@@ -71,21 +71,14 @@ class Quantised(NamedTuple):
 
 
 def quantise(
-    model: ModelProto,
-    canvases: Pixels,
-    target: Target,
-    *,
-    full_range: bool,
-    say: Callable[[str], None],
+    model: ModelProto, canvases: Pixels, target: Target, *, full_range: bool, say: Say
 ) -> Quantised:
     """Make the layers of an FP32 graph, which is left as it is, compute in 8-bit integers.
 
     Two thirds of the canvases (N, S, S, 3) set the ranges, the others judge. With `full_range`,
-    weights take 8 bits on a CPU, see above. `say` takes a line about a step that takes long.
-
-    Raises:
-        UsageError: fewer than two canvases.
-        ExportError: with half of the layers in float the outputs still move too far.
+    weights take 8 bits on a CPU, see above. Fewer
+    than two canvases are a `UsageError`; where the outputs still move too far with half of the
+    layers in float, that is an `ExportError`.
     """
     if len(canvases) < 2:
         raise UsageError(

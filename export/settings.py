@@ -1,5 +1,6 @@
 """What an export is asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from maskinfer.runtime.model_file import ModelMetadata
 Format = Literal["onnx", "engine", "triton"]
 Precision = Literal["fp32", "fp16", "int8"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
+Say = Callable[[str], None]  # takes a line about a step that takes long
 
 # More than these brought boxes no nearer to torchvision's, and cost time: docs/experiments.md.
 PROPOSALS = (128, 256, 512, 1000)  # tried in turn, until the file agrees

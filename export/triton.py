@@ -42,12 +42,9 @@ def write_repository(
     """Copy a verified `.onnx` file into a Triton model repository, or replace it there.
 
     The repository `folder` is made if need be; other models in it are left alone. The server puts
-    at most `max_batch` images into one batch, and clients can read the metadata from it.
-
-    Raises:
-        UsageError: Triton cannot take the name or the batch, or the folder of that name is not one
-            that an earlier export wrote.
-        OSError: the folder cannot be written.
+    at most `max_batch` images into one batch, and clients can read the metadata from it. A
+    `UsageError` where Triton cannot take the name or the batch, or the folder of that name is not
+    one that an earlier export wrote; an `OSError` where it cannot be written.
     """
     check_destination(folder, name, overwrite=True)
     config = config_text(name, metadata, max_batch)
@@ -122,15 +119,10 @@ parameters [
 
 def quoted(text: str) -> str:
     """A string literal of protobuf text format, in ASCII: the bytes of its UTF-8, escaped."""
-    return '"' + "".join(map(_escape, text.encode("utf-8"))) + '"'
-
-
-def _escape(byte: int) -> str:
-    character = chr(byte)
-    if character in '"\\':
-        return "\\" + character
+    data = text.replace("\\", r"\\").replace('"', r"\"").encode()
     # Always three octal digits, so that a digit that follows is not taken for a fourth.
-    return character if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
+    characters = (chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}" for byte in data)
+    return f'"{"".join(characters)}"'
 
 
 def _strange(place: Path) -> str:

@@ -76,13 +76,9 @@ def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[
     """Compare a model file with the best weights of the run, or the file of weights, it came from.
 
     On at most so many images of `data`, as `verification_canvases` takes them. Returns how far they
-    agree, and what is beyond the tolerance.
-
-    Raises:
-        ModelFileError: the file is damaged or not ours.
-        RunError: the run has no usable weights.
-        UsageError: the file is not of the run's network, backbone or geometry.
-        DatasetError: there is no image to compare on.
+    agree, and what is beyond the tolerance. A `ModelFileError` where the file is damaged or not
+    ours, a `RunError` where the run has no usable weights, a `UsageError` where the file is not of
+    its network, backbone or geometry, a `DatasetError` where there is no image to compare on.
     """
     session = Session(file, Provider.CPU, max(BATCH_SIZES))
     metadata = session.metadata

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
 
@@ -13,15 +13,27 @@ _LARGEST_FLOAT, _LARGEST_INT = 1e300, 2**53
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def read_record(kind: type[Record], values: object) -> Record:
+def read_record(kind: type[Record], values: object, prefix: str = "") -> Record:
     """Make a record of values that anybody may have written, by the names of its fields.
 
     It is a dataclass, whose fields are numbers, texts, literals, lists, tuples and dictionaries of
     those, other dataclasses, or anything; values of those with a default may be missing. Else a
-    `ValueError` of one line names the value that is missing, of another type, or of no field.
+    `ValueError` of one line names, after a prefix, the value that is missing, of another type, or
+    of no field.
     """
-    record: Record = _read_fields(kind, values, "")
-    return record
+    if not isinstance(values, Mapping):
+        name = prefix.removesuffix(".") or kind.__name__
+        raise ValueError(f"{name}: got {reprlib.repr(values)}, expected names and values")
+    hints = get_type_hints(kind)
+    given = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise ValueError(f"{prefix}{name}: unknown, expected one of {', '.join(hints)}")
+        given[name] = read_value(hints[name], value, f"{prefix}{name}")
+    for field in fields(cast(Any, kind)):
+        if field.name not in given and field.default is field.default_factory is MISSING:
+            raise ValueError(f"{prefix}{field.name}: missing")
+    return kind(**given)
 
 
 def read_value(hint: Any, value: object, name: str) -> Any:
@@ -29,8 +41,8 @@ def read_value(hint: Any, value: object, name: str) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
-    if is_dataclass(hint):
-        return _read_fields(hint, value, f"{name}.")
+    if isinstance(hint, type) and is_dataclass(hint):
+        return read_record(hint, value, f"{name}.")
     if origin in (Union, UnionType):
         if value is None and type(None) in inner:
             return None
@@ -51,22 +63,6 @@ def read_value(hint: Any, value: object, name: str) -> Any:
         return value
     expected = f"one of {', '.join(map(str, inner))}" if origin is Literal else _word(hint)
     raise ValueError(f"{name}: got {reprlib.repr(value)}, expected {expected}")
-
-
-def _read_fields(kind: Any, values: object, prefix: str) -> Any:
-    if not isinstance(values, Mapping):
-        name = prefix.removesuffix(".") or kind.__name__
-        raise ValueError(f"{name}: got {reprlib.repr(values)}, expected names and values")
-    hints = get_type_hints(kind)
-    given = {}
-    for name, value in values.items():
-        if name not in hints:
-            raise ValueError(f"{prefix}{name}: unknown, expected one of {', '.join(hints)}")
-        given[name] = read_value(hints[name], value, f"{prefix}{name}")
-    for field in fields(kind):
-        if field.name not in given and field.default is field.default_factory is MISSING:
-            raise ValueError(f"{prefix}{field.name}: missing")
-    return kind(**given)
 
 
 def _word(hint: Any) -> str:

@@ -88,3 +88,9 @@ def percent(share: float | None) -> str:
 def decimals(figure: float | None) -> str:
     """Format a figure with three decimals; `none` where nothing was measured."""
     return "none" if figure is None else f"{figure:.3f}"
+
+
+def images_per_second(images: float, seconds: float) -> str:
+    """Format a speed as a whole number, or with a decimal where it is slow."""
+    speed = images / seconds if seconds > 0 else 0.0
+    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"

@@ -14,6 +14,8 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], object]
 
 CGROUP = Path("/sys/fs/cgroup")
+# Past this many, threads only take memory from each other.
+_MAX_THREADS = 32
 
 
 def unheard(done: int, total: int) -> None:
@@ -27,6 +29,11 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     limit = _cgroup_cores()
     return cores if limit is None else max(1, min(cores, math.ceil(limit)))
+
+
+def decode_threads() -> int:
+    """How many threads decode images by default: one a core."""
+    return min(usable_cores(), _MAX_THREADS)
 
 
 def _cgroup_cores() -> float | None:
@@ -69,7 +76,7 @@ def map_ahead(
     Raises:
         whatever `function` raises, in its item's turn.
     """
-    threads = threads or usable_cores()
+    threads = threads or decode_threads()
     ahead = ahead or 4 * threads
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="maskinfer-ahead")

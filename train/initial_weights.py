@@ -40,12 +40,9 @@ def load_initial_weights(
 ) -> InitialWeights:
     """Start a network from what was learned elsewhere, where `settings.weights` says.
 
-    `say` is told, in one line, what was loaded or why not.
-
-    Raises:
-        TrainingError: weights were asked for and cannot be fetched.
-        UsageError: a file that is missing, is not safetensors, or of which too little fits.
-        RunError: its calibration is damaged.
+    `say` is told, in one line, what was loaded or why not. A `TrainingError` where weights were
+    asked for and cannot be fetched, a `UsageError` of a file that is missing, is not safetensors,
+    or of which too little fits, a `RunError` where its calibration is damaged.
     """
     if settings.weights == "none":
         return InitialWeights("none")

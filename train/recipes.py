@@ -58,11 +58,8 @@ def recipe_settings(
 ) -> TrainSettings:
     """The settings of a recipe: the name of one that ships, or the path of a .toml file.
 
-    `canvas` is its side in pixels, in place of the recipe's.
-
-    Raises:
-        UsageError: there is no such recipe, it has no section for the network, or a value of it
-            is not allowed.
+    `canvas` is its side in pixels, in place of the recipe's. A `UsageError` where there is no such
+    recipe, it has no section for the network, or a value of it is not allowed.
     """
     if canvas is not None and canvas < 1:
         raise UsageError(f"--canvas: got {canvas}, expected {CANVAS_RULE}")

@@ -20,13 +20,8 @@ from .options import option
 
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
-    "torch",
-    "torchvision",
-    "accelerate",
-    "safetensors",
-    "matplotlib",
-    "onnx",
-    "onnxscript",
+    *("torch", "torchvision", "accelerate", "safetensors"),
+    *("matplotlib", "onnx", "onnxscript"),
 )
 # Click's own, or Typer's copy of it.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from maskinfer.curation.auditing import SUSPECTS, Audit, audit_by_model, correct
 from maskinfer.curation.opinions import by_label, write_suspects
@@ -15,11 +13,10 @@ from maskinfer.evaluation.labelled import label_word
 from maskinfer.inference.choosing import DetectorSettings
 from maskinfer.report.audit_page import audit_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import visible
 from maskinfer.train.audit.settings import AuditSettings
 
 from . import options
-from .console import err, progress_bar, say
+from .console import err, make_table, progress_bar, say
 from .console import out as stdout
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes
@@ -104,16 +101,17 @@ def _by_model(settings: AuditSettings) -> tuple[Audit, ReportFolder]:
 
 
 def _print(findings: Audit, folder: ReportFolder) -> None:
-    table = Table("label", "probability", "overlap", "image", title="Labels most likely wrong")
-    for prediction in by_label(findings.predictions)[:_SHOWN]:
-        confidence = prediction.self_confidence
-        table.add_row(
-            label_word(prediction.label_proper),
-            "no face" if confidence is None else f"{confidence:.3f}",
-            f"{prediction.iou:.2f}",
-            Text(visible(prediction.filename), overflow="fold"),
+    rows = (
+        (
+            label_word(suspect.label_proper),
+            "no face" if (sure := suspect.self_confidence) is None else f"{sure:.3f}",
+            f"{suspect.iou:.2f}",
+            suspect.filename,
         )
-    stdout.print(table)
+        for suspect in by_label(findings.predictions)[:_SHOWN]
+    )
+    headings = ("label", "probability", "overlap", "image")
+    stdout.print(make_table(headings, rows, left=4, title="Labels most likely wrong"))
     say(f"report: {folder.page}")
     say(f"to judge: {folder.path / SUSPECTS}")
     if any(decision.kind is FaultKind.UNREADABLE for decision in findings.decisions):

@@ -12,10 +12,10 @@ from maskinfer.data.folders import Failure
 from maskinfer.errors import MaskinferError
 from maskinfer.inference.bench import Bench, BenchSettings, Line
 from maskinfer.inference.speed import Setup, Speed
-from maskinfer.text import counted, printable_name
+from maskinfer.text import counted, images_per_second, printable_name
 
 from . import options
-from .console import check_json, err, figures_table, images_per_second, say, write_json
+from .console import check_json, err, figures_table, make_table, say, write_json
 from .detector import FAILED_SOME, model_words
 from .options import argument, option, takes
 
@@ -107,19 +107,15 @@ def _print_heading(console: Console, bench: Bench) -> None:
 
 
 def _table(lines: list[Line]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    for name in ("provider", "threads", "batch", *_COLUMNS):
-        table.add_column(name, justify="left" if name == "provider" else "right", no_wrap=True)
-    for line in lines:
-        setup, result = line.setup, line.result
-        asked = (str(setup.threads), str(setup.batch_size))
-        if isinstance(result, str):
-            provider, cells = setup.provider, ["failed"]
-        else:
+    rows = []
+    for setup, result in ((line.setup, line.result) for line in lines):
+        provider, cells = setup.provider, ["failed"]
+        if isinstance(result, Speed):
             provider, cells = result.provider, [cell(result) for cell in _COLUMNS.values()]
-        words = [provider, *map("=".join, setup.provider_options)]
-        table.add_row(escape(" ".join(words)), *asked, *cells)
-    return table
+        words = " ".join([provider, *map("=".join, setup.provider_options)])
+        rows.append((words, setup.threads, setup.batch_size, *cells))
+    headings = ("provider", "threads", "batch", *_COLUMNS)
+    return make_table(headings, rows, box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def _options(setup: Setup) -> str:

@@ -10,7 +10,6 @@ from maskinfer.evaluation.comparing import (
     CompareSettings,
     Comparison,
     OneFaceComparison,
-    p_words,
 )
 from maskinfer.report.comparison_page import comparison_page
 from maskinfer.report.folder import ReportFolder
@@ -27,11 +26,7 @@ from .options import argument, option, takes
     CompareSettings,
     model_a=argument("A model file.", "A"),
     model_b=argument("Another, or the same.", "B"),
-    data=option(
-        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
-        "folder test/, that one is used.",
-        "DIR",
-    ),
+    data=option(options.LABELLED, "DIR"),
     provider=options.PROVIDER,
     provider_options=options.PROVIDER_OPTIONS,
     batch_size=options.BATCH_SIZE,
@@ -79,7 +74,7 @@ def _print_comparison(comparison: Comparison[Any]) -> None:
     title = f"Figures over {len(comparison.pairs)} images"
     stdout.print(make_table(("figure", "A", "B", "B minus A", "95 % interval"), rows, title=title))
     calls = comparison.calls()
-    title = f"Calls (images), {p_words(comparison.p)}"
+    title = f"Calls (images), {comparison.p_words()}"
     stdout.print(make_table(calls, [calls.values()], left=0, title=title))
     stdout.print(comparison.verdict(), highlight=False, soft_wrap=True)
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from maskinfer.errors import UsageError
 from maskinfer.files import check_file, write_text
-from maskinfer.text import visible
+from maskinfer.text import images_per_second, visible
 
 STDOUT = Path("-")
 _LONGEST_LINE = 10_000  # characters; a command to paste may hold several paths
@@ -109,29 +108,22 @@ def figures_table(lines: Mapping[str, object]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in lines.items():
-        table.add_row(name, Text(visible(str(value))))
+        table.add_row(Text(visible(name)), Text(visible(str(value))))
     return table
 
 
 def make_table(
-    headings: Iterable[str],
-    rows: Iterable[Iterable[object]],
-    left: int = 1,
-    **style: Any,
+    headings: Iterable[str], rows: Iterable[Iterable[object]], left: int = 1, **style: Any
 ) -> Table:
     """Make a table whose first `left` columns are texts, the others numbers, flush right."""
     table = Table(title_justify="left", **style)
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place >= left else "left")
+        number = place >= left
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=number)
     for row in rows:
-        table.add_row(*(visible(str(cell)) for cell in row))
+        table.add_row(*(Text(visible(str(cell))) for cell in row))
     return table
-
-
-def images_per_second(images: float, seconds: float) -> str:
-    """Format a speed as a whole number, or with a decimal where it is slow."""
-    speed = images / seconds if seconds > 0 else 0.0
-    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
 
 
 def print_section(title: str, rows: Mapping[str, object]) -> None:
@@ -139,8 +131,7 @@ def print_section(title: str, rows: Mapping[str, object]) -> None:
     if not rows:
         return
     print_heading(title)
-    table = figures_table({escape(visible(name)): rows[name] for name in rows})
-    out.print(Padding(table, (0, 0, 0, 2), expand=False))
+    out.print(Padding(figures_table(rows), (0, 0, 0, 2), expand=False))
     out.print()
 
 

@@ -92,15 +92,10 @@ def export_labels(settings: LabelsSettings) -> None:
         name="--overwrite",
     ),
 )
-def synth(settings: SynthSettings, folder: Path, overwrite: bool = False) -> None:
+def synth(settings: SynthSettings, folder: Path) -> None:
     """Draw labelled sample images: faces with masks worn properly, wrongly, and not at all."""
     with progress_bar("drawing") as show:
-        write_samples(
-            folder,
-            settings,
-            overwrite=overwrite,
-            on_progress=lambda written: show(written, settings.count),
-        )
+        write_samples(folder, settings, show)
     say(f"{settings.count} images written to {folder}")
 
 

@@ -64,14 +64,12 @@ def _cpu_rows() -> Iterator[tuple[str, object]]:
     yield "usable cores", usable_cores()
     if flags := cpu.cpu_flags():
         yield "AVX2", "yes" if "avx2" in flags else "no"
-    yield (
-        "INT8 dot products",
-        {
-            True: "yes: INT8 models are at their fastest",
-            False: "no (no VNNI): INT8 models gain less, and need a reduced range",
-            None: "unknown",
-        }[cpu.has_int8_dot_products()],
-    )
+    words = {
+        True: "yes: INT8 models are at their fastest",
+        False: "no (no VNNI): INT8 models gain less, and need a reduced range",
+        None: "unknown",
+    }
+    yield "INT8 dot products", words[cpu.has_int8_dot_products()]
 
 
 def _gpu_rows(gpu: Gpu) -> Iterator[tuple[str, object]]:

@@ -16,29 +16,17 @@ from maskinfer.evaluation.mistakes import analyse
 from maskinfer.report.all_faces_page import all_faces_page
 from maskinfer.report.evaluation_page import evaluation_page
 from maskinfer.report.folder import ReportFolder
-from maskinfer.text import counted, decimals, percent
+from maskinfer.text import counted, decimals, images_per_second, percent
 
 from . import options
-from .console import (
-    check_json,
-    figures_table,
-    images_per_second,
-    make_table,
-    progress_bar,
-    say,
-    write_json,
-)
+from .console import check_json, figures_table, make_table, progress_bar, say, write_json
 from .detector import FAILED_SOME, model_words, open_detector
 from .options import argument, option, takes
 
 
 @takes(
     EvaluateSettings,
-    data=argument(
-        "A data set, or a folder of labelled images. By default sample_images/. Where it has a "
-        "folder test/, that one is used.",
-        "DATA",
-    ),
+    data=argument(options.LABELLED, "DATA"),
     model=options.MODEL,
     provider=options.PROVIDER,
     provider_options=options.PROVIDER_OPTIONS,
@@ -60,16 +48,6 @@ def evaluate(settings: EvaluateSettings) -> None:
     Exit code 0: done; 1: nothing could be done; 2: wrong usage; 3: done, but
     some images failed.
     """
-    evaluation = _evaluate(settings)
-    _say_left_out(
-        evaluation, where="" if settings.json or settings.report else " To see each: --json FILE"
-    )
-    if evaluation.failed:
-        raise typer.Exit(FAILED_SOME)
-
-
-def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
-    """Measure the model, write and print its figures."""
     console = check_json(settings.json, overwrite=settings.overwrite)
     data = Dataset.open(settings.data or sample_images("maskinfer evaluate DATA"))
     report = _choose_report(settings)
@@ -89,7 +67,10 @@ def _evaluate(settings: EvaluateSettings) -> Evaluation | AllFacesEvaluation:
         _print_evaluation(evaluation, console)
     if report is not None:
         _write_report(report, evaluation)
-    return evaluation
+    where = "" if settings.json or settings.report else " To see each: --json FILE"
+    _say_left_out(evaluation, where)
+    if evaluation.failed:
+        raise typer.Exit(FAILED_SOME)
 
 
 def _choose_report(settings: EvaluateSettings) -> ReportFolder | None:

@@ -1,8 +1,6 @@
 """`maskinfer explore`: what a data set holds, and what is wrong with it."""
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from maskinfer.curation.exploration import Exploration
 from maskinfer.curation.exploring import ExploreSettings
@@ -16,8 +14,8 @@ from maskinfer.report.folder import ReportFolder
 from maskinfer.text import counted, visible
 
 from . import options
+from .console import make_table, progress_bar, say
 from .console import out as stdout
-from .console import progress_bar, say
 from .detector import FAILED_SOME, open_detector
 from .options import argument, option, takes
 
@@ -60,14 +58,15 @@ def explore(settings: ExploreSettings) -> None:
 
 
 def _print(exploration: Exploration, folder: ReportFolder) -> None:
-    table = Table("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for split in exploration.splits.values():
-        counts = (len(split.filenames), split.count(True), split.count(False))
-        faults = (len(split.unlabelled), len(split.impossible), len(split.unreadable))
-        table.add_row(Text(split.name), *map(str, (*counts, *faults)))
-    stdout.print(table)
+    headings = ("split", "images", "proper", "improper", "no label", "impossible", "unreadable")
+    rows = (
+        (
+            *(split.name, len(split.filenames), split.count(True), split.count(False)),
+            *(len(split.unlabelled), len(split.impossible), len(split.unreadable)),
+        )
+        for split in exploration.splits.values()
+    )
+    stdout.print(make_table(headings, rows))
     for warning in exploration.warnings():
         stdout.print(f"- {visible(warning)}", markup=False, highlight=False, soft_wrap=True)
     if exploration.model is not None:

@@ -32,10 +32,7 @@ _AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
         "RUN|FILE|shipped",
         show_default="the newest run",
     ),
-    out=option(
-        "The model file, or for triton the model's folder.",
-        show_default="models/RUN.onnx",
-    ),
+    out=option("The model file, or for triton the model's folder.", show_default="models/RUN.onnx"),
     data=option(
         "The data set on whose test images the file is verified.", show_default="the run's own"
     ),

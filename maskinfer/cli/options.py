@@ -98,6 +98,10 @@ PROVIDER_OPTIONS = option(
     "NAME=VALUE",
     "--provider-option",
 )
+LABELLED = (
+    "A data set, or a folder of labelled images. By default sample_images/. Where it has a folder "
+    "test/, that one is used."
+)
 BATCH_SIZE = option("Images per batch.", "N", min=1)
 _MEASURED = "measured when the model was exported"
 FACES = {

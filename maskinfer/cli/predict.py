@@ -31,19 +31,10 @@ from maskinfer.inference.predicting import (
     predict_source,
 )
 from maskinfer.runtime.providers import Provider
-from maskinfer.text import counted, percent, printable_name
+from maskinfer.text import counted, images_per_second, percent, printable_name
 
 from . import options
-from .console import (
-    STDOUT,
-    check_json,
-    err,
-    figures_table,
-    images_per_second,
-    progress_bar,
-    say,
-    write_json,
-)
+from .console import STDOUT, check_json, err, figures_table, progress_bar, say, write_json
 from .console import out as stdout
 from .detector import FAILED_SOME, INTERRUPTED, model_words, open_detector
 from .options import argument, option, panel, takes

@@ -1,14 +1,13 @@
 """`maskinfer report`: training runs compared."""
 
 from rich.table import Table
-from rich.text import Text
 
 from maskinfer.text import visible
 from maskinfer.train.runs.comparison import ReportSettings, RunComparison
 
 from . import options
+from .console import make_table, say
 from .console import out as stdout
-from .console import say
 from .options import argument, takes
 
 # Columns of the best epoch's figures, by their headings.
@@ -46,20 +45,15 @@ def report(settings: ReportSettings) -> None:
 
 
 def _table(comparison: RunComparison) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("\nrun", overflow="fold")
-    table.add_column("\nnetwork", no_wrap=True)
-    for heading in ("\nepochs", "\nbest", *_OF_BEST, "\nmin."):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for run in comparison.runs:
-        best, settings = run.best, run.config.settings
-        shares = (f"{getattr(best, name):.3f}" if best else "–" for name in _OF_BEST.values())
-        table.add_row(
-            Text(run.name),
-            settings.model,
-            f"{run.epochs_done}/{settings.epochs}",
-            str(best.epoch) if best else "–",
-            *shares,
+    headings = ("\nrun", "\nnetwork", "\nepochs", "\nbest", *_OF_BEST, "\nmin.")
+    rows = (
+        (
+            *(run.name, run.config.settings.model),
+            f"{run.epochs_done}/{run.config.settings.epochs}",
+            run.best.epoch if run.best else "–",
+            *(f"{getattr(run.best, n):.3f}" if run.best else "–" for n in _OF_BEST.values()),
             f"{run.minutes:.1f}" if run.history else "–",
         )
-    return table
+        for run in comparison.runs
+    )
+    return make_table(headings, rows, left=2, box=None, pad_edge=False, padding=(0, 1, 0, 0))

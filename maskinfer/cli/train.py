@@ -15,18 +15,8 @@ from maskinfer.train.settings import Model, TrainSettings
 
 from .options import given_options, option, panel, takes
 
-
-class Augmentation(StrEnum):
-    """Random changes to training images; an enumeration because Typer lists no literals."""
-
-    flip = "flip"
-    crop = "crop"
-    zoom = "zoom"
-    color = "color"
-    mosaic = "mosaic"
-    background = "background"
-
-
+# Random changes to training images; an enumeration because Typer lists no literals.
+Augmentation = StrEnum("Augmentation", "flip crop zoom color mosaic background")
 _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
 
 

@@ -116,12 +116,9 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
 
     Everything in it is copied, side lists with the new names; what was done is listed in
     `corrections.csv`, in a second round in `corrections-2.csv`. The copy is made beside its place
-    and moved there once it is complete.
-
-    Raises:
-        UsageError: `out` is taken or lies in the data set.
-        DatasetError: a name is not in the data set, two images would have one name, or the copy
-            cannot be written.
+    and moved there once it is complete. A `UsageError` where `out` is taken or lies in the data
+    set; a `DatasetError` where a name is not in the data set, two images would have one name, or
+    the copy cannot be written.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: no such folder, expected the data set that was audited")
@@ -138,7 +135,11 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
     try:
         with replacing_folder(out.resolve()) as copy:
             copy.chmod(data.stat().st_mode)
-            for relative in _files(data, done.passed_over):
+            for path in below(data):
+                relative = path.relative_to(data).as_posix()
+                if not os.path.isfile(path):  # noqa: PTH113  (False where it cannot be told)
+                    done.passed_over.append(relative)
+                    continue
                 if (new := new_names.get(printable_name(relative), relative)) is None:
                     continue
                 target = copy / new
@@ -146,10 +147,10 @@ def apply_corrections(data: Path, corrections: list[Correction], out: Path) -> C
                     (copy / parent).mkdir(exist_ok=True)
                 if target.name in _NAMING:
                     _copy_list(data, relative, target, new_names)
-                elif (data / relative).is_symlink():  # to what it means, wherever the copy lies
-                    target.symlink_to((data / relative).resolve())
+                elif path.is_symlink():  # to what it means, wherever the copy lies
+                    target.symlink_to(path.resolve())
                 else:
-                    shutil.copy2(data / relative, target)
+                    shutil.copy2(path, target)
                 done.files += 1
             names = (f"corrections{f'-{i}' if i > 1 else ''}.csv" for i in count(1))
             free = next(copy / name for name in names if not (copy / name).exists())
@@ -200,16 +201,6 @@ def _new_name(data: Path, name: str, correction: Correction) -> str | None:
             raise DatasetError(f"{correction.filename}: {fault.reason}, expected one inside it")
         label = replace(label, box_xywh=correction.box_xywh)
     return path.with_name(format_name(label, path.suffix)).as_posix()
-
-
-def _files(data: Path, passed_over: list[str]) -> Iterator[str]:
-    """Every regular file, or link to one, by its path from the data set."""
-    for path in below(data):
-        relative = path.relative_to(data).as_posix()
-        if os.path.isfile(path):  # noqa: PTH113  (False where it cannot be told)
-            yield relative
-        else:
-            passed_over.append(relative)
 
 
 def _copy_list(data: Path, relative: str, target: Path, new_names: dict[str, str | None]) -> None:

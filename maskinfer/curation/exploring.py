@@ -69,15 +69,10 @@ def explore(
 ) -> Exploration:
     """Decode every image of a data set once, and measure it.
 
-    Args:
-        data: a folder with `train/` and `test/` or one of them, or a folder of images.
-        detector: predicts each labelled image, to find labels it contradicts; None for none.
-        on_progress: called with the number of images done so far, and of all.
-
-    Raises:
-        UsageError: there is no such folder.
-        DatasetError: no image in it can be read, or it cannot be listed.
-        MaskinferError: the model fails.
+    That is a folder with `train/` and `test/` or one of them, or a folder of images. The detector
+    predicts each labelled image, to find labels it contradicts. A `UsageError` where there is no
+    such folder, a `DatasetError` where no image in it can be read, or it cannot be listed, a
+    `MaskinferError` where the model fails.
     """
     folders = Dataset.open(data).splits
     total = sum(survey(FolderSource(folder)).images for folder in folders.values())

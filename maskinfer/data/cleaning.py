@@ -54,8 +54,7 @@ class Decision:
     @classmethod
     def unreadable(cls, filename: str, error: object) -> Self:
         """The decision for an image that cannot be decoded."""
-        kind = FaultKind.UNREADABLE
-        return cls(filename, "dropped", kind, f"{kind}: {error}")
+        return cls(filename, "dropped", FaultKind.UNREADABLE, f"{FaultKind.UNREADABLE}: {error}")
 
 
 def find_fault(box_xywh: BoxXywh, size_wh: tuple[int, int]) -> Fault | None:

@@ -31,13 +31,8 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
 
     Hidden files and folders (names that start with a dot) are passed over; links to folders are
     not followed. Anything else with an image's ending is listed, even pipes and broken links, for
-    the reader to report.
-
-    Yields:
-        paths relative to the folder, with `/`; for a folder in it that cannot be listed, a failure.
-
-    Raises:
-        DatasetError: the folder itself cannot be listed.
+    the reader to report. Yields paths relative to the folder, with `/`, and a failure for a folder
+    in it that cannot be listed; for the folder itself that is a `DatasetError`.
     """
 
     def list_folder(prefix: str) -> list[tuple[str, bool]]:
@@ -87,10 +82,6 @@ def walk(
         list_folder: of a folder, by its path from the first with a `/` behind, the names and
             whether each is a folder; raises a `DatasetError` that says why it cannot.
         recursive: whether folders in it are searched too.
-
-    Yields:
-        paths relative to the first folder, with `/`; for a folder in it that cannot be listed, a
-        failure.
 
     Raises:
         DatasetError: the first folder cannot be listed.

@@ -26,7 +26,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, _imaging
 from maskinfer.errors import ImageError, TransientError
 
 from .patience import TRANSIENT
-from .pixels import Pixels, read_orientation, turn_size, upright_pixels
+from .pixels import Pixels, read_orientation, to_pixels, turn, turn_size
 
 # More than any phone takes (200 million). Pillow has its own limit, Image.MAX_IMAGE_PIXELS, warns
 # beyond it and refuses twice as much. A program may change that, a library may not:
@@ -268,7 +268,8 @@ def _upright(image: Image.Image, size_wh: tuple[int, int], least_wh: LeastWh | N
         factor_wh = min(max(w, 1), _LARGEST_REDUCTION), min(max(h, 1), _LARGEST_REDUCTION)
         if pixels <= _LARGE_PIXELS * min(factor_wh) ** 2:  # else narrow, and by its long side alone
             factor_wh = min(factor_wh), min(factor_wh)
-    return Photo(upright_pixels(image, factor_wh), turn_size(size_wh, read_orientation(image)))
+    orientation = read_orientation(image)
+    return Photo(turn(to_pixels(image, factor_wh), orientation), turn_size(size_wh, orientation))
 
 
 def _from_array(array: NDArray[np.uint8]) -> Photo:

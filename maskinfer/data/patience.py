@@ -1,19 +1,11 @@
 """Faults of the way to a file, which pass, told from faults of the file, which stay."""
 
 import errno
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-from maskinfer.errors import (
-    DatasetError,
-    ImageError,
-    MaskinferError,
-    TransientError,
-    UnreachableError,
-)
+from maskinfer.errors import DatasetError, ImageError, TransientError, UnreachableError
 
 Read = TypeVar("Read")
 
@@ -57,19 +49,9 @@ def read_patiently(
     raise AssertionError
 
 
-def reason_of(error: MaskinferError) -> str:
+def reason_of(error: Exception) -> str:
     """Why a file cannot be read, in a line without its path."""
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return " ".join(str(error).split())
-
-
-def is_reachable(folder: Path) -> bool:
-    """Whether a folder is there, and files can be opened."""
-    try:
-        folder.stat()
-        with open(os.devnull, "rb"):  # noqa: PTH123
-            return True
-    except OSError:
-        return False

@@ -23,17 +23,13 @@ _TURNS = {
 }
 
 
-def upright_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
-    """Bring an image to RGB, its sides divided by factors and rounded up, and turn it upright.
+def to_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
+    """Bring an image to RGB, its sides divided by factors and rounded up.
 
-    Returns (H, W, 3), or, of a small image, Pillow's RGB image; an `ImageError` where its mode does
-    not say which number is white.
+    Strip by strip where it is larger than one, which bounds the memory. Returns (H, W, 3), or, of a
+    small image, Pillow's RGB image; an `ImageError` where its mode does not say which number is
+    white.
     """
-    return _turn(_to_pixels(image, factor_wh), read_orientation(image))
-
-
-def _to_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.Image:
-    """Go strip by strip where an image is larger than one, which bounds the memory."""
     if image.mode == "F":
         raise ImageError("floating-point pixels, whose range is not known; save it as 8-bit")
     if image.mode == "I":  # 32 bits a pixel, holding 8 or 16
@@ -74,7 +70,7 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _turn(pixels: Pixels | Image.Image, orientation: int) -> Pixels | Image.Image:
+def turn(pixels: Pixels | Image.Image, orientation: int) -> Pixels | Image.Image:
     """Turn stored pixels upright."""
     if orientation == 1:
         return pixels

@@ -18,7 +18,6 @@ from maskinfer.errors import UsageError
 
 from .folders import IMAGE_SUFFIXES, Failure, scan_folder
 from .labels import label_of
-from .patience import is_reachable
 
 if TYPE_CHECKING:
     from .remote import RemoteSource
@@ -50,7 +49,12 @@ class LocalSource:
 
     def is_reachable(self) -> bool:
         """Whether the place of all images answers: the folder is there, and files can be opened."""
-        return is_reachable(self.folder)
+        try:
+            self.folder.stat()
+            with open(os.devnull, "rb"):  # noqa: PTH123
+                return True
+        except OSError:
+            return False
 
     def beside(self, name: str) -> list[str]:
         """What the folder of a name holds, by names in it; an `OSError` where nothing tells."""
@@ -139,16 +143,13 @@ class ListSource:
     """Names in a list: one a line, or separated by NUL where the list holds any.
 
     Order and repetitions stay.
-
-    Attributes:
-        place: what relative names are relative to, and what reads them.
     """
 
     sorted = False
 
     def __init__(self, place: "LocalSource | RemoteSource", stream: BinaryIO) -> None:
         """Read a list to its end, into a file that is deleted with this source."""
-        self.place = place
+        self.place = place  # what relative names are relative to, and what reads them
         self.image, self.is_reachable, self.stamp = place.image, place.is_reachable, place.stamp
         self.beside = place.beside
         self._name = getattr(stream, "name", "the list")

@@ -18,16 +18,16 @@ from .all_faces import evaluate_faces
 from .evaluating import AnswerT, Measured, evaluate_folder, model_facts
 from .labelled import LabelledPrediction
 from .photo_faces import PhotoFaces
-from .significance import (
-    RESAMPLES,
-    SEED,
-    Interval,
-    accuracy_interval,
-    bootstrap_interval,
-    mcnemar_p,
-)
+from .significance import BOOTSTRAP, Interval, accuracy_interval, bootstrap_interval, mcnemar_p
 
 SIGNIFICANT = 0.05
+# Whether A and B call an image correctly, by the words for it.
+_CALLS = {
+    "both right": (True, True),
+    "only A right": (True, False),
+    "only B right": (False, True),
+    "both wrong": (False, False),
+}
 
 
 @dataclass(frozen=True)
@@ -134,28 +134,27 @@ class Comparison(ABC, Generic[AnswerT]):
         return [Figure(name, a[name], b[name], intervals.get(name)) for name in a]
 
     @cached_property
-    def a_right(self) -> list[Pair[AnswerT]]:
-        """Images that only A calls correctly, the furthest apart first."""
-        return self._pairs_by_right(a=True, b=False)
-
-    @cached_property
-    def b_right(self) -> list[Pair[AnswerT]]:
-        """Images that only B calls correctly, the furthest apart first."""
-        return self._pairs_by_right(a=False, b=True)
+    def by_call(self) -> dict[str, list[Pair[AnswerT]]]:
+        """Images by which model is right, as people read it, the furthest apart first."""
+        pairs = sorted(self.pairs, key=self.apart, reverse=True)
+        return {
+            word: [pair for pair in pairs if (pair.a.correct, pair.b.correct) == right]
+            for word, right in _CALLS.items()
+        }
 
     def calls(self) -> dict[str, int]:
-        """Images by which model is right, as people read it."""
-        return {
-            "both right": len(self._pairs_by_right(a=True, b=True)),
-            "only A right": len(self.a_right),
-            "only B right": len(self.b_right),
-            "both wrong": len(self._pairs_by_right(a=False, b=False)),
-        }
+        """How many images those are."""
+        return {word: len(pairs) for word, pairs in self.by_call.items()}
 
     @cached_property
     def p(self) -> float:
         """The p-value of McNemar's exact test on accuracy."""
-        return mcnemar_p(len(self.a_right), len(self.b_right))
+        _, only_a, only_b, _ = self.calls().values()
+        return mcnemar_p(only_a, only_b)
+
+    def p_words(self) -> str:
+        """It as people write it."""
+        return "p < 0.001" if self.p < 0.001 else "p = 1" if self.p == 1 else f"p = {self.p:.3f}"
 
     @property
     def failed(self) -> int:
@@ -169,16 +168,16 @@ class Comparison(ABC, Generic[AnswerT]):
 
     def verdict(self) -> str:
         """Whether one model is right more often, in a sentence."""
-        a, b = len(self.a_right), len(self.b_right)
+        _, a, b, _ = self.calls().values()
         images = f"these {len(self.pairs)} images" if len(self.pairs) > 1 else "this image"
         if not a + b:
             return (
                 f"No difference in accuracy on {images}: neither is right where the other is not."
             )
         if self.p >= SIGNIFICANT:
-            return f"No difference in accuracy can be told from {images} ({p_words(self.p)})."
+            return f"No difference in accuracy can be told from {images} ({self.p_words()})."
         better, more, less = ("A", a, b) if a > b else ("B", b, a)
-        return f"{better} is right more often: {more} images against {less}, {p_words(self.p)}."
+        return f"{better} is right more often: {more} images against {less}, {self.p_words()}."
 
     def to_dict(self) -> dict[str, Any]:
         """All of it and the models, fit for JSON."""
@@ -205,16 +204,12 @@ class Comparison(ABC, Generic[AnswerT]):
                 }
                 for figure in self.figures
             },
-            "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+            "bootstrap": BOOTSTRAP,
             "decisions": [asdict(decision) for decision in self.a.decisions],
             "unlabelled": self.a.unlabelled,
             "images": [self.pair_facts(pair) for pair in self.pairs],
             "maskinfer_version": __version__,
         }
-
-    def _pairs_by_right(self, *, a: bool, b: bool) -> list[Pair[AnswerT]]:
-        pairs = [pair for pair in self.pairs if (pair.a.correct, pair.b.correct) == (a, b)]
-        return sorted(pairs, key=lambda pair: -self.apart(pair))
 
 
 @dataclass(frozen=True)
@@ -282,22 +277,13 @@ class AllFacesComparison(Comparison[PhotoFaces]):
         Photos of the rarer label weigh more; the weights stay what they are when photos are drawn.
         """
         counts = Counter(pair.a.all_proper for pair in self.pairs)
-        return [
-            (pair.b.correct - pair.a.correct)
-            * len(self.pairs)
-            / (len(counts) * counts[pair.a.all_proper])
-            for pair in self.pairs
-        ]
+        weights = {label: len(self.pairs) / (len(counts) * n) for label, n in counts.items()}
+        return [(p.b.correct - p.a.correct) * weights[p.a.all_proper] for p in self.pairs]
 
 
 def iou_difference(pair: Pair[LabelledPrediction]) -> float:
     """B's minus A's."""
     return pair.b.iou - pair.a.iou
-
-
-def p_words(p: float) -> str:
-    """A p-value as people write it."""
-    return "p < 0.001" if p < 0.001 else "p = 1" if p == 1 else f"p = {p:.3f}"
 
 
 def _key(words: str) -> str:

@@ -236,7 +236,7 @@ def reliability_bins(probabilities: ArrayLike, is_proper: ArrayLike) -> list[Rel
     """
     probability = np.asarray(probabilities, dtype=np.float64)
     label = np.asarray(is_proper, dtype=bool)
-    place = _bin_of(probability)
+    place = np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     groups = []
     for index in range(CALIBRATION_BINS):
         low, high = index / CALIBRATION_BINS, (index + 1) / CALIBRATION_BINS
@@ -246,22 +246,15 @@ def reliability_bins(probabilities: ArrayLike, is_proper: ArrayLike) -> list[Rel
     return groups
 
 
-def _bin_of(probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-
-
 def expected_calibration_error(probabilities: ArrayLike, is_proper: ArrayLike) -> float:
     """How far probabilities are from the shares of images that are labelled proper.
 
     Binned as by Guo et al. (2017, On calibration of modern neural networks, eq. 3), but of the
     probability of one class, a properly worn mask, where they take that of the called class.
 
-    The arguments are those of `reliability_bins`, N at least 1.
-
-    Returns:
-        |mean probability - share labelled proper| of each bin, averaged over the images, 0..1.
+    The arguments are those of `reliability_bins`, N at least 1. Returns |mean probability - share
+    labelled proper| of each bin, averaged over the images, 0..1.
     """
-    probability = np.asarray(probabilities, dtype=np.float64)
-    gap = probability - np.asarray(is_proper, dtype=np.float64)
-    place = _bin_of(probability)
-    return float(np.abs(np.bincount(place, gap)).sum() / len(probability))
+    bins = reliability_bins(probabilities, is_proper)
+    gaps = (b.images * abs((b.probability or 0.0) - (b.proper or 0.0)) for b in bins)
+    return sum(gaps) / sum(b.images for b in bins)

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.data.images import load_photo
 from maskinfer.data.labels import BoxXywh
+from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError
-from maskinfer.inference.pipeline import decode_threads
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, map_ahead, unheard
 
@@ -176,7 +176,7 @@ def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAna
     """Decode the photos of an evaluation again, to measure what may explain its mistakes."""
     measure = partial(_measure_photo, evaluation.folder)
     predictions: list[LabelledPrediction] = []
-    with closing(map_ahead(measure, evaluation.answers, threads=decode_threads())) as measured:
+    with closing(map_ahead(measure, evaluation.answers)) as measured:
         for prediction in measured:
             predictions.append(prediction)
             on_progress(len(predictions), len(evaluation.answers))
@@ -204,9 +204,7 @@ def _measure_photo(folder: Path, prediction: LabelledPrediction) -> LabelledPred
     )
 
 
-def _brightness(
-    pixels: NDArray[np.uint8], size_wh: tuple[int, int], box_xywh: BoxXywh
-) -> float | None:
+def _brightness(pixels: Pixels, size_wh: tuple[int, int], box_xywh: BoxXywh) -> float | None:
     """Mean luma of the decoded pixels that a box touches, (H, W, 3) of a photo of that size."""
     height, width = pixels.shape[:2]
     x, y, w, h = box_xywh

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-RESAMPLES = 10_000
-SEED = 0
+RESAMPLES, _SEED = 10_000, 0
+BOOTSTRAP = {"resamples": RESAMPLES, "seed": _SEED}
 _COVERAGE = 0.95
 _Z = 1.959964  # deviations of a normal distribution that hold as much of it
 _MOST_INDICES = 1 << 20  # drawn at a time, 8 MB
@@ -74,7 +74,7 @@ def bootstrap_interval(differences: ArrayLike, resamples: int = RESAMPLES) -> In
     values = np.asarray(differences, dtype=np.float64)
     if np.ptp(values) == 0:
         return None
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(_SEED)
     rows = max(1, _MOST_INDICES // len(values))
     means = np.empty(resamples)
     for start in range(0, resamples, rows):

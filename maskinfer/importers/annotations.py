@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 # Of one file. Parsed XML takes up to 25 times as much memory; a list names a photo a line.
 MAX_BYTES = 16_000_000
-MAX_LIST_BYTES = 256_000_000
+_MAX_LIST_BYTES = 256_000_000
 _LONGEST_REASON = 500  # characters; an annotation's own words can be of any length
 
 SPLIT_WORDS: dict[str, Split] = {
@@ -100,10 +100,10 @@ def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         raise AnnotationError(f"cannot be read, {error.strerror}") from error
 
 
-def read_text(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> str:
+def read_text(path: Path, name: str | None = None, *, is_list: bool = False) -> str:
     """Read a UTF-8 text file whole; an `AnnotationError` names it, by default its path."""
     try:
-        return read_bytes(path, max_bytes).decode("utf-8-sig")
+        return read_bytes(path, _MAX_LIST_BYTES if is_list else MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         why = "not a text file in UTF-8"
     except AnnotationError as error:

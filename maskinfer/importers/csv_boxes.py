@@ -7,15 +7,7 @@ from functools import partial
 
 from maskinfer.errors import AnnotationError
 
-from .annotations import (
-    MAX_LIST_BYTES,
-    AnnotatedFace,
-    known_size,
-    parse_number,
-    read_faces,
-    read_text,
-    split_of,
-)
+from .annotations import AnnotatedFace, known_size, parse_number, read_faces, read_text, split_of
 from .source import Items, Source, read_each
 
 _NAMES = {
@@ -58,7 +50,7 @@ def read_file(
     An `AnnotationError`, which does not name it, where it is no CSV file, or lacks columns.
     """
     try:
-        photos = _read_rows(read_text(source.path(name), MAX_LIST_BYTES, name), columns, boxes)
+        photos = _read_rows(read_text(source.path(name), name, is_list=True), columns, boxes)
     except csv.Error as error:
         raise AnnotationError(f"no CSV: {error}") from error
     for file_name, rows in photos.items():

@@ -134,11 +134,9 @@ class _Candidate(Face):
 def import_annotations(settings: ImportSettings, on_progress: Progress = unheard) -> ImportReport:
     """Make a labelled data set.
 
-    Raises:
-        UsageError: the source is no folder, or the place for the data set is taken, also where
-            `overwrite` is given and the folder holds a file that no import made.
-        AnnotationError: a class has no label, or nothing could be imported.
-        DatasetError: the data set cannot be written.
+    A `UsageError` where the source is no folder, or the place for the data set is taken, also where
+    `overwrite` is given and the folder holds a file that no import made; an `AnnotationError` where
+    a class has no label, or nothing could be imported; a `DatasetError` where it cannot be written.
     """
     label_of = class_labels(settings.proper, settings.improper, settings.ignore)
     _check_places(settings)

@@ -298,11 +298,17 @@ def _alike(ours: list[str], theirs: list[str]) -> int:
 def _apart(image: str, annotation: str) -> int:
     """How many folders lie between two paths, their common beginning and end left out."""
     ours, theirs = _folders(image), _folders(annotation)
-    if None not in (splits := {split_of(image), split_of(annotation)}) and len(splits) > 1:
+    if in_other_splits(image, annotation):
         return _FAR
     end = _alike(ours[::-1], theirs[::-1])
     longer, shorter = sorted((len(ours), len(theirs)), reverse=True)
     return min(longer - min(end + _alike(ours, theirs), shorter), _FAR - 1)
+
+
+def in_other_splits(image: str, annotation: str) -> bool:
+    """Whether the folders of two paths are of different splits."""
+    splits = {split_of(image), split_of(annotation)}
+    return None not in splits and len(splits) > 1
 
 
 def _turn(box_xywh: BoxXywhFloat, stored_wh: tuple[int, int], orientation: int) -> BoxXywhFloat:

@@ -20,7 +20,7 @@ from maskinfer.errors import ImageError
 from maskinfer.text import counted
 from maskinfer.threads import Progress, map_ahead
 
-from .annotations import MAX_LIST_BYTES, AnnotatedImage, Skipped, Split, read_text, split_in
+from .annotations import AnnotatedImage, Skipped, Split, read_text, split_in
 from .data_yaml import read_yaml_splits
 from .source import Source, stem_of
 
@@ -155,7 +155,7 @@ def _parts(path: str) -> list[str]:
 def _read_list(source: Source, name: str, split: Split) -> set[str]:
     photos: set[str] = set()
     vain: dict[str, list[str]] = {}
-    for line in read_text(source.path(name), MAX_LIST_BYTES).splitlines():
+    for line in read_text(source.path(name), is_list=True).splitlines():
         if not (word := line.strip()):
             continue
         matches = source.find_all(word, name, split)

@@ -4,16 +4,8 @@ import xml.etree.ElementTree as ET
 
 from maskinfer.errors import AnnotationError
 
-from .annotations import (
-    AnnotatedFace,
-    Skipped,
-    parse_number,
-    parse_size,
-    parse_xml,
-    read_faces,
-    split_of,
-)
-from .source import Items, Source, stem_of
+from .annotations import AnnotatedFace, Skipped, parse_number, parse_size, parse_xml, read_faces
+from .source import Items, Source, in_other_splits, stem_of
 
 
 def read_voc(source: Source) -> Items:
@@ -72,6 +64,6 @@ def _find_image(source: Source, name: str, xml: str) -> str:
         raise AnnotationError(f"no image is named {known}")
     if len(matches) > 1:
         raise AnnotationError(f"{len(matches)} images are named {name or stem!r}")
-    if None not in (splits := {split_of(xml), split_of(matches[0])}) and len(splits) > 1:
+    if in_other_splits(matches[0], xml):
         raise AnnotationError(f"names {name!r}, which is in another split: {matches[0]}")
     return matches[0]

@@ -50,14 +50,10 @@ _Files = Iterator[tuple[str, str]]  # path in the folder, and text
 def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision]]:
     """Copy a data set's images beside annotations of all its known faces.
 
-    Images that are labelled without a box are copied without a face, to be annotated.
-
-    Returns:
-        how many images each split has, and each image that was left out.
-
-    Raises:
-        UsageError: there is no such data set, or the place is taken or inside it.
-        DatasetError: the data set has no labelled image, or the folder cannot be written.
+    Images that are labelled without a box are copied without a face, to be annotated. Returns how
+    many images each split has, and each image that was left out. A `UsageError` where there is no
+    such data set, or the place is taken or inside it; a `DatasetError` where the data set has no
+    labelled image, or the folder cannot be written.
     """
     out, dataset = settings.out, Dataset.open(settings.data)
     refuse_inside(out, settings.data, "which holds the images. Choose another folder")

@@ -27,6 +27,7 @@ from .data_yaml import is_class_list, read_class_names, read_key_points
 from .source import Items, NoFormatError, Source
 
 Kind = Literal["box", "confidence", "key points", "polygon", "unclear"]
+Kinds = dict[int, Kind]  # of rows, by how many fractions they have
 # Boxes reach a little past the border; numbers far past it are pixels, not fractions.
 _LARGEST_FRACTION = 2.0
 _PAST_BORDER = 0.05  # of the photo: how far a box with key points may reach
@@ -64,7 +65,7 @@ def read_yolo(source: Source) -> Items:
             continue
         label = labels[image]
         try:
-            text = read_text(source.path(label), name=label)
+            text = read_text(source.path(label), label)
         except AnnotationError as error:
             yield Skipped(image, str(error))
             continue
@@ -77,10 +78,7 @@ def read_yolo(source: Source) -> Items:
 
 
 def _read_face(
-    line: str,
-    names: dict[int, str],
-    kinds: tuple[dict[int, Kind], dict[int, Kind]],
-    key_points: int | None,
+    line: str, names: dict[int, str], kinds: tuple[Kinds, Kinds], key_points: int | None
 ) -> AnnotatedFace:
     class_id, fractions, kind = _parse_row(line, key_points)
     of_file, of_all = (known.get(len(fractions), "unclear") for known in kinds)
@@ -197,9 +195,9 @@ def _span(values: list[float]) -> float:
     return max(values) - min(values)
 
 
-def _settle(votes: Counter[tuple[int, Kind]]) -> dict[int, Kind]:
+def _settle(votes: Counter[tuple[int, Kind]]) -> Kinds:
     """What most rows with a number of fractions are, by those that are clear; if 9 of 10 agree."""
-    kinds: dict[int, Kind] = {}
+    kinds: Kinds = {}
     for count in {count for count, kind in votes if kind in ("key points", "polygon")}:
         boxes, polygons = votes[count, "key points"], votes[count, "polygon"]
         if max(boxes, polygons) >= 9 * min(boxes, polygons):

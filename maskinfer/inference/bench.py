@@ -26,10 +26,9 @@ from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.providers import Provider, explain, named_options
 from maskinfer.runtime.session import Session
 from maskinfer.text import printable_name
-from maskinfer.threads import usable_cores
+from maskinfer.threads import decode_threads, usable_cores
 from maskinfer.version import __version__
 
-from .pipeline import decode_threads
 from .speed import Setup, Speed, measure
 
 if TYPE_CHECKING:
@@ -101,10 +100,8 @@ class Bench:
     def open(cls, settings: BenchSettings) -> Self:
         """Find the images and the model, before anything is measured.
 
-        Raises:
-            UsageError: no such images or model, or a malformed option.
-            DatasetError: there is no image in the folder.
-            ModelFileError: the model file is damaged or not one of ours.
+        A `UsageError` where there are none, or an option is malformed, a `DatasetError` of an empty
+        folder, a `ModelFileError` of a model file that is damaged or not one of ours.
         """
         named_options(settings.provider_options)
         images = settings.images or sample_images("maskinfer bench IMAGES")

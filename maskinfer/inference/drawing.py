@@ -11,6 +11,7 @@ from maskinfer.data.images import load_photo
 
 from .results import Prediction
 
+_Boxes = NDArray[np.int64]  # (..., 4) left, top, right, bottom
 # Distinct to colour-blind eyes too; the words say the same.
 _PROPER, _NOT_PROPER = "#0077bb", "#cc3311"
 _LINE_SHARE = 1 / 200  # at most, of the photo's longer side
@@ -49,7 +50,7 @@ def draw_on(photo: Image.Image, faces: Sequence[Prediction]) -> None:
     boxes[:, 2:] += boxes[:, :2]  # left, top, right, bottom
     for index in reversed(range(len(faces))):  # the best last: over others where they overlap
         _draw_box(canvas, boxes[index], _color(faces[index]), max(photo.size))
-    words: list[NDArray[np.int64]] = []  # where they stand
+    words: list[_Boxes] = []  # where they stand
     # Those that people look for first: where there is no room for all, they have some.
     for index in sorted(range(len(faces)), key=lambda index: faces[index].probability):
         place = _draw_words(canvas, faces[index], boxes[index], np.delete(boxes, index, 0), words)
@@ -61,7 +62,7 @@ def _color(face: Prediction) -> str:
     return _PROPER if face.proper_mask else _NOT_PROPER
 
 
-def _draw_box(canvas: ImageDraw.ImageDraw, box: NDArray[np.int64], color: str, longer: int) -> None:
+def _draw_box(canvas: ImageDraw.ImageDraw, box: _Boxes, color: str, longer: int) -> None:
     left, top, right, bottom = box.tolist()
     shorter = min(right - left, bottom - top)
     line = round(max(2, min(longer * _LINE_SHARE, shorter * _LINE_SHARE_OF_FACE)))
@@ -69,12 +70,8 @@ def _draw_box(canvas: ImageDraw.ImageDraw, box: NDArray[np.int64], color: str, l
 
 
 def _draw_words(
-    canvas: ImageDraw.ImageDraw,
-    face: Prediction,
-    box: NDArray[np.int64],
-    others: NDArray[np.int64],
-    words: Sequence[NDArray[np.int64]],
-) -> NDArray[np.int64] | None:
+    canvas: ImageDraw.ImageDraw, face: Prediction, box: _Boxes, others: _Boxes, words: list[_Boxes]
+) -> _Boxes | None:
     """Write beside a face's box, where that covers least of others and of words that stand already.
 
     Boxes are left, top, right and bottom, others (M, 4). Returns where the words stand; None where
@@ -101,16 +98,14 @@ def _draw_words(
         return None
     # Twice for the face that the words are about.
     cost = on_faces.sum(1) + 2 * _overlap(places, box[None])[:, 0]
-    place: NDArray[np.int64] = places[free][cost[free].argmin()]
+    place: _Boxes = places[free][cost[free].argmin()]
     canvas.rectangle((*place[:2].tolist(), *(place[2:] - 1).tolist()), fill=_color(face))
     at = (int(place[0]) + margin - left, int(place[1]) + margin - top)
     canvas.text(at, text, fill="white", font=ImageFont.load_default(size))
     return place
 
 
-def _places(
-    box: NDArray[np.int64], wh: tuple[int, int], photo_wh: tuple[int, int]
-) -> NDArray[np.int64]:
+def _places(box: _Boxes, wh: tuple[int, int], photo_wh: tuple[int, int]) -> _Boxes:
     """Where words of that size may stand, inside the photo as far as they fit: the usual first.
 
     (P, 4): left, top, right and bottom of each place.
@@ -131,11 +126,11 @@ def _places(
     return np.hstack([corners, corners + wh])
 
 
-def _overlap(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+def _overlap(boxes: _Boxes, others: _Boxes) -> _Boxes:
     """Pixels that each of (P, 4) boxes shares with each of (M, 4) others, as (P, M)."""
     starts = np.maximum(boxes[:, None, :2], others[:, :2])
     ends = np.minimum(boxes[:, None, 2:], others[:, 2:])
-    shared: NDArray[np.int64] = (ends - starts).clip(min=0).prod(2)
+    shared: _Boxes = (ends - starts).clip(min=0).prod(2)
     return shared
 
 

@@ -200,13 +200,11 @@ class Journal:
             MaskinferError: the journal is damaged.
         """
         path = self.files.journal
-        if not path.is_file():
-            self.begin()
-            return images
-        with self._explained(), path.open("rb") as recorded:
+        with self._explained():
             self._stream = _open_locked(self.files)
+        with self._explained(), path.open("rb") as recorded:
             header = _read_header(recorded, path)
-            if header is None:  # killed before its first line was whole
+            if header is None:  # there is none, or it was killed before its first line was whole
                 self.begin()
                 return images
             self._check_identity(header["identity"])
@@ -259,11 +257,9 @@ class Journal:
         with self._explained():
             with _replacing(files.out) as beside:
                 results = self._results(files.journal)
-                predicted = (r for r in results if isinstance(r, ImagePrediction))
+                rows = (r for r in results if isinstance(r, ImagePrediction))
                 form = {"spreadsheet": self.identity.get("spreadsheet", False)}
-                write_predictions(
-                    predicted, beside, files.out.suffix, labelled=self.labelled, **form
-                )
+                write_predictions(rows, beside, files.out.suffix, labelled=self.labelled, **form)
             if self.failures:
                 with _replacing(files.errors) as beside:
                     results = self._results(files.journal)

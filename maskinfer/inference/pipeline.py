@@ -26,13 +26,11 @@ from maskinfer.data.patience import read_patiently, reason_of
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError, MaskinferError, UsageError
 from maskinfer.runtime.session import Session
-from maskinfer.threads import map_ahead, usable_cores
+from maskinfer.threads import decode_threads, map_ahead
 
 from .choosing import Choice
 from .results import NOT_FINITE, ImagePrediction, Prediction, Result
 
-# Past this many, threads only take memory from each other.
-_MAX_THREADS = 32
 # Besides those that the network has: a full one, and one being filled.
 _BUFFERS_AHEAD = 2
 
@@ -46,10 +44,7 @@ class CanvasDetector(Protocol):
     def make_canvas(self, source: ImageSource) -> tuple[Pixels, Placement]: ...
 
     def predict_canvases(
-        self,
-        canvases: Sequence[Pixels] | Pixels,
-        placements: Sequence[Placement],
-        choice: Choice | None = None,
+        self, canvases: Pixels, placements: Sequence[Placement], choice: Choice
     ) -> list[tuple[Prediction, ...] | None]: ...
 
 
@@ -57,11 +52,6 @@ class _Batch(NamedTuple):
     canvases: Pixels  # (batch size, S, S, 3), one of the buffers
     names: list[str]
     drawn: "list[Future[Placement | Result]]"  # as many
-
-
-def decode_threads() -> int:
-    """How many threads decode by default: one a core."""
-    return min(usable_cores(), _MAX_THREADS)
 
 
 def predict_images(

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, permutations
@@ -23,7 +23,7 @@ from .choosing import DetectorSettings, Kind
 from .detector import MaskDetector
 from .journal import Journal, OutputFiles, check_files
 from .pictures import Pictures
-from .pipeline import decode_threads, predict_images
+from .pipeline import predict_images
 from .results import STDOUT, KeptPrediction, Result, RowStream, check_format
 
 EngineName = Literal["local", "ray"]
@@ -34,49 +34,31 @@ Engine = Callable[[Iterable[str | Result]], Results]
 
 @dataclass(frozen=True)
 class PredictSettings(DetectorSettings):
-    """Settings of `maskinfer predict`.
+    """Settings of `maskinfer predict`."""
 
-    Attributes:
-        images: a folder of images, one image, as text an address such as `s3://bucket/photos`, or
-            several folders, images and patterns such as `photos/**/*.jpg`; None for the current
-            folder.
-        out: what to write, `.csv`, `.jsonl` or `.parquet`; `-` is standard output.
-        model: the model file; None for the newest export, else the one that ships.
-        threads: how many decode; None for one a core.
-        recursive: whether to look into folders in the folder.
-        limit: no more images than this, the first ones; None for all.
-        spreadsheet: whether the CSV is written for spreadsheets: `results.for_spreadsheet`.
-        max_pixels: images of more pixels are not decoded.
-        annotate: folder for the photos with their faces drawn on; None for no such photos.
-        crops: folder for the faces alone; None for no such pictures.
-        only: kinds of photos to draw, and of faces to save alone; all where empty.
-        report: folder for a page of photos to look at; None for no page.
-        overwrite: whether an existing `out` is replaced.
-        resume: whether to continue an interrupted prediction of the same `out`.
-        retry_failed: whether, with `resume`, to predict again what failed in a finished one.
-        engine: this process, or a Ray cluster.
-        actor_cpus: CPUs of each process on the cluster: a part of one, or whole ones; None for 1,
-            or, where it has a GPU, the share of the machine's that goes with it.
-        actor_gpus: GPUs likewise; 0 for CPUs only, None for 1 where the cluster has any.
-    """
-
+    # A folder of images, one image, as text an address such as `s3://bucket/photos`, or several
+    # folders, images and patterns such as `photos/**/*.jpg`; None for the current folder.
     images: Path | str | tuple[str, ...] | None = None
+    # What to write, `.csv`, `.jsonl` or `.parquet`; `-` is standard output.
     out: Path = Path("predictions.csv")
-    model: Path | None = None
-    threads: int | None = None
-    recursive: bool = True
-    limit: int | None = None
-    spreadsheet: bool = False
-    max_pixels: int = MAX_PIXELS
-    annotate: Path | None = None
-    crops: Path | None = None
-    only: tuple[Kind, ...] = ()
-    report: Path | None = None
-    overwrite: bool = False
-    resume: bool = False
-    retry_failed: bool = False
-    engine: EngineName = "local"
+    model: Path | None = None  # the model file; None for the newest export, else the one that ships
+    threads: int | None = None  # how many decode; None for one a core
+    recursive: bool = True  # whether to look into folders in the folder
+    limit: int | None = None  # no more images than this, the first ones; None for all
+    spreadsheet: bool = False  # whether the CSV is for spreadsheets: `results.for_spreadsheet`
+    max_pixels: int = MAX_PIXELS  # images of more pixels are not decoded
+    annotate: Path | None = None  # folder for the photos with their faces drawn on; None for none
+    crops: Path | None = None  # folder for the faces alone; None for no such pictures
+    only: tuple[Kind, ...] = ()  # kinds of photos to draw, and of faces to save; all where empty
+    report: Path | None = None  # folder for a page of photos to look at; None for no page
+    overwrite: bool = False  # whether an existing `out` is replaced
+    resume: bool = False  # whether to continue an interrupted prediction of the same `out`
+    retry_failed: bool = False  # whether, with `resume`, to predict what failed in a finished one
+    engine: EngineName = "local"  # this process, or a Ray cluster
+    # CPUs of each process on the cluster: a part of one, or whole ones; None for 1, or, where it
+    # has a GPU, the share of the machine's that goes with it.
     actor_cpus: float | None = None
+    # GPUs likewise; 0 for CPUs only, None for 1 where the cluster has any.
     actor_gpus: float | None = None
 
     @property
@@ -87,33 +69,19 @@ class PredictSettings(DetectorSettings):
 
 @dataclass
 class Summary:
-    """What came of predicting images, counted as results pass by.
+    """What came of predicting images, counted as results pass by."""
 
-    Attributes:
-        images: results in the output, failures among them.
-        failed: images without a prediction.
-        faces: predicted, of all images.
-        proper: faces called properly masked.
-        no_face: readable images in which no face scores enough.
-        not_proper: images with at least one face that is not called properly masked.
-        labelled: predicted images with figures of their label.
-        kept: results from before an interruption, or of a finished prediction.
-        dropped: results from before an interruption that had to be discarded.
-        seconds: wall-clock time from the first image after that to the last row.
-        already_complete: nothing was left to do; only `images` and `failed` are known.
-    """
-
-    images: int = 0
-    failed: int = 0
-    faces: int = 0
-    proper: int = 0
-    no_face: int = 0
-    not_proper: int = 0
-    labelled: int = 0
-    kept: int = 0
-    dropped: int = 0
-    seconds: float = 0.0
-    already_complete: bool = False
+    images: int = 0  # results in the output, failures among them
+    failed: int = 0  # images without a prediction
+    faces: int = 0  # predicted, of all images
+    proper: int = 0  # faces called properly masked
+    no_face: int = 0  # readable images in which no face scores enough
+    not_proper: int = 0  # images with at least one face that is not called properly masked
+    labelled: int = 0  # predicted images with figures of their label
+    kept: int = 0  # results from before an interruption, or of a finished prediction
+    dropped: int = 0  # results from before an interruption that had to be discarded
+    seconds: float = 0.0  # wall-clock time from the first image after that to the last row
+    already_complete: bool = False  # nothing was left to do; only `images` and `failed` are known
     _correct: int = 0
     _iou: float = 0.0
 
@@ -232,7 +200,7 @@ def predict_source(
             images, failed = sum(complete), complete[1]
             if not (settings.retry_failed and failed):
                 return Summary(images, failed, kept=images, already_complete=True)
-    with sink:
+    with sink if isinstance(sink, Journal) else nullcontext():
         left: Iterator[str | Result] = islice(source, settings.limit)
         if settings.resume and isinstance(sink, Journal):
             left = sink.retry(source) if settings.retry_failed else left
@@ -282,8 +250,7 @@ def _with_pictures(
         settings.annotate, settings.crops, settings.only, threshold, settings.max_pixels
     )
     save = partial(pictures.save, source)
-    threads = settings.threads or decode_threads()
-    return lambda names: map_ahead(save, engine(names), threads=threads, ahead=4 * threads)
+    return lambda names: map_ahead(save, engine(names), threads=settings.threads)
 
 
 def _open_journal(

@@ -54,15 +54,13 @@ def ray_engine(detector: MaskDetector, source: Source, settings: "PredictSetting
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        import ray.data  # noqa: F401
+        import ray.data
     except ModuleNotFoundError:
         raise UsageError(
             "--engine ray: ray is not installed. Run, in the project's folder: pip install '.[ray]'"
         ) from None
 
     def run(names: Iterable[str | Result]) -> Generator[Result, None, None]:
-        import ray
-
         with _cluster(), _explained():
             nodes = ray.nodes()  # type: ignore[no-untyped-call]
             machines = [node["Resources"] for node in nodes if node["Alive"]]

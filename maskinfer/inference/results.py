@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import BoxXywh
@@ -170,11 +170,6 @@ class RowStream:
     stream: BinaryIO
     on_failure: Callable[[Failure], object]
     labelled: bool
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
 
     def begin(self) -> None:
         """Write the header."""

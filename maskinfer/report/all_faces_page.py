@@ -89,7 +89,7 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
 
 def _photos(evaluation: AllFacesEvaluation) -> Section:
     def card(photo: PhotoFaces) -> Card:
-        return faces_card(evaluation.folder, photo, faces_lines(photo), correct=photo.correct)
+        return faces_card(evaluation.folder, photo, faces_lines(photo), photo.correct)
 
     wrong = [photo for photo in evaluation.answers if photo.called and not photo.correct]
     galleries = {
@@ -122,20 +122,18 @@ def _ranked(photos: list[PhotoFaces], count: str) -> list[PhotoFaces]:
 
 
 def faces_card(
-    folder: Path,
-    photo: PhotoFaces,
-    lines: tuple[str, ...],
-    *,
-    correct: bool | None = None,
-    predicted: bool = True,
+    folder: Path, photo: PhotoFaces, lines: tuple[str, ...], correct: bool | None = None
 ) -> Card:
-    """A photo with the annotated faces, whole, and the predicted ones, dashed, where wanted."""
+    """A photo with the annotated faces, whole; of one model also the predicted ones, dashed.
+
+    Then `correct` says whether it is right.
+    """
     colors = {True: LABEL, False: OTHER}
     labels = [Outline(face.box_xywh, colors[face.proper_mask]) for face in photo.labels]
     called = [
         Outline(face.box_xywh, colors[face.proper_mask], dashed=True)
         for face in photo.called
-        if predicted
+        if correct is not None
     ]
     name, outlines, word = photo.filename, (*labels, *called), label_word(photo.all_proper)
     alt = f"{name}: {counted(len(labels), 'annotated face')}, {len(called)} predicted"
@@ -161,7 +159,7 @@ def _precision_chart(metrics: AllFacesMetrics) -> Chart:
         "recall",
         "precision",
         f"Best precision at each recall or more, of overlaps by half; {'; '.join(words)}.",
-        ylim=(0, 1.03),
+        shares=True,
         styles={
             word: {"marker": "", "linestyle": line}
             for word, line in zip(words, ("-", "--"), strict=False)
@@ -175,13 +173,8 @@ def _size_blocks(metrics: AllFacesMetrics) -> list[Block]:
     words = (f"{group.name}: {group.missed} of {group.faces}" for group in bins)
     rows = [(g.name, g.faces, g.missed, g.missed / g.faces, g.miscalled) for g in bins]
     headings = ("side of the face", "faces", "missed", "share missed", "called wrongly")
+    alt = f"Faces missed by size: {'; '.join(words)}."
     return [
-        figures.bars(
-            "Faces missed, by size",
-            shares,
-            "share missed",
-            f"Faces missed by size: {'; '.join(words)}.",
-            ylim=(0, 1.1),
-        ),
+        figures.bars("Faces missed, by size", shares, "share missed", alt),
         Table("Faces by size", headings, rows),
     ]

@@ -8,7 +8,6 @@ from maskinfer.evaluation.comparing import (
     Comparison,
     OneFaceComparison,
     Pair,
-    p_words,
 )
 from maskinfer.evaluation.labelled import LabelledPrediction, call_word
 from maskinfer.evaluation.photo_faces import PhotoFaces
@@ -20,6 +19,15 @@ from .all_faces_page import faces_card, faces_lines
 from .blocks import Card, Gallery, Page, Row, Section, Table
 from .predictions import models_table, not_measured, prediction_card
 
+_PHOTOS = (
+    "The solid blue box is the label's, the dashed orange one A's, the dashed pink one B's, which "
+    "hides A's where both are the same. Each model's call is followed by its probability of a "
+    "proper mask. Where boxes are small, only their part of the photo is shown."
+)
+_ALL_FACES_PHOTOS = (
+    "The boxes are the annotated ones: blue means a properly worn mask, pink any other face. "
+    "Furthest apart are the photos with the greatest difference in faces called rightly."
+)
 # Each ends in the interval that is drawn.
 _INTRO = "Over the images that both models measured. The interval of the IoU"
 _ALL_FACES_INTRO = (
@@ -34,10 +42,11 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
     title = ", and ".join(f"{name}, {d.session.path.name}" for name, d in detectors.items())
     if isinstance(comparison, AllFacesComparison):
         title += ", every face"
-        noun, photos, intro = "photo", _photos_of_faces(comparison), _ALL_FACES_INTRO
+        noun, intro, photos_intro = "photo", _ALL_FACES_INTRO, _ALL_FACES_PHOTOS
     else:
-        noun, photos, intro = "image", _photos(comparison), _INTRO
+        noun, intro, photos_intro = "image", _INTRO, _PHOTOS
     differences = _differences(comparison, detectors, intro)
+    photos = Section("Where they differ", photos_intro, _galleries(comparison))
     return Page(
         f"Comparison of {title}",
         f"{counted(len(comparison.pairs), noun)} of {comparison.a.folder}",
@@ -50,14 +59,12 @@ def comparison_page(comparison: OneFaceComparison | AllFacesComparison) -> Page:
 
 
 def _verdict(comparison: Comparison[Any]) -> Section:
-    calls = [*comparison.calls().items()]
+    caption = f"Images by which is right, {comparison.p_words()}"
     return Section(
         "Which is better",
         "By McNemar's exact test on the images that only one of the two calls correctly; at "
         "p = 0.05 and above, a difference may well be chance.",
-        [
-            Table(f"Images by which is right, {p_words(comparison.p)}", ("calls", "images"), calls),
-        ],
+        [Table(caption, ("calls", "images"), [*comparison.calls().items()])],
     )
 
 
@@ -80,54 +87,32 @@ def _differences(
     )
 
 
-def _photos(comparison: OneFaceComparison) -> Section:
-    def card(pair: Pair[LabelledPrediction]) -> Card:
+def _galleries(comparison: OneFaceComparison | AllFacesComparison) -> list[Gallery]:
+    def card(pair: Pair[Any]) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
+        if isinstance(pair.a, PhotoFaces):
+            counts = faces_lines(pair.a)[0]
+            return faces_card(comparison.a.folder, pair.a, (counts, *lines))
         faces = {"A's": pair.a.face, "B's": pair.b.face}
         return prediction_card(comparison.a.folder, pair.a, lines, faces)
 
-    galleries = {
-        "Only A is right: furthest apart first": comparison.a_right,
-        "Only B is right: furthest apart first": comparison.b_right,
-        "Greatest difference in IoU": comparison.box_differences(),
+    galleries: dict[str, list[Pair[Any]]] = {
+        "Only A is right: furthest apart first": comparison.by_call["only A right"],
+        "Only B is right: furthest apart first": comparison.by_call["only B right"],
     }
-    return Section(
-        "Where they differ",
-        "The solid blue box is the label's, the dashed orange one A's, the dashed pink one B's, "
-        "which hides A's where both are the same. Each model's call is followed by its "
-        "probability of a proper mask. Where boxes are small, only their part of the photo is "
-        "shown.",
-        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
-    )
+    if isinstance(comparison, OneFaceComparison):
+        galleries["Greatest difference in IoU"] = comparison.box_differences()
+    return [Gallery.of(title, pairs, card) for title, pairs in galleries.items()]
 
 
-def _words(prediction: LabelledPrediction) -> str:
-    word = call_word(prediction.proper_mask)
-    if prediction.face is None:
+def _words(answer: LabelledPrediction | PhotoFaces) -> str:
+    if isinstance(answer, PhotoFaces):
+        right = f"{answer.right} of {len(answer.labels)} faces right"
+        return f"{call_word(answer.called_proper)}, {right}, {answer.invented} invented"
+    word = call_word(answer.proper_mask)
+    if answer.face is None:
         return word
-    return f"{word}, {prediction.face.probability:.2f}, IoU {prediction.iou:.2f}"
-
-
-def _photos_of_faces(comparison: AllFacesComparison) -> Section:
-    def card(pair: Pair[PhotoFaces]) -> Card:
-        lines = (faces_lines(pair.a)[0], f"A: {_faces_words(pair.a)}", f"B: {_faces_words(pair.b)}")
-        return faces_card(comparison.a.folder, pair.a, lines, predicted=False)
-
-    galleries = {
-        "Only A is right: furthest apart first": comparison.a_right,
-        "Only B is right: furthest apart first": comparison.b_right,
-    }
-    return Section(
-        "Where they differ",
-        "The boxes are the annotated ones: blue means a properly worn mask, pink any other face. "
-        "Furthest apart are the photos with the greatest difference in faces called rightly.",
-        [Gallery.of(title, pairs, card) for title, pairs in galleries.items()],
-    )
-
-
-def _faces_words(photo: PhotoFaces) -> str:
-    word = call_word(photo.called_proper)
-    return f"{word}, {photo.right} of {len(photo.labels)} faces right, {photo.invented} invented"
+    return f"{word}, {answer.face.probability:.2f}, IoU {answer.iou:.2f}"
 
 
 def _left_out(comparison: Comparison[Any]) -> Section:

@@ -1,6 +1,7 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -110,17 +111,13 @@ def _kinds(analysis: ErrorAnalysis) -> Section:
         "size of the box": (analysis.by("box_share"), " %"),
         "brightness of the face": (analysis.by("brightness"), ""),
     }
-    charts = [
-        chart
-        for what, (bins, unit) in quantities.items()
-        for chart in _quality_bars(what, bins, unit)
-    ]
+    charts = (_quality_bars(what, bins, unit) for what, (bins, unit) in quantities.items())
     return Section(
         "By kind of photo",
         "Size is the square root of the labelled box's share of the photo's area, in percent; "
         "brightness is the mean luma of the labelled face, 0 to 255. Under each bin is its number "
         "of images.",
-        charts,
+        list(chain.from_iterable(charts)),
     )
 
 
@@ -156,7 +153,7 @@ def _precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         "recall",
         "precision",
         f"Precision over recall; {', '.join(words)}.",
-        ylim=(0, 1.03),
+        shares=True,
         # Whole steps: between two confidences there is nothing to measure.
         styles={
             name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}
@@ -190,7 +187,7 @@ def _quality_bars(what: str, bins: Sequence[QuantityBin], unit: str) -> Iterator
         title = f"{figure[0].upper()}{figure[1:]} by {what}"
         alt = f"{title}, with the number of images: {'; '.join(words)}."
         if bins:
-            yield figures.bars(title, bars, figure, alt, ylim=(0, 1.1))
+            yield figures.bars(title, bars, figure, alt)
 
 
 def not_measured_section(evaluation: Measured[Any, Any]) -> Section:

@@ -17,6 +17,7 @@ from .blocks import Chart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Series = Mapping[str, tuple[ArrayLike, ArrayLike]]  # x and y, by name
 # Each has a contrast of at least 3 with the page in both themes. Lines differ in more than colour.
 COLORS = ("#3a7ebf", "#d1495b", "#2a9134", "#b8860b", "#8e5bb5", "#0e9aa7", "#c05780", "#7a7a7a")
 _SIZE = (4.6, 3.1)  # inches, of 72 points
@@ -78,20 +79,19 @@ def is_uneven(losses: Iterable[float]) -> bool:
 
 def line_chart(
     title: str,
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    series: Series,
     xlabel: str,
     ylabel: str,
     alt: str,
     *,
-    ylim: tuple[float, float] | None = None,
+    shares: bool = False,
     whole_x: bool = False,
-    log_y: bool = False,
     styles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Chart:
     """Lines over each other, their x and y by name; x may be whole numbers, such as epochs.
 
-    Styles are matplotlib's arguments of a line, by name, where they differ; lines whose label is
-    None are not in the legend.
+    The values are shares, or losses of any size. Styles are matplotlib's arguments of a line, by
+    name, where they differ; lines whose label is None are not in the legend.
     """
 
     def draw(axes: "Axes") -> None:
@@ -100,9 +100,10 @@ def line_chart(
             style |= {"label": name, **(styles or {}).get(name, {})}
             shown = None if style["label"] is None else _plain(style["label"])
             axes.plot(x, y, **style | {"label": shown})
-        if log_y:
+        if shares:
+            axes.set(ylim=(0, 1.03))  # the dots at 1 stay whole
+        elif is_uneven(value for _, y in series.values() for value in np.ravel(y)):
             axes.set_yscale("log")
-        axes.set(ylim=ylim)
         if whole_x:
             axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
 
@@ -140,23 +141,16 @@ def histogram(
     return _chart(title, xlabel, "share of images" if shares else "images", alt, draw)
 
 
-def bars(
-    title: str,
-    values: Mapping[str, float | None],
-    ylabel: str,
-    alt: str,
-    *,
-    ylim: tuple[float, float] | None = None,
-) -> Chart:
-    """A bar for each name; none where the value is None."""
+def bars(title: str, shares: Mapping[str, float | None], ylabel: str, alt: str) -> Chart:
+    """A bar for each name's share, 0..1; none where it is None."""
 
     def draw(axes: "Axes") -> None:
-        places = np.arange(len(values))
-        drawn = axes.bar(places, [v or 0.0 for v in values.values()], color=COLORS[0], width=0.7)
-        axes.set_xticks(places, [_plain(name) for name in values])
-        words = ["–" if value is None else f"{value:.2f}" for value in values.values()]
+        places = np.arange(len(shares))
+        drawn = axes.bar(places, [v or 0.0 for v in shares.values()], color=COLORS[0], width=0.7)
+        axes.set_xticks(places, [_plain(name) for name in shares])
+        words = ["–" if share is None else f"{share:.2f}" for share in shares.values()]
         axes.bar_label(drawn, words, color=_INK)
-        axes.set(ylim=ylim)
+        axes.set(ylim=(0, 1.1))
 
     return _chart(title, "", ylabel, alt, draw)
 
@@ -175,13 +169,7 @@ def heat_map(title: str, density: ArrayLike, alt: str) -> Chart:
     return _chart(title, "x, share of the width", "y, share of the height", alt, draw)
 
 
-def scatter(
-    title: str,
-    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    xlabel: str,
-    ylabel: str,
-    alt: str,
-) -> Chart:
+def scatter(title: str, series: Series, xlabel: str, ylabel: str, alt: str) -> Chart:
     """Points, as one picture in the chart, so that many of them stay small."""
 
     def draw(axes: "Axes") -> None:

@@ -45,11 +45,8 @@ class ReportFolder:
     ) -> "ReportFolder":
         """Choose the folder, before any work is done for it; `write` makes it.
 
-        Without `out` it is a new one, `reports/COMMAND-TIME`.
-
-        Raises:
-            UsageError: it is not a folder, cannot be made, or is not empty.
-            MaskinferError: this package's `report` extra is not installed.
+        Without `out` it is a new one, `reports/COMMAND-TIME`. A `UsageError` where it is not a
+        folder, cannot be made, or is not empty; a `MaskinferError` without the `report` extra.
         """
         for name in ("jinja2", "matplotlib"):
             if find_spec(name) is None:
@@ -116,39 +113,19 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["printable"] = printable_name
-    environment.filters["cell"] = cell_text
-    environment.filters["short"] = short_name
-    environment.filters["address"] = address
+    filters = {"printable": printable_name, "cell": cell_text, "short": short_name}
+    environment.filters |= filters | {"address": address}
+    environment.filters["by_kind"] = lambda blocks: groupby(blocks, lambda b: _KINDS[type(b)])
     environment.tests["file"] = lambda photo: isinstance(photo, Path)
     assets = files(__package__) / _TEMPLATES
     style, script = ((assets / name).read_text("utf-8") for name in ("page.css", "page.js"))
     blocks = (block for section in page.sections for block in section.blocks)
     cards = [card for block in blocks if isinstance(block, Gallery) for card in block.cards]
     html = environment.get_template("page.html").render(
-        title=page.title,
-        subtitle=page.subtitle,
-        verdict=page.verdict,
-        kind=page.kind,
-        headline=page.headline,
-        sections=[
-            {
-                "id": f"section-{number}",
-                "section": section,
-                # By kind: charts that follow each other share a row.
-                "rows": [
-                    {"kind": kind, "blocks": list(group)}
-                    for kind, group in groupby(section.blocks, lambda block: _KINDS[type(block)])
-                ],
-            }
-            for number, section in enumerate(page.sections, start=1)
-        ],
+        page=page,
+        cards=cards,
         thumbnails=make_thumbnails(((c.photo, c.outlines) for c in cards), on_progress),
-        has_labels=any(card.label is not None for card in cards),
-        has_correct=any(card.correct is not None for card in cards),
         answers=dict.fromkeys(card.answer for card in cards if card.answer is not None),
-        choices=any(card.choice is not None for card in cards),
-        linked=any(isinstance(card.photo, Path) for card in cards),
         style=style,
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -21,7 +21,8 @@ from maskinfer.inference.predicting import PredictSettings, Summary
 from maskinfer.inference.results import ImagePrediction, Prediction, Result
 from maskinfer.text import counted, strict_json
 
-from .blocks import Card, Gallery, Page, Row, Section, Table
+from .blocks import Card, Gallery, Page, Section, Table
+from .predictions import models_table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline, RemotePhoto
 
 _ANSWERS = {
@@ -40,17 +41,12 @@ _MOST_PROBABILITIES = 4  # under a photo
 
 
 class WorstPhotos:
-    """The photos that people should look at first, kept while results pass by.
-
-    Attributes:
-        threshold: least probability that counts as a properly worn mask.
-        counts: photos of each kind, kept or not.
-    """
+    """The photos that people should look at first, kept while results pass by."""
 
     def __init__(self, threshold: float, most: int = _MOST) -> None:
         """Keep none yet, and of each kind at most `most`."""
-        self.threshold = threshold
-        self.counts: Counter[Kind] = Counter()
+        self.threshold = threshold  # least probability that counts as a properly worn mask
+        self.counts: Counter[Kind] = Counter()  # photos of each kind, kept or not
         self._most = most
         # By how much each is worth looking at; of equals the first is worth more.
         self._heaps: dict[Kind, list[tuple[float, int, ImagePrediction]]] = {k: [] for k in Kind}
@@ -130,22 +126,14 @@ def prediction_page(
     }
     errors = OutputFiles.of(settings.out).errors.name
     why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
-    shown = model | {"SHA-256": f"{session.sha256[:12]}…"}
-    properties: list[Row] = [
-        (name, f"{value:.3f}" if isinstance(value, float) else str(value))
-        for name, value in shown.items()
-    ]
+    models = models_table("What predicted, and how", {"value": detector})
     return Page(
         f"Predictions of {session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
             Section("Counts", why, [Table("All photos", ("what", "count"), [*counts.items()])]),
             _galleries(worst, source, settings),
-            Section(
-                "The model",
-                "",
-                [Table("What predicted, and how", ("property", "value"), properties)],
-            ),
+            Section("The model", "", [models]),
         ],
         strict_json(facts),
         f"Someone is not properly masked in {worst.counts[Kind.NOT_PROPER]} of "

@@ -23,13 +23,14 @@ _QUALITY = 72
 # Of boxes that take less of the photo's longer side, only the surroundings are shown.
 _LEAST_SHARE = 0.25
 _DASH = 5  # pixels
+_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Outline:
     """A box to draw."""
 
-    box_xywh: tuple[float, float, float, float]  # in pixels of the upright image; may reach past it
+    box_xywh: _Box  # in pixels of the upright image; may reach past it
     color: str
     dashed: bool = False  # distinguishable from whole lines without colour, too
     in_view: bool = True  # whether all of it must be seen
@@ -100,9 +101,7 @@ def _decode_wh(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> tuple[i
     return math.ceil(size_wh[0] * share), math.ceil(size_wh[1] * share)
 
 
-def _view(
-    size_wh: tuple[int, int], outlines: Sequence[Outline]
-) -> tuple[float, float, float, float]:
+def _view(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> _Box:
     """The part of a photo that is shown: left, top, right, bottom; all of it if boxes are large."""
     width, height = size_wh
     boxes = [o.box_xywh for o in outlines if o.in_view and min(o.box_xywh[2:]) > 0]
@@ -124,9 +123,7 @@ def _view(
     )
 
 
-def _draw_box(
-    draw: ImageDraw.ImageDraw, box_xywh: tuple[float, float, float, float], outline: Outline
-) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, box_xywh: _Box, outline: Outline) -> None:
     x, y, w, h = box_xywh
     corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
     for start, stop in pairwise(corners):

@@ -25,14 +25,8 @@ from .providers import Provider, explain
 from .session import Session
 
 _PACKAGES = (
-    "numpy",
-    "pillow",
-    "onnx",
-    "openvino",
-    "torch",
-    "torchvision",
-    "tensorrt",
-    "tensorrt-rtx-cu13-libs",
+    *("numpy", "pillow", "onnx", "openvino"),
+    *("torch", "torchvision", "tensorrt", "tensorrt-rtx-cu13-libs"),
 )
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 

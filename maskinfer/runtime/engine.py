@@ -48,15 +48,29 @@ class Toolkit:
     @property
     def reason(self) -> str:
         """Why it failed last, by its log."""
-        return first_reason(self.errors)
+        return self.first_reason(self.errors)
+
+    @staticmethod
+    def first_reason(messages: Iterable[str]) -> str:
+        """The first of TensorRT's messages, the cause of the rest, as one short line.
+
+        Without its prefixes and source positions.
+        """
+        messages = [text for text in messages if not text.startswith("Invalid Node")]
+        telling = [text for text in messages if _NO_DRIVER not in text] or messages
+        if not telling:
+            return "it gives no reason"
+        text = " ".join(telling[0].split())
+        text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
+        text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
+        text = re.sub(r"^\((.*)\)$", r"\1", text)
+        text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
+        text = text.strip(" .")
+        return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 class Engine:
-    """An engine, loaded on the GPU.
-
-    Attributes:
-        sizes: the least and the largest batch that it takes.
-    """
+    """An engine, loaded on the GPU."""
 
     def __init__(
         self, plan: bytes, built_with: dict[str, Any], ort: ModuleType, device: str = "cuda"
@@ -67,7 +81,7 @@ class Engine:
         where the package is missing, or there is no GPU that the engine is for.
         """
         name, batch = built_with["builder"], built_with["batch"]
-        self.sizes = (batch["minimum"], batch["maximum"])
+        self.sizes = (batch["minimum"], batch["maximum"])  # of the batches that it takes
         try:
             self._toolkit = Toolkit(name)
         except (ImportError, OSError) as error:
@@ -126,21 +140,3 @@ def _make_logger(trt: Any, errors: list[str]) -> Any:
                 errors.append(message)
 
     return Collector()
-
-
-def first_reason(messages: Iterable[str]) -> str:
-    """The first of TensorRT's messages, the cause of the rest, as one short line.
-
-    Without its prefixes and source positions.
-    """
-    messages = [text for text in messages if not text.startswith("Invalid Node")]
-    telling = [text for text in messages if _NO_DRIVER not in text] or messages
-    if not telling:
-        return "it gives no reason"
-    text = " ".join(telling[0].split())
-    text = re.sub(r"^.*?Error Code \d+: [\w ]+\((.*)\)$", r"\1", text)
-    text = re.sub(r"\bIn \w+ at \S+:\d+ ?", "", text)
-    text = re.sub(r"^\((.*)\)$", r"\1", text)
-    text = re.sub(r"^Assertion (failed: .*?: (?=[A-Z])|\S+ failed\. )", "", text)
-    text = text.strip(" .")
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -105,21 +105,16 @@ def _for_libraries(findings: Findings) -> Iterator[Remedy]:
     if not findings.onnxruntime.has(Provider.CUDA):
         return
     obstacle = findings.obstacles[Provider.CUDA]
-    missing = {
-        tensorrt: ", ".join(
-            library.name
-            for library in findings.libraries
-            if library.path is None and library.tensorrt is tensorrt
-        )
-        for tensorrt in (False, True)
-    }
-    if obstacle and missing[False]:
-        yield Remedy(f"missing: {missing[False]}", _CUDA_LIBRARIES)
+    lacking = [library for library in findings.libraries if library.path is None]
+    of_cuda = ", ".join(library.name for library in lacking if not library.tensorrt)
+    of_tensorrt = ", ".join(library.name for library in lacking if library.tensorrt)
+    if obstacle and of_cuda:
+        yield Remedy(f"missing: {of_cuda}", _CUDA_LIBRARIES)
     elif obstacle:
         # All present, in versions that do not fit: the set that onnxruntime itself names.
         yield Remedy(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
-    if missing[True]:
-        yield Remedy(f"missing, for --provider tensorrt alone: {missing[True]}", _TENSORRT)
+    if of_tensorrt:
+        yield Remedy(f"missing, for --provider tensorrt alone: {of_tensorrt}", _TENSORRT)
     elif not obstacle and findings.obstacles[Provider.TENSORRT]:
         yield Remedy(
             f"tensorrt: {findings.obstacles[Provider.TENSORRT]}",

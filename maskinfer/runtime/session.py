@@ -28,14 +28,7 @@ from . import cpu, gpu
 from .default_model import suited
 from .engine import Engine, EngineError
 from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
-from .model_file import (
-    INPUT_NAME,
-    OUTPUT_NAMES,
-    OUTPUT_SHAPES,
-    REPAIR,
-    ModelMetadata,
-    check_contract,
-)
+from .model_file import INPUT_NAME, OUTPUT_SHAPES, REPAIR, ModelMetadata, check_contract
 from .onnx_runtime import LOG_FATAL_ONLY, BoundSession, import_onnxruntime, reason
 from .openvino import OpenVino, is_suited
 from .providers import DEFAULT_BATCH_SIZE, Provider
@@ -241,7 +234,7 @@ class Session:
             return self._engine.run(canvases)
         if self.provider is Provider.CPU:
             outputs: list[NDArray[Any]] = self._session.run(
-                list(OUTPUT_NAMES), {INPUT_NAME: canvases}
+                list(OUTPUT_SHAPES), {INPUT_NAME: canvases}
             )
             return outputs
         bound = self._free.get()
@@ -290,8 +283,15 @@ class Session:
         self._session, self.inputs, self.outputs = None, [], []  # else a copy stays in memory
 
     def _read(self, provider: Provider) -> bytes:
-        self.path = suited(self._named, on_gpu=provider.on_gpu)
-        data = _read(self.path)
+        path = self.path = suited(self._named, on_gpu=provider.on_gpu)
+        if path.is_dir():
+            raise UsageError(f"{path}: a folder, expected a model file")
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise UsageError(f"{path}: no such model file") from None
+        except OSError as error:
+            raise ModelFileError(f"{path}: cannot be read, {error.strerror}") from error
         self.sha256 = hashlib.sha256(data).hexdigest()
         if len(data) > _LARGE_FILE:
             self.streams = min(self.streams, _LARGE_STREAMS)
@@ -397,22 +397,9 @@ class Session:
                 data, sess_options=options, providers=providers, enable_fallback=0
             )
         except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise ModelFileError(f"{self.path}: {self._load_fault(error)}. {REPAIR}") from error
-
-    def _load_fault(self, error: Exception) -> str:
-        if "external data" in str(error).lower():
-            return "keeps its weights in a second file, expected one file"
-        if "protobuf" in str(error).lower():
-            return "damaged, or not an ONNX file"
-        return f"onnxruntime {self._ort.__version__} cannot load it ({reason(error)})"
-
-
-def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise UsageError(f"{path}: a folder, expected a model file")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such model file") from None
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read, {error.strerror}") from error
+            why = f"onnxruntime {self._ort.__version__} cannot load it ({reason(error)})"
+            if "external data" in str(error).lower():
+                why = "keeps its weights in a second file, expected one file"
+            elif "protobuf" in str(error).lower():
+                why = "damaged, or not an ONNX file"
+            raise ModelFileError(f"{self.path}: {why}. {REPAIR}") from error

@@ -14,10 +14,10 @@ from support.tiny_model import draw_photo
 
 import maskinfer
 from maskinfer.inference.bench import BenchSettings
-from maskinfer.inference.pipeline import decode_threads
 from maskinfer.inference.speed import Setup, time_session
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
+from maskinfer.threads import decode_threads
 
 QUICK = ("--seconds", "0.3", "--provider", "cpu")
 

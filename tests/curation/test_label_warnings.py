@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from maskinfer.curation.exploration import label_warnings, share_warning, shift_warning
 from maskinfer.curation.explored_split import ExploredSplit
 from maskinfer.curation.exploring import explore
-from maskinfer.curation.label_warnings import label_warnings, share_warning, shift_warning
 from maskinfer.data.labels import Label, format_name, parse_name
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.train.synthetic.samples import SynthSettings, write_samples

@@ -128,4 +128,5 @@ def test_a_model_and_itself_are_equal(folder: Path, compared: Any) -> None:
     assert all(figure.difference == 0 for figure in comparison.figures)
     known = {figure.name: figure.interval for figure in comparison.figures if figure.interval}
     assert {name: low < 0 < high for name, (low, high) in known.items()} == {"accuracy": True}
-    assert comparison.a_right == comparison.b_right == comparison.box_differences() == []
+    assert comparison.by_call["only A right"] == comparison.by_call["only B right"] == []
+    assert comparison.box_differences() == []

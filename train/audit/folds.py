@@ -118,12 +118,9 @@ def audit_folds(
 
     The folder is made where it is missing; folds that it holds are resumed. Returns a prediction
     for each labelled image that can be decoded, in the order of their names, and a decision for
-    each other one, and for each impossible box.
-
-    Raises:
-        UsageError: there are fewer photos than folds.
-        DatasetError: a fold would have nothing to learn.
-        RunError: the data is not what it was when the audit began.
+    each other one, and for each impossible box. A `UsageError` where there are fewer photos than
+    folds, a `DatasetError` where a fold would have nothing to learn, a `RunError` where the data
+    is not what it was when the audit began.
     """
     data = Path(plan.data)
     pool = read_pool(data)

@@ -21,11 +21,7 @@ _CONFIG, _FIGURES = "config", "figures"  # in the header of a file of its own
 
 
 def run_config(run: Path) -> RunConfig:
-    """What a run was given, by whatever `Checkpoint.load` takes.
-
-    Raises:
-        RunError: there is no run, or its configuration is damaged.
-    """
+    """What a run was given, by whatever `Checkpoint.load` takes; a `RunError` as there."""
     path = weights_path(str(run))
     if path.name == WEIGHTS:
         return RunFiles(path.parent).read_config()
@@ -55,11 +51,8 @@ class Checkpoint(NamedTuple):
     def load(cls, run: Path) -> "Checkpoint":
         """Load the best weights of a run, which may still be training, or what `write` wrote.
 
-        `run` is the run's folder, its file of weights, any other file of weights, or `shipped`.
-
-        Raises:
-            RunError: there is no run, or its weights are missing, damaged, or of another
-                network than its configuration names.
+        `run` is the run's folder, its file of weights, any other file of weights, or `shipped`. A
+        `RunError` where there is none, or it is damaged, without weights or of another network's.
         """
         config = run_config(run)
         weights = weights_path(str(run))

@@ -116,8 +116,7 @@ class RunComparison:
 def compare_runs(paths: Iterable[Path]) -> RunComparison:
     """Read runs from their folders, at least one; one that is named twice counts once.
 
-    Raises:
-        RunError: one is no run, or damaged.
+    A `RunError` where one is no run, or damaged.
     """
     folders: dict[Path, RunFiles] = {}
     for path in paths:

@@ -152,11 +152,7 @@ class RunFiles:
 
     @classmethod
     def newest(cls, runs: Path, *, with_weights: bool = False) -> Self:
-        """The run under `runs` that was written to last, among all or those with weights.
-
-        Raises:
-            RunError: there is none.
-        """
+        """The run under `runs` last written to, of all or those with weights, or a `RunError`."""
         name, adjective = (WEIGHTS, "finished ") if with_weights else (CONFIG, "")
         folders = [path.parent for path in runs.glob(f"*/{name}") if path.is_file()]
         if not folders:
@@ -168,11 +164,7 @@ class RunFiles:
         write_text(self.path / CONFIG, json.dumps(asdict(config), indent=2) + "\n")
 
     def read_config(self) -> RunConfig:
-        """Read `config.json`.
-
-        Raises:
-            RunError: the folder is no run, or the file is damaged.
-        """
+        """Read `config.json`, or raise a `RunError` of a folder that is no run, or damage."""
         path = self.path / CONFIG
         with _damage_named(path):
             try:
@@ -195,11 +187,7 @@ class RunFiles:
         _write_rows(self.path / HISTORY, _COLUMNS, shown)
 
     def read_history(self) -> list[EpochRow]:
-        """Rows written so far; none before the first epoch.
-
-        Raises:
-            RunError: the file is damaged.
-        """
+        """Rows written so far, none before the first epoch; a `RunError` of a damaged file."""
         path = self.path / HISTORY
         if not path.exists():
             return []
@@ -229,8 +217,7 @@ class RunFiles:
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
         """How many samples were dropped or repaired, by action and kind; None without a list.
 
-        Raises:
-            RunError: the file is damaged.
+        A damaged list is a `RunError`.
         """
         path = self.path / CLEANING
         if not path.exists():

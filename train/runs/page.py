@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maskinfer.report.blocks import Block, Cell, Chart, Link, Notes, Page, Section, Table
-from maskinfer.report.figures import COLORS, is_uneven, line_chart
+from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.report.folder import ReportFolder
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
@@ -28,7 +28,6 @@ _RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
 _MARKERS = ("o", "s", "^", "D", "v")  # of the best epoch, for colour-blind readers
 _FIGURES = {"loss": "Loss", "accuracy": "Accuracy", "iou": "IoU"}
-_UP_TO_1 = (0.0, 1.03)  # the dots at 1 stay whole
 _LONGEST_NAME = 34  # letters in a legend
 _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 
@@ -36,9 +35,7 @@ _MOST_DRAWN = 1e100  # beyond it the chart's own sums overflow
 def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
     """Compare runs and write the report; returns the comparison and the report's page.
 
-    Raises:
-        RunError: one is no run, or damaged.
-        UsageError: the report's folder cannot be used.
+    A `RunError` where one is no run, or damaged, a `UsageError` where the folder cannot be used.
     """
     comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
     folder = ReportFolder.choose(settings.out, "report", overwrite=settings.overwrite)
@@ -141,16 +138,14 @@ def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
             }
             if len(runs) == 1:
                 styles[key] |= {"label": part, "color": COLORS[number]}
-    drawn = [v for _, values in series.values() for v in values]
     return line_chart(
         title,
         series,
         "epoch",
         title if figure == "iou" else figure,
         _alt(figure, title, runs),
-        ylim=None if figure == "loss" else _UP_TO_1,
+        shares=figure != "loss",
         whole_x=True,
-        log_y=figure == "loss" and is_uneven(drawn),
         styles=styles,
     )
 

@@ -4,7 +4,6 @@ The label is computed from the geometry that is drawn, so it is exact. `Scene` s
 image; `draw_scene` paints it. Needs numpy and Pillow only.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from maskinfer.data.labels import BoxXywh, Face, Label, format_name, label_of
 from maskinfer.data.side_lists import OTHER_FACES, write_face_notes, write_other_faces
 from maskinfer.errors import UsageError
 from maskinfer.files import replacing
+from maskinfer.threads import Progress, unheard
 
 from .face import draw_person
 from .paint import Canvas, Pose
@@ -35,6 +35,7 @@ class SynthSettings:
     count: int = 100  # images
     seed: int = 0  # draws the same images each time; image i does not depend on the count
     size_px: int = 224  # the images' longer side
+    overwrite: bool = False  # whether what was drawn into the folder before is replaced
 
 
 @dataclass(frozen=True)
@@ -110,25 +111,15 @@ def draw_scene(scene: Scene) -> Image.Image:
     return develop(rng, large.reduce(_SUPERSAMPLING))
 
 
-def write_samples(
-    folder: Path,
-    settings: SynthSettings,
-    *,
-    overwrite: bool = False,
-    on_progress: Callable[[int], None] | None = None,
-) -> None:
+def write_samples(folder: Path, settings: SynthSettings, on_progress: Progress = unheard) -> None:
     """Write labelled JPEGs into a folder, which is made where it is missing.
 
     Neighbours' faces are listed in `other_faces.csv` among the images, and how masks are worn in
     `face_notes.csv`. `overwrite` replaces what was drawn into the folder before, marked by its JPEG
-    comment: those images go when the new ones are written, no other file does. `on_progress` is
-    told the number written so far.
-
-    Raises:
-        UsageError: the folder holds images and `overwrite` is not given, or it holds labelled
-            images from elsewhere, or it cannot be made.
+    comment: those images go when the new ones are written, no other file does. A `UsageError`
+    where the folder holds images otherwise, or labelled ones from elsewhere, or cannot be made.
     """
-    earlier = _prepare(folder, overwrite)
+    earlier = _prepare(folder, settings.overwrite)
     drawn, other_faces = list[tuple[str, Face]](), list[tuple[str, Face]]()
     for index in range(settings.count):
         scene = random_scene(settings.seed, index, settings.size_px)
@@ -140,8 +131,7 @@ def write_samples(
         drawn.append((name, face))
         if scene.other_face is not None:
             other_faces.append((name, scene.other_face))
-        if on_progress is not None:
-            on_progress(index + 1)
+        on_progress(index + 1, settings.count)
     write_other_faces(folder, other_faces)
     write_face_notes(folder, [*drawn, *other_faces])
     for name in earlier:

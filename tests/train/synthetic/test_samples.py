@@ -142,7 +142,7 @@ def test_write_samples_overwrite_deletes_labelled_images_only(tmp_path: Path) ->
     written(tmp_path, 5, 0)
     Image.new("RGB", (8, 8)).save(tmp_path / "holiday.jpg")
     (tmp_path / "notes.txt").write_text("mine")
-    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
+    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96, overwrite=True))
     assert len(list_images(tmp_path)) == 3
     assert len(Dataset(tmp_path).samples("test").samples) == 2
     assert (tmp_path / "holiday.jpg").exists()
@@ -159,7 +159,7 @@ def test_write_samples_overwrite_refuses_images_that_others_labelled(
     Image.new("RGB", (8, 8)).save(tmp_path / like)
     before = images_in(tmp_path)
     with pytest.raises(UsageError, match=r"holds 1 labelled images .* did not draw, the first: "):
-        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96), overwrite=True)
+        write_samples(tmp_path, SynthSettings(count=1, seed=1, size_px=96, overwrite=True))
     assert images_in(tmp_path) == before
 
 
@@ -168,20 +168,19 @@ def test_write_samples_overwrite_deletes_nothing_before_the_new_ones_are_there(
 ) -> None:
     before = written(tmp_path, 3, 0)
 
-    def stop(written: int) -> None:
+    def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_samples(
             tmp_path,
-            SynthSettings(count=2, seed=1, size_px=96),
-            overwrite=True,
+            SynthSettings(count=2, seed=1, size_px=96, overwrite=True),
             on_progress=stop,
         )
     after = images_in(tmp_path)
     assert before.items() <= after.items()
     assert len(after) == 4
-    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96), overwrite=True)
+    write_samples(tmp_path, SynthSettings(count=2, seed=1, size_px=96, overwrite=True))
     assert len(images_in(tmp_path)) == 2
 
 
@@ -206,10 +205,10 @@ def test_write_samples_refuses_a_file_for_a_folder(tmp_path: Path, inside: str) 
 
 
 def test_write_samples_reports_progress(tmp_path: Path) -> None:
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
     settings = SynthSettings(count=3, seed=0, size_px=96)
-    write_samples(tmp_path, settings, on_progress=seen.append)
-    assert seen == [1, 2, 3]
+    write_samples(tmp_path, settings, lambda *progress: seen.append(progress))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_cli_synth_writes_into_a_new_folder_with_spaces(tmp_path: Path) -> None:
