@@ -114,6 +114,16 @@ def _section(recipe: str, model: Model) -> dict[str, Any]:
     return dict(content[model])
 
 
+def read_list(key: str, text: str) -> list[Any]:
+    """Values of a setting, with commas between; another is a `UsageError`."""
+    words: list[Any] = [word.strip() for word in text.split(",")]
+    try:
+        return [_value(key, int(word) if _HINTS[key] is int else word) for word in words]
+    except ValueError as error:
+        option = f"--{key.replace('_', '-')}"
+        raise UsageError(f"{option}: got {text!r}, expected values with commas between") from error
+
+
 def _value(key: str, value: Any) -> Any:
     """A setting as `TrainSettings` holds it."""
     if key not in _HINTS:

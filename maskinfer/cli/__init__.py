@@ -21,7 +21,7 @@ from .options import option
 # Packages that only an extra installs.
 _TRAIN_ONLY = (
     *("torch", "torchvision", "accelerate", "safetensors"),
-    *("matplotlib", "onnx", "onnxscript"),
+    *("matplotlib", "onnx", "onnxscript", "optuna"),
 )
 # Click's own, or Typer's copy of it.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
@@ -61,6 +61,7 @@ _ELSEWHERE = {
     "export-labels": ("datasets", "export_labels"),
     "synth": ("datasets", "synth"),
     "verify": ("export", "verify"),
+    "tune": ("train", "tune"),
 }
 
 
@@ -146,6 +147,8 @@ def _explain(error: Exception) -> str:
             return str(error.strerror or error)
         case MemoryError():
             return f"not enough memory; try a smaller --batch-size or --canvas ({error})"
+        case ModuleNotFoundError(name="optuna"):
+            return "optuna is not installed. Run, in the project's folder: pip install '.[tune]'"
         case ModuleNotFoundError():
             return (
                 f"{error.name} is not installed; training and exporting need maskinfer's 'train' "

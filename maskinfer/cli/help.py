@@ -30,6 +30,11 @@ COMMANDS = {
         "train --network resnet --recipe report --data data",
         "train --resume runs/RUN",
     ),
+    "tune": (
+        "Train",
+        "tune --network fasterrcnn --lr 1e-4..1e-2 --optimizer adam,sgd --trials 12 --data data",
+        "tune --resume runs/tune-RUN",
+    ),
     "report": ("Train", "report", "report runs/A runs/B --out reports/both"),
     "export": (
         "Ship",

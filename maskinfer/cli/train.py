@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from maskinfer.data.dataset import sample_images
-from maskinfer.errors import UsageError
-from maskinfer.train.recipes import as_recipe, recipe_names, recipe_settings
+from maskinfer.errors import TrainingError, UsageError
+from maskinfer.train.recipes import as_recipe, read_list, recipe_names, recipe_settings
 from maskinfer.train.settings import Model, TrainSettings
 
 from .options import given_options, option, panel, takes
@@ -134,12 +134,107 @@ def train(
     display.say(f"Done: {run.path}. Next: maskinfer export {shlex.quote(str(run.path))}")
 
 
-def _refuse_changes(context: typer.Context) -> None:
+@takes(
+    TrainSettings,
+    partly=True,
+    model=option("Which network.", name="--network --model"),
+    data=option("As of `maskinfer train`.", "DIR", show_default="sample_images"),
+    learning_rate=option(
+        "Learning rates to draw from, evenly on a logarithmic scale.", name="--lr"
+    ),
+    optimizer=option("Optimizers to choose from, with commas between.", "adam,sgd"),
+    batch_size=option("Batch sizes to choose from, with commas between.", "16,32"),
+    loss=option("Losses of resnet's mask head to choose from.", "bce,ce"),
+    trials=option("How many trainings.", show_default="12", min=1),
+    recipe=option("All other settings.", f"{'|'.join(recipe_names())}|FILE"),
+    backbone=option("The network's trunk.", **_BY_RECIPE),
+    weights=option("Initial weights of each trial.", **_BY_RECIPE),
+    epochs=option("Of each trial, unless it is stopped early.", **_BY_RECIPE),
+    canvas=option("Side of the image the network sees.", **_BY_RECIPE),
+    workers=option("Processes that decode images.", min=0, show_default="by cores"),
+    seed=option("Of every random choice."),
+    runs=option("Where the search's folder is made."),
+    resume=option("Continue an interrupted search; only --trials may be given too.", "DIR"),
+)
+def tune(
+    given: dict[str, Any],
+    context: typer.Context,
+    model: Model = "resnet",
+    data: list[Path] | None = None,
+    learning_rate: str = "1e-4..1e-2",
+    optimizer: str | None = None,
+    batch_size: str | None = None,
+    loss: str | None = None,
+    trials: int | None = None,
+    recipe: str = "default",
+    canvas: int | None = None,
+    runs: Path = Path("runs"),
+    resume: Path | None = None,
+) -> None:
+    """Search for the settings that train best, by the validation part.
+
+    Trains one run after another with settings that Optuna chooses, and stops those early that fall
+    behind. `maskinfer report DIR` compares them.
+    """
+    from datetime import datetime
+
+    from maskinfer.train.settings import check
+    from maskinfer.train.tuning import Search
+
+    from .console import err, make_table, out, say
+
+    if resume is not None:
+        _refuse_changes(context, "trials")
+        search = Search.resume(resume, trials, err)
+    else:
+        chosen = {"optimizer": optimizer, "batch_size": batch_size, "loss": loss}
+        space: dict[str, list[Any]] = {"learning_rate": _rates(learning_rate)}
+        space |= {name: read_list(name, text) for name, text in chosen.items() if text}
+        folders = data or [sample_images("maskinfer tune --data DIR")]
+        named = tuple(str(folder.resolve()) for folder in folders)
+        settings = replace(recipe_settings(model, recipe, named, canvas), **given)
+        for name, values in space.items():
+            for value in values:
+                check(replace(settings, **{name: value}))
+        folder = runs / f"tune-{model}-{datetime.now():%Y%m%d-%H%M%S}"
+        search = Search.begin(folder, settings, space, trials or 12, err)
+        say(f"Search: {folder}")
+    best = search.run()
+    rows = [
+        (trial.number + 1, *(_short(value) for value in trial.params.values()), _short(trial.value))
+        for trial in search.finished
+    ]
+    if best is None:
+        raise TrainingError(f"{search.folder}: no trial was trained to the end")
+    headings = ("trial", *search.finished[0].params, "validation")
+    out.print(make_table(headings, rows, box=None))
+    say(
+        f"Best: {best}. Next: maskinfer report {shlex.quote(str(search.folder))}; "
+        f"maskinfer export {shlex.quote(str(best))}"
+    )
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _rates(text: str) -> list[float]:
+    low, _, high = text.partition("..")
+    try:
+        ends = [float(low), float(high or low)]
+    except ValueError:
+        ends = []
+    if not ends or not 0 < ends[0] <= ends[1]:
+        raise UsageError(f"--lr: got {text!r}, expected LOW..HIGH, such as 1e-4..1e-2")
+    return ends
+
+
+def _refuse_changes(context: typer.Context, also: str = "epochs") -> None:
     """Refuse options that a resumed run takes from its own configuration."""
-    allowed = ("resume", "epochs")
+    allowed = ("resume", also)
     given = [word for name, word in given_options(context).items() if name not in allowed]
     if given:
         raise UsageError(
             f"--resume continues with the run's own settings: got {', '.join(given)}, expected no "
-            "other option than --epochs"
+            f"other option than --{also}"
         )

@@ -49,7 +49,7 @@ def test_a_recipe_for_another_command_is_not_offered(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     shown = run_cli("train", "--help").stdout
-    assert "default|finetune|multi-scale|report|two-cores|FILE" in shown
+    assert "default|finetune|multi-scale|one-gpu|report|two-cores|FILE" in shown
 
 
 @pytest.mark.parametrize(

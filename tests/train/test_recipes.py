@@ -24,7 +24,7 @@ def test_shipped_recipe_fills_every_network(model: Model, recipe: str) -> None:
 
 def test_report_recipe_holds_the_reports_numbers() -> None:
     assert recipe_names() == [
-        *("default", "finetune", "multi-scale", "report", "two-cores"),
+        *("default", "finetune", "multi-scale", "one-gpu", "report", "two-cores"),
     ]
     resnet = recipe_settings("resnet", "report", DATA)
     assert resnet.geometry == Geometry("center_crop", 224, 256)

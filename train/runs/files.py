@@ -28,6 +28,7 @@ from maskinfer.train.settings import TrainSettings
 
 CONFIG, HISTORY = "config.json", "history.csv"
 CLEANING, PARTS, DECODED = "cleaning.csv", "parts.csv", "decoded"
+STUDY, TRIAL = "study.db", "trial-{:03}"  # of a search, which has a folder of runs for each trial
 WEIGHTS = "best.safetensors"
 # What others read of a configuration's `data`.
 _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]], "digest": str}

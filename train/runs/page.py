@@ -10,7 +10,7 @@ from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.report.folder import ReportFolder
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
-from .files import RunFiles
+from .files import CONFIG, STUDY, RunFiles
 
 # Columns of the best epoch's figures, by their headings.
 _OF_BEST = {
@@ -37,10 +37,18 @@ def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
 
     A `RunError` where one is no run, or damaged, a `UsageError` where the folder cannot be used.
     """
-    comparison = compare_runs(settings.runs or [RunFiles.newest(_RUNS).path])
+    folders = settings.runs or [RunFiles.newest(_RUNS).path]
+    comparison = compare_runs(run for folder in folders for run in _runs_of(folder))
     folder = ReportFolder.choose(settings.out, "report", overwrite=settings.overwrite)
     folder.write(runs_page(comparison))
     return comparison, folder.page
+
+
+def _runs_of(folder: Path) -> list[Path]:
+    """A run, or those of all trials of a search."""
+    if not (folder / STUDY).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"trial-*/*/{CONFIG}"))
 
 
 def runs_page(comparison: RunComparison) -> Page:
