@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
@@ -61,7 +62,7 @@ def strict_json(value: Any) -> Any:
         return [strict_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return printable_name(value) if isinstance(value, str) else value
+    return printable_name(str(value)) if isinstance(value, str | Path) else value
 
 
 def csv_line(cells: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ resumed run computes bit for bit what it would have computed without the interru
 import math
 import shlex
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -301,6 +301,10 @@ class Trainer:
                 f"Every training image is labelled {labels.pop()}, so the network will answer "
                 "nothing else"
             )
+        if settings.log is not None:
+            accelerator.project_configuration.logging_dir = str(run.path)
+            words = {name: str(value) for name, value in asdict(settings).items()}
+            accelerator.init_trackers("maskinfer", words)
         decoded = DecodedPhotos(run.path / DECODED, accelerator.num_processes)
         self.canvases.decoded = decoded
         try:
@@ -371,6 +375,8 @@ class Trainer:
             measured = {name: batches.count for name, batches in self.measured.items()}
             path = run.path / "curves.png"
             draw_curves(self.history, self.state.best_epoch, measured, run.path.name, path)
+        figures = {name: value for name, value in asdict(row).items() if value is not None}
+        self.accelerator.log(figures, step=epoch)
         self.accelerator.wait_for_everyone()
         self.display.end_epoch(row, is_best)
 

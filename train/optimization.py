@@ -5,6 +5,7 @@ import math
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import ProjectConfiguration
 from torch.optim import SGD, Adam, Optimizer
 
 from maskinfer.errors import UsageError
@@ -31,7 +32,12 @@ def build_accelerator(settings: TrainSettings) -> Accelerator:
         # TF32 for matrix products, as torch has it for convolutions by default.
         torch.set_float32_matmul_precision("high")
     AcceleratorState._reset_state()  # which an earlier run of this process made for its precision
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=precision,
+        log_with=settings.log,
+        project_config=ProjectConfiguration(logging_dir="."),  # until the run has a folder
+    )
 
 
 def build_optimizer(settings: TrainSettings, network: Network) -> Optimizer:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,6 +17,7 @@ Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["flip", "crop", "zoom", "color", "mosaic", "background"]
 MixedPrecision = Literal["auto", "no", "fp16", "bf16"]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class TrainSettings:
     patience: int | None = 10
     mixed_precision: MixedPrecision = "auto"  # `auto`: BF16 or FP16 on CUDA, none elsewhere
     compile: bool = False  # by torch.compile, which needs a C++ compiler or Triton
+    log: Tracker | None = None  # what is told of every epoch too, a package of that name
     seed: int = 0  # of every random choice
     workers: int | None = None  # processes that decode images; None: by the number of cores
 
@@ -103,6 +106,8 @@ def check(settings: TrainSettings) -> None:
         raise UsageError(f"--loss {s.loss}: only for --network resnet")
     if s.model == "resnet" and (one := {"mosaic", "background"}.intersection(s.augment)):
         raise UsageError(f"--augment {one.pop()}: not for resnet, which sees one face in any image")
+    if s.log is not None and find_spec(s.log) is None:
+        raise UsageError(f"--log {s.log}: it is not installed. Run: pip install {s.log}")
     if s.canvases and (s.model != "lite" or s.geometry.kind != "letterbox"):
         raise UsageError(f"canvases {s.canvases}: only for lite on a letterbox")
     if s.weights == "coco" and (s.model, s.backbone) != ("fasterrcnn", "resnet50"):

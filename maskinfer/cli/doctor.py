@@ -2,7 +2,9 @@
 
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.padding import Padding
@@ -13,13 +15,16 @@ from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, Torch, examine
 from maskinfer.runtime.gpu import Library
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.remedies import conclude, find_remedies
-from maskinfer.text import visible
+from maskinfer.text import strict_json, visible
 from maskinfer.threads import usable_cores
 
-from .console import err, out, print_heading, print_section
+from .console import check_json, err, out, print_heading, print_section, write_json
+from .options import JSON, OVERWRITE
 
 
-def doctor() -> None:
+def doctor(
+    json: Annotated[Path | None, JSON] = None, overwrite: Annotated[bool, OVERWRITE] = False
+) -> None:
     """Show versions, libraries, and which providers really run a model.
 
     Each problem comes with the command that repairs it. Where TensorRT is
@@ -27,8 +32,19 @@ def doctor() -> None:
 
     Exit code 0: models run here, if only on the CPU; 1: they do not.
     """
+    console = check_json(json, overwrite=overwrite)
     with err.status("Examining this machine"):
         findings = examine()
+    remedies = [asdict(remedy) for remedy in find_remedies(findings)]
+    facts = asdict(findings) | {"conclusion": conclude(findings), "remedies": remedies}
+    write_json(json, lambda: strict_json(facts))
+    if console is out:
+        _print(findings)
+    if findings.auto is None:
+        raise typer.Exit(1)
+
+
+def _print(findings: Findings) -> None:
     print_section("Versions", findings.versions)
     print_section("ONNX Runtime", dict(_onnxruntime_rows(findings.onnxruntime)))
     print_section("CPU", dict(_cpu_rows()))
@@ -44,8 +60,6 @@ def doctor() -> None:
         _print_line(f"Problem: {remedy.problem}", style="yellow")
         # Unwrapped, to be copied.
         out.print(Text(f"    {remedy.command}", style="bold"), soft_wrap=True)
-    if findings.auto is None:
-        raise typer.Exit(1)
 
 
 def _onnxruntime_rows(runtime: OnnxRuntime) -> Iterator[tuple[str, str]]:

@@ -45,5 +45,5 @@ COMMANDS = {
     "verify": ("Ship", "verify models/RUN.onnx --against runs/RUN"),
     "bench": ("Ship", "bench", "bench photos --batch-size 8 --batch-size 32 --threads 2"),
     "info": ("Ship", "info", "info models/RUN.onnx --json -"),
-    "doctor": ("Ship", "doctor"),
+    "doctor": ("Ship", "doctor", "doctor --json -"),
 }

@@ -89,6 +89,7 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
         compile=option(
             "Let torch.compile build the network: minutes at first, for long trainings on a GPU.",
         ),
+        log=option("Tell this package of every epoch too; the run's folder holds all figures."),
         seed=option("Of every random choice."),
     ),
 )

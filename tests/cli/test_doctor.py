@@ -1,4 +1,5 @@
 import importlib.metadata
+import json
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,21 @@ def test_doctor_finds_nothing_wrong_with_a_machine_without_a_gpu(run_cli: RunCli
     assert "No NVIDIA GPU was found; models run on the CPU" in done.stdout
     assert f"onnxruntime-gpu {onnxruntime.__version__}" in lines or not HAS_CUDA_BUILD
     assert "Problem" not in done.stdout
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_doctor_tells_machines_what_it_tells_people(run_cli: RunCli, tmp_path: Path) -> None:
+    done = run_cli("doctor", "--json", "-")
+    assert done.code == 0
+    facts = json.loads(done.stdout)
+    assert facts["auto"] == "cpu"
+    assert facts["obstacles"]["cpu"] == ""
+    assert facts["remedies"] == []
+    assert facts["conclusion"].startswith("No NVIDIA GPU was found")
+    file = tmp_path / "facts.json"
+    assert "Versions" in run_cli("doctor", "--json", file).stdout
+    assert json.loads(file.read_text()).keys() == facts.keys()
+    assert run_cli("doctor", "--json", file).code != 0  # it is there
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -132,6 +132,30 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     assert figures[0] == figures[1]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own
+def test_tensorboard_is_told_of_every_epoch_in_the_run_folder(drawn: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = loop.train(_settings(drawn, epochs=2, log="tensorboard"), tmp_path, NOW, Display())
+    (file,) = run.path.glob("maskinfer/events.*")
+    events = EventAccumulator(str(file))
+    events.Reload()
+    told = [(event.step, event.value) for event in events.Scalars("validation_iou")]
+    expected = [(row.epoch, row.validation_iou) for row in run.read_history()]
+    assert [step for step, _ in told] == [1, 2]
+    assert [value for _, value in told] == pytest.approx([iou for _, iou in expected], rel=1e-4)
+
+
+def test_a_tracker_that_is_not_installed_is_said(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskinfer.train.settings.find_spec", lambda name: None)
+    with pytest.raises(
+        UsageError, match=r"--log wandb: it is not installed\. Run: pip install wandb"
+    ):
+        loop.train(_settings(drawn, log="wandb"), tmp_path, NOW, Display())
+
+
 def test_large_photos_are_decoded_once_and_removed_in_the_end(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
