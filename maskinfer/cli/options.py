@@ -129,7 +129,9 @@ FACES = {
 }
 JSON = option("Write the figures to this file; - for standard output.", "FILE")
 OVERWRITE = option("Replace an existing output.", name="--overwrite")
-REPORT_OUT = option("The report's folder. By default a new one under reports/.", "DIR")
+REPORT_OUT = option(
+    "The report's folder. By default a new one under reports/.", "DIR", "--report --out"
+)
 
 
 def given_options(context: typer.Context) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Table:
     headings: Sequence[str]
     rows: Sequence[Row]
     left_out: int = 0
+    best: int | None = None  # the row that stands out
 
     @classmethod
     def of(

@@ -120,6 +120,19 @@ def test_report_tells_settings_that_differ_from_those_that_do_not(
     assert report.warnings == []
 
 
+def test_report_marks_the_row_of_the_best_run_and_takes_report_for_out(
+    folder: Path, run_cli: RunCli
+) -> None:
+    worse = write_run(folder / "runs" / "a", rows=[row(1, 0.5)])
+    better = write_run(folder / "runs" / "b", rows=[row(1, 0.9)])
+    assert run_cli("report", worse, better, "--report", "r").code == 0
+    page = Path("r/report.html").read_text(encoding="utf-8")
+    (marked,) = re.findall(r'<tr class="best">(.*?)</tr>', page, re.DOTALL)
+    assert re.sub("<[^>]*>", " ", marked).split()[0] == "b"
+    assert run_cli("report", better, "--report", "alone").code == 0
+    assert 'class="best"' not in Path("alone/report.html").read_text(encoding="utf-8")
+
+
 def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) -> None:
     runs = [write_run(folder / name) for name in ("a", "b")]
     assert run_cli("report", *runs, "--out", "r").code == 0

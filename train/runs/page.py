@@ -57,7 +57,9 @@ def runs_page(comparison: RunComparison) -> Page:
     colours = "" if len(runs) == 1 else "Each run has a colour. "
     rows = [_result(run) for run in runs]
     cells = [tuple(row.values()) for row in rows]
-    results = Table("Runs at their best epoch", tuple(rows[0]), cells)
+    best = _best_run(runs)
+    stands_out = None if best is None or len(runs) == 1 else runs.index(best)
+    results = Table("Runs at their best epoch", tuple(rows[0]), cells, best=stands_out)
     trained = [run for run in runs if run.history]
     curves: list[Block] = [Notes(["No run has a whole epoch yet."])]
     if trained:
@@ -75,16 +77,20 @@ def runs_page(comparison: RunComparison) -> Page:
             Section("Dropped or repaired", _DECISIONS_INTRO, [_decisions(runs)]),
         ],
         comparison.to_dict(),
-        *_best(comparison.runs),
+        *_verdict(runs, best),
     )
 
 
-def _best(runs: Sequence[RunRecord]) -> tuple[str, dict[str, Cell]]:
+def _best_run(runs: Sequence[RunRecord]) -> RunRecord | None:
+    """The run of the highest validation score; None before a whole epoch."""
+    learned = ((run.best.score or -math.inf, run) for run in runs if run.best is not None)
+    return max(learned, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def _verdict(runs: Sequence[RunRecord], run: RunRecord | None) -> tuple[str, dict[str, Cell]]:
     """Which run's network is best, in a sentence, and its figures."""
-    learned = [(run, run.best) for run in runs if run.best is not None]
-    if not learned:
+    if run is None or (best := run.best) is None:
         return "No run has a whole epoch yet.", {}
-    run, best = max(learned, key=lambda pair: pair[1].score or -math.inf)
     which = "" if len(runs) == 1 else f" of {len(runs)} runs, by its validation score,"
     figures = {name: getattr(best, field) for name, field in list(_OF_BEST.items())[:3]}
     figures["epochs"] = f"{run.epochs_done} of {run.config.settings.epochs}"
