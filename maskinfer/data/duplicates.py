@@ -8,7 +8,7 @@ by more than about a thirtieth, mirrored or turned does not, and is missed.
 
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -22,9 +22,9 @@ _COARSE_BITS = 64
 # (JPEG quality 20, half the size, stretched, 40 % darker or 30 % lighter) differ by less, and no
 # two different photos of the 1,461 do.
 _COARSE_APART, _FINE_APART = 8, 40
-# Each differing bit spoils one band only, so that copies share at least one.
-_BANDS = _COARSE_APART + 1
-_BLOCK = 1024  # rows and columns compared at a time
+_MANY = (5_000, 100_000)  # hashes from which on one more band has to agree, and two more
+_FEW = 32  # hashes in a bucket that are compared with those of all other buckets at once
+_BLOCK = 1024  # rows and columns compared at a time, of larger buckets
 _PLAIN = 2  # grey levels; an image with no greater range has no structure
 
 # (16, 32), rows of the discrete cosine transform.
@@ -93,30 +93,51 @@ def kind_of(hashes: Hashes, digests: Iterator[bytes | None]) -> Literal["exact",
 
 
 def _leaders(hashes: Hashes) -> Indices:
-    """(N,) the least index that each of N distinct hashes is joined with, over any chain."""
+    """(N,) the least index that each of N distinct hashes is joined with, over any chain.
+
+    Each differing bit spoils one band only, so of more bands than may differ the others agree:
+    only hashes that share `agreeing` of them are compared (Manku et al. 2007, Detecting
+    near-duplicates for web crawling). More of them cost more orderings and fewer comparisons.
+    """
     leader = np.arange(len(hashes))
-    coarse = hashes[:, 0]
-    edges = np.linspace(0, _COARSE_BITS, _BANDS + 1).round().astype(np.uint64)
-    for low, high in pairwise(edges):
-        band = (coarse >> low) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        for bucket in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
-            blocks = [bucket[i : i + _BLOCK] for i in range(0, len(bucket), _BLOCK)]
+    agreeing = int(np.searchsorted(_MANY, len(hashes))) + 1
+    edges = np.linspace(0, _COARSE_BITS, _COARSE_APART + agreeing + 1).round().astype(int)
+    masks = [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges.tolist())]
+    for shared in combinations(masks, agreeing):
+        keys = hashes[:, 0] & np.bitwise_or.reduce(shared)
+        order = np.argsort(keys, kind="stable")
+        starts = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))
+        sizes = np.diff(starts, append=len(keys))
+        for start, size in zip(*(of[sizes > _FEW].tolist() for of in (starts, sizes)), strict=True):
+            bucket = order[start : start + size]
+            blocks = [bucket[i : i + _BLOCK] for i in range(0, size, _BLOCK)]
             for place, rows in enumerate(blocks):
                 for others in blocks[place:]:
-                    _join_close(hashes, leader, rows, others)
+                    _join_blocks(hashes, leader, rows, others)
+        # All others at once: each with the next of its bucket, then with the one after that.
+        for apart in range(1, _FEW):
+            first = np.repeat(starts, np.where(sizes <= _FEW, np.maximum(sizes - apart, 0), 0))
+            if not len(first):
+                break
+            first += np.arange(len(first)) - np.searchsorted(first, first)
+            _join_close(hashes, leader, order[first], order[first + apart])
     return leader
 
 
-def _join_close(hashes: Hashes, leader: Indices, rows: Indices, others: Indices) -> None:
+def _join_blocks(hashes: Hashes, leader: Indices, rows: Indices, others: Indices) -> None:
     """Join the groups of hashes of two blocks that differ by few bits, by changing `leader`."""
     ours, theirs = leader[rows], leader[others]
     if min(ours.min(), theirs.min()) == max(ours.max(), theirs.max()):
         return
-    apart = np.bitwise_count(hashes[rows, None, 0] ^ hashes[None, others, 0])  # (R, O)
-    close = (apart <= _COARSE_APART) & (ours[:, None] != theirs[None])
-    first, second = np.nonzero(close)
-    first, second = rows[first], others[second]
+    first, second = np.nonzero(ours[:, None] != theirs[None])
+    _join_close(hashes, leader, rows[first], others[second])
+
+
+def _join_close(hashes: Hashes, leader: Indices, first: Indices, second: Indices) -> None:
+    """Join the groups of pairs of hashes that differ by few bits."""
+    close = np.bitwise_count(hashes[first, 0] ^ hashes[second, 0]) <= _COARSE_APART
+    close &= leader[first] != leader[second]
+    first, second = first[close], second[close]
     fine = np.bitwise_count(hashes[first, 1:] ^ hashes[second, 1:]).sum(axis=1) <= _FINE_APART
     first, second = first[fine], second[fine]
     while len(first):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
+from maskinfer.data import duplicates
 from maskinfer.data.duplicates import find_copies, kind_of, perceptual_hash
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
 
@@ -83,6 +84,32 @@ def test_hashes_that_differ_by_few_bits_are_always_grouped(data: st.DataObject) 
         close[0] ^= np.uint64(1 << bit)
     groups = find_copies(np.vstack([hashes, close]))
     assert groups == [(7, 40)]
+
+
+@pytest.mark.parametrize("many", [(10**9, 10**9), (0, 10**9), (0, 1)])
+@pytest.mark.parametrize("few", [1, 32])
+def test_as_many_bands_as_agree_find_what_comparing_all_pairs_finds(
+    monkeypatch: pytest.MonkeyPatch, many: tuple[int, int], few: int
+) -> None:
+    """Hashes of which many have the same bands, in buckets small and large."""
+    monkeypatch.setattr(duplicates, "_MANY", many)
+    monkeypatch.setattr(duplicates, "_FEW", few)
+    rng = np.random.default_rng(0)
+    hashes = np.repeat(rng.integers(0, 2**64, (12, 5), dtype=np.uint64), 20, axis=0)
+    for row in hashes:
+        for place, bits in enumerate(rng.integers(0, [8, 9, 9, 9, 9])):
+            for bit in rng.choice(64, bits, replace=False).tolist():
+                row[place] ^= np.uint64(1 << bit)
+    apart = np.bitwise_count(hashes[:, None] ^ hashes[None])
+    close = (apart[..., 0] <= 8) & (apart[..., 1:].sum(axis=2) <= 40)
+    group = list(range(len(hashes)))
+    for first, second in np.argwhere(close).tolist():
+        old, new = group[second], group[first]
+        group = [new if one == old else one for one in group]
+    expected = {tuple(np.flatnonzero(np.array(group) == one).tolist()) for one in group}
+    found = find_copies(hashes)
+    assert set(found) == {members for members in expected if len(members) > 1}
+    assert found
 
 
 def test_many_images_that_hardly_differ_are_one_group_and_little_work() -> None:
