@@ -159,13 +159,9 @@ class Source:
         annotation states tells which. Where it does not (2 to 4), where the photo is square, or
         where no size is stated, nothing tells, and boxes are taken to be upright.
 
-        Args:
-            image: one of `images`.
-            near: the annotation file's relative path.
-            faces: each, or what is wrong with it.
-            split: as the annotation says; None where it does not, and the image's folder does.
-            stated_wh: width and height as annotated, in pixels; None where it says nothing.
-            unit: what the photo's sides count in the boxes, 1 or 100; None: their pixels.
+        `image` is one of `images`, `near` the annotation file's relative path. Where the annotation
+        names no split, the image's folder does. `unit` is what the photo's sides count in the
+        boxes, 1 or 100; None: their pixels.
         """
         faces = [*faces]
         yield from (Skipped(image, near + face) for face in faces if isinstance(face, str))

@@ -117,16 +117,10 @@ class MaskDetector:
     ) -> Prediction | list[Prediction | None] | None:
         """Predict one face of one image, or of each of a list or tuple of images.
 
-        Args:
-            images: a path, the bytes of a file, a Pillow image, a (H, W, 3) or (H, W) uint8 RGB
-                array; or a list or tuple of those.
-
-        Returns:
-            one prediction for one image, a list in the same order for a list; None for an image in
-            which no face scores enough. Where `face` is `all`, the best one.
-
-        Raises:
-            ImageError: an image cannot be read; the message names it.
+        An image is a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 RGB
+        array. Returns one prediction for one image, a list in the same order for a list; None for
+        an image in which no face scores enough. Where `face` is `all`, the best one. An
+        `ImageError` names an image that cannot be read.
         """
         sources = images if isinstance(images, list | tuple) else [images]
         predicted = self._predict(sources, self.choice)
@@ -136,9 +130,8 @@ class MaskDetector:
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
         """Predict every face of each image, the best first, whatever `face` is.
 
-        Raises:
-            UsageError: the model finds one face a photo.
-            ImageError: an image cannot be read; the message names it.
+        A `UsageError` where the model finds one face a photo; an `ImageError` names an image that
+        cannot be read.
         """
         choice = Choice.of(self.session.metadata, "all", *self._given)
         return [list(faces) for faces in self._predict(images, choice)]
