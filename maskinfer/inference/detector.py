@@ -58,7 +58,10 @@ class MaskDetector:
         streams: int = 1,
         provider_options: Mapping[str, str] | None = None,
     ) -> None:
-        """Load a model.
+        """Load a model; a `ModelFileError` without one, or of a file that is damaged or not ours.
+
+        A `UsageError` where there is no such file, the provider asked for cannot run here, or the
+        model cannot do what is asked.
 
         Args:
             model: a model file; where None, the newest `*.onnx` under `models/`, else the model
@@ -77,11 +80,6 @@ class MaskDetector:
             threads: CPU threads of the network; None for one a core.
             streams: batches that are computed at the same time and share those threads.
             provider_options: onnxruntime's own for a GPU's provider, or OpenVINO's, by name.
-
-        Raises:
-            UsageError: no such file, the provider asked for cannot run here, or the model cannot
-                do what is asked.
-            ModelFileError: there is no model, or the file is damaged or not one of ours.
         """
         self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
