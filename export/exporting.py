@@ -65,12 +65,10 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     interrupted export leaves an older one of that name as it was. `run` is a folder or a file of
     weights; `say` takes a line about each step that takes long.
 
-    Raises:
-        RunError: the run has no usable weights.
-        DatasetError: there are no images to verify or to calibrate on.
-        UsageError: the settings contradict each other, or the place cannot be written.
-        ExportError: the written file does not predict what the checkpoint predicts, or the engine
-            cannot be built.
+    A `RunError` where the run has no usable weights, a `DatasetError` where there are no images to
+    verify or to calibrate on, a `UsageError` where the settings contradict each other or the place
+    cannot be written, an `ExportError` where the written file does not predict what the checkpoint
+    predicts, or the engine cannot be built.
     """
     check(settings)
     if settings.format == "engine":

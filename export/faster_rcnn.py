@@ -180,16 +180,10 @@ class RoIAlign(nn.Module):
 def _neighbours(points: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
     """The cells along one axis that each bin averages, and how much each of them counts.
 
-    Past the last cell's centre RoIAlign repeats that cell, and past the map it reads 0, where a
-    region of less than a cell was widened to one.
-
-    Args:
-        points: (N, K, 7 * 2) coordinates of the sample points, in cells.
-        sides: (N, K, 1) cells along a side of the region's level.
-
-    Returns:
-        cells and weights, (N, K, 7, 4) each: of either sample point of a bin, the cell below it and
-        the one above.
+    (N, K, 7, 4) each: of either sample point of a bin, the cell below it and the one above. Points
+    are (N, K, 7 * 2) in cells, sides (N, K, 1) cells along a side of the region's level. Past the
+    last cell's centre RoIAlign repeats that cell, and past the map it reads 0, where a region of
+    less than a cell was widened to one.
     """
     share = (points <= sides).to(points.dtype) / _SAMPLES
     points = torch.minimum(points.clamp(min=0), sides - 1)

@@ -5,7 +5,7 @@ the precision costs; and with the checkpoint's own evaluation, which for Faster 
 torchvision's and takes more proposals, so a few faces may differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -177,11 +177,7 @@ def _evaluate(find: Find, canvases: Pixels) -> Outputs:
 def in_batches(run: Callable[[Pixels], Outputs], canvases: Pixels, batch_size: int) -> Outputs:
     """Run canvases (N, S, S, 3) so many at a time."""
     starts = range(0, len(canvases), batch_size)
-    return joined([run(canvases[start : start + batch_size]) for start in starts])
-
-
-def joined(parts: Sequence[Outputs]) -> Outputs:
-    """Outputs of several batches as those of one."""
+    parts = [run(canvases[start : start + batch_size]) for start in starts]
     return Outputs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

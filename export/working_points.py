@@ -154,15 +154,12 @@ def measure(
     larger: Sequence[Photo] = (),
     empty: Sequence[float] = (),
 ) -> WorkingPoints:
-    """Choose both working points.
+    """Choose both working points, by photos of the validation part, of which there may be none.
 
-    Args:
-        photos: of the validation part; may be empty.
-        threshold: least calibrated probability that counts as a properly worn mask.
-        canvas: side in pixels.
-        larger: those with other faces again, on a larger canvas, of a model that reads any. What
-            suits one canvas does not suit the other, so the pair suits both.
-        empty: the best score in each picture of nobody.
+    The threshold is the least calibrated probability that counts as a properly worn mask, the
+    canvas a side in pixels. `larger` are those with other faces again, on a larger canvas, of a
+    model that reads any: what suits one canvas does not suit the other, so the pair suits both.
+    `empty` is the best score in each picture of nobody.
     """
     enough = len(photos) >= _LEAST_PHOTOS
     least = _least_score(photos, canvas) if enough else 0.0

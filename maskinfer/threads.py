@@ -65,16 +65,9 @@ def map_ahead(
 ) -> Generator[Result, None, None]:
     """Yield `function(item)` for each item, in order, computed in threads while the caller works.
 
-    `ThreadPoolExecutor.map` would take all items at once: a million files, a million futures.
-
-    Args:
-        function: called from several threads at once.
-        items: taken one by one, at most `ahead` before the result of the first is asked for.
-        threads: at least 1; None for one a core.
-        ahead: most results begun and not yet yielded, at least 1; None for four a thread.
-
-    Raises:
-        whatever `function` raises, in its item's turn.
+    `ThreadPoolExecutor.map` would take all items at once: a million files, a million futures. Here
+    at most `ahead` results are begun and not yet yielded, by default four a thread; by default
+    there is a thread a core. What `function` raises is raised in its item's turn.
     """
     threads = threads or decode_threads()
     ahead = ahead or 4 * threads

@@ -47,10 +47,8 @@ def train(
 ) -> RunFolder:
     """Train from the beginning, in a new folder under `runs` that is named by `now`.
 
-    `parts` are trained on in place of the folders that the settings name.
-
-    Raises:
-        UsageError, DatasetError, TrainingError: settings or data cannot be used.
+    `parts` are trained on in place of the folders that the settings name. A `UsageError`,
+    `DatasetError` or `TrainingError` where settings or data cannot be used.
     """
     trainer = Trainer(settings, display, parts)
     run = trainer.start(runs, now)
@@ -63,10 +61,8 @@ def resume(
 ) -> RunFolder:
     """Continue an interrupted run, on the `parts` that `train` was given, if it was.
 
-    `epochs` is a new number of them; None leaves the one in the run's settings.
-
-    Raises:
-        RunError: the run is damaged, or the data is not what it was.
+    `epochs` is a new number of them; None leaves the one in the run's settings. A `RunError` where
+    the run is damaged, or the data is not what it was.
     """
     config = run.read_config()
     settings = config.settings if epochs is None else replace(config.settings, epochs=epochs)
@@ -86,11 +82,8 @@ def resume(
 def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     """Pass once over the training images; epochs count from 1.
 
-    Returns:
-        the mean loss over all processes, and the last learning rate.
-
-    Raises:
-        TrainingError: a loss is not a number.
+    Returns the mean loss over all processes, and the last learning rate; a `TrainingError` where a
+    loss is not a number.
     """
     settings, accelerator, batches = trainer.settings, trainer.accelerator, trainer.train_batches
     model, optimizer, display = trainer.model, trainer.optimizer, trainer.display
@@ -137,11 +130,7 @@ class _Step(NamedTuple):
 
 
 def _read_losses(steps: list[_Step]) -> float:
-    """The sum over all samples of their losses.
-
-    Raises:
-        TrainingError: one is not a number.
-    """
+    """The sum over all samples of their losses; a `TrainingError` where one is not a number."""
     values = torch.stack([total_loss(step.losses) for step in steps]).tolist()
     for step, value in zip(steps, values, strict=True):
         if not math.isfinite(value):
@@ -233,8 +222,7 @@ class Trainer:
     def restore(self, run: RunFolder, config: RunConfig) -> None:
         """Load a run's state after its last whole epoch.
 
-        Raises:
-            RunError: the run is damaged, or its data or number of processes has changed.
+        A `RunError` where the run is damaged, or its data or number of processes has changed.
         """
         if config.data["digest"] != self.parts.summary()["digest"]:
             raise RunError(

@@ -68,11 +68,7 @@ class TrainSettings:
 
 
 def check(settings: TrainSettings) -> None:
-    """Refuse settings that make no sense.
-
-    Raises:
-        UsageError: with the option, its value and the rule.
-    """
+    """Refuse settings that make no sense, by a `UsageError` with option, value and rule."""
     s, canvas = settings, settings.geometry.canvas
     weights = ("auto", "imagenet", "coco", "none", "shipped")
     changes = get_args(Augmentation)

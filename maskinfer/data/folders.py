@@ -77,15 +77,10 @@ def walk(
 ) -> Iterator[str | Failure]:
     """Walk folders of any kind, under the rules of `scan_folder`.
 
-    Args:
-        place: the first folder, for messages.
-        list_folder: of a folder, by its path from the first with a `/` behind, the names and
-            whether each is a folder; raises a `DatasetError` that says why it cannot.
-        recursive: whether folders in it are searched too.
-
-    Raises:
-        DatasetError: the first folder cannot be listed.
-        UnreachableError: likewise, though it could be at first.
+    `list_folder` gives, of a folder by its path from the first with a `/` behind, the names and
+    whether each is a folder, or raises a `DatasetError` that says why it cannot. Messages call the
+    first folder `place`; where that cannot be listed, they are a `DatasetError`, and an
+    `UnreachableError` where it could be at first.
     """
 
     def is_reachable() -> bool:

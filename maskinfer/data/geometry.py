@@ -38,20 +38,11 @@ def is_canvas(side: int) -> bool:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How photos become canvases.
-
-    Attributes:
-        kind: `letterbox` or `center_crop`.
-        canvas: S, the canvas's side in pixels.
-        resize: both sides before the crop, in pixels; equals `canvas` for a letterbox.
-
-    Raises:
-        ValueError: the values are of another kind, or make no canvas.
-    """
+    """How photos become canvases; a `ValueError` where values are of another kind or make none."""
 
     kind: _Kind
-    canvas: int
-    resize: int
+    canvas: int  # S, the canvas's side in pixels
+    resize: int  # both sides before the crop, in pixels; equals `canvas` for a letterbox
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(_Kind):

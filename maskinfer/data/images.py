@@ -97,26 +97,22 @@ def settle_pillow(max_pixels: int = MAX_PIXELS) -> None:
 
 
 class Photo:
-    """A decoded image.
-
-    Attributes:
-        image: Pillow's RGB image, upright; smaller than the original where decoded reduced.
-        pixels: the same as a (H, W, 3) uint8 array.
-        size_wh: width and height of the upright original in pixels; boxes refer to this.
-    """
+    """A decoded image; smaller than the original where it was decoded reduced."""
 
     def __init__(self, pixels: Pixels | Image.Image, size_wh: tuple[int, int]) -> None:
-        """Take pixels in either form; the other is made on demand, as copies cost."""
+        """Take upright pixels in either form; the other is made on demand, as copies cost."""
         self._stored = pixels
-        self.size_wh = size_wh
+        self.size_wh = size_wh  # of the upright original in pixels; boxes refer to this
 
     @cached_property
     def image(self) -> Image.Image:
+        """Pillow's RGB image."""
         stored = self._stored
         return stored if isinstance(stored, Image.Image) else Image.fromarray(stored)
 
     @cached_property
     def pixels(self) -> Pixels:
+        """The same as a (H, W, 3) uint8 array."""
         return np.asarray(self._stored)
 
 
@@ -133,7 +129,7 @@ def smallest(size_wh: tuple[int, int]) -> tuple[int, int]:
 def load_photo(
     source: ImageSource, least_wh: LeastWh | None = None, max_pixels: int = MAX_PIXELS
 ) -> Photo:
-    """Decode one image.
+    """Decode one image; an `ImageError` where the source cannot be read as one.
 
     Args:
         source: a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 array.
@@ -142,9 +138,6 @@ def load_photo(
             the stored sides, before they are turned upright.
         max_pixels: an image with more is refused, unless it is an array already. Pillow may refuse
             fewer, see `MAX_PIXELS`.
-
-    Raises:
-        ImageError: the source cannot be read as an image.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)

@@ -121,7 +121,7 @@ def measure(
     incorrectly: ArrayLike | None = None,
     box_known: ArrayLike | None = None,
 ) -> Metrics:
-    """Compute all figures.
+    """Compute all figures; arrays of different lengths are a `ValueError`.
 
     Args:
         ious: (N,) in 0..1, of each image's predicted and true box.
@@ -133,9 +133,6 @@ def measure(
         has_face: (N,) bool, whether a face was predicted; None for everywhere.
         incorrectly: (N,) bool, whether the mask is known to be worn incorrectly; None for nowhere.
         box_known: (N,) bool, whether the true box is more than approximate; None for everywhere.
-
-    Raises:
-        ValueError: the lengths differ.
     """
     iou = np.asarray(ious, dtype=np.float64)
     true = np.asarray(proper_true, dtype=bool)
@@ -190,19 +187,14 @@ class PrecisionRecall:
 def precision_recall(
     confidence: ArrayLike, is_right: ArrayLike, total: int | None = None
 ) -> PrecisionRecall | None:
-    """Precision and recall at each confidence that there is.
+    """Precision and recall at each confidence that there is; None where there is nothing to find.
+
+    Given (N,) the confidence of each call and whether it is right, and how many there are to find;
+    a `total` of None where each is among the calls.
 
     Average precision is the sum of each step of recall times the best precision at that recall or a
     greater one (Everingham et al. 2015, The Pascal VOC challenge: a retrospective, section 4).
     Images of equal confidence are one step, so that their order plays no part.
-
-    Args:
-        confidence: (N,) of each call.
-        is_right: (N,) bool, whether it is right.
-        total: how many there are to find; None where each is among the calls.
-
-    Returns:
-        M is the number of different confidences; None where there is nothing to find.
     """
     sureness, right = np.asarray(confidence, dtype=np.float64), np.asarray(is_right, dtype=bool)
     total = int(right.sum()) if total is None else total

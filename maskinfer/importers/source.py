@@ -29,15 +29,7 @@ Items = Iterator[AnnotatedImage | Skipped]
 
 
 class Source:
-    """A folder of photos, and the annotation files in it or in a folder of their own.
-
-    Attributes:
-        root: the folder of the photos.
-        labels: the folder of the annotation files, also where only one of them was named.
-        images: paths of the photos relative to `root`, with `/`, sorted.
-        notes: what is to be said of the import, one line each.
-        in_vain: what names photos that are not there.
-    """
+    """A folder of photos, and the annotation files in it or in a folder of their own."""
 
     def __init__(
         self, root: Path, labels: Path | None = None, *, follow_links: bool = False
@@ -47,11 +39,13 @@ class Source:
         Files that are links to outside of their folder are passed over unless `follow_links`. A
         `DatasetError` where there is no such folder, or one in it cannot be listed.
         """
-        self.root, self.labels = root, labels or root
+        self.root = root  # of the photos
+        self.labels = labels or root  # of the annotation files, also where only one was named
         files, real = _list_files(root), root.resolve()
         links = {name for name in files if not follow_links and (root / name).is_symlink()}
         links = {name for name in links if not (root / name).resolve().is_relative_to(real)}
         files = [name for name in files if name not in links]
+        # Paths of the photos relative to `root`, with `/`, sorted.
         self.images = [name for name in files if _suffix(name) in IMAGE_SUFFIXES]
         # Those in `labels` hide those in `root` of the same name.
         self._folders = dict.fromkeys(files, root)
@@ -64,8 +58,9 @@ class Source:
         for name in sorted(self._folders, key=printable_name):
             if (suffix := _suffix(name)) not in IMAGE_SUFFIXES and self.path(name).is_file():
                 self._by_suffix.setdefault(suffix, []).append(name)
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # what is to be said of the import, one line each
         why = "a link to a file outside the folder; --follow-links takes it"
+        # What names photos that are not there.
         self.in_vain = [Skipped(name, why) for name in sorted(links)]
         self._claimed: set[str] = set()
         self._by_stem: dict[str, list[str]] = {}
@@ -164,13 +159,9 @@ class Source:
         annotation states tells which. Where it does not (2 to 4), where the photo is square, or
         where no size is stated, nothing tells, and boxes are taken to be upright.
 
-        Args:
-            image: one of `images`.
-            near: the annotation file's relative path.
-            faces: each, or what is wrong with it.
-            split: as the annotation says; None where it does not, and the image's folder does.
-            stated_wh: width and height as annotated, in pixels; None where it says nothing.
-            unit: what the photo's sides count in the boxes, 1 or 100; None: their pixels.
+        `image` is one of `images`, `near` the annotation file's relative path. Where the annotation
+        names no split, the image's folder does. `unit` is what the photo's sides count in the
+        boxes, 1 or 100; None: their pixels.
         """
         faces = [*faces]
         yield from (Skipped(image, near + face) for face in faces if isinstance(face, str))

@@ -40,17 +40,12 @@ def assign_splits(
 ) -> tuple[list[AnnotatedImage], list[Skipped], bool]:
     """Give every photo the split `train` or `test`.
 
-    A validation part joins training where there is a test part, else it is the test part.
+    A validation part joins training where there is a test part, else it is the test part. Where the
+    source names no test part, a `fraction` of the photos is drawn to test on; `on_progress` is told
+    how many photos were compared with the others, and their total.
 
-    Args:
-        images: as a reader yields them, `split` None where neither file nor folder says.
-        source: that they are from; gets notes.
-        fraction: share of the photos to test on, where the source names no test part.
-        on_progress: called with the number of photos compared with the others, and their total.
-
-    Returns:
-        the photos, each in `train` or `test`; what is left out, where the source names splits; and
-        whether the test set was drawn here, as the source names none.
+    Returns the photos, each in `train` or `test`; what is left out, where the source names splits;
+    and whether the test set was drawn here. The source gets notes.
     """
     if named := _named_splits(source):
         images = [replace(image, split=named.get(image.source)) for image in images]

@@ -8,7 +8,7 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -65,7 +65,7 @@ def export_labels(settings: LabelsSettings) -> tuple[Counter[str], list[Decision
                 copy = folder / "images" / photo.split / photo.name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(photo.path, copy)
-            for name, text in _FORMATS[settings.to](photos):
+            for name, text in {"voc": _voc, "yolo": _yolo, "coco": _coco}[settings.to](photos):
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
@@ -161,10 +161,3 @@ def _coco(photos: Sequence[_Photo]) -> _Files:
         ]
         content = {"images": images, "annotations": annotations, "categories": categories}
         yield f"annotations/instances_{split}.json", json.dumps(content, indent=1) + "\n"
-
-
-_FORMATS: dict[Tool, Callable[[Sequence[_Photo]], _Files]] = {
-    "voc": _voc,
-    "yolo": _yolo,
-    "coco": _coco,
-}

@@ -58,7 +58,10 @@ class MaskDetector:
         streams: int = 1,
         provider_options: Mapping[str, str] | None = None,
     ) -> None:
-        """Load a model.
+        """Load a model; a `ModelFileError` without one, or of a file that is damaged or not ours.
+
+        A `UsageError` where there is no such file, the provider asked for cannot run here, or the
+        model cannot do what is asked.
 
         Args:
             model: a model file; where None, the newest `*.onnx` under `models/`, else the model
@@ -77,11 +80,6 @@ class MaskDetector:
             threads: CPU threads of the network; None for one a core.
             streams: batches that are computed at the same time and share those threads.
             provider_options: onnxruntime's own for a GPU's provider, or OpenVINO's, by name.
-
-        Raises:
-            UsageError: no such file, the provider asked for cannot run here, or the model cannot
-                do what is asked.
-            ModelFileError: there is no model, or the file is damaged or not one of ours.
         """
         self.max_pixels = max_pixels
         path = resolve_model(None if model is None else Path(model))
@@ -117,16 +115,10 @@ class MaskDetector:
     ) -> Prediction | list[Prediction | None] | None:
         """Predict one face of one image, or of each of a list or tuple of images.
 
-        Args:
-            images: a path, the bytes of a file, a Pillow image, a (H, W, 3) or (H, W) uint8 RGB
-                array; or a list or tuple of those.
-
-        Returns:
-            one prediction for one image, a list in the same order for a list; None for an image in
-            which no face scores enough. Where `face` is `all`, the best one.
-
-        Raises:
-            ImageError: an image cannot be read; the message names it.
+        An image is a path, the bytes of a file, a Pillow image, or a (H, W, 3) or (H, W) uint8 RGB
+        array. Returns one prediction for one image, a list in the same order for a list; None for
+        an image in which no face scores enough. Where `face` is `all`, the best one. An
+        `ImageError` names an image that cannot be read.
         """
         sources = images if isinstance(images, list | tuple) else [images]
         predicted = self._predict(sources, self.choice)
@@ -136,9 +128,8 @@ class MaskDetector:
     def faces(self, images: Sequence[ImageSource]) -> list[list[Prediction]]:
         """Predict every face of each image, the best first, whatever `face` is.
 
-        Raises:
-            UsageError: the model finds one face a photo.
-            ImageError: an image cannot be read; the message names it.
+        A `UsageError` where the model finds one face a photo; an `ImageError` names an image that
+        cannot be read.
         """
         choice = Choice.of(self.session.metadata, "all", *self._given)
         return [list(faces) for faces in self._predict(images, choice)]

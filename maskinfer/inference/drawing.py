@@ -26,17 +26,9 @@ _MOST_COVERED = 0.5  # of another face
 def draw(photo: Image.Image, faces: Sequence[Prediction]) -> Image.Image:
     """Draw faces on a copy of a photo: boxes, with `proper` or `not proper` and its probability.
 
-    In a crowd, faces whose words would cover those of others have only the box, in its colour.
-
-    Args:
-        photo: of any mode; turned upright by its EXIF orientation, as for predicting.
-        faces: predicted of this photo; none is fine.
-
-    Returns:
-        a new RGB image, upright.
-
-    Raises:
-        ImageError: the photo's pixels cannot be read.
+    In a crowd, faces whose words would cover those of others have only the box, in its colour. The
+    photo may be of any mode; the copy is RGB, turned upright by its EXIF orientation, as for
+    predicting. An `ImageError` where its pixels cannot be read.
     """
     drawn = Image.fromarray(load_photo(photo).pixels)
     draw_on(drawn, faces)

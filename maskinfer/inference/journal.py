@@ -190,14 +190,10 @@ class Journal:
     ) -> Iterator[str | Result]:
         """Continue an interrupted prediction, or begin one: the images that are left.
 
-        Args:
-            images: all, as the interrupted command had them.
-            on_kept: called with each result that stays, in order.
-            is_sorted: whether they come in the order of their recorded names.
-
-        Raises:
-            UsageError: it was begun with another model or otherwise, or by another version.
-            MaskinferError: the journal is damaged.
+        `images` are all, as the interrupted command had them, and `is_sorted` if they come in the
+        order of their recorded names; `on_kept` is called with each result that stays, in order. A
+        `UsageError` where it was begun with another model or otherwise, or by another version; a
+        `MaskinferError` where the journal is damaged.
         """
         path = self.files.journal
         with self._explained():

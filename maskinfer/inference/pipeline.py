@@ -62,25 +62,21 @@ def predict_images(
     choice: Choice | None = None,
     is_reachable: Callable[[], bool] = lambda: True,
 ) -> Generator[Result, None, None]:
-    """Predict images, decoding ahead in threads.
+    """Predict images, decoding ahead in threads: one result for each name, in their order.
+
+    Names are taken only as fast as they are predicted; a result among them is handed through in its
+    place. Where one face is asked for and the name has a label, a result has figures. A
+    `MaskinferError` where the model fails, an `UnreachableError` where the place of the images does
+    not answer for half a minute.
 
     Args:
         detector: the model.
         image: what to decode for a name; called in threads, may raise an `ImageError`.
-        names: taken only as fast as they are predicted; a result among them is handed through in
-            its place.
+        names: of the images.
         threads: that decode; None for one a core.
         choice: which faces are asked for; None for the detector's own.
         is_reachable: whether the place of all images answers: where it does not, an image that
             cannot be read is waited for.
-
-    Yields:
-        one result for each name, in the order of the names; where one face is asked for and the
-        name has a label, with figures.
-
-    Raises:
-        UnreachableError: the place of the images does not answer for half a minute.
-        MaskinferError: the model fails.
     """
     asked_for = choice or detector.choice
     streams, batch_size = detector.session.streams, detector.session.batch_size

@@ -178,11 +178,9 @@ def predict_source(
     those, before the output is complete: what fails or is stopped in it is done anew when the
     prediction is resumed.
 
-    Raises:
-        UsageError: the prediction to resume was begun otherwise.
-        MaskinferError: the model fails, or the files cannot be written; the text says how far it
-            came.
-        Interrupted: likewise.
+    A `UsageError` where the prediction to resume was begun otherwise, another `MaskinferError`
+    where the model fails or the files cannot be written; its text, and that of `Interrupted`, says
+    how far it came.
     """
     summary = Summary()
     labelled = survey.labelled and settings.face != "all"

@@ -33,19 +33,12 @@ _GROUP_ROWS = 65_536  # of a Parquet file, held in memory
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model predicts for one face.
+    """What a model predicts for one face."""
 
-    Attributes:
-        box_xywh: the face in whole pixels of the upright image, inside it, at least 1 x 1.
-        proper_mask: whether the mask is worn properly: probability >= the threshold.
-        probability: that the mask is worn properly, 0..1.
-        score: confidence that a face is there, 0..1.
-    """
-
-    box_xywh: BoxXywh
-    proper_mask: bool
-    probability: float
-    score: float
+    box_xywh: BoxXywh  # in whole pixels of the upright image, inside it, at least 1 x 1
+    proper_mask: bool  # whether the mask is worn properly: probability >= the threshold
+    probability: float  # that the mask is worn properly, 0..1
+    score: float  # confidence that a face is there, 0..1
 
     def values(self) -> dict[str, Any]:
         """By column, to as many decimals as outputs have."""
@@ -55,19 +48,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ImagePrediction:
-    """What a model predicts for one image.
+    """What a model predicts for one image."""
 
-    Attributes:
-        filename: relative to the folder given, with `/`.
-        faces: those asked for, the best first; empty where none scores enough.
-        iou: of the one face and the label's; None where the image has no label, or every face was
-            asked for. Without a face 0.
-        correct: whether `proper_mask` is the label's; None likewise. Without a face False.
-    """
-
-    filename: str
-    faces: tuple[Prediction, ...]
+    filename: str  # relative to the folder given, with `/`
+    faces: tuple[Prediction, ...]  # those asked for, the best first; empty where none scores enough
+    # Of the one face and the label's; None where the image has no label, or every face was asked
+    # for. Without a face 0.
     iou: float | None = None
+    # Whether `proper_mask` is the label's; None likewise. Without a face False.
     correct: bool | None = None
 
     def label_values(self) -> dict[str, Any]:

@@ -52,41 +52,25 @@ class WorkingPoint:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model file says about itself.
+    """What a model file says about itself."""
 
-    Attributes:
-        network: its name, such as `resnet` or `fasterrcnn`.
-        backbone: such as `resnet18`.
-        geometry: how photos become the canvases this model reads, and of which size by default.
-        one_face: the working point of answers that are about one face of a photo.
-        all_faces: that of answers about every face of a photo.
-        normalisation: `mean` and `std`, three numbers each in 0..255; applied inside the graph.
-        precision: what its layers compute with: `fp32`, `fp16` or `int8`.
-        faces: K, the most faces it finds in a photo.
-        free_canvas: whether it reads canvases of any side that `is_canvas` allows.
-        training: the data and the recipe the model comes from.
-        metrics: figures measured when it was trained, by split.
-        export: how it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.
-        verification: how far it agrees with its checkpoint, as measured when it was written.
-        maskinfer_version: the version that wrote the file.
-        schema: version of this structure.
-    """
-
-    network: str
-    backbone: str
-    geometry: Geometry
-    one_face: WorkingPoint
-    all_faces: WorkingPoint
-    normalisation: dict[str, list[float]]
-    precision: str
-    maskinfer_version: str
-    faces: int = 1
-    free_canvas: bool = False
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    network: str  # its name, such as `resnet` or `fasterrcnn`
+    backbone: str  # such as `resnet18`
+    geometry: Geometry  # how photos become the canvases it reads, and of which size by default
+    one_face: WorkingPoint  # of answers that are about one face of a photo
+    all_faces: WorkingPoint  # of answers about every face of a photo
+    normalisation: dict[str, list[float]]  # three numbers each, `mean` and `std`, in 0..255
+    precision: str  # what its layers compute with: `fp32`, `fp16` or `int8`
+    maskinfer_version: str  # the one that wrote the file
+    faces: int = 1  # K, the most that it finds in a photo
+    free_canvas: bool = False  # whether it reads canvases of any side that `is_canvas` allows
+    training: dict[str, Any] = field(default_factory=dict)  # the data and the recipe
+    metrics: dict[str, Any] = field(default_factory=dict)  # measured when it was trained, by split
+    # How it became a file: the proposals of Faster R-CNN, what INT8 was calibrated on.
     export: dict[str, Any] = field(default_factory=dict)
+    # How far it agrees with its checkpoint, as measured when it was written.
     verification: dict[str, Any] = field(default_factory=dict)
-    schema: int = SCHEMA
+    schema: int = SCHEMA  # the version of this structure
 
     def to_json(self) -> str:
         """One JSON value that `from_json` reads back."""

@@ -31,7 +31,7 @@ from .engine_file import ENGINE_SUFFIX, read_sidecar, sidecar_path
 from .model_file import INPUT_NAME, OUTPUT_SHAPES, REPAIR, ModelMetadata, check_contract
 from .onnx_runtime import LOG_FATAL_ONLY, BoundSession, import_onnxruntime, reason
 from .openvino import OpenVino, is_suited
-from .providers import DEFAULT_BATCH_SIZE, Provider
+from .providers import DEFAULT_BATCH_SIZE, Provider, explain
 
 # A large network fills all cores by itself, and each batch holds half a gigabyte and more.
 _LARGE_FILE, _LARGE_STREAMS = 40_000_000, 2
@@ -84,7 +84,10 @@ class Session:
         canvas: int | None = None,
         provider_options: Mapping[str, str] | None = None,
     ) -> None:
-        """Load a model file.
+        """Load a model file; a `ModelFileError` where it is damaged or not a model of ours.
+
+        A `UsageError` where there is no such file, the provider asked for cannot run here or has no
+        options, or the model cannot read that canvas.
 
         Args:
             model: the model file.
@@ -99,11 +102,6 @@ class Session:
             canvas: S in pixels, of a model that reads canvases of any size; None for the model's
                 own.
             provider_options: onnxruntime's own for a GPU's provider, or OpenVINO's, by name.
-
-        Raises:
-            UsageError: no such file, the provider asked for cannot run here or has no options, or
-                the model cannot read that canvas.
-            ModelFileError: the file is damaged or not a model of ours.
         """
         if batch_size < 1:
             raise UsageError(f"batch size: got {batch_size}, expected at least 1")
@@ -253,8 +251,7 @@ class Session:
         try:
             self._compile()
         except (ProviderError, ModelFileError) as error:
-            why = error.obstacle if isinstance(error, ProviderError) else str(error)
-            self.note = f"{self.note}; no OpenVINO: {why}"
+            self.note = f"{self.note}; no OpenVINO: {explain(error)}"
 
     def _compile(self) -> None:
         """Have OpenVINO compile the file, or raise as the constructor does."""

@@ -67,10 +67,9 @@ class AuditPlan:
 def audit_by_folds(settings: AuditSettings, display: Display) -> tuple[Audit, ReportFolder]:
     """Start an audit, or resume one; returns it and where its report belongs.
 
-    Raises:
-        UsageError: what was asked for is impossible, or would replace decisions.
-        MaskinferError: the audit to resume or the data is damaged or has changed.
-        KeyboardInterrupt: stopped; the message says how to resume.
+    A `UsageError` where what was asked for is impossible, or would replace decisions; another
+    `MaskinferError` where the audit to resume or the data is damaged or has changed. The message of
+    a `KeyboardInterrupt` says how to resume.
     """
     if settings.resume is not None:
         plan = AuditPlan.read(settings.resume)

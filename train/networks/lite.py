@@ -72,8 +72,7 @@ class LiteDetector(Network):
 
     def every_face(self, canvases: Tensor) -> Candidates:
         """What every cell says: a batch of candidates, row by row."""
-        centre, boxes, mask, _ = self.outputs(canvases)
-        return self._candidates(centre, boxes, mask)
+        return self._candidates(*self.outputs(canvases)[:3])
 
     def outputs(self, canvases: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What every cell says.

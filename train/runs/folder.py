@@ -90,11 +90,7 @@ class RunFolder(RunFiles):
             write_text(fresh / "state.json", json.dumps(values))
 
     def read_last(self, networks: Sequence[nn.Module], optimizer: Optimizer) -> State:
-        """Load what resuming needs.
-
-        Raises:
-            RunError: missing or damaged.
-        """
+        """Load what resuming needs; a `RunError` where it is missing or damaged."""
         last = find_folder(self.path / _LAST)
         if last is None:
             raise RunError(f"{self.path}: stopped before its first epoch ended; train anew")
@@ -121,8 +117,7 @@ class RunFolder(RunFiles):
 def read_calibration(header: Mapping[str, str], path: Path) -> Calibration:
     """What the header of a file of weights states of their probabilities.
 
-    Raises:
-        RunError: it is damaged; the message names the path.
+    A `RunError`, which names the path, where it is damaged.
     """
     stated = header.get(CALIBRATION)
     try:
@@ -132,11 +127,7 @@ def read_calibration(header: Mapping[str, str], path: Path) -> Calibration:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """A safetensors file's tensors and header.
-
-    Raises:
-        OSError, SafetensorError: it is missing or damaged.
-    """
+    """A safetensors file's tensors and header; else an `OSError` or `SafetensorError`."""
     with safe_open(path, framework="pt") as file:
         names = file.keys()  # it cannot be iterated itself
         return {name: file.get_tensor(name) for name in names}, file.metadata() or {}

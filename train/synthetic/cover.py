@@ -160,8 +160,7 @@ def _draw_cup(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     base = rim_at(top + tall, wide * slim, 0.07)
     if rng.random() < 0.5:
         corners = [(wide, 0.15), (wide + 0.25, 0.2), (wide + 0.2, 0.5), (wide, 0.55)]
-        handle = place([(side * x, top + y) for x, y in corners])
-        canvas.line(handle, tint(cover.rgb, 0.7), 0.08)
+        canvas.line(place([(side * x, top + y) for x, y in corners]), tint(cover.rgb, 0.7), 0.08)
     canvas.solid(place([(-wide, top), *reversed(base), (wide, top)]), cover.rgb)
     brim = [*rim_at(top, wide, 0.06), *rim_at(top, -wide, -0.06)]
     canvas.solid(place(brim), tint(cover.rgb, 0.5))

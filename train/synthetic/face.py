@@ -63,8 +63,7 @@ def _draw_torso(canvas: Canvas, person: Person, rng: np.random.Generator) -> Non
     shoulder = [(neck * 1.02, collar), (0.45 * wide, 1.5), (0.8 * wide, 1.68), (0.97 * wide, 2.0)]
     half = [*shoulder, (1.05 * wide, 2.6), (1.15 * wide, 4.5), (1.2 * wide, 40)]
     shirt = [(-x, y) for x, y in reversed(half)] + [(0.0, dip)] + half
-    cloth = _fabric(rng, person.clothes)
-    canvas.solid(pose.body(shirt), person.clothes, cloth, breadth=3.2)
+    canvas.solid(pose.body(shirt), person.clothes, _fabric(rng, person.clothes), breadth=3.2)
     if rng.random() < 0.35:
         seam = tint(person.clothes, 0.6)
         canvas.line(pose.body([(0, dip), (0.03, 4)]), seam, 0.03)
@@ -93,8 +92,7 @@ def _draw_ears(canvas: Canvas, person: Person) -> None:
             continue
         inward = max(0.0, -side * pose.yaw)
         x = side * pose.half_width * (1.05 - 0.45 * inward)
-        ear = pose.flat(ellipse(x, 0.02, 0.11, 0.25, 14))
-        canvas.solid(ear, tint(person.skin, 0.92))
+        canvas.solid(pose.flat(ellipse(x, 0.02, 0.11, 0.25, 14)), tint(person.skin, 0.92))
 
 
 def _draw_relief(canvas: Canvas, person: Person) -> None:
@@ -128,8 +126,7 @@ def _draw_beard(canvas: Canvas, person: Person, rng: np.random.Generator) -> Non
     grain = rng.normal(1, 0.18, (24, 24, 1)) * tint(person.hair, 0.9)
     grain_image = Image.fromarray(np.clip(grain, 0, 255).astype(np.uint8))
     opacity = 0.94 if full else 0.4
-    beard = np.concatenate([edge, jaw[::-1]])
-    canvas.solid(beard, person.hair, grain_image, opacity, 0.03)
+    canvas.solid(np.concatenate([edge, jaw[::-1]]), person.hair, grain_image, opacity, 0.03)
 
 
 def _draw_eyes(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
@@ -149,8 +146,7 @@ def _draw_eyes(canvas: Canvas, person: Person, rng: np.random.Generator) -> None
             ball = min(0.075, opening * 1.1)
             canvas.fill(pose.oval(cx + gaze, -0.205, 0.07, ball), iris)
             canvas.fill(pose.oval(cx + gaze, -0.205, 0.032, 0.036), (12, 10, 10))
-            glint = pose.oval(cx + gaze + 0.02, -0.23, 0.014, 0.014)
-            canvas.fill(glint, (235, 235, 235))
+            canvas.fill(pose.oval(cx + gaze + 0.02, -0.23, 0.014, 0.014), (235, 235, 235))
         canvas.line(upper, lash, 0.03)
         canvas.line(lower, tint(person.skin, 0.55), 0.012)
         bx = cx + side * 0.02 + 0.21 * t
@@ -206,6 +202,5 @@ def _draw_glasses(canvas: Canvas, person: Person) -> None:
         else:
             canvas.glaze(lens, (230, 240, 250), 0.12, 0)
         canvas.line(np.concatenate([lens, lens[:1]]), frame, 0.03)
-        temple = pose.wrap([side * 52, side * 92], [-0.2, -0.12], bump=[0.1, 0])
-        canvas.line(temple, frame, 0.03)
+        canvas.line(pose.wrap([side * 52, side * 92], [-0.2, -0.12], bump=[0.1, 0]), frame, 0.03)
     canvas.line(pose.on_face([-0.11, 0, 0.11], [-0.2, -0.23, -0.2], 0.1), frame, 0.03)

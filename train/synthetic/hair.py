@@ -25,8 +25,7 @@ def draw_hair_back(canvas: Canvas, person: Person, texture: Image.Image) -> None
         points = fall + [(-x, y) for x, y in reversed(fall)] + [(0.7 * a, -1.3), (-0.7 * a, -1.3)]
         canvas.solid(smooth(pose.body(points)), tint(person.hair, 0.8), texture)
     elif style == "bun":
-        bun = ellipse(0, -1.55, 0.33, 0.3, 16)
-        canvas.solid(pose.flat(bun), person.hair, texture)
+        canvas.solid(pose.flat(ellipse(0, -1.55, 0.33, 0.3, 16)), person.hair, texture)
 
 
 def draw_hair_front(canvas: Canvas, person: Person, texture: Image.Image) -> None:
@@ -54,8 +53,7 @@ def draw_hat(canvas: Canvas, person: Person) -> None:
     angles = np.linspace(-90, 90, 11)
     rim = pose.wrap(angles, edge + 0.06 * (angles / 90) ** 2, 1.06)
     crown = pose.outline(-1.4, edge, 1.1)
-    dome = np.concatenate([crown[:16], rim, crown[16:]])
-    canvas.solid(dome, rgb)
+    canvas.solid(np.concatenate([crown[:16], rim, crown[16:]]), rgb)
     if person.headwear == "beanie":
         canvas.line(pose.wrap(angles, edge - 0.2, 1.09), tint(rgb, 0.7), 0.03)
         return

@@ -54,11 +54,9 @@ class Pose:
     ) -> Points:
         """Points on the head -> (N, 2) pixels.
 
-        Args:
-            angle_deg: (N,) or a number; past the silhouette they stay on the silhouette.
-            y: (N,) or a number, in units.
-            lift: scale about the face's middle; 1.05 is 5 % off the skin.
-            bump: (N,) or a number, distance in units by which a point stands out to the front.
+        Angles, y and bumps are (N,) or a number. Past the silhouette points stay on it. A lift
+        scales about the face's middle: 1.05 is 5 % off the skin. By a bump, in units, a point
+        stands out to the front.
         """
         ys = np.asarray(y, dtype=np.float64)
         angle = np.radians(np.asarray(angle_deg, dtype=np.float64))
@@ -204,13 +202,9 @@ class Canvas:
     ) -> None:
         """Paint a polygon as part of a round head: lit on one side, darker on the other.
 
-        Args:
-            points: (N, 2) pixels.
-            rgb: the colour in full light, where there is no texture.
-            texture: an RGB picture stretched over the polygon's bounds instead of the colour.
-            opacity: 0..1.
-            blur: softness of the polygon's edge.
-            breadth: how much wider than the head the rounded body is.
+        Points are (N, 2) pixels. The colour is that in full light; an RGB texture, stretched over
+        the polygon's bounds, takes its place. `blur` softens the edge; the rounded body is
+        `breadth` times as wide as the head.
         """
         patch = self._mask(points, opacity, blur)
         if patch is None:
