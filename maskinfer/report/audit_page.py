@@ -27,6 +27,7 @@ from .blocks import Block, Card, Choice, Gallery, Link, Notes, Page, Section, Ta
 from .predictions import prediction_card
 
 _MOST_CARDS = 60
+_DOUBTFUL = 0.5  # a label of a probability below it
 _EDGES = np.linspace(0, 1, 21)
 _CHOICES = {
     "": "keep as it is",
@@ -69,7 +70,10 @@ def audit_page(audit: Audit) -> Page:
         f"{outlines} further boxes are doubtful."
     )
     labels = by_label(predictions)
-    shown = {prediction.filename for prediction in labels[:_MOST_CARDS]}
+    doubtful = [p for p in labels if (p.self_confidence or 0.0) < _DOUBTFUL]
+    others = [p for p in labels if (p.self_confidence or 0.0) >= _DOUBTFUL]
+    room = max(_MOST_CARDS - len(doubtful), 0)
+    shown = {p.filename for p in (doubtful[:_MOST_CARDS] + others[:room])}
     boxes = [p for p in by_box(predictions) if p.filename not in shown]
     return Page(
         f"Labels of {data.resolve().name}",
@@ -86,7 +90,10 @@ def audit_page(audit: Audit) -> Page:
             Section(
                 "Masks",
                 "Lowest probability of the given label first.",
-                [Gallery.of("Labels most likely wrong", labels, card, _MOST_CARDS)],
+                [
+                    Gallery.of("Labels most likely wrong", doubtful, card, _MOST_CARDS),
+                    Gallery.of("More likely right", others, card, room, folded=True),
+                ],
             ),
             Section(
                 "Boxes",

@@ -97,6 +97,7 @@ class Gallery:
     title: str
     cards: Sequence[Card]
     total: int
+    folded: bool = False  # until it is asked for
 
     @classmethod
     def of(
@@ -105,9 +106,11 @@ class Gallery:
         items: Sequence[Item],
         card: Callable[[Item], Card],
         most: int = _MOST_CARDS,
+        *,
+        folded: bool = False,
     ) -> "Gallery":
         """A photo for each of the first items, the only ones that cards are made for."""
-        return cls(title, [card(item) for item in items[:most]], len(items))
+        return cls(title, [card(item) for item in items[:most]], len(items), folded)
 
 
 Block = Notes | Table | Chart | Gallery

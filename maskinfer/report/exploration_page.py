@@ -60,7 +60,7 @@ def _sections(exploration: Exploration) -> Iterator[Section]:
     warnings = [*exploration.warnings()]
     fine = Notes(["Nothing wrong was found."], "good")
     yield Section("What stands out", "", [Notes(warnings, "warning") if warnings else fine])
-    yield Section("Numbers of images", "", [_counts(exploration)])
+    yield Section("Numbers of images", "", [_counts(exploration), *_label_chart(splits)])
     yield Section(
         "Faces",
         "Boxes as labelled, without impossible ones; sizes as shares of the image.",
@@ -114,6 +114,19 @@ def _counts(exploration: Exploration) -> Table:
         *("impossible boxes", "duplicates", "unreadable"),
     )
     return Table("Images by split and label", headings, rows)
+
+
+def _label_chart(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
+    counts = {split.name: (split.count(True), split.count(False)) for split in splits}
+    shares = {
+        name: proper / (proper + not_so)
+        for name, (proper, not_so) in counts.items()
+        if proper + not_so
+    }
+    if shares:
+        words = "; ".join(f"{name}: {share:.0%}" for name, share in shares.items())
+        title = "Masks worn properly, share of the labelled images"
+        yield figures.bars(title, shares, "share", f"{title}. {words}.")
 
 
 def _box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:

@@ -39,6 +39,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+def _unfold(page: Any) -> None:
+    """Show labels that are more likely right."""
+    for summary in page.locator("summary").all():
+        summary.click()
+
+
 @pytest.mark.parametrize("width", [380, 1200])
 @pytest.mark.parametrize("command", ["explore", "audit"])
 def test_hostile_names_are_shown_and_do_nothing(
@@ -57,6 +63,7 @@ def test_hostile_names_are_shown_and_do_nothing(
         assert printable_name(name) in text
     hrefs = page.locator("main a").evaluate_all("all => all.map((a) => a.href)")
     assert all(href.startswith("file:") for href in hrefs)
+    _unfold(page)
     page.locator("select[name=label]").select_option("improper")
     shown = page.locator(".card:visible p:has-text('label:')").all_inner_texts()
     assert shown
@@ -68,6 +75,8 @@ def test_what_is_decided_on_the_page_is_what_apply_reads(
 ) -> None:
     run_cli("audit", "data", "--model", tiny_model, "--provider", "cpu", "--out", "r")
     page = open_page(Path("r/report.html"))
+    assert page.locator(".card:visible").count() < page.locator(".card").count()
+    _unfold(page)
     while page.locator(".more:visible").count():
         page.locator(".more:visible").first.click()
     cards = page.locator(".card")
