@@ -23,11 +23,11 @@ from .settings import Model, TrainSettings
 _SHIPPED = files(__package__) / "recipes"
 _DEFAULT = "default"
 _GEOMETRY = {"geometry": "letterbox", "canvas": 224, "resize": None}
-# Where the data lies and how many processes decode it depends on the machine.
+# Where the data lies, how many processes decode it and what is told of it depend on the machine.
 _HINTS = {
     name: hint
     for name, hint in get_type_hints(TrainSettings).items()
-    if name not in ("model", "data", "recipe", "geometry", "workers")
+    if name not in ("model", "data", "recipe", "geometry", "workers", "log")
 }
 _MAY_BE_NONE = ("patience", "clip_norm")
 
