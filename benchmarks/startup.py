@@ -26,7 +26,7 @@ from rich.table import Table
 from maskinfer.runtime.default_model import shipped_model
 
 _SIZE_WH = (640, 480)
-_AIM_S = 1.0
+_AIM_S = 0.5
 _SLOWEST = 15
 _WITH_TORCH = "from maskinfer.cli import main; main()"
 _WITHOUT_TORCH = """

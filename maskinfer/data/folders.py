@@ -35,10 +35,10 @@ def scan_folder(folder: Path, *, recursive: bool = True) -> Iterator[str | Failu
     in it that cannot be listed; for the folder itself that is a `DatasetError`.
     """
 
-    def list_folder(prefix: str) -> list[tuple[str, bool]]:
+    def list_folder(prefix: str) -> list[str]:
         try:
             with os.scandir(os.path.join(folder, prefix)) as entries:  # noqa: PTH118
-                return [(entry.name, _is_folder(entry)) for entry in entries]
+                return [f"{e.name}/" if _is_folder(e) else e.name for e in entries]
         except OSError as error:
             raise DatasetError(error.strerror) from error
 
@@ -73,13 +73,13 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 def walk(
-    place: str, list_folder: Callable[[str], list[tuple[str, bool]]], *, recursive: bool
+    place: str, list_folder: Callable[[str], list[str]], *, recursive: bool
 ) -> Iterator[str | Failure]:
     """Walk folders of any kind, under the rules of `scan_folder`.
 
-    `list_folder` gives, of a folder by its path from the first with a `/` behind, the names and
-    whether each is a folder, or raises a `DatasetError` that says why it cannot. Messages call the
-    first folder `place`; where that cannot be listed, they are a `DatasetError`, and an
+    `list_folder` gives, of a folder by its path from the first with a `/` behind, the names, with
+    `/` behind those of folders, or raises a `DatasetError` that says why it cannot. Messages call
+    the first folder `place`; where that cannot be listed, they are a `DatasetError`, and an
     `UnreachableError` where it could be at first.
     """
 
@@ -90,9 +90,12 @@ def walk(
             return False
         return True
 
-    def scan(prefix: str) -> tuple[str, Iterator[tuple[str, str]]]:
-        # All at once, so that only the sorted names are held while they are yielded.
-        return prefix, iter(sorted(filter(None, (_keyed(*x) for x in list_folder(prefix)))))
+    def scan(prefix: str) -> tuple[str, Iterator[str]]:
+        # All at once, so that only the sorted names are held while they are yielded. A folder sorts
+        # as what its files' names begin with, so the whole walk is in order.
+        names = sorted(filter(_is_listed, list_folder(prefix)))
+        names.sort(key=recorded_name)
+        return prefix, iter(names)
 
     try:
         entered = [scan("")]  # and the folders in it, down to the one that is being listed
@@ -100,16 +103,16 @@ def walk(
         raise DatasetError(f"{place}: cannot be listed, {error}") from error
     while entered:
         prefix, entries = entered[-1]
-        key, name = next(entries, ("", ""))
-        if not key:
+        name = next(entries, "")
+        if not name:
             entered.pop()
-        elif not key.endswith("/"):
+        elif not name.endswith("/"):
             yield prefix + name
         elif recursive:
             try:
-                entered.append(read_patiently(partial(scan, f"{prefix}{name}/"), is_reachable))
+                entered.append(read_patiently(partial(scan, prefix + name), is_reachable))
             except DatasetError as error:
-                yield Failure(f"{prefix}{name}/", f"cannot be listed, {error}")
+                yield Failure(prefix + name, f"cannot be listed, {error}")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -119,14 +122,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _keyed(name: str, is_folder: bool) -> tuple[str, str] | None:
-    """What to sort by, with `/` behind a folder's, and the name; None to pass it over.
-
-    A folder sorts as what its files' names begin with, so the whole walk is in order.
-    """
-    if name.startswith("."):
-        return None
-    if is_folder:
-        return f"{recorded_name(name)}/", name
-    is_image = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
-    return (recorded_name(name), name) if is_image else None
+def _is_listed(name: str) -> bool:
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    return not name.startswith(".") and (name.endswith("/") or ending in IMAGE_SUFFIXES)

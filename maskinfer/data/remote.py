@@ -70,12 +70,12 @@ class RemoteSource:
 
     def beside(self, name: str) -> list[str]:
         """All names in the folder."""
-        return [entry for entry, _ in self._list(name.rpartition("/")[0])]
+        return [entry.rstrip("/") for entry in self._list(name.rpartition("/")[0])]
 
     def stamp(self, name: str) -> None:
         """Nothing: to ask for each file once more would take as long as to read it."""
 
-    def _list(self, prefix: str) -> list[tuple[str, bool]]:
+    def _list(self, prefix: str) -> list[str]:
         file_system, root = _connect(self.address)
         import pyarrow.fs
 
@@ -84,8 +84,8 @@ class RemoteSource:
             entries = file_system.get_file_info(folder)
         except Exception as error:  # fsspec's file systems raise whatever their services report
             raise DatasetError(_reason(error)) from error
-        is_folder = pyarrow.fs.FileType.Directory
-        return [(info.base_name, info.type == is_folder) for info in entries]
+        ends = {pyarrow.fs.FileType.Directory: "/"}
+        return [info.base_name + ends.get(info.type, "") for info in entries]
 
 
 @cache
