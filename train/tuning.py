@@ -35,10 +35,14 @@ class Search:
     def __init__(self, folder: Path, study: optuna.Study, console: Console) -> None:
         self.folder = folder
         self._study = study
-        self._console = console
+        self._console, self._say = console, TerminalDisplay(console).say
         self._base = read_record(TrainSettings, study.user_attrs["settings"])
         self._space: dict[str, list[Any]] = study.user_attrs["space"]
         self._trials: int = study.user_attrs["trials"]
+        # Not the first draws again where a search goes on.
+        study.sampler = optuna.samplers.TPESampler(seed=self._base.seed + len(study.trials))
+        warm_up = round(_WARM_UP * self._base.epochs)
+        study.pruner = optuna.pruners.MedianPruner(_LEAST_TRIALS, warm_up)
 
     @classmethod
     def begin(
@@ -46,7 +50,7 @@ class Search:
     ) -> "Search":
         """A new search, whose trials have the settings `base` but for those of the space."""
         folder.mkdir(parents=True)
-        study = _open(folder, base)
+        study = _open(folder)
         values = {name: list(these) for name, these in space.items()}
         facts = {"settings": asdict(base), "space": values, "trials": trials}
         for name, value in facts.items():
@@ -62,7 +66,7 @@ class Search:
         """
         if not (folder / STUDY).is_file():
             raise RunError(f"{folder}: no search to resume, there is no {STUDY}")
-        study = _open(folder, None)
+        study = _open(folder)
         if trials is not None:
             study.set_user_attr("trials", trials)
         return cls(folder, study, console)
@@ -128,9 +132,6 @@ class Search:
     def _run_of(self, number: int) -> RunFolder:
         return RunFolder.newest(self.folder / TRIAL.format(number))
 
-    def _say(self, message: str) -> None:
-        self._console.print(message, soft_wrap=True, markup=False, highlight=False)
-
 
 class _TrialDisplay(TerminalDisplay):
     """Shows the validation score alone, and stops a trial that falls behind."""
@@ -151,21 +152,10 @@ class _TrialDisplay(TerminalDisplay):
             raise optuna.TrialPruned
 
 
-def _open(folder: Path, base: TrainSettings | None) -> optuna.Study:
+def _open(folder: Path) -> optuna.Study:
+    """The study of a search, which is made where there is none."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{(folder / STUDY).resolve()}")
-    begun = 0
-    if base is None:
-        study = optuna.load_study(study_name=_STUDY, storage=storage)
-        base = read_record(TrainSettings, study.user_attrs["settings"])
-        begun = len(study.trials)
-    warm_up = round(_WARM_UP * base.epochs)
     return optuna.create_study(
-        study_name=_STUDY,
-        storage=storage,
-        direction="maximize",
-        load_if_exists=True,
-        # Not the first draws again where a search goes on.
-        sampler=optuna.samplers.TPESampler(seed=base.seed + begun),
-        pruner=optuna.pruners.MedianPruner(_LEAST_TRIALS, warm_up),
+        study_name=_STUDY, storage=storage, direction="maximize", load_if_exists=True
     )

@@ -4,7 +4,7 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
@@ -35,13 +35,16 @@ def doctor(
     console = check_json(json, overwrite=overwrite)
     with err.status("Examining this machine"):
         findings = examine()
-    remedies = [asdict(remedy) for remedy in find_remedies(findings)]
-    facts = asdict(findings) | {"conclusion": conclude(findings), "remedies": remedies}
-    write_json(json, lambda: strict_json(facts))
+    write_json(json, lambda: strict_json(_facts(findings)))
     if console is out:
         _print(findings)
     if findings.auto is None:
         raise typer.Exit(1)
+
+
+def _facts(findings: Findings) -> dict[str, Any]:
+    remedies = [asdict(remedy) for remedy in find_remedies(findings)]
+    return asdict(findings) | {"conclusion": conclude(findings), "remedies": remedies}
 
 
 def _print(findings: Findings) -> None:

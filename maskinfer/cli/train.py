@@ -18,12 +18,16 @@ from .options import given_options, option, panel, takes
 # Random changes to training images; an enumeration because Typer lists no literals.
 Augmentation = StrEnum("Augmentation", "flip crop zoom color mosaic background")
 _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
+_MODEL = option("Which network.", name="--network --model")
+_BACKBONE = option("The network's trunk.", **_BY_RECIPE)
+_WORKERS = option("Processes that decode images.", min=0, show_default="by cores")
+_SEED = option("Of every random choice.")
 
 
 @takes(
     TrainSettings,
     partly=True,
-    model=option("Which network.", name="--network --model"),
+    model=_MODEL,
     recipe=option(
         "Where the options not given are taken from. report: the course report's numbers; "
         "two-cores: for two CPU cores and an hour or two; finetune: from a network that has "
@@ -34,7 +38,7 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
         "Print every setting and where it comes from, as a recipe, and do nothing else.",
         name="--show-config",
     ),
-    backbone=option("The network's trunk.", **_BY_RECIPE),
+    backbone=_BACKBONE,
     weights=option(
         "Initial weights: of the model that ships, of a trunk, of an earlier run, or of a "
         ".safetensors file.",
@@ -70,7 +74,7 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
         validation=option(
             "Share of the training images held out to choose the best epoch.", **_BY_RECIPE
         ),
-        workers=option("Processes that decode images.", min=0, show_default="by cores"),
+        workers=_WORKERS,
     ),
     **panel(
         "Training",
@@ -90,7 +94,7 @@ _BY_RECIPE: dict[str, str] = {"show_default": "by recipe: --show-config"}
             "Let torch.compile build the network: minutes at first, for long trainings on a GPU.",
         ),
         log=option("Tell this package of every epoch too; the run's folder holds all figures."),
-        seed=option("Of every random choice."),
+        seed=_SEED,
     ),
 )
 def train(
@@ -128,9 +132,7 @@ def train(
         _refuse_changes(context)
         run = loop.resume(RunFolder(resume), given.get("epochs"), display)
     else:
-        folders = data or [sample_images("maskinfer train --data DIR")]
-        named = tuple(str(folder.resolve()) for folder in folders)
-        settings = replace(recipe_settings(model, recipe, named, canvas), **given)
+        settings = replace(recipe_settings(model, recipe, _data("train", data), canvas), **given)
         run = loop.train(settings, runs, datetime.now(), display)
     display.say(f"Done: {run.path}. Next: maskinfer export {shlex.quote(str(run.path))}")
 
@@ -138,7 +140,7 @@ def train(
 @takes(
     TrainSettings,
     partly=True,
-    model=option("Which network.", name="--network --model"),
+    model=_MODEL,
     data=option("As of `maskinfer train`.", "DIR", show_default="sample_images"),
     learning_rate=option(
         "Learning rates to draw from, evenly on a logarithmic scale.", name="--lr"
@@ -148,12 +150,12 @@ def train(
     loss=option("Losses of resnet's mask head to choose from.", "bce,ce"),
     trials=option("How many trainings.", show_default="12", min=1),
     recipe=option("All other settings.", f"{'|'.join(recipe_names())}|FILE"),
-    backbone=option("The network's trunk.", **_BY_RECIPE),
+    backbone=_BACKBONE,
     weights=option("Initial weights of each trial.", **_BY_RECIPE),
     epochs=option("Of each trial, unless it is stopped early.", **_BY_RECIPE),
     canvas=option("Side of the image the network sees.", **_BY_RECIPE),
-    workers=option("Processes that decode images.", min=0, show_default="by cores"),
-    seed=option("Of every random choice."),
+    workers=_WORKERS,
+    seed=_SEED,
     runs=option("Where the search's folder is made."),
     resume=option("Continue an interrupted search; only --trials may be given too.", "DIR"),
 )
@@ -191,9 +193,7 @@ def tune(
         chosen = {"optimizer": optimizer, "batch_size": batch_size, "loss": loss}
         space: dict[str, list[Any]] = {"learning_rate": _rates(learning_rate)}
         space |= {name: read_list(name, text) for name, text in chosen.items() if text}
-        folders = data or [sample_images("maskinfer tune --data DIR")]
-        named = tuple(str(folder.resolve()) for folder in folders)
-        settings = replace(recipe_settings(model, recipe, named, canvas), **given)
+        settings = replace(recipe_settings(model, recipe, _data("tune", data), canvas), **given)
         for name, values in space.items():
             for value in values:
                 check(replace(settings, **{name: value}))
@@ -213,6 +213,11 @@ def tune(
         f"Best: {best}. Next: maskinfer report {shlex.quote(str(search.folder))}; "
         f"maskinfer export {shlex.quote(str(best))}"
     )
+
+
+def _data(command: str, folders: list[Path] | None) -> tuple[str, ...]:
+    folders = folders or [sample_images(f"maskinfer {command} --data DIR")]
+    return tuple(str(folder.resolve()) for folder in folders)
 
 
 def _short(value: object) -> str:
