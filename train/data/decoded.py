@@ -36,9 +36,11 @@ class DecodedPhotos:
             return Photo(np.memmap(kept, np.uint8, "r", _HEADER, (*shape, 3)), (width, height))
         except (OSError, ValueError):  # not kept yet, or not to be read
             photo = load_photo(path, least_wh)
+        if photo.size_wh[0] * photo.size_wh[1] < _LARGE:
+            return photo
         size = photo.pixels.nbytes
         with self._room.get_lock():
-            if photo.size_wh[0] * photo.size_wh[1] < _LARGE or self._room.value < size:
+            if self._room.value < size:
                 return photo
             self._room.value -= size
         try:
