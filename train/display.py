@@ -96,14 +96,16 @@ class TerminalDisplay(Display):
             )
 
     def end_epoch(self, row: EpochRow, is_best: bool) -> None:
-        validation = ""
+        validation, tested = "", " " * 22
+        if row.test_loss is not None:
+            tested = f"{row.test_loss:10.3f} {row.test_accuracy:.3f} {row.test_iou:.3f}"
         if row.chosen_by is not None:
             iou, balanced_accuracy = row.chosen_by
             validation = f" | {balanced_accuracy:.3f} {iou:.3f}"
         self.say(
             f"{row.epoch:3d}/{self.epochs:<3d}{row.seconds:5.0f} s "
             f"{row.train_loss:10.3f} {row.train_accuracy:.3f} {row.train_iou:.3f} |"
-            f"{row.test_loss:10.3f} {row.test_accuracy:.3f} {row.test_iou:.3f}{validation}"
+            f"{tested}{validation}"
             f"{' *' if is_best else ''}"
         )
         self.epoch = row.epoch + 1

@@ -45,7 +45,8 @@ def batches_to_measure(
     most = min(_TRAIN_SAMPLE, len(parts.test), len(parts.train))
     places = np.linspace(0, len(parts.train) - 1, most).round().astype(int)
     few = [parts.train[place] for place in places]
-    named = {"train": few, "test": parts.test, "validation": parts.validation}
+    tested = parts.test if settings.measure_test else []
+    named = {"train": few, "test": tested, "validation": parts.validation}
     process = (accelerator.num_processes, accelerator.process_index)
     return {
         name: MeasuredBatches(samples, settings, *process)

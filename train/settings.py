@@ -60,6 +60,7 @@ class TrainSettings:
     # Stop after this many epochs without a better validation score; None never does, nor does a run
     # without a validation part.
     patience: int | None = 10
+    measure_test: bool = True  # after every epoch; a search measures the best of its runs alone
     mixed_precision: MixedPrecision = "auto"  # `auto`: BF16 or FP16 on CUDA, none elsewhere
     compile: bool = False  # by torch.compile, which needs a C++ compiler or Triton
     log: Tracker | None = None  # what is told of every epoch too, a package of that name

@@ -16,7 +16,12 @@ from maskinfer.errors import RunError, TrainingError
 from maskinfer.records import read_record
 
 from . import loop
-from .display import TerminalDisplay
+from .calibration import Calibration
+from .data.parts import read_parts
+from .display import Display, TerminalDisplay
+from .measuring import batches_to_measure, measure_parts
+from .optimization import build_accelerator
+from .runs.checkpoint import Checkpoint
 from .runs.files import STUDY, TRIAL, EpochRow
 from .runs.folder import RunFolder
 from .settings import TrainSettings
@@ -52,7 +57,8 @@ class Search:
         folder.mkdir(parents=True)
         study = _open(folder)
         values = {name: list(these) for name, these in space.items()}
-        facts = {"settings": asdict(base), "space": values, "trials": trials}
+        settings = asdict(replace(base, measure_test=False))
+        facts = {"settings": settings, "space": values, "trials": trials}
         for name, value in facts.items():
             study.set_user_attr(name, value)
         return cls(folder, study, console)
@@ -71,8 +77,10 @@ class Search:
             study.set_user_attr("trials", trials)
         return cls(folder, study, console)
 
-    def run(self) -> Path | None:
-        """Train until all trials are done; the run of the best, None if none was finished.
+    def run(self) -> tuple[Path, EpochRow] | None:
+        """Train until all trials are done, and measure the best on the test part.
+
+        Returns its run and the figures of its best epoch, None where no trial was finished.
 
         Raises:
             KeyboardInterrupt: with what continues the search.
@@ -89,7 +97,7 @@ class Search:
                 f"tune --resume {shlex.quote(str(self.folder))}"
             ) from stop
         done = self.finished
-        return self._run_of(done[0].number).path if done else None
+        return self._tested(RunFolder.newest(self._runs(done[0]))) if done else None
 
     @property
     def finished(self) -> list[FrozenTrial]:
@@ -99,7 +107,7 @@ class Search:
 
     def _try(self, trial: optuna.Trial) -> None:
         settings = replace(self._base, **self._suggest(trial))
-        runs = self.folder / TRIAL.format(trial.number)
+        runs = self._runs(trial)
         words = ", ".join(
             f"{k} {v:.3g}" if k == "learning_rate" else f"{k} {v}" for k, v in trial.params.items()
         )
@@ -129,8 +137,24 @@ class Search:
                 drawn[name] = trial.suggest_categorical(name, values)
         return drawn
 
-    def _run_of(self, number: int) -> RunFolder:
-        return RunFolder.newest(self.folder / TRIAL.format(number))
+    def _runs(self, trial: optuna.Trial | FrozenTrial) -> Path:
+        return self.folder / TRIAL.format(trial.number)
+
+    def _tested(self, run: RunFolder) -> tuple[Path, EpochRow]:
+        """A run, its history with figures of the test part, and those of its best epoch."""
+        settings, checkpoint = self._base, Checkpoint.load(run.path)
+        best = checkpoint.figures
+        if best.test_loss is None:
+            parts = read_parts(settings.data, settings.validation, settings.seed)
+            accelerator = build_accelerator(settings)
+            network = checkpoint.network.to(accelerator.device)
+            measured = batches_to_measure(parts, replace(settings, measure_test=True), accelerator)
+            test = {"test": measured["test"]}
+            found, _ = measure_parts(network, test, accelerator, Display(), Calibration())
+            figures = {name: v for name, v in found.items() if name.startswith("test")}
+            was, best = best, replace(best, **figures)
+            run.write_history(best if row == was else row for row in run.read_history())
+        return run.path, best
 
 
 class _TrialDisplay(TerminalDisplay):

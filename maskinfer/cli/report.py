@@ -51,9 +51,13 @@ def _table(comparison: RunComparison) -> Table:
             *(run.name, run.config.settings.model),
             f"{run.epochs_done}/{run.config.settings.epochs}",
             run.best.epoch if run.best else "–",
-            *(f"{getattr(run.best, n):.3f}" if run.best else "–" for n in _OF_BEST.values()),
+            *(_shown(getattr(run.best, name, None)) for name in _OF_BEST.values()),
             f"{run.minutes:.1f}" if run.history else "–",
         )
         for run in comparison.runs
     )
     return make_table(headings, rows, left=2, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _shown(figure: float | None) -> str:
+    return "–" if figure is None else f"{figure:.3f}"

@@ -200,18 +200,20 @@ def tune(
         folder = runs / f"tune-{model}-{datetime.now():%Y%m%d-%H%M%S}"
         search = Search.begin(folder, settings, space, trials or 12, err)
         say(f"Search: {folder}")
-    best = search.run()
+    found = search.run()
     rows = [
         (trial.number + 1, *(_short(value) for value in trial.params.values()), _short(trial.value))
         for trial in search.finished
     ]
-    if best is None:
+    if found is None:
         raise TrainingError(f"{search.folder}: no trial was trained to the end")
+    best, row = found
     headings = ("trial", *search.finished[0].params, "validation")
     out.print(make_table(headings, rows, box=None))
     say(
-        f"Best: {best}. Next: maskinfer report {shlex.quote(str(search.folder))}; "
-        f"maskinfer export {shlex.quote(str(best))}"
+        f"Best: {best}; its test part, looked at once: IoU {row.test_iou:.3f}, balanced accuracy "
+        f"{row.test_balanced_accuracy:.3f}. Next: maskinfer report "
+        f"{shlex.quote(str(search.folder))}; maskinfer export {shlex.quote(str(best))}"
     )
 
 

@@ -63,7 +63,9 @@ def test_six_trials_are_resumed_once_and_the_best_of_validation_is_named(
     with pytest.raises(KeyboardInterrupt, match=r"in trial 3 of 6\. Continue with: maskinfer tune"):
         Search.begin(folder, base, SPACE, 6, console).run()
     search = Search.resume(folder, None, console)
-    best = search.run()
+    found = search.run()
+    assert found is not None
+    best, row = found
 
     runs = sorted(path.parent for path in folder.glob("trial-*/*/config.json"))
     assert len(runs) == 6
@@ -79,6 +81,9 @@ def test_six_trials_are_resumed_once_and_the_best_of_validation_is_named(
     }
     assert best == max(score, key=lambda run: score[run] or 0)
     assert search.finished[0].value == score[best]
+    tested = {run: [r.test_iou for r in RunFiles(run).read_history()] for run in runs}
+    assert [run for run in runs if any(iou is not None for iou in tested[run])] == [best]
+    assert [iou for iou in tested[best] if iou is not None] == [pytest.approx(row.test_iou)]
 
     done = run_cli("report", folder, "--out", tmp_path / "page")
     assert done.code == 0, done.stderr

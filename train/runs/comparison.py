@@ -155,22 +155,22 @@ def _warnings(run: RunRecord) -> Iterable[str]:
             break
     if best is not None and best.fault:
         yield f"{run.name}: the network {best.fault}"
-    elif best is not None and (
-        best.test_iou < _CHANCE_IOU or best.test_balanced_accuracy < _CHANCE_ACCURACY
-    ):
-        yield (
-            f"{run.name}: hardly better than chance; test IoU {best.test_iou:.3f}, balanced "
-            f"accuracy {best.test_balanced_accuracy:.3f}. Train for longer, or with another --lr"
-        )
-    trained = None if best is None else best.train_balanced_accuracy
-    if best and trained and trained - best.test_balanced_accuracy >= _OVERFIT:
-        tested = best.test_balanced_accuracy
-        yield (
-            f"{run.name}: overfitting; in epoch {best.epoch} the balanced accuracy of test, "
-            f"{tested:.3f}, is {trained - tested:.3f} below that of training, {trained:.3f}. "
-            "More images"
-            f"{'' if settings.augment else ', or --augment,'} may help"
-        )
+    part = "validation" if best is not None and best.test_iou is None else "test"
+    iou, balanced = (getattr(best, f"{part}_{name}", None) for name in ("iou", "balanced_accuracy"))
+    if best is not None and iou is not None and balanced is not None:
+        if not best.fault and (iou < _CHANCE_IOU or balanced < _CHANCE_ACCURACY):
+            yield (
+                f"{run.name}: hardly better than chance; {part} IoU {iou:.3f}, balanced accuracy "
+                f"{balanced:.3f}. Train for longer, or with another --lr"
+            )
+        trained = best.train_balanced_accuracy
+        if trained and trained - balanced >= _OVERFIT:
+            how = "More images" if settings.augment else "More images, or --augment,"
+            yield (
+                f"{run.name}: overfitting; in epoch {best.epoch} the balanced accuracy of {part}, "
+                f"{balanced:.3f}, is {trained - balanced:.3f} below that of training, "
+                f"{trained:.3f}. {how} may help"
+            )
     resume = f"maskinfer train --resume {shlex.quote(printable_name(str(run.path)))}"
     stuck = best is not None and best.score is not None and done - best.epoch >= patience
     if done < settings.epochs and stuck:

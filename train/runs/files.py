@@ -39,7 +39,7 @@ _ROUNDING = 1e-6  # of the file's figures
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One row of `history.csv`. A validation figure is None where no validation part is held out.
+    """One row of `history.csv`. Figures of a part that is not held out, or not measured, are None.
 
     Epoch 0 is what a run began with, where that was a whole network.
 
@@ -59,10 +59,10 @@ class EpochRow:
     validation_accuracy: float | None
     validation_balanced_accuracy: float | None
     validation_iou: float | None
-    test_loss: float
-    test_accuracy: float
-    test_balanced_accuracy: float
-    test_iou: float
+    test_loss: float | None
+    test_accuracy: float | None
+    test_balanced_accuracy: float | None
+    test_iou: float | None
     # Not in the histories of older versions.
     train_balanced_accuracy: float | None = None
     validation_nearest_balanced_accuracy: float | None = None
@@ -86,8 +86,10 @@ class EpochRow:
     @property
     def fault(self) -> str:
         """What is wrong with a network of such figures, in words; empty where nothing is."""
-        if not self.test_loss < _DIVERGED:
-            return f"has diverged: its test loss is {self.test_loss:.3g}. Try a lower --lr"
+        for part in ("test", "validation"):
+            loss = getattr(self, f"{part}_loss")
+            if loss is not None and not loss < _DIVERGED:
+                return f"has diverged: its {part} loss is {loss:.3g}. Try a lower --lr"
         parts = ("train", "validation", "test")
         balanced = [getattr(self, f"{part}_balanced_accuracy") for part in parts]
         known = [value for value in balanced if value is not None]

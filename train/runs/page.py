@@ -10,7 +10,7 @@ from maskinfer.report.figures import COLORS, line_chart
 from maskinfer.report.folder import ReportFolder
 
 from .comparison import ReportSettings, RunComparison, RunRecord, compare_runs
-from .files import CONFIG, STUDY, RunFiles
+from .files import CONFIG, STUDY, RunFiles, best_row
 
 # Columns of the best epoch's figures, by their headings.
 _OF_BEST = {
@@ -45,10 +45,16 @@ def report_runs(settings: ReportSettings) -> tuple[RunComparison, Path]:
 
 
 def _runs_of(folder: Path) -> list[Path]:
-    """A run, or those of all trials of a search."""
+    """A run, or those of all trials of a search, the best first."""
     if not (folder / STUDY).is_file():
         return [folder]
-    return sorted(path.parent for path in folder.glob(f"trial-*/*/{CONFIG}"))
+    runs = sorted(path.parent for path in folder.glob(f"trial-*/*/{CONFIG}"))
+
+    def score(run: Path) -> float:
+        best = best_row(RunFiles(run).read_history())
+        return 0.0 if best is None or best.score is None else best.score
+
+    return sorted(runs, key=score, reverse=True)
 
 
 def runs_page(comparison: RunComparison) -> Page:

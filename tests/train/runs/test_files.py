@@ -78,7 +78,7 @@ def test_history_that_is_none_is_refused_in_a_line(
     ("changes", "complaint"),
     [
         pytest.param({"epoch": "two"}, "'two'", id="epoch"),
-        pytest.param({"test_iou": ""}, "test_iou is ''", id="figure missing"),
+        pytest.param({"train_iou": ""}, "train_iou is ''", id="figure missing"),
         pytest.param({"train_loss": "high"}, "train_loss is 'high'", id="no number"),
     ],
 )
