@@ -15,12 +15,24 @@ Command = Callable[..., None]
 
 def option(help: str = "", metavar: str | None = None, name: str = "", **more: Any) -> Any:
     """An option, called `--field-name` unless it has names of its own, with spaces between."""
+    more |= _completed(metavar)
     return typer.Option(*name.split(), help=escape(help), metavar=metavar, **more)
 
 
 def argument(help: str, metavar: str, **more: Any) -> Any:
     """An argument, by its place."""
+    more |= _completed(metavar)
     return typer.Argument(help=escape(help), metavar=metavar, **more)
+
+
+def _completed(metavar: str | None) -> dict[str, Any]:
+    """Shells complete the words of `shipped|RUN|FILE`, and files where none of them fits."""
+    words = [word for word in (metavar or "").split("|") if word.islower()]
+
+    def fitting(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return {"autocompletion": fitting} if "|" in (metavar or "") and words else {}
 
 
 def panel(title: str, **declared: Any) -> dict[str, Any]:

@@ -94,6 +94,10 @@ def test_version(run_cli: RunCli, word: str) -> None:
         ("maskinfer pre", ["predict"]),
         ("maskinfer train --network ", ["resnet", "fasterrcnn", "lite"]),
         ("maskinfer predict --retr", ["--retry-failed"]),
+        ("maskinfer export shi", ["shipped"]),
+        ("maskinfer train --weights im", ["imagenet"]),
+        ("maskinfer train --recipe fin", ["finetune"]),
+        ("maskinfer export runs/", []),  # the shell's own: files
     ],
 )
 def test_shells_complete(run_process: RunCli, words: str, expected: list[str]) -> None:
