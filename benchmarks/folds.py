@@ -47,10 +47,10 @@ from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
 
 _FOLDS = 3
-_LEAST_SIDE = 20  # pixels, of the faces of crops
+LEAST_SIDE = 20  # pixels, of the faces of crops
 _MIN_SCORE = 0.4
 _BATCH = 8
-_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Answer(NamedTuple):
@@ -122,24 +122,25 @@ def _measure(network: Network, held: Sequence[Sample], data: Sequence[Path]) -> 
         [s for s in held if str(s.path.resolve()).startswith(f"{folder.resolve()}/")]
         for folder in data[:2]
     )
-    each = [s for s in each if min(s.box_xywh[2:]) >= _LEAST_SIDE]
+    each = [s for s in each if min(s.box_xywh[2:]) >= LEAST_SIDE]
     bare = [s for s in held if not s.box_known and not s.proper_mask]
     options = GraphOptions(faces=64, temperature=1.0, proposals=1)
-    module = ContractModule(network, options).to(_DEVICE)
-    figures = _crops(list(_answers(module, each, 224)), list(_answers(module, bare, 224)))
+    module = ContractModule(network, options).to(DEVICE)
+    figures = _crops(list(answers(module, each, 224)), list(answers(module, bare, 224)))
     for canvas in (224, 640):
-        figures |= _photos(list(_answers(module, whole, canvas)), canvas)
+        figures |= _photos(list(answers(module, whole, canvas)), canvas)
     return figures
 
 
-def _answers(module: ContractModule, samples: Sequence[Sample], canvas: int) -> Iterator[Answer]:
+def answers(module: ContractModule, samples: Sequence[Sample], canvas: int) -> Iterator[Answer]:
+    """What a network on `DEVICE` sees in each sample, on canvases of that many pixels."""
     canvases = SampleCanvases(samples, Geometry.letterbox(canvas))
     for start in range(0, len(samples), _BATCH):
         indices = range(start, min(start + _BATCH, len(samples)))
         items = [canvases[Key(0, 0, index)] for index in indices]
         with torch.no_grad():
             canvases_seen = torch.from_numpy(np.stack([item.canvas for item in items]))
-            outputs = [output.cpu().numpy() for output in module(canvases_seen.to(_DEVICE))]
+            outputs = [output.cpu().numpy() for output in module(canvases_seen.to(DEVICE))]
         for item, boxes, proper, score in zip(items, *outputs, strict=True):
             real = score > 0
             placements = [item.placement] * int(real.sum())
@@ -148,7 +149,8 @@ def _answers(module: ContractModule, samples: Sequence[Sample], canvas: int) -> 
             )
 
 
-def _main(answer: Answer, rule: str = "main", canvas: int = 224) -> int | None:
+def main_face(answer: Answer, rule: str = "main", canvas: int = 224) -> int | None:
+    """Which of the faces is answered; None where there is none."""
     chosen = choose(answer.boxes_xywh, answer.score, Choice(rule, 0.0, 0.5), canvas)  # type: ignore[arg-type]
     return next(iter(chosen), None)
 
@@ -156,7 +158,7 @@ def _main(answer: Answer, rule: str = "main", canvas: int = 224) -> int | None:
 def _crops(answers: list[Answer], bare: list[Answer]) -> dict[str, float]:
     proper = np.array([a.sample.proper_mask for a in answers])
     wrong = np.array([a.sample.worn_incorrectly is True for a in answers])
-    chosen = [_main(answer) for answer in answers]
+    chosen = [main_face(answer) for answer in answers]
     ious = [
         0.0 if i is None else float(iou_xywh(a.boxes_xywh[i], a.sample.box_xywh))
         for a, i in zip(answers, chosen, strict=True)
@@ -198,7 +200,7 @@ def _photos(answers: list[Answer], canvas: int) -> dict[str, float]:
         ap.append(figures.ap50 if figures else float("nan"))
     everyone = np.array([all(f.proper_mask for f in a.sample.faces) for a in answers])
     least = np.array([a.proper_mask[a.score >= _MIN_SCORE].min(initial=1.0) for a in answers])
-    lefts = [_main(a, "left", canvas) for a in answers]
+    lefts = [main_face(a, "left", canvas) for a in answers]
     left = [
         0.0 if i is None else float(iou_xywh(a.boxes_xywh[i], a.sample.box_xywh))
         for a, i in zip(answers, lefts, strict=True)
