@@ -41,6 +41,7 @@ from maskinfer.text import recorded_name
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from support.corpus import build, encode, png_chunk
+from support.pictures import jpeg_of_scans
 
 _SIZE_WH = (160, 120)
 _UNREADABLE_EVERY = 20
@@ -191,16 +192,28 @@ def _kill(
 def _outages(
     folder: Path, reference: Path, times: int, longest: float, rng: random.Random
 ) -> list[Attack]:
-    """Outages of a folder that is moved away, and of a server that drops connections."""
+    """Outages of folders that are moved away, and of a server that drops connections."""
     disk, server = Attack("outages of a folder"), Attack("outages of an S3 server")
+    local = Attack("outages of file://, which leave its folder empty")
     away = folder.with_name("away")
+
+    def unmount() -> None:
+        folder.rename(away)
+        folder.mkdir()
+
+    def mount() -> None:
+        folder.rmdir()
+        away.rename(folder)
+
     with _s3(folder) as (address, drops):
         for _ in track(range(times), "taking photos away", transient=True):
             seconds = rng.uniform(1, longest)
             steps = (lambda: folder.rename(away)), (lambda: away.rename(folder))
             disk.add(*_interrupt(folder, reference, *steps, seconds, rng))
+            steps = (unmount, mount)
+            local.add(*_interrupt(f"file://{folder}", reference, *steps, seconds, rng))
             server.add(*_interrupt(address, reference, drops.set, drops.clear, seconds, rng))
-    return [line for line in (disk, server) if line.tried]
+    return [line for line in (disk, local, server) if line.tried]
 
 
 @contextmanager
@@ -356,10 +369,16 @@ def _costly() -> dict[str, bytes]:
         "long.png": _png(1, 140_000_000),
         "narrow.png": encode(Image.new("1", (100_000, 300), 1), "PNG"),
         "scans.jpg": _scans(3000),
+        "many scans.jpg": jpeg_of_scans(10_000, 4000),
         "large.png": encode(large, "PNG", compress_level=1),
     }
     webp = encode(large, "WEBP", lossless=True, quality=0, method=0)
-    return files | {f"large {number}.webp": webp for number in range(8)}
+    held_whole = jpeg_of_scans(15_800, 3)
+    return (
+        files
+        | {f"large {number}.webp": webp for number in range(8)}
+        | {f"whole {number}.jpg": held_whole for number in range(8)}
+    )
 
 
 def _png(width: int, height: int) -> bytes:

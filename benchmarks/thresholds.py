@@ -147,9 +147,10 @@ def _by_rule(crops: Faces) -> dict[str, NDArray[np.float64]]:
         for rule, threshold in thresholds.items():
             proper = float((asked[measured.proper] >= threshold).mean())
             improper = float((asked[~measured.proper] < threshold).mean())
-            wrongly = float((asked[measured.wrongly] < threshold).mean())
+            called = asked[measured.wrongly] < threshold
+            wrongly = float(called.mean()) if called.size else float("nan")
             found.setdefault(rule, []).append(((proper + improper) / 2, proper, wrongly))
-    return {rule: np.mean(values, axis=0) for rule, values in found.items()}
+    return {rule: np.nanmean(values, axis=0) for rule, values in found.items()}
 
 
 def _errors(crops: Faces, whole: Faces) -> dict[str, NDArray[np.float64]]:

@@ -26,8 +26,7 @@ def replacing(path: Path, owner: str | None = None) -> Iterator[Path]:
     """
     suffix = f".{owner or f'{os.getpid()}.{threading.get_ident()}'}.partial"
     partial = _beside(path, path.name, suffix)
-    if partial.is_symlink():  # which would be written through
-        partial.unlink()
+    partial.unlink(missing_ok=True)  # a link would be written through
     try:
         yield partial
         partial.replace(path)

@@ -23,6 +23,7 @@ _TRAIN_ONLY = (
     *("torch", "torchvision", "accelerate", "safetensors"),
     *("matplotlib", "onnx", "onnxscript", "optuna"),
 )
+_NO_THREAD = "can't start new thread"  # what Python says where memory or a limit ends
 # Click's own, or Typer's copy of it.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -131,8 +132,10 @@ def main() -> None:
     except KeyboardInterrupt:  # while commands are still imported
         say("stopped")
         sys.exit(INTERRUPTED)
-    except (MaskinferError, OSError, MemoryError, ImportError) as error:
-        if debug or (isinstance(error, ModuleNotFoundError) and error.name not in _TRAIN_ONLY):
+    except (MaskinferError, OSError, MemoryError, ImportError, RuntimeError) as error:
+        is_bug = isinstance(error, ModuleNotFoundError) and error.name not in _TRAIN_ONLY
+        is_bug |= isinstance(error, RuntimeError) and str(error) != _NO_THREAD
+        if debug or is_bug:
             raise
         say(f"error: {_explain(error)}")
         sys.exit(error.exit_code if isinstance(error, MaskinferError) else 1)
@@ -145,7 +148,7 @@ def _explain(error: Exception) -> str:
             return f"{os.fsdecode(file)}: {error.strerror or error}"
         case OSError():
             return str(error.strerror or error)
-        case MemoryError():
+        case MemoryError() | RuntimeError():
             return f"not enough memory; try a smaller --batch-size or --canvas ({error})"
         case ModuleNotFoundError(name="optuna"):
             return "optuna is not installed. Run, in the project's folder: pip install '.[tune]'"

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -34,8 +34,7 @@ def say(message: str) -> None:
     line = visible(" ".join(message.splitlines()))
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
-    with suppress(OSError):  # where nobody can be told, the work counts all the same
-        err.print(line, soft_wrap=True, markup=False, highlight=False)
+    err.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager

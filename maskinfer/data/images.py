@@ -35,8 +35,8 @@ MAX_PIXELS = 250_000_000
 MAX_FILE_BYTES = 1_000_000_000  # files are read whole
 # Resizing takes some 16 bytes for each pixel of a side, however narrow the image.
 _LONGEST_SIDE = 100_000
-# Each scan of a progressive JPEG goes over all its pixels again. Cameras and editors write ten, as
-# many as a photo of `MAX_PIXELS` may have; this many pixels take some 15 seconds.
+# Each scan of a JPEG that is held whole goes over all its pixels again. Cameras and editors write
+# ten, as many as a photo of `MAX_PIXELS` may have; this many pixels take some 15 seconds.
 _MOST_SCANNED = 2_500_000_000
 _SCAN = b"\xff\xda"  # a marker, which data between markers cannot hold
 # Bytes a pixel that reading takes at most, as measured; an array of all pixels, where no `least_wh`
@@ -190,15 +190,15 @@ def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo
     image = _open_image(io.BytesIO(data))
     size_wh = image.size
     _check_size(size_wh, max_pixels)
-    progressive = image.info.get("progressive")
+    is_jpeg = image.format in ("JPEG", "MPO")
+    held_whole = is_jpeg and _has_several_scans(data)
     most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
-    if progressive and (scans := data.count(_SCAN)) > most:
+    if held_whole and (scans := data.count(_SCAN)) > most:
         raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
-    if least_wh is not None and image.format in ("JPEG", "MPO"):
+    if least_wh is not None and is_jpeg:
         image.draft(None, least_wh(size_wh))
     drafted_wh = image.size
-    # A progressive JPEG is held whole, whatever it is reduced to.
-    width, height = size_wh if progressive else drafted_wh
+    width, height = size_wh if held_whole else drafted_wh
     with _decoders.take(width * height * _BYTES.get(image.format or "", _MOST_OTHERS)):
         image.load()
         if image.size != drafted_wh:  # some formats learn their size from their pixels
@@ -207,6 +207,23 @@ def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo
         photo = _upright(image, size_wh, least_wh)
         del image  # frees what others may take now
     return photo
+
+
+def _has_several_scans(data: bytes) -> bool:
+    """Whether a JPEG is held whole, whatever it is reduced to.
+
+    It is progressive, or its first scan has not all its colours; true also where its segments do
+    not follow on each other.
+    """
+    place, colours = 2, 0
+    while data[place : place + 1] == b"\xff":
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        if marker in (0xC0, 0xC1):  # a frame, baseline or extended
+            colours = data[place + 9]
+        elif marker == _SCAN[1]:
+            return data[place + 4] != colours
+        place += 2 + length
+    return True
 
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:

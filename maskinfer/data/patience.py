@@ -1,8 +1,11 @@
 """Faults of the way to a file, which pass, told from faults of the file, which stay."""
 
 import errno
+import os
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from maskinfer.errors import DatasetError, ImageError, TransientError, UnreachableError
@@ -21,6 +24,43 @@ TRANSIENT = frozenset(
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
 _PATIENCE = 2  # pauses for a file whose place answers
+_MOST_FOLDERS = 1000  # that are remembered
+
+
+class KnownFolders:
+    """Folders that held something, to tell one that is gone from one that never was.
+
+    What is gone may be away for a while: a disk that was unmounted leaves an empty folder.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, None] = {}
+        self._lock = threading.Lock()
+
+    def notice(self, folder: str) -> None:
+        """Remember a folder if it holds something, and forget the one known for longest."""
+        if folder not in self._known and _holds_something(folder):
+            with self._lock:
+                self._known[folder] = None
+                if len(self._known) > _MOST_FOLDERS:
+                    del self._known[next(iter(self._known))]
+
+    def answers(self, folder: str) -> bool:
+        """False where it, or else the next folder above with a known one in it, holds nothing."""
+        with self._lock:
+            known = [os.path.join(path, "") for path in self._known]  # noqa: PTH118
+        for place in (Path(folder), *Path(folder).parents):
+            if any(path.startswith(os.path.join(place, "")) for path in known):  # noqa: PTH118
+                return _holds_something(place)
+        return True
+
+
+def _holds_something(folder: str | Path) -> bool:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def read_patiently(

@@ -60,11 +60,12 @@ class RemoteSource:
             raise TransientError(_reason(error)) from error
         return data
 
-    def is_reachable(self) -> bool:
-        """Whether the address answers."""
+    def is_reachable(self, name: str) -> bool:
+        """Whether the address answers, and holds something where it is of this machine."""
         try:
             file_system, root = _connect(self.address)
-            return bool(file_system.get_file_info(root).type)
+            found = bool(file_system.get_file_info(root).type)
+            return found and (file_system.type_name != "local" or bool(self._list("")))
         except Exception:  # likewise
             return False
 

@@ -34,17 +34,13 @@ class Source:
     def __init__(
         self, root: Path, labels: Path | None = None, *, follow_links: bool = False
     ) -> None:
-        """List the files; hidden ones are passed over, linked folders are entered.
+        """List the files; hidden ones are passed over, and links to outside unless `follow_links`.
 
-        Files that are links to outside of their folder are passed over unless `follow_links`. A
-        `DatasetError` where there is no such folder, or one in it cannot be listed.
+        A `DatasetError` where there is no such folder, or one in it cannot be listed.
         """
         self.root = root  # of the photos
         self.labels = labels or root  # of the annotation files, also where only one was named
-        files, real = _list_files(root), root.resolve()
-        links = {name for name in files if not follow_links and (root / name).is_symlink()}
-        links = {name for name in links if not (root / name).resolve().is_relative_to(real)}
-        files = [name for name in files if name not in links]
+        files, links = _list_files(root, follow_links=follow_links)
         # Paths of the photos relative to `root`, with `/`, sorted.
         self.images = [name for name in files if _suffix(name) in IMAGE_SUFFIXES]
         # Those in `labels` hide those in `root` of the same name.
@@ -53,15 +49,15 @@ class Source:
             self.labels = labels.parent
             self._folders[labels.name] = self.labels
         elif labels is not None:
-            self._folders |= dict.fromkeys(_list_files(labels), self.labels)
+            self._folders |= dict.fromkeys(_list_files(labels)[0], self.labels)
         self._by_suffix: dict[str, list[str]] = {}
         for name in sorted(self._folders, key=printable_name):
             if (suffix := _suffix(name)) not in IMAGE_SUFFIXES and self.path(name).is_file():
                 self._by_suffix.setdefault(suffix, []).append(name)
         self.notes: list[str] = []  # what is to be said of the import, one line each
-        why = "a link to a file outside the folder; --follow-links takes it"
+        why = "a link to outside the folder; --follow-links takes it"
         # What names photos that are not there.
-        self.in_vain = [Skipped(name, why) for name in sorted(links)]
+        self.in_vain = [Skipped(name, why) for name in links]
         self._claimed: set[str] = set()
         self._by_stem: dict[str, list[str]] = {}
         for image in self.images:
@@ -212,29 +208,34 @@ def read_each(source: Source, names: Iterable[str], read: Callable[[Source, str]
 _FAR = 9  # folders; more than any two paths are taken to be apart
 
 
-def _list_files(root: Path) -> list[str]:
-    """Relative paths of a folder's files, sorted as they are printed."""
+def _list_files(root: Path, *, follow_links: bool = True) -> tuple[list[str], list[str]]:
+    """Relative paths of a folder's files, sorted as printed, and of links that are not followed."""
     if not root.is_dir():
         raise DatasetError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
 
     files: list[str] = []
+    links: list[str] = []
+    real = root.resolve()
     entered: set[Path] = set()  # by links, each once, so that no circle is walked
     folders = [""]  # not by os.walk, which calls itself once a level before Python 3.12
     while folders:
         inside = folders.pop()
         try:
             with os.scandir(os.path.join(root, inside)) as listed:  # noqa: PTH118
-                entries = [(entry.name, entry.is_dir()) for entry in listed if entry.name[0] != "."]
+                entries = [entry for entry in listed if entry.name[0] != "."]
         except OSError as error:
             place = root / inside
             raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
-        files += [inside + name for name, is_folder in entries if not is_folder]
-        folders += [
-            f"{inside}{name}/"
-            for name, is_folder in entries
-            if is_folder and _may_enter(root / inside / name, entered)
-        ]
-    return sorted(files, key=printable_name)
+        for entry in entries:
+            name, path = inside + entry.name, Path(entry)
+            is_link = entry.is_symlink() and not follow_links
+            if is_link and not path.resolve().is_relative_to(real):
+                links.append(name)
+            elif not entry.is_dir():
+                files.append(name)
+            elif _may_enter(path, entered):
+                folders.append(f"{name}/")
+    return sorted(files, key=printable_name), sorted(links)
 
 
 def _may_enter(folder: Path, entered: set[Path]) -> bool:

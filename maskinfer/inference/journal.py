@@ -18,7 +18,6 @@ whose other results are handed through, into a new one.
 """
 
 import contextlib
-import errno
 import json
 import os
 import sys
@@ -73,6 +72,11 @@ def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
     for path in (files.out, files.errors):
         check_file(path, overwrite=overwrite or resume)
     meta = _read_meta(files.meta)
+    if resume and not meta and files.meta.is_file():
+        raise UsageError(
+            f"{files.meta}: damaged, or of another version, so that nothing says what "
+            f"{files.out} was begun with. Its results stay as they are; choose another --out"
+        )
     other = files.out.with_name(meta.get("output", files.out.name))
     if other != files.out and other.exists():
         raise UsageError(f"{files.meta}: belongs to {other}; choose another --out than {files.out}")
@@ -80,6 +84,8 @@ def check_files(files: OutputFiles, *, overwrite: bool, resume: bool) -> None:
     check_file(files.meta, overwrite=overwrite or bool(meta))
     for path in (files.finished, files.journal):
         check_file(path, overwrite=True)
+        if path.is_symlink() or (path.exists() and path.stat().st_nlink > 1):
+            raise UsageError(f"{path}: a link, which is not written through")
         if path.is_file() and not overwrite:
             with path.open("rb") as stream:
                 _read_header(stream, path)
@@ -135,9 +141,8 @@ class Journal:
             return None
         meta = _read_meta(self.files.meta)
         if not meta:
-            what = "damaged, or of another version" if self.files.meta.is_file() else "missing"
             raise UsageError(
-                f"{self.files.meta}: {what}, so that nothing says what {self.files.out} was begun "
+                f"{self.files.meta}: missing, so that nothing says what {self.files.out} was begun "
                 f"with. {self.files.out.name} stays as it is; choose another --out"
             )
         self._check_identity(meta)
@@ -346,7 +351,7 @@ def _read_header(stream: BinaryIO, path: Path) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     header: Any = None
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         header = json.loads(line)
     match header:
         case {"schema": schema, "identity": dict(), "labelled": bool()} if schema == _SCHEMA:
@@ -394,8 +399,11 @@ def _read_meta(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     match meta:
-        case {"schema": schema, "predicted": int(), "failed": int()} if schema == _META_SCHEMA:
-            return dict(meta)
+        case {"schema": schema, "predicted": int(done), "failed": int(failed)}:
+            output = meta.get("output", path.name)
+            is_name = isinstance(output, str) and Path(output).name == output != ""
+            if schema == _META_SCHEMA and done >= 0 and failed >= 0 and is_name:
+                return dict(meta)
     return {}
 
 
@@ -404,12 +412,7 @@ def _open_locked(files: OutputFiles) -> BinaryIO:
     busy = UsageError(f"{files.out}: another command is writing it now")
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     flags |= getattr(os, "O_BINARY", 0)
-    try:
-        stream = os.fdopen(os.open(files.journal, flags, 0o666), "ab")
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise UsageError(f"{files.journal}: a link, which is not written through") from error
-        raise
+    stream = os.fdopen(os.open(files.journal, flags, 0o666), "ab")
     try:
         if sys.platform != "win32":  # which has no lock that others may read past
             import fcntl

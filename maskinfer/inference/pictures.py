@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
@@ -60,7 +61,7 @@ class Pictures:
             return source, load_photo(source, max_pixels=self.max_pixels).image
 
         try:
-            source, photo = read_patiently(load, photos.is_reachable)
+            source, photo = read_patiently(load, partial(photos.is_reachable, result.filename))
             if self.crops is not None:  # before the photo is drawn on
                 for number, face in faces.items():
                     path = self.crops / self._inside(photos, result.filename, f"-{number}")

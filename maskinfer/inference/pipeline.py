@@ -60,7 +60,7 @@ def predict_images(
     names: Iterable[str | Result],
     threads: int | None = None,
     choice: Choice | None = None,
-    is_reachable: Callable[[], bool] = lambda: True,
+    is_reachable: Callable[[str], bool] = lambda name: True,
 ) -> Generator[Result, None, None]:
     """Predict images, decoding ahead in threads: one result for each name, in their order.
 
@@ -75,8 +75,8 @@ def predict_images(
         names: of the images.
         threads: that decode; None for one a core.
         choice: which faces are asked for; None for the detector's own.
-        is_reachable: whether the place of all images answers: where it does not, an image that
-            cannot be read is waited for.
+        is_reachable: whether the place of the image of a name answers: where it does not, an image
+            that cannot be read is waited for.
     """
     asked_for = choice or detector.choice
     streams, batch_size = detector.session.streams, detector.session.batch_size
@@ -96,7 +96,9 @@ def predict_images(
             return name
         try:
             canvas[:], placement = read_patiently(
-                lambda: detector.make_canvas(image(name)), is_reachable, stopping.wait
+                lambda: detector.make_canvas(image(name)),
+                lambda: is_reachable(name),
+                stopping.wait,
             )
         except ImageError as error:
             return Failure(name, reason_of(error))

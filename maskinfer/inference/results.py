@@ -109,7 +109,7 @@ def check_format(out: Path) -> None:
 
 def for_spreadsheet(name: str) -> str:
     """A name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r", "'")) else name
 
 
 def write_predictions(

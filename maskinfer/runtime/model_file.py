@@ -125,6 +125,8 @@ def check_contract(session: Any, path: Path) -> ModelMetadata:
         return ModelFileError(f"{path}: {what}. {REPAIR}")
 
     custom = session.get_modelmeta().custom_metadata_map
+    if (length := sum(map(len, custom.values()))) > _LONGEST_METADATA:
+        raise fault(f"damaged metadata ({length:,} characters long)")
     metadata = ModelMetadata.from_json(custom.get(METADATA_KEY), str(path))
     side = metadata.geometry.canvas
     inputs = {node.name: node for node in session.get_inputs()}

@@ -1,11 +1,14 @@
 """What the front door does for every command."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from support.cli import RunCli
+from support.tiny_model import draw_photo
 
 from maskinfer.cli import evaluate
 from maskinfer.errors import DatasetError
@@ -33,8 +36,9 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Any:
         (FileNotFoundError(2, "No such file", b"a.csv"), "a.csv: No such file"),
         (DatasetError("two\nlines\r\nand  spaces"), "two lines and  spaces"),
         (DatasetError("caf\udce9"), r"caf\xe9"),
+        (RuntimeError("can't start new thread"), "not enough memory; try a smaller --batch-size"),
     ],
-    ids=["file", "no file", "no number", "bytes", "lines", "not UTF-8"],
+    ids=["file", "no file", "no number", "bytes", "lines", "not UTF-8", "no thread"],
 )
 def test_any_failure_is_one_line(
     run_cli: RunCli, fail_with: Any, error: Exception, line: str
@@ -97,3 +101,32 @@ def test_large_and_damaged_photos_are_reported_without_pillow_s_warnings(
         "large.png,the model's output is not finite",
         "too large.png,more than 250 million pixels",
     ]
+
+
+def test_a_bug_keeps_its_traceback(run_cli: RunCli, fail_with: Any) -> None:
+    fail_with(RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        run_cli("evaluate")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", ["predict a.png --out - --provider cpu", "info", "bench -x"])
+def test_a_full_stderr_does_not_change_the_exit_code(
+    tmp_path: Path, tiny_model: Path, command: str
+) -> None:
+    draw_photo().save(tmp_path / "a.png")
+    words = (
+        [*command.split(), "--model", str(tiny_model)] if "predict" in command else command.split()
+    )
+    codes = []
+    for place in ("/dev/null", "/dev/full"):
+        with Path(place).open("w") as stderr:
+            done = subprocess.run(
+                [sys.executable, "-m", "maskinfer", *words],
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                cwd=tmp_path,
+                check=False,
+            )
+        codes.append(done.returncode)
+    assert codes[0] == codes[1]

@@ -14,11 +14,13 @@ from support.corpus import encode
 from support.pictures import (
     assert_looks_like,
     exif,
+    jpeg_of_scans,
     png_header,
     quarters,
     stored_as,
 )
 
+from maskinfer.data import images
 from maskinfer.data.folders import IMAGE_SUFFIXES
 from maskinfer.data.images import (
     MAX_PIXELS,
@@ -225,6 +227,17 @@ def test_a_jpeg_that_would_take_minutes_is_refused() -> None:
     load_photo(data[:scan] + 100 * data[scan:-2] + data[-2:])
     with pytest.raises(ImageError, match=r"a JPEG of 15\d\d scans, .* at most 1250"):
         load_photo(data[:scan] + 1500 * data[scan:-2] + data[-2:])
+
+
+def test_a_jpeg_s_scans_are_counted_whatever_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    take = images._decoders.take
+    monkeypatch.setattr(images._decoders, "take", lambda size: taken.append(size) or take(size))
+    assert load_photo(jpeg_of_scans(2000, 3), smallest).size_wh == (2000, 2000)
+    load_photo(encode(Image.new("RGB", (2000, 2000)), "JPEG"), smallest)
+    assert taken[0] == 64 * taken[1]  # held whole, not reduced by 8
+    with pytest.raises(ImageError, match="a JPEG of 700 scans, of this size expected at most 625"):
+        load_photo(jpeg_of_scans(2000, 700), smallest)
 
 
 def test_pillow_s_settings_are_the_host_program_s() -> None:

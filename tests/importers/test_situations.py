@@ -314,13 +314,22 @@ SITUATIONS = {
         | {"labels/train/a.txt": ROW, "labels/val/b.txt": ROW},
         {"images/train/a.jpg": [BOX], "images/val/b.jpg": [BOX]},
         {"images/train/a.jpg": "train", "images/val/b.jpg": "test"},
+        options={"follow_links": True},
+        prepare=link("../disk", "images/val"),
+    ),
+    "a linked folder, not asked for": Situation(
+        "yolo",
+        {"classes.txt": NAMES, "images/train/a.jpg": PHOTO, "../disk/b.jpg": PHOTO}
+        | {"labels/train/a.txt": ROW, "labels/val/b.txt": ROW},
+        {"images/train/a.jpg": [BOX]},
+        listed=("a link to outside the folder; --follow-links", "no image"),
         prepare=link("../disk", "images/val"),
     ),
     "a linked photo outside": Situation(
         "yolo",
         yolo(a=ROW) | {"labels/b.txt": ROW, "../disk/b.jpg": PHOTO},
         {"images/a.jpg": [BOX]},
-        listed=("a link to a file outside the folder; --follow-links", "no image"),
+        listed=("a link to outside the folder; --follow-links", "no image"),
         prepare=link("../disk/b.jpg", "images/b.jpg"),
     ),
     "a linked photo outside, asked for": Situation(

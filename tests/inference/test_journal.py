@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cli import RunCli
 from support.predictions import predicted, read_predictions, recorded_names
+from support.tiny_model import draw_photo
 
 from maskinfer.data.folders import Failure
 from maskinfer.data.sources import NamesSource
@@ -246,19 +248,57 @@ def test_resuming_with_another_model_or_otherwise_is_refused(
 HAND_EDITED = '{"schema": 2, "predicted": "x", "failed": 0, "status": "done"}'
 
 
-@pytest.mark.parametrize("text", [None, "", "{}", "[1]", "{", "\udcff", HAND_EDITED])
-def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: str | None) -> None:
+EDITED = '{"schema": 2, "predicted": 1, "failed": 0, "output": %s, "status": "done"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[1]", "{", "\udcff", HAND_EDITED, HAND_EDITED.replace('"x"', "-1")),
+        *(EDITED % output for output in ("5", "null", '""', '"."', '"a/b"')),
+    ],
+)
+def test_a_damaged_meta_file_is_named_and_nothing_is_lost(
+    folder: Path, text: str, tiny_model: Path, run_cli: RunCli
+) -> None:
     predict(folder)
-    meta = folder / "p.meta.json"
-    if text is None:
-        meta.unlink()
-    else:
-        meta.write_bytes(os.fsencode(text))
-    with pytest.raises(
-        UsageError,
-        match=r"p\.meta\.json: (missing|damaged, or of).* another --out",
-    ):
+    before = (folder / "p.csv").read_bytes()
+    (folder / "p.meta.json").write_bytes(os.fsencode(text))
+    draw_photo().save(folder / "a.png")
+    out = ("--out", folder / "p.csv", "--resume", "--model", tiny_model)
+    done = run_cli("predict", folder / "a.png", *out)
+    assert done.code == 2
+    assert "p.meta.json: damaged, or of another version" in done.stderr
+    assert "choose another --out" in done.stderr
+    assert "--overwrite" not in done.stderr
+    assert (folder / "p.csv").read_bytes() == before
+
+
+def test_without_its_meta_file_no_output_is_called_complete(folder: Path) -> None:
+    predict(folder)
+    (folder / "p.meta.json").unlink()
+    with pytest.raises(UsageError, match=r"p\.meta\.json: missing, .* another --out"):
         open_journal(folder).complete()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_no_link_is_written_through(
+    folder: Path, link: Callable[[Path, Path], None], tiny_model: Path, run_cli: RunCli
+) -> None:
+    victim, photo = folder / "victim", folder / "a.png"
+    victim.write_text("mine")
+    draw_photo().save(photo)
+    command = ("predict", photo, "--out", folder / "p.csv", "--model", tiny_model)
+    link(victim, folder / "p.csv.partial")
+    for option in ([], ["--resume"], ["--overwrite"]):
+        done = run_cli(*command, *option)
+        assert done.code == 2
+        assert "p.csv.partial: a link, which is not written through" in done.stderr
+    (folder / "p.csv.partial").unlink()
+    link(victim, folder / "p.csv.finishing.partial")
+    assert run_cli(*command).code == 0
+    assert victim.read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +308,7 @@ def test_without_its_meta_file_no_output_is_called_complete(folder: Path, text: 
         ("[1]\n", "its first line is not ours"),
         ('{"schema": 3}\n', "its first line is not ours"),
         ('{"schema": 2}\n', "another version of maskinfer began"),
+        ("[" * 200_000 + "\n", "its first line is not ours"),
     ],
 )
 def test_a_journal_of_another_origin_is_one_line(folder: Path, text: str, words: str) -> None:
@@ -339,20 +380,6 @@ def test_labels_that_came_later_get_their_columns(folder: Path) -> None:
         list(resumed(journal, source(NAMES[:3]), print))
         journal.finish()
     assert (folder / "p.csv").read_text().splitlines()[0].endswith(",iou,correct")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
-def test_a_journal_that_is_a_link_is_not_written_through(folder: Path) -> None:
-    victim = folder / "victim"
-    victim.write_text("mine")
-    (folder / "p.csv.partial").symlink_to(victim)
-    with pytest.raises(UsageError, match=r"p\.csv\.partial: a link"):
-        predict(folder)
-    assert victim.read_text() == "mine"
-    (folder / "p.csv.partial").unlink()
-    (folder / "p.csv.finishing.partial").symlink_to(victim)
-    predict(folder)
-    assert victim.read_text() == "mine"
 
 
 def test_an_exception_leaves_the_output_alone_and_keeps_what_was_written(folder: Path) -> None:

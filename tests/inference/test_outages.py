@@ -1,8 +1,10 @@
 """Photos that cannot be read for a while, and what an image's own fault must not end."""
 
+import io
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from support.tiny_model import draw_photo
 
 from maskinfer.data import patience
 from maskinfer.data.folders import Failure
-from maskinfer.data.sources import FolderSource, survey
+from maskinfer.data.sources import FolderSource, Source, open_source, survey
 from maskinfer.errors import ImageError, TransientError, UnreachableError
 from maskinfer.inference.detector import MaskDetector
 from maskinfer.inference.pipeline import predict_images
@@ -47,6 +49,55 @@ def test_a_folder_that_is_gone_for_a_while_is_waited_for(photos: Path, tiny_mode
 
     summary = predict(photos, tiny_model, interrupt)
     assert (summary.images, summary.failed) == (60, 0)
+
+
+@pytest.mark.parametrize("shape", ["folders", "pattern", "list", "subfolder", "emptied", "address"])
+def test_whatever_names_the_photos_their_folder_is_waited_for(
+    photos: Path, tiny_model: Path, shape: str, tmp_path: Path
+) -> None:
+    """As a disk that is unmounted and mounted again."""
+    gone = photos / "1" if shape in ("folders", "pattern", "list", "subfolder") else photos
+    names = "".join(f"{photos.name}/{name}\n" for name in FolderSource(photos))
+    source: Source = {
+        "folders": lambda: open_source((f"{photos}/0", f"{photos}/1")),
+        "pattern": lambda: open_source((f"{photos}/1/*.png",)),
+        "list": lambda: open_source(photos.parent, io.BytesIO(names.encode())),
+        "address": lambda: open_source(f"file://{photos}"),
+    }.get(shape, lambda: open_source(photos))()
+    count = survey(source).images
+    away = tmp_path / "away"
+
+    def back() -> None:
+        if shape in ("emptied", "address"):
+            gone.rmdir()
+        away.rename(gone)
+
+    def interrupt(done: int) -> None:
+        if done == min(26, count - 8):
+            gone.rename(away)
+            if shape in ("emptied", "address"):
+                gone.mkdir()
+            threading.Timer(1.2, back).start()
+
+    settings = PredictSettings(images=photos, out=tmp_path / "p.csv")
+    detector = MaskDetector(tiny_model, "cpu", batch_size=2)
+    engine = local_engine(detector, source, settings)
+    summary = predict_source(engine, detector, source, survey(source), settings, interrupt)
+    assert (summary.images, summary.failed) == (count, 0)
+
+
+def test_a_folder_that_was_empty_or_never_there_is_not_waited_for(
+    photos: Path, tiny_model: Path
+) -> None:
+    (photos / "empty").mkdir()
+    names = ["0/00.png", "0/none.png", "empty/a.png", "never/a.png", "1/20.png"]
+    source = open_source(photos, io.BytesIO("\n".join(names).encode()))
+    detector = MaskDetector(tiny_model, "cpu", batch_size=2)
+    began = time.monotonic()
+    results = predict_images(detector, source.image, names, is_reachable=source.is_reachable)
+    failed = [result.filename for result in results if isinstance(result, Failure)]
+    assert failed == ["0/none.png", "empty/a.png", "never/a.png"]
+    assert time.monotonic() - began < 5
 
 
 def test_a_folder_that_stays_away_ends_the_prediction_which_goes_on_later(

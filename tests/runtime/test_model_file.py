@@ -138,7 +138,7 @@ def newer_operators(model: onnx.ModelProto) -> None:
         (change_metadata("geometry", value=None), r"damaged maskinfer metadata \("),
         (
             change_metadata("training", value={"notes": "x" * 11_000_000}),
-            r"damaged maskinfer metadata \(11,\d{3},\d{3} characters long\)",
+            r"damaged metadata \(11,\d{3},\d{3} characters long\)",
         ),
         (other_canvas, r"input 'images' is \(N, 32, 32, 3\), expected \(N, 64, 64, 3\)"),
         (fixed_batch, r"input 'images' is \(1, 32, 32, 3\), expected \(N, 32, 32, 3\)"),

@@ -1,5 +1,6 @@
 """Pictures that show how they were turned, and files that hold or claim them."""
 
+import io
 import struct
 import zlib
 
@@ -84,3 +85,27 @@ def large_in(mode: str, size_wh: tuple[int, int]) -> Image.Image:
     if mode in ("LA", "RGBA"):
         image.putalpha(Image.fromarray(noise[..., 0]))
     return image.convert(mode)
+
+
+def _gray_jpeg() -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (64, 64), 128).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def jpeg_of_scans(side: int, scans: int) -> bytes:
+    """A grey baseline JPEG, each colour in a scan of its own, the last of them many times."""
+    tables, frame = b"", b""
+    data = _gray_jpeg()
+    place = 2
+    while data[place + 1] != 0xDA:
+        length = int.from_bytes(data[place + 2 : place + 4])
+        if data[place + 1] == 0xC0:
+            colours = bytes([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+            frame = b"\xff\xc0\0\x11\x08" + 2 * side.to_bytes(2) + b"\x03" + colours
+        else:
+            tables += data[place : place + 2 + length]
+        place += 2 + length
+    pixels = data[place + 2 + int.from_bytes(data[place + 2 : place + 4]) : -2]
+    one_scan = [b"\xff\xda\0\x08\x01" + bytes([n, 0, 0, 63, 0]) + pixels for n in (1, 2, 3)]
+    return data[:2] + tables + frame + b"".join(one_scan) + (scans - 3) * one_scan[0] + b"\xff\xd9"
