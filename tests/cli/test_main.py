@@ -36,7 +36,10 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Any:
         (FileNotFoundError(2, "No such file", b"a.csv"), "a.csv: No such file"),
         (DatasetError("two\nlines\r\nand  spaces"), "two lines and  spaces"),
         (DatasetError("caf\udce9"), r"caf\xe9"),
-        (RuntimeError("can't start new thread"), "not enough memory; try a smaller --batch-size"),
+        (
+            RuntimeError("can't start new thread"),
+            "not enough memory; try a smaller --batch-size or --canvas (can't start new thread)",
+        ),
     ],
     ids=["file", "no file", "no number", "bytes", "lines", "not UTF-8", "no thread"],
 )
