@@ -21,7 +21,14 @@ import torch
 from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ExportError
 from maskinfer.runtime import gpu
-from maskinfer.runtime.engine import TENSORRT, TENSORRT_RTX, Engine, EngineError, Toolkit
+from maskinfer.runtime.engine import (
+    TENSORRT,
+    TENSORRT_RTX,
+    Engine,
+    EngineError,
+    Toolkit,
+    without_collecting,
+)
 from maskinfer.runtime.model_file import INPUT_NAME
 from maskinfer.runtime.onnx_runtime import import_onnxruntime
 from maskinfer.runtime.session import Outputs
@@ -63,6 +70,7 @@ def find_toolkit() -> Toolkit:
         ) from error
 
 
+@without_collecting()
 def build(model: bytes, canvas: int, batch: BatchRange) -> BuiltEngine:
     """Build an engine of a serialized ONNX file with what this machine has.
 

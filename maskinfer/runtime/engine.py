@@ -4,10 +4,12 @@ No engine has run on a GPU yet: the class is tried with a stand-in for the packa
 API it follows. GPU memory is onnxruntime's, so that no torch is needed.
 """
 
+import gc
 import importlib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +28,21 @@ _NO_DRIVER = "cudaError 35"
 
 class EngineError(Exception):
     """Why an engine cannot be loaded or has failed, in a sentence without its file's name."""
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Let Python collect no garbage meanwhile.
+
+    TensorRT holds a lock while it logs, and its objects in the garbage would wait for it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Toolkit:
@@ -72,6 +89,7 @@ class Toolkit:
 class Engine:
     """An engine, loaded on the GPU."""
 
+    @without_collecting()
     def __init__(
         self, plan: bytes, built_with: dict[str, Any], ort: ModuleType, device: str = "cuda"
     ) -> None:

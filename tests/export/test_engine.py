@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -169,6 +170,35 @@ def test_build_refuses_in_one_sentence(
     assert "\n" not in message
     assert "/_src/" not in message
     assert capfd.readouterr() == ("", "")
+
+
+@needs_rtx
+def test_a_build_does_not_wait_for_an_engine_s_remains(tmp_path: Path) -> None:
+    """In a process of its own, which hangs where garbage is collected while TensorRT logs."""
+    (tmp_path / "mean.onnx").write_bytes(_mean())
+    code = (
+        "import gc, pathlib\n"
+        "from maskinfer.export import engine\n"
+        "from maskinfer.export.settings import BatchRange\n"
+        "from maskinfer.runtime import engine as runtime\n"
+        "make = runtime._make_logger\n"
+        "def collecting(*arguments):\n"
+        "    kind = type(make(*arguments))\n"
+        "    def log(self, severity, message):\n"
+        "        gc.set_threshold(1)\n"
+        "        [[] for _ in range(100)]\n"
+        "    return type('Collecting', (kind,), {'log': log})()\n"
+        "runtime._make_logger = collecting\n"
+        "toolkit = engine.find_toolkit()\n"
+        "gc.set_threshold(10**6)\n"
+        "remains = [toolkit.trt.Builder(toolkit.logger)]\n"
+        "gc.set_threshold(10**6)\n"
+        "remains.append(remains)\n"
+        "del remains\n"
+        "engine.build(pathlib.Path('mean.onnx').read_bytes(), 8, BatchRange(1, 8, 32))\n"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
 
 
 @needs_rtx
