@@ -65,11 +65,7 @@ class Search:
 
     @classmethod
     def resume(cls, folder: Path, trials: int | None, console: Console) -> "Search":
-        """Go on with a search, perhaps to another number of trials.
-
-        Raises:
-            RunError: there is none.
-        """
+        """Go on with a search, perhaps to another number of trials; a `RunError` for none."""
         if not (folder / STUDY).is_file():
             raise RunError(f"{folder}: no search to resume, there is no {STUDY}")
         study = _open(folder)
@@ -80,10 +76,8 @@ class Search:
     def run(self) -> tuple[Path, EpochRow] | None:
         """Train until all trials are done, and measure the best on the test part.
 
-        Returns its run and the figures of its best epoch, None where no trial was finished.
-
-        Raises:
-            KeyboardInterrupt: with what continues the search.
+        Returns its run and the figures of its best epoch, None where no trial was finished. A
+        `KeyboardInterrupt` says what continues the search.
         """
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         try:

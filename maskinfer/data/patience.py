@@ -2,8 +2,8 @@
 
 import errno
 import os
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -24,35 +24,28 @@ TRANSIENT = frozenset(
 )
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
 _PATIENCE = 2  # pauses for a file whose place answers
-_MOST_FOLDERS = 1000  # that are remembered
 
 
-class KnownFolders:
-    """Folders that held something, to tell one that is gone from one that never was.
+# Folders that held something, the last noticed at the end.
+_known: deque[str] = deque(maxlen=1000)
 
-    What is gone may be away for a while: a disk that was unmounted leaves an empty folder.
+
+def notice(folder: str) -> None:
+    """Remember a folder that holds something."""
+    if folder not in _known and _holds_something(folder):
+        _known.append(folder)
+
+
+def has_gone(folder: str) -> bool:
+    """Whether it, or the next folder above one that was noticed, held something and does not now.
+
+    It may be away for a while: a disk that was unmounted leaves an empty folder.
     """
-
-    def __init__(self) -> None:
-        self._known: dict[str, None] = {}
-        self._lock = threading.Lock()
-
-    def notice(self, folder: str) -> None:
-        """Remember a folder if it holds something, and forget the one known for longest."""
-        if folder not in self._known and _holds_something(folder):
-            with self._lock:
-                self._known[folder] = None
-                if len(self._known) > _MOST_FOLDERS:
-                    del self._known[next(iter(self._known))]
-
-    def answers(self, folder: str) -> bool:
-        """False where it, or else the next folder above with a known one in it, holds nothing."""
-        with self._lock:
-            known = [os.path.join(path, "") for path in self._known]  # noqa: PTH118
-        for place in (Path(folder), *Path(folder).parents):
-            if any(path.startswith(os.path.join(place, "")) for path in known):  # noqa: PTH118
-                return _holds_something(place)
-        return True
+    known = [f"{path}/" for path in list(_known)]
+    for place in (Path(folder), *Path(folder).parents):
+        if any(path.startswith(f"{place}/") for path in known):
+            return not _holds_something(place)
+    return False
 
 
 def _holds_something(folder: str | Path) -> bool:

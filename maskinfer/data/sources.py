@@ -18,13 +18,12 @@ from maskinfer.errors import UsageError
 
 from .folders import IMAGE_SUFFIXES, Failure, scan_folder
 from .labels import label_of
-from .patience import KnownFolders
+from .patience import has_gone, notice
 
 if TYPE_CHECKING:
     from .remote import RemoteSource
 
 _CHUNK = 1 << 20  # bytes
-_known = KnownFolders()
 _BEFORE_BOX = "__["  # in every labelled name, and quickly searched for
 
 # Images to predict. Iterating gives names, with `/`, and a failure for each folder that cannot be
@@ -48,14 +47,14 @@ class LocalSource:
     def image(self, name: str) -> str:
         """What to decode for a name, the file's path; an `ImageError` where it cannot be read."""
         path = os.path.join(self.folder, name)  # noqa: PTH118, a third of the time
-        _known.notice(os.path.dirname(path))  # noqa: PTH120, likewise
+        notice(os.path.dirname(path))  # noqa: PTH120, likewise
         return path
 
     def is_reachable(self, name: str) -> bool:
         """Whether the place of an image answers: its folder is there, and files can be opened."""
         try:
             with open(os.devnull, "rb"):  # noqa: PTH123
-                return _known.answers(os.path.join(self.folder, os.path.dirname(name)))  # noqa: PTH118, PTH120
+                return not has_gone(os.path.dirname(os.path.join(self.folder, name)))  # noqa: PTH118, PTH120
         except OSError:
             return False
 

@@ -88,8 +88,6 @@ class ModelMetadata:
                 f"{REPAIR}"
             )
         try:
-            if len(text) > _LONGEST_METADATA:
-                raise ValueError(f"{len(text):,} characters long")
             values = json.loads(text)
             schema = values["schema"]
             if type(schema) is not int or schema < 1:

@@ -51,31 +51,30 @@ def test_a_folder_that_is_gone_for_a_while_is_waited_for(photos: Path, tiny_mode
     assert (summary.images, summary.failed) == (60, 0)
 
 
-@pytest.mark.parametrize("shape", ["folders", "pattern", "list", "subfolder", "emptied", "address"])
+@pytest.mark.parametrize("shape", ["folders", "pattern", "list", "subfolder", "emptied"])
 def test_whatever_names_the_photos_their_folder_is_waited_for(
     photos: Path, tiny_model: Path, shape: str, tmp_path: Path
 ) -> None:
     """As a disk that is unmounted and mounted again."""
-    gone = photos / "1" if shape in ("folders", "pattern", "list", "subfolder") else photos
+    gone = photos if shape == "emptied" else photos / "1"
     names = "".join(f"{photos.name}/{name}\n" for name in FolderSource(photos))
     source: Source = {
         "folders": lambda: open_source((f"{photos}/0", f"{photos}/1")),
         "pattern": lambda: open_source((f"{photos}/1/*.png",)),
         "list": lambda: open_source(photos.parent, io.BytesIO(names.encode())),
-        "address": lambda: open_source(f"file://{photos}"),
     }.get(shape, lambda: open_source(photos))()
     count = survey(source).images
     away = tmp_path / "away"
 
     def back() -> None:
-        if shape in ("emptied", "address"):
+        if shape == "emptied":
             gone.rmdir()
         away.rename(gone)
 
     def interrupt(done: int) -> None:
         if done == min(26, count - 8):
             gone.rename(away)
-            if shape in ("emptied", "address"):
+            if shape == "emptied":
                 gone.mkdir()
             threading.Timer(1.2, back).start()
 
