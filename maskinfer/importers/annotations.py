@@ -6,6 +6,7 @@ in a large set is listed and does not stop the rest. Boxes are in pixels of the 
 our data sets.
 """
 
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -24,6 +25,7 @@ Item = TypeVar("Item")
 # Of one file. Parsed XML takes up to 25 times as much memory; a list names a photo a line.
 MAX_BYTES = 16_000_000
 _MAX_LIST_BYTES = 256_000_000
+_MAX_JSON_BYTES = 2_000_000_000  # of all photos; COCO's own have half a gigabyte
 _LONGEST_REASON = 500  # characters; an annotation's own words can be of any length
 
 SPLIT_WORDS: dict[str, Split] = {
@@ -109,6 +111,17 @@ def read_text(path: Path, name: str | None = None, *, is_list: bool = False) -> 
     except AnnotationError as error:
         why = str(error)
     raise AnnotationError(f"{name or path}: {why}")
+
+
+def read_json(path: Path, keep: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """Read a JSON file whole, of each object what `keep` returns of it; errors as of `read_bytes`.
+
+    One that is malformed is an `AnnotationError` too.
+    """
+    try:
+        return json.loads(read_bytes(path, _MAX_JSON_BYTES).decode("utf-8-sig"), object_hook=keep)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"malformed JSON: {error}") from error
 
 
 def parse_xml(path: Path, max_bytes: int = MAX_BYTES) -> ET.Element:

@@ -7,12 +7,20 @@ from typing import Any
 
 from maskinfer.errors import AnnotationError
 
-from .annotations import AnnotatedFace, Skipped, parse_number, parse_size, read_faces, split_of
-from .json_stream import stream_items
+from .annotations import (
+    AnnotatedFace,
+    Skipped,
+    parse_number,
+    parse_size,
+    read_faces,
+    read_json,
+    split_of,
+)
 from .source import Items, Source, read_each
 
 _LISTS = ("images", "annotations", "categories")
-_KEYS = ("bbox", "category_id", "iscrowd")  # what is kept of an annotation
+_OF_FACE = ("bbox", "category_id", "iscrowd")
+_KEPT = (*_LISTS, *_OF_FACE, "id", "image_id", "name", "file_name", "width", "height")
 
 
 def read_coco(source: Source) -> Items:
@@ -31,52 +39,46 @@ def read_coco(source: Source) -> Items:
 
 
 def _read_file(source: Source, name: str) -> Items:
-    images: list[tuple[str, Any, Any, Any]] = []  # id, file name, width, height
-    annotations: dict[str, list[tuple[str, list[Any]]]] = {}  # by their image's id
-    names: dict[str, str] = {}
-    missing = dict.fromkeys(_LISTS)
-    number = 0
-    for key, item in stream_items(source.path(name)):
-        if item is None:  # the list begins
-            missing.pop(key, None)
-        elif key in missing or (key in _LISTS and not isinstance(item, dict)):
-            raise AnnotationError(_no_list(key))
-        elif key == "images":
-            values = map(item.get, ("file_name", "width", "height"))
-            images.append((_id(item.get("id")), *values))
-        elif key == "annotations":
-            of_image = annotations.setdefault(_id(item.get("image_id")), [])
-            of_image.append((f" annotation {number}", [*map(item.get, _KEYS)]))
-            number += 1
-        elif key == "categories":
-            names[_id(item.get("id"))] = str(item.get("name"))
-    if missing:
-        raise AnnotationError(_no_list(next(iter(missing))))
+    whole = read_json(source.path(name), _keep)
+    lists: list[list[dict[str, Any]]] = []
+    for key in _LISTS:
+        items = whole.get(key) if isinstance(whole, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise AnnotationError(f"no list of objects {key!r}, expected COCO annotations")
+        lists.append(items)
+    images, annotations, categories = lists
+    of_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for number, item in enumerate(annotations):
+        here = (f" annotation {number}", item)
+        of_image.setdefault(_id(item.get("image_id")), []).append(here)
+    names = {_id(item.get("id")): str(item.get("name")) for item in categories}
     read = partial(_read_face, names=names)
     split = split_of(name, *re.split(r"[_.\-]", name.rpartition("/")[2]))
-    for image_id, file_name, width, height in images:
+    for item in images:
+        image_id, file_name = _id(item.get("id")), item.get("file_name")
         try:
             if not isinstance(file_name, str) or not file_name:
                 raise AnnotationError(f"image {image_id} has no file_name")
-            stated_wh = parse_size(width, height)
+            stated_wh = parse_size(item.get("width"), item.get("height"))
         except AnnotationError as error:
             yield Skipped(name, str(error))
             continue
-        faces = read_faces(read, annotations.pop(image_id, ()))
+        faces = read_faces(read, of_image.pop(image_id, ()))
         yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)
-    for image_id, left in annotations.items():
+    for image_id, left in of_image.items():
         why = f"image_id is {image_id[:60]!r}, which no image has"
         for (where, _), face in zip(left, read_faces(read, left), strict=True):
             what = face if isinstance(face, str) else where
             yield Skipped(name, f"{what.lstrip(': ')}: {why}")
 
 
-def _no_list(key: str) -> str:
-    return f"no list of objects {key!r}, expected COCO annotations"
+def _keep(item: dict[str, Any]) -> dict[str, Any]:
+    """What is read of an object; outlines and the like can be most of a file."""
+    return {key: item[key] for key in _KEPT if key in item}
 
 
-def _read_face(values: list[Any], names: dict[str, str]) -> AnnotatedFace:
-    box, category, crowd = values
+def _read_face(values: dict[str, Any], names: dict[str, str]) -> AnnotatedFace:
+    box, category, crowd = map(values.get, _OF_FACE)
     if not isinstance(box, list) or len(box) != 4:
         raise AnnotationError(f"bbox is {str(box)[:60]}, expected [x, y, w, h]")
     x, y, w, h = (parse_number(value, "bbox") for value in box)

@@ -13,9 +13,9 @@ from .annotations import (
     known_size,
     parse_number,
     read_faces,
+    read_json,
     turn,
 )
-from .json_stream import stream_items
 from .source import Items, Source, read_each
 
 # The service puts `1a2b3c4d-` before the names of uploaded photos.
@@ -32,9 +32,10 @@ def read_labelstudio(source: Source) -> Items:
 
 
 def _read_file(source: Source, name: str) -> Items:
-    for key, task in stream_items(source.path(name)):
-        if key or not isinstance(task, dict):
-            raise AnnotationError("expected a list of tasks, as Label Studio exports JSON")
+    tasks = read_json(source.path(name))
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise AnnotationError("expected a list of tasks, as Label Studio exports JSON")
+    for task in tasks:
         yield from _read_task(source, name, task)
 
 
