@@ -51,10 +51,7 @@ class BuiltEngine:
 
 
 def find_toolkit() -> Toolkit:
-    """Import the package that builds on this machine, or raise an `ExportError`.
-
-    Cheap, so done before a long export.
-    """
+    """Import the package that builds on this machine, or raise an `ExportError`; cheap."""
     # torch reports AMD's GPUs likewise, and those have no NVIDIA driver.
     has_gpu = gpu.has_nvidia_driver() and torch.cuda.is_available()
     if has_gpu:

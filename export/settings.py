@@ -81,10 +81,7 @@ class GraphOptions:
 
 
 def check(settings: ExportSettings) -> None:
-    """Refuse settings that contradict each other or make no sense.
-
-    A `UsageError` holds the option, its value and the rule.
-    """
+    """Refuse what makes no sense, by a `UsageError` with the option, its value and the rule."""
     batch = settings.batch or BatchRange()
     precision, target, canvas = settings.precision, settings.target, settings.canvas
     rules = {

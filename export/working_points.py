@@ -191,10 +191,7 @@ def _are_enough(photos: Sequence[Photo]) -> bool:
 
 
 def _least_score(photos: Sequence[Photo], canvas: int) -> float:
-    """The highest score that at most 1 % of the labelled faces that are found fall short of.
-
-    Faces that are not found, since another is chosen or none is near, are lost at any score.
-    """
+    """The highest score that at most 1 % of the labelled faces that are found fall short of."""
     any_score = Choice("main", 0.0, 0.5)
     scores = []
     for photo in photos:

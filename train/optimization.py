@@ -17,10 +17,7 @@ _WARM_UP = 0.03  # share of the steps
 
 
 def build_accelerator(settings: TrainSettings) -> Accelerator:
-    """CUDA where there is one, else the CPU, in the precision that settings name.
-
-    FP16 without CUDA is a `UsageError`.
-    """
+    """CUDA, else the CPU, in the precision of the settings; a `UsageError`: FP16 without CUDA."""
     precision: str = settings.mixed_precision
     if precision == "auto":
         precision = "no"

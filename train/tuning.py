@@ -123,13 +123,12 @@ class Search:
             self._study.tell(trial, max(row.score or 0.0 for row in run.read_history()))
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        drawn = {}
-        for name, values in self._space.items():
-            if name == "learning_rate":
-                drawn[name] = trial.suggest_float(name, min(values), max(values), log=True)
-            else:
-                drawn[name] = trial.suggest_categorical(name, values)
-        return drawn
+        return {
+            name: trial.suggest_float(name, min(values), max(values), log=True)
+            if name == "learning_rate"
+            else trial.suggest_categorical(name, values)
+            for name, values in self._space.items()
+        }
 
     def _runs(self, trial: optuna.Trial | FrozenTrial) -> Path:
         return self.folder / TRIAL.format(trial.number)

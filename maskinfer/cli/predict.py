@@ -239,10 +239,7 @@ def _predict(
 
 @contextmanager
 def _stopping(settings: PredictSettings) -> Iterator[None]:
-    """End at once on Ctrl-C and SIGTERM, with the command that resumes.
-
-    At once: threads that decode or predict are not waited for; results so far are on disk.
-    """
+    """End on Ctrl-C and SIGTERM with the command that resumes, and wait for no thread."""
     code = INTERRUPTED
 
     def terminate(number: int, frame: object) -> None:

@@ -55,10 +55,7 @@ _FURTHER_FORMATS = ("WEBP", "TIFF", "AVIF", "HEIF", "DIB")
 
 
 class _Budget:
-    """Bytes that threads share; what needs more than there are waits until nothing else is taken.
-
-    Without, 32 threads that each decode 250 million pixels would take 140 GB.
-    """
+    """Bytes that threads share: what needs more than there are waits until none are taken."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._taken, self._freed = limit, 0, threading.Condition()
@@ -76,7 +73,8 @@ class _Budget:
                 self._freed.notify_all()
 
 
-# A thread that has taken of the second does not wait for the first.
+# A thread that has taken of the second does not wait for the first. Without these, 32 threads that
+# each decode 250 million pixels would take 140 GB.
 _files, _decoders = _Budget(500_000_000), _Budget(3_000_000_000)
 
 
@@ -191,7 +189,7 @@ def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo
     size_wh = image.size
     _check_size(size_wh, max_pixels)
     is_jpeg = image.format in ("JPEG", "MPO")
-    held_whole = is_jpeg and _has_several_scans(data)
+    held_whole = is_jpeg and _has_several_scans(data)  # whatever it is reduced to
     most = _MOST_SCANNED // (size_wh[0] * size_wh[1])
     if held_whole and (scans := data.count(_SCAN)) > most:
         raise ImageError(f"a JPEG of {scans} scans, of this size expected at most {most}")
@@ -210,11 +208,7 @@ def _load_bytes(data: bytes, least_wh: LeastWh | None, max_pixels: int) -> Photo
 
 
 def _has_several_scans(data: bytes) -> bool:
-    """Whether a JPEG is held whole, whatever it is reduced to.
-
-    It is progressive, or its first scan has not all its colours; true also where its segments do
-    not follow on each other.
-    """
+    """Whether a JPEG is progressive, its first scan lacks colours, or its segments are no chain."""
     place, colours = 2, 0
     while data[place : place + 1] == b"\xff":
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])

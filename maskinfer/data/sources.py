@@ -142,10 +142,7 @@ def paths_of(text: str) -> list[Path]:
 
 
 class ListSource:
-    """Names in a list: one a line, or separated by NUL where the list holds any.
-
-    Order and repetitions stay.
-    """
+    """Names in a list, a line each or separated by NUL; order and repetitions stay."""
 
     sorted = False
 

@@ -272,10 +272,7 @@ class AllFacesComparison(Comparison[PhotoFaces]):
         }
 
     def _balanced_differences(self) -> list[float]:
-        """Of each photo, whose mean is the difference in balanced accuracy.
-
-        Photos of the rarer label weigh more; the weights stay what they are when photos are drawn.
-        """
+        """Of each photo, whose mean is that in balanced accuracy: the rarer label weighs more."""
         counts = Counter(pair.a.all_proper for pair in self.pairs)
         weights = {label: len(self.pairs) / (len(counts) * n) for label, n in counts.items()}
         return [(p.b.correct - p.a.correct) * weights[p.a.all_proper] for p in self.pairs]

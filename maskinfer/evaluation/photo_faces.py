@@ -62,10 +62,7 @@ class PhotoFaces:
 
     @property
     def correct(self) -> bool:
-        """Whether it is right that somebody is not properly masked, or nobody.
-
-        Where no face is seen, nobody is.
-        """
+        """Whether the verdict is right; where no face is seen, nobody is improper."""
         return (self.called_proper is not False) == self.all_proper
 
     @property

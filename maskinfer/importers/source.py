@@ -34,10 +34,7 @@ class Source:
     def __init__(
         self, root: Path, labels: Path | None = None, *, follow_links: bool = False
     ) -> None:
-        """List the files; hidden ones are passed over, and links to outside unless `follow_links`.
-
-        A `DatasetError` where there is no such folder, or one in it cannot be listed.
-        """
+        """List the files, but no hidden ones and links to outside; or raise a `DatasetError`."""
         self.root = root  # of the photos
         self.labels = labels or root  # of the annotation files, also where only one was named
         files, links = _list_files(root, follow_links=follow_links)

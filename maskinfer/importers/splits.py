@@ -81,10 +81,7 @@ def _named_splits(source: Source) -> dict[str, Split]:
 
 
 def _find_lists(source: Source) -> list[tuple[str, Split]]:
-    """The lists of names: those in the uppermost folder, else those of VOC's `Main`, else any.
-
-    `with_mask_train.txt` counts only where there is no `train.txt`.
-    """
+    """Lists of names in the uppermost folder, else of VOC's `Main`, else any; a class's last."""
     found: dict[tuple[int, str], list[tuple[str, Split]]] = {}
     for name in source.files(".txt", everywhere=True):
         folder, _, base = f"/{name}".rpartition("/")

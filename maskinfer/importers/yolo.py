@@ -120,10 +120,7 @@ def _kinds(text: str, key_points: int | None) -> Iterator[tuple[int, Kind]]:
 
 
 def _parse_row(line: str, key_points: int | None) -> tuple[int, list[float], Kind]:
-    """Read the class's number, the fractions, and what kind of row it is by itself.
-
-    `key_points` is how many fractions a row with key points has, where the data set says so.
-    """
+    """The class's number, the fractions, and the kind of row; `key_points` fractions have some."""
     try:
         class_id, *fractions = (float(word) for word in line.split())
     except ValueError as error:

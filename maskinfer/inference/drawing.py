@@ -98,10 +98,7 @@ def _draw_words(
 
 
 def _places(box: _Boxes, wh: tuple[int, int], photo_wh: tuple[int, int]) -> _Boxes:
-    """Where words of that size may stand, inside the photo as far as they fit: the usual first.
-
-    (P, 4): left, top, right and bottom of each place.
-    """
+    """(P, 4) left, top, right and bottom of where words may stand, in the photo if they fit."""
     left, top, right, bottom = box.tolist()
     columns = (left, right - wh[0], (left + right - wh[0]) // 2)
     rows = (top, (top + bottom - wh[1]) // 2, bottom - wh[1])

@@ -331,10 +331,7 @@ class Journal:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """As `files.replacing`, but safe on the disk, and taking over from a command that was killed.
-
-    No other writes the same file: the journal is locked.
-    """
+    """As `files.replacing`, but safe on the disk, and alone: the journal is locked."""
     with replacing(path, "finishing") as beside:
         yield beside
         with beside.open("rb+") as stream:

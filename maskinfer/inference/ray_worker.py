@@ -128,10 +128,7 @@ class Worker:
 
     @cached_property
     def _detector(self) -> MaskDetector:
-        """The model, loaded from a file that is gone afterwards.
-
-        A `MaskinferError` where it cannot run here, or the images are not here.
-        """
+        """The model; a `MaskinferError` where it cannot run here, or the images are not here."""
         import ray
 
         settings, images = self._settings, self._settings.images

@@ -181,11 +181,9 @@ def time_session(session: Session, canvases: Pixels, seconds: float) -> SessionT
 def _time_pipeline(
     detector: _TimedDetector, source: Source, threads: int, seconds: float
 ) -> tuple[int, float, float, list[Failure]]:
-    """Predict for a while, measured from the end of one batch to the end of another.
+    """Predict for a while, from the end of one batch to that of another: the pipeline stays full.
 
-    So the pipeline is always full, as in a large folder: neither filling nor emptying it counts.
-    Returns images predicted in the time measured, that time, the share of decoding, and the images
-    without a prediction.
+    Returns images predicted, the time, the share of decoding, and images without a prediction.
     """
 
     def clocks() -> tuple[float, float, float]:

@@ -32,10 +32,7 @@ class EngineError(Exception):
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Let Python collect no garbage meanwhile.
-
-    TensorRT holds a lock while it logs, and its objects in the garbage would wait for it.
-    """
+    """Collect no garbage meanwhile: TensorRT's would wait for a lock that it holds as it logs."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

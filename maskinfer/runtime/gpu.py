@@ -236,8 +236,7 @@ def explain_no_start(ort: ModuleType, provider: str) -> str:
 def _library_name(stem: str, major: int) -> str:
     if sys.platform == "win32":
         return f"{stem}_{major}.dll" if stem.startswith("nv") else f"{stem}64_{major}.dll"
-    else:
-        return f"lib{stem}.so.{major}"
+    return f"lib{stem}.so.{major}"
 
 
 def _load(name: str) -> Path | None:

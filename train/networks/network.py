@@ -100,10 +100,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def candidates(self, canvases: Tensor) -> list[Candidates]:
-        """Every face considered in each canvas, in evaluation mode.
-
-        Only of networks that learn all faces.
-        """
+        """Every face considered in each canvas, in evaluation mode; of networks that learn all."""
         raise NotImplementedError
 
     def normalise(self, canvases: Tensor) -> Tensor:

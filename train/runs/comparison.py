@@ -191,11 +191,7 @@ def _warnings(run: RunRecord) -> Iterable[str]:
 
 
 def _test_warnings(runs: Sequence[RunRecord]) -> Iterable[str]:
-    """Whether figures of the test part can be compared.
-
-    The digest covers all parts. Equal digests mean equal test parts; different ones may come from
-    another validation share alone.
-    """
+    """Whether test figures compare; digests of all parts differ by a validation share alone too."""
     if len({run.config.data["digest"] for run in runs}) == 1:
         return
     groups: dict[str, list[RunRecord]] = {}

@@ -218,10 +218,7 @@ class RunFiles:
         _write_rows(self.path / PARTS, ("file", "part"), rows)
 
     def count_decisions(self) -> dict[tuple[str, str], int] | None:
-        """How many samples were dropped or repaired, by action and kind; None without a list.
-
-        A damaged list is a `RunError`.
-        """
+        """Samples that were dropped or repaired, by action and kind; None without a list."""
         path = self.path / CLEANING
         if not path.exists():
             return None
