@@ -96,7 +96,7 @@ def run_process() -> RunCli:
             text=True,
             cwd=cwd,
             env=os.environ | (env or {}),
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr)

@@ -28,6 +28,8 @@ from maskinfer.runtime.engine_file import read_sidecar, sidecar_path, write_engi
 from maskinfer.runtime.session import Session
 from maskinfer.train.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 _CANVAS = 64
 _BATCH = BatchRange(1, 8, 32)
 needs_rtx = pytest.mark.skipif(

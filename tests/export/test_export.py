@@ -28,6 +28,8 @@ from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
+pytestmark = pytest.mark.slow
+
 _ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}  # as `files` has them
 # Operators whose output's shape depends on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}

@@ -27,6 +27,8 @@ from maskinfer.train.networks.network import Candidates, Detections
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def _candidates(*rows: tuple[float, float, float, float, float, float]) -> Candidates:
     """One image; a row is x1, y1, x2, y2, probability, score."""

@@ -149,6 +149,7 @@ def test_a_prediction_is_resumed_on_its_provider_alone(tmp_path: Path, run_cli: 
         assert "was begun with provider 'openvino', now it is" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["resnet", "fasterrcnn"])
 def test_other_networks_agree_too(tmp_path: Path, network: Model) -> None:
     """With FP32, and random weights."""

@@ -41,6 +41,7 @@ def console(tmp_path: Path) -> Iterator[Console]:
         yield Console(file=file, width=200)
 
 
+@pytest.mark.slow
 def test_six_trials_are_resumed_once_and_the_best_of_validation_is_named(
     base: TrainSettings,
     console: Console,

@@ -15,6 +15,8 @@ from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def plan_of(data: Path, folds: int = 2, epochs: int = 2) -> AuditPlan:
     settings = recipe_settings("lite", "audit", (str(data),), 64)
