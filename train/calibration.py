@@ -25,8 +25,8 @@ class Calibration:
     """What was learned from the validation part."""
 
     temperature: float = 1.0  # divides the log-odds of a properly worn mask; 1 leaves them
-    # Least calibrated probability that counts as properly worn: the one with the best balanced
-    # accuracy, of equals the nearest to a half.
+    # Least calibrated probability that counts as properly worn: the share of masks that are, at
+    # which such probabilities promise the best balanced accuracy.
     threshold: float = THRESHOLD
     images: int = 0  # how many it was learned from; 0 where they were too few
     # From which figures on an answer about one face counts, and one about all, as an earlier export
@@ -63,16 +63,5 @@ def calibrate(
     temperatures = np.exp(_LOG_TEMPERATURES)
     losses = [np.logaddexp(0, signed / temperature).mean() for temperature in temperatures]
     temperature = float(temperatures[int(np.argmin(losses))])
-    calibrated = 1 / (1 + np.exp(-logits / temperature))
-    threshold = _best_threshold(calibrated, is_proper)
-    return replace(earlier, temperature=temperature, threshold=threshold, images=len(probabilities))
-
-
-def _best_threshold(probabilities: NDArray[np.float64], is_proper: NDArray[np.bool_]) -> float:
-    values = np.unique(probabilities)
-    between = (values[1:] + values[:-1]) / 2
-    tried = np.append(between, THRESHOLD)
-    called = probabilities >= tried[:, None]  # (T, N)
-    balanced = (called[:, is_proper].mean(axis=1) + (~called)[:, ~is_proper].mean(axis=1)) / 2
-    best = tried[balanced >= balanced.max() - 1e-9]
-    return float(best[np.abs(best - THRESHOLD).argmin()])
+    share = float(is_proper.mean())
+    return replace(earlier, temperature=temperature, threshold=share, images=len(probabilities))
