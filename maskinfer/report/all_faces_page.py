@@ -153,17 +153,10 @@ def faces_lines(photo: PhotoFaces) -> tuple[str, ...]:
 
 def _precision_chart(metrics: AllFacesMetrics) -> Chart:
     words = {f"{word}, AP50 {ap.ap50:.3f}": ap.precision for word, ap in metrics.ap.items()}
-    return figures.line_chart(
+    return figures.precision_over_recall(
         "Precision over recall of faces, by label",
         {word: (RECALLS, precision) for word, precision in words.items()},
-        "recall",
-        "precision",
         f"Best precision at each recall or more, of overlaps by half; {'; '.join(words)}.",
-        shares=True,
-        styles={
-            word: {"marker": "", "linestyle": line}
-            for word, line in zip(words, ("-", "--"), strict=False)
-        },
     )
 
 

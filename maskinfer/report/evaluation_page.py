@@ -147,19 +147,9 @@ def _precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
         precision = np.append(curve.precision[0], curve.precision[places])
         series[f"{word}, AP {curve.average_precision:.3f}"] = (recall, precision)
         words.append(f"{word}: average precision {curve.average_precision:.3f}")
-    return figures.line_chart(
-        "Precision over recall, by label",
-        series,
-        "recall",
-        "precision",
-        f"Precision over recall; {', '.join(words)}.",
-        shares=True,
-        # Whole steps: between two confidences there is nothing to measure.
-        styles={
-            name: {"marker": "", "drawstyle": "steps-pre", "linestyle": line}
-            for name, line in zip(series, ("-", "--"), strict=False)
-        },
-    )
+    title, alt = "Precision over recall, by label", f"Precision over recall; {', '.join(words)}."
+    # Whole steps: between two confidences there is nothing to measure.
+    return figures.precision_over_recall(title, series, alt, drawstyle="steps-pre")
 
 
 def _iou_chart(analysis: ErrorAnalysis) -> Chart:

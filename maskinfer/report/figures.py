@@ -110,6 +110,15 @@ def line_chart(
     return _chart(title, xlabel, ylabel, alt, draw)
 
 
+def precision_over_recall(title: str, series: Series, alt: str, **style: str) -> Chart:
+    """A line for each of at most two names, recall and precision 0..1; the style is of both."""
+    lines = {
+        name: {"marker": "", "linestyle": line, **style}
+        for name, line in zip(series, ("-", "--"), strict=False)
+    }
+    return line_chart(title, series, "recall", "precision", alt, shares=True, styles=lines)
+
+
 def histogram(
     title: str,
     values: Mapping[str, ArrayLike],
