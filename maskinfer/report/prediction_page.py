@@ -25,15 +25,11 @@ from .blocks import Card, Gallery, Page, Section, Table
 from .predictions import models_table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline, RemotePhoto
 
-_ANSWERS = {
-    Kind.NOT_PROPER: "someone not properly masked",
-    Kind.UNSURE: "unsure",
-    Kind.NO_FACE: "no face",
-}
-_TITLES = {
-    Kind.NOT_PROPER: "Someone not properly masked: surest first",
-    Kind.UNSURE: "Called proper, but unsure: nearest to the threshold first",
-    Kind.NO_FACE: "No face",
+# The answer about a photo in short, and the title of such photos.
+_WORDS = {
+    Kind.NOT_PROPER: ("someone not properly masked", "Someone not properly masked: surest first"),
+    Kind.UNSURE: ("unsure", "Called proper, but unsure: nearest to the threshold first"),
+    Kind.NO_FACE: ("no face", "No face"),
 }
 _MOST = 500  # photos of a page
 _LEAST = 100  # of each kind, where there are so many
@@ -146,7 +142,7 @@ def prediction_page(
 def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) -> Section:
     photos = worst.photos()
     galleries = [
-        Gallery(_TITLES[kind], [_card(p, kind, worst, source) for p in some], worst.counts[kind])
+        Gallery(_WORDS[kind][1], [_card(p, kind, worst, source) for p in some], worst.counts[kind])
         for kind, some in photos.items()
     ]
     where = "the output" if settings.to_stdout else settings.out.name
@@ -187,7 +183,7 @@ def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: S
         _lines(faces, worst.threshold),
         None if label is None else label_word(label.proper_mask),
         prediction.correct,
-        answer=_ANSWERS[kind],
+        answer=_WORDS[kind][0],
     )
 
 
@@ -200,8 +196,6 @@ def _color(face: Prediction, threshold: float) -> str:
 def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
     """What stands under a photo."""
     ordered = sorted(faces, key=lambda face: face.probability)
-    if not ordered:
-        return []
     called = {
         "not proper": [face for face in ordered if not face.proper_mask],
         "proper, unsure": [
