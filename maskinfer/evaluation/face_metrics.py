@@ -169,23 +169,19 @@ def measure_faces(photos: Sequence[PhotoFaces]) -> AllFacesMetrics:
         for face, call in zip(photo.labels, photo.calls, strict=True)
         if face.worn_incorrectly
     ]
-    counts: dict[str, Counts] = {
-        label_word(proper): Counts(
-            labels.count(proper),
-            called.count(proper),
-            sum(label == call == proper for label, call in zip(labels, calls, strict=True)),
-        )
-        for proper in (True, False)
-    }
-    ap = {
-        label_word(proper): average_precision([_detected(photo, proper) for photo in photos])
-        for proper in (True, False)
-    }
+    pairs = list(zip(labels, calls, strict=True))
+    counts: dict[str, Counts] = {}
+    ap: dict[str, AveragePrecision] = {}
+    for proper in (True, False):
+        word, right = label_word(proper), pairs.count((proper, proper))
+        counts[word] = Counts(labels.count(proper), called.count(proper), right)
+        if figures := average_precision([_detected(photo, proper) for photo in photos]):
+            ap[word] = figures
     return AllFacesMetrics(
         photos=len(photos),
         by_label=counts,
         any_label=Counts(len(labels), len(called), len(calls) - calls.count(None)),
-        ap={word: figures for word, figures in ap.items() if figures is not None},
+        ap=ap,
         sizes=list(_by_size(photos)),
         verdict=PhotoVerdicts.count(
             [photo.all_proper for photo in photos],

@@ -54,9 +54,8 @@ class LabelledPrediction:
     @property
     def self_confidence(self) -> float | None:
         """The probability that was predicted for the label, 0..1; None without a face."""
-        if self.face is None:
-            return None
-        return self.face.probability if self.label_proper else 1 - self.face.probability
+        proper = self.probability
+        return proper if proper is None or self.label_proper else 1 - proper
 
     @property
     def correct(self) -> bool:

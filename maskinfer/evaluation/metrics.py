@@ -28,15 +28,10 @@ class Confusion:
     def count(cls, true: ArrayLike, called: ArrayLike, has_face: ArrayLike) -> Self:
         """Count (N,) bool each: labels, calls, and whether there is a face; else no call counts."""
         label, call, seen = (np.asarray(v, dtype=bool) for v in (true, called, has_face))
-        counts = (
-            label & call & seen,
-            label & ~call & seen,
-            ~label & call & seen,
-            ~label & ~call & seen,
-            label & ~seen,
-            ~label & ~seen,
-        )
-        return cls(*(int(which.sum()) for which in counts))
+        labelled = (label, ~label)
+        called = [which & answer & seen for which in labelled for answer in (call, ~call)]
+        unseen = [which & ~seen for which in labelled]
+        return cls(*(int(which.sum()) for which in called + unseen))
 
     def rows(self) -> list[tuple[str, int, int, int, float | None]]:
         """Of each label: its word, images called proper, improper, no face, share correct."""

@@ -78,25 +78,22 @@ class ErrorAnalysis:
     def precision_recall(self) -> dict[str, PrecisionRecall]:
         """Of each label that there is, by its word; empty where no face was predicted."""
         probabilities, labels = self._called()
-        curves = {
-            label_word(proper): precision_recall(
-                probabilities if proper else 1 - probabilities,
-                labels == proper,
-                sum(p.label_proper == proper for p in self.predictions),
-            )
-            for proper in (True, False)
-            if len(labels)
-        }
-        return {word: curve for word, curve in curves.items() if curve is not None}
+        curves: dict[str, PrecisionRecall] = {}
+        for proper in (True, False) if len(labels) else ():
+            confidence = probabilities if proper else 1 - probabilities
+            total = sum(p.label_proper == proper for p in self.predictions)
+            if curve := precision_recall(confidence, labels == proper, total):
+                curves[label_word(proper)] = curve
+        return curves
 
     def ious(self) -> dict[str, list[float]]:
         """IoU of the images of each label whose box is known, by the label's word."""
         known = self.lowest_iou()
-        ious = {
-            label_word(proper): [p.iou for p in known if p.label_proper == proper]
+        return {
+            label_word(proper): ious
             for proper in (True, False)
+            if (ious := [p.iou for p in known if p.label_proper == proper])
         }
-        return {word: values for word, values in ious.items() if values}
 
     def by(self, quantity: Literal["box_share", "brightness"]) -> list[QuantityBin]:
         """Accuracy and IoU in bins of a quantity, of the images of which it is known."""
