@@ -117,12 +117,8 @@ def _counts(exploration: Exploration) -> Table:
 
 
 def _label_chart(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
-    counts = {split.name: (split.count(True), split.count(False)) for split in splits}
-    shares = {
-        name: proper / (proper + not_so)
-        for name, (proper, not_so) in counts.items()
-        if proper + not_so
-    }
+    labelled = [split for split in splits if split.labelled.any()]
+    shares = {split.name: split.count(True) / int(split.labelled.sum()) for split in labelled}
     if shares:
         words = "; ".join(f"{name}: {share:.0%}" for name, share in shares.items())
         title = "Masks worn properly, share of the labelled images"
