@@ -11,13 +11,12 @@ from maskinfer.curation.exploration import CopiedPhoto, Exploration, quantiles
 from maskinfer.curation.explored_split import ExploredSplit
 from maskinfer.data.folders import Failure
 from maskinfer.data.labels import label_of
-from maskinfer.evaluation.labelled import LabelledPrediction, label_word
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.text import counted, percent
 
 from . import figures
 from .blocks import Block, Card, Cell, Chart, Gallery, Link, Notes, Page, Row, Section, Table
 from .predictions import prediction_card
-from .thumbnails import LABEL, Outline
 
 _SHEET_CARDS = 24  # of each label and split
 _MOST_GROUPS, _MOST_OF_A_GROUP = 16, 3
@@ -304,15 +303,8 @@ def _card(data: Path, filename: str, lines: tuple[str, ...] = ()) -> Card:
     label = label_of(filename)
     if label is None:
         return Card(data / filename, filename, (), f"{filename}, no label", lines)
-    word = label_word(label.proper_mask)
-    return Card(
-        data / filename,
-        filename,
-        (Outline(label.box_xywh, LABEL),),
-        f"{filename}: label's box {list(label.box_xywh)}",
-        (f"label: {word}", *lines),
-        word,
-    )
+    unasked = LabelledPrediction(filename, label.box_xywh, label.proper_mask, None)
+    return prediction_card(data, unasked, lines)
 
 
 def _link(data: Path, filename: str) -> Link:
