@@ -117,9 +117,8 @@ class AllFacesMetrics:
         rows = []
         for word, counts in {**self.by_label, "any": self.any_label}.items():
             ap = self.ap.get(word)
-            numbers = (counts.faces, counts.called, counts.right)
-            shares = (counts.precision, counts.recall, counts.f1)
-            rows.append((word, *numbers, *shares, *((ap.ap50, ap.ap50_95) if ap else (None, None))))
+            numbers = counts.to_dict().values()
+            rows.append((word, *numbers, *((ap.ap50, ap.ap50_95) if ap else (None, None))))
         return rows
 
     def figures(self) -> dict[str, float | None]:
