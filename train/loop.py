@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from torch.nn import Module, SyncBatchNorm
+from timm.layers.norm_act import convert_sync_batchnorm
+from torch.nn import Module
 
 from maskinfer.data.labels import Sample
 from maskinfer.errors import RunError, TrainingError, UsageError
@@ -93,27 +94,29 @@ def train_one_epoch(trainer: "Trainer", epoch: int) -> tuple[float, float]:
     display.begin("train", len(batches))
     total, count, rate = 0.0, 0, 0.0
     unread: list[_Step] = []
-    last = epoch * len(batches)
-    for step, batch in enumerate(batches, start=(epoch - 1) * len(batches)):
+    steps, group_size = len(batches), settings.accumulate
+    for step, batch in enumerate(batches):
         # From the step of the whole run alone, so there is no scheduler whose state could be lost.
-        rate = learning_rate(settings, step, settings.epochs * len(batches))
+        done = (epoch - 1) * steps + step
+        rate = learning_rate(settings, done, settings.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         canvases, targets = to_device(batch, accelerator)  # (B, S, S, 3) uint8
         with accelerator.autocast():
             losses: Losses = model(canvases, targets)
         loss = total_loss(losses)
-        accelerator.backward(loss / settings.accumulate)
-        if (step + 1) % settings.accumulate == 0 or step + 1 == last:
+        # Each epoch's last group may be smaller.
+        accelerator.backward(loss / min(group_size, steps - step // group_size * group_size))
+        if (step + 1) % group_size == 0 or step + 1 == steps:
             if settings.clip_norm is not None:
                 accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             if trainer.average:
-                trainer.average.update(step // settings.accumulate)
+                trainer.average.update(done // group_size)
         bound_kept_memory()
         unread.append(_Step({k: v.detach() for k, v in losses.items()}, batch.samples, rate))
-        if not (canvases.is_cuda and count) or len(unread) == _UNREAD or step + 1 == last:
+        if not (canvases.is_cuda and count) or len(unread) == _UNREAD or step + 1 == steps:
             total, count = total + _read_losses(unread), count + sum(len(s.samples) for s in unread)
             unread.clear()
         display.step(total / count)
@@ -256,7 +259,8 @@ class Trainer:
         if self.settings.freeze_statistics:
             self.network.keeps_statistics_of = ""
         if self.accelerator.num_processes > 1 and self.accelerator.device.type == "cuda":
-            self.network = SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+            # Not torch's, which would leave out the activations that timm's layers hold.
+            self.network = convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         built = torch.compile(self.network) if self.settings.compile else self.network
         self.model, self.optimizer = self.accelerator.prepare(built, self.optimizer)
         if self.settings.average:

@@ -22,7 +22,8 @@ def build_accelerator(settings: TrainSettings) -> Accelerator:
     if precision == "auto":
         precision = "no"
         if torch.cuda.is_available():
-            precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+            computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if computes_bf16 else "fp16"
     if precision == "fp16" and not torch.cuda.is_available():
         raise UsageError("--mixed-precision fp16: there is no CUDA device; use bf16 or no")
     if torch.cuda.is_available():

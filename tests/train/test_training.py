@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from support.cli import RunCli
 from torch.nn import Module
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from maskinfer.data.dataset import Dataset
 from maskinfer.data.labels import Label, format_name
@@ -266,6 +266,35 @@ def test_two_accumulated_steps_are_one_of_both_batches(drawn: Path, tmp_path: Pa
         torch.testing.assert_close(halves[name], tensor, rtol=1e-3, atol=1e-5)
         moved = max(moved, float((tensor - begun[name]).abs().max()))
     assert moved > 1e-3
+
+
+def test_steps_are_accumulated_anew_in_each_epoch(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of seven steps an epoch and groups of four, the last has three."""
+    happened: list[str] = []
+    backward, step = Accelerator.backward, SGD.step
+
+    def pass_back(self: Accelerator, loss: torch.Tensor) -> None:
+        happened.append("backward")
+        backward(self, loss)
+
+    def update(self: SGD, *arguments: object) -> object:
+        happened.append("step")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(Accelerator, "backward", pass_back)
+    monkeypatch.setattr(SGD, "step", update)
+    settings = _settings(
+        drawn, epochs=2, batch_size=4, accumulate=4, optimizer="sgd", validation=0.0
+    )
+    loop.train(settings, tmp_path, NOW, Display())
+    words = " ".join(happened).split("step")
+    groups = [len(group.split()) for group in words if group.split()]
+    steps = len(happened) - happened.count("step")
+    each = steps // 2
+    assert each % 4
+    assert groups == 2 * [*[4] * (each // 4), each % 4]
 
 
 def test_resume_with_more_epochs_goes_on_and_without_says_it_is_done(

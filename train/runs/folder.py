@@ -103,6 +103,8 @@ class RunFolder(RunFiles):
             for key, tensor in load_tensors(last / "optimizer.safetensors")[0].items():
                 index, name = key.split(".", 1)
                 state.setdefault(int(index), {})[name] = tensor
+            for group in groups:  # of this machine, which may be another
+                group["fused"] = optimizer.defaults["fused"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
             return State(**values)
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:

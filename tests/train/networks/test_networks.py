@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import save_file
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 from torchvision.models import mobilenet_v2, resnet18
 from torchvision.models.detection import (
@@ -273,10 +274,24 @@ def test_a_trunk_that_has_learned_elsewhere_keeps_what_torchvision_freezes(
     assert bool(stays) == all(torch.equal(after[name], before[name]) for name in normalisations)
 
 
+@pytest.mark.parametrize("model", ["fasterrcnn", "lite"])
+def test_several_processes_compute_the_same_network(model: Model) -> None:
+    network = build(_settings(model)).eval()
+    canvases = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        before = network.candidates(canvases)
+        network = convert_sync_batchnorm(network)
+        assert any(isinstance(layer, nn.SyncBatchNorm) for layer in network.modules())
+        after = network.candidates(canvases)
+    for one, other in zip(before, after, strict=True):
+        for expected, found in zip(one, other, strict=True):
+            torch.testing.assert_close(found, expected)
+
+
 def test_statistics_are_kept_by_several_processes_too() -> None:
     network = build(_settings("fasterrcnn"))
     network.begin_from("imagenet")
-    network = nn.SyncBatchNorm.convert_sync_batchnorm(network).train()  # type: ignore[no-untyped-call]
+    network = convert_sync_batchnorm(network).train()
     layers = [m for m in _trunk(network).modules() if isinstance(m, nn.SyncBatchNorm)]
     assert layers
     assert not any(layer.training for layer in layers)
