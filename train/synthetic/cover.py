@@ -39,8 +39,7 @@ def _draw_mask(canvas: Canvas, cover: Cover, rng: np.random.Generator) -> None:
     if cover.kind is CoverKind.UNDER_CHIN:
         for y in rng.uniform(0.95, 1.2, 3):
             half = 0.5 * pose.half_width
-            crease = pose.body([(-half, y - 0.1), (0.1, y), (half, y - 0.08)])
-            canvas.line(crease, dark, 0.022)
+            canvas.line(pose.body([(-half, y - 0.1), (0.1, y), (half, y - 0.08)]), dark, 0.022)
         return
     angles = np.linspace(-0.95, 0.95, 9) * cover.reach_deg
     level = 1 - (angles / cover.reach_deg) ** 2
@@ -49,8 +48,7 @@ def _draw_mask(canvas: Canvas, cover: Cover, rng: np.random.Generator) -> None:
     def across(y_middle: float, y_side: float) -> Points:
         return pose.wrap(angles, y_side + (y_middle - y_side) * level, 1.05, bumps)
 
-    hem = across(cover.top + 0.05, cover.side_top + 0.05)
-    canvas.line(hem, dark, 0.016)
+    canvas.line(across(cover.top + 0.05, cover.side_top + 0.05), dark, 0.016)
     if cover.style == "surgical":
         for part in (0.3, 0.5, 0.7):
             y = cover.top + part * (1 - cover.top)
@@ -166,8 +164,7 @@ def _draw_cup(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     canvas.solid(place(brim), tint(cover.rgb, 0.5))
     if rng.random() < 0.5:
         corners = [(-0.95, 0.3), (0.95, 0.3), (0.9, 0.6), (-0.9, 0.6)]
-        band = place([(wide * x, top + y * tall) for x, y in corners])
-        canvas.solid(band, cover.second_rgb)
+        canvas.solid(place([(wide * x, top + y * tall) for x, y in corners]), cover.second_rgb)
     wrist_elbow = place([(side * (wide + 0.15), top + 0.5), (side * 1.5, 3.3)])
     _draw_arm(canvas, wrist_elbow, person.skin, person.clothes)
     for finger in range(4):

@@ -53,11 +53,9 @@ def _draw_torso(canvas: Canvas, person: Person, rng: np.random.Generator) -> Non
     pose, a = canvas.pose, canvas.pose.half_width
     neck = rng.uniform(0.55, 0.75) * a
     side = [(neck, 0.4), (neck, 1.35), (1.5 * neck, 1.75), (0.4 * neck, 2.2)]
-    column = side + [(-x, y) for x, y in reversed(side)]
-    canvas.solid(pose.body(column), person.skin)
+    canvas.solid(pose.body(side + [(-x, y) for x, y in reversed(side)]), person.skin)
     if person.headwear != "headscarf":
-        under_chin = pose.outline(0.5, 1.0, 1.16)
-        canvas.glaze(under_chin, tint(person.skin, 0.35), 0.55, 0.1)
+        canvas.glaze(pose.outline(0.5, 1.0, 1.16), tint(person.skin, 0.35), 0.55, 0.1)
     wide, collar = rng.uniform(1.8, 2.4), rng.uniform(1.2, 1.5)
     dip = collar + rng.choice([0.1, 0.25, 0.55])
     shoulder = [(neck * 1.02, collar), (0.45 * wide, 1.5), (0.8 * wide, 1.68), (0.97 * wide, 2.0)]
@@ -143,8 +141,7 @@ def _draw_eyes(canvas: Canvas, person: Person, rng: np.random.Generator) -> None
         lower = pose.on_face(cx + 0.16 * t, -0.2 + 0.7 * opening * (1 - t**2))
         if opening > 0.02:
             canvas.solid(np.concatenate([upper, lower[::-1]]), (244, 238, 232))
-            ball = min(0.075, opening * 1.1)
-            canvas.fill(pose.oval(cx + gaze, -0.205, 0.07, ball), iris)
+            canvas.fill(pose.oval(cx + gaze, -0.205, 0.07, min(0.075, opening * 1.1)), iris)
             canvas.fill(pose.oval(cx + gaze, -0.205, 0.032, 0.036), (12, 10, 10))
             canvas.fill(pose.oval(cx + gaze + 0.02, -0.23, 0.014, 0.014), (235, 235, 235))
         canvas.line(upper, lash, 0.03)

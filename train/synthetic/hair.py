@@ -42,8 +42,7 @@ def draw_hair_front(canvas: Canvas, person: Person, texture: Image.Image) -> Non
     lift = {"afro": 1.16, "receding": 1.03, "long": 1.1}.get(style, 1.07)
     crown = pose.outline(-1.4, line[0], lift)  # down the left from the crown, up the right
     left, right = crown[: len(crown) // 2], crown[len(crown) // 2 :]
-    hairline = pose.wrap(angles, line)
-    canvas.solid(np.concatenate([left, hairline, right]), person.hair, texture)
+    canvas.solid(np.concatenate([left, pose.wrap(angles, line), right]), person.hair, texture)
 
 
 def draw_hat(canvas: Canvas, person: Person) -> None:

@@ -173,13 +173,12 @@ class Canvas:
 
     def fill(self, points: Points, rgb: Rgb) -> None:
         """Paint a polygon in one flat colour."""
-        ImageDraw.Draw(self.image).polygon(_tuples(points), fill=rgb)
+        ImageDraw.Draw(self.image).polygon(points.ravel().tolist(), fill=rgb)
 
     def line(self, points: Points, rgb: Rgb, width: float) -> None:
         """Paint an open line."""
         width_px = max(1, round(width * self.pose.unit_px))
-        draw = ImageDraw.Draw(self.image)
-        draw.line(_tuples(points), fill=rgb, width=width_px, joint="curve")
+        ImageDraw.Draw(self.image).line(points.ravel().tolist(), rgb, width_px, joint="curve")
 
     def limb(self, ends: Iterable[Points], radius: float, rgb: Rgb) -> None:
         """Paint a thick line with round ends, shaded as the head is; its two ends are in pixels."""
@@ -236,7 +235,7 @@ class Canvas:
             return None
         width, height = (high - low).tolist()
         mask = Image.new("L", (width, height))
-        ImageDraw.Draw(mask).polygon(_tuples(points - low), fill=round(255 * opacity))
+        ImageDraw.Draw(mask).polygon((points - low).ravel().tolist(), fill=round(255 * opacity))
         if blur_px >= 0.5:
             mask = mask.filter(ImageFilter.BoxBlur(blur_px))
         left, top = low.tolist()
@@ -257,7 +256,3 @@ class Canvas:
         cells = Image.fromarray((255 * factor).astype(np.uint8))
         cells = cells.resize(size_wh, Image.Resampling.BILINEAR)
         return Image.merge("RGB", (cells, cells, cells))
-
-
-def _tuples(points: Points) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in points.tolist()]
