@@ -49,8 +49,7 @@ def _read_file(source: Source, name: str) -> Items:
     images, annotations, categories = lists
     of_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for number, item in enumerate(annotations):
-        here = (f" annotation {number}", item)
-        of_image.setdefault(_id(item.get("image_id")), []).append(here)
+        of_image.setdefault(_id(item.get("image_id")), []).append((f" annotation {number}", item))
     names = {_id(item.get("id")): str(item.get("name")) for item in categories}
     read = partial(_read_face, names=names)
     split = split_of(name, *re.split(r"[_.\-]", name.rpartition("/")[2]))
@@ -89,5 +88,4 @@ def _read_face(values: dict[str, Any], names: dict[str, str]) -> AnnotatedFace:
 
 def _id(value: Any) -> str:
     """An id by its value, whatever its type: 1, 1.0 and "1" are the same."""
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).strip()
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()

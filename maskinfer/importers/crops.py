@@ -37,9 +37,8 @@ def straighten(box_xywh: BoxXywhFloat) -> tuple[BoxXywhFloat, str | None]:
     x, y, w, h = box_xywh
     if w >= 0 and h >= 0:
         return box_xywh, None
-    return (min(x, x + w), min(y, y + h), abs(w), abs(h)), (
-        f"swapped corners in box [{x:g}, {y:g}, {w:g}, {h:g}]"
-    )
+    reason = f"swapped corners in box [{x:g}, {y:g}, {w:g}, {h:g}]"
+    return (min(x, x + w), min(y, y + h), abs(w), abs(h)), reason
 
 
 def in_fractions(box_xywh: BoxXywhFloat) -> bool:

@@ -33,8 +33,7 @@ def _read_file(source: Source, name: str) -> Items:
         faces = read_faces(_read_shape, ((f" shape {n}", it) for n, it in enumerate(item, 1)))
         split = split_of(name, item.get("subset", ""))
         stated_wh = known_size(item.get("width"), item.get("height"))
-        file_name = item.get("name", "")
-        yield from source.photo(file_name, name, faces, split=split, stated_wh=stated_wh)
+        yield from source.photo(item.get("name", ""), name, faces, split=split, stated_wh=stated_wh)
 
 
 def _read_shape(shape: ET.Element) -> AnnotatedFace:

@@ -5,15 +5,12 @@ class names, `classes.txt` and the like, hold a name a line.
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maskinfer.errors import AnnotationError
 
 from .annotations import SPLIT_WORDS, Split, read_text
 from .source import Source
-
-if TYPE_CHECKING:
-    import yaml
 
 _CLASS_LISTS = ("classes.txt", "_darknet.labels", "predefined_classes.txt", "obj.names")
 
@@ -122,7 +119,7 @@ def _scalars(node: Any) -> list[str]:
     return [item.value for item in node.value if getattr(item, "id", "") == "scalar"]
 
 
-def _names_of(node: "yaml.Node") -> dict[int, str]:
+def _names_of(node: Any) -> dict[int, str]:
     """The names of a composed list or map; a `ValueError` where it holds other things, or none."""
     if node.tag == "tag:yaml.org,2002:seq":
         pairs = list(enumerate(node.value))

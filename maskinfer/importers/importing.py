@@ -68,10 +68,7 @@ _READERS: dict[str, Callable[[Source], Items]] = {
     "classes": read_classes,
 }
 
-_JPEG_QUALITY = 95
-
 _REPAIRED, _SKIPPED = "repaired.csv", "skipped.csv"
-_LISTS = (SOURCES, OTHER_FACES, FACE_NOTES, _REPAIRED, _SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ def _check_places(settings: ImportSettings) -> None:
 
 def _list_others(out: Path) -> list[str]:
     """The files of an earlier import's folder that its lists do not name."""
-    made = set(_LISTS)
+    made = {SOURCES, OTHER_FACES, FACE_NOTES, _REPAIRED, _SKIPPED}
     # A list that is damaged names fewer files, so that fewer may go.
     with suppress(csv.Error), (out / SOURCES).open(newline="", errors="replace") as file:
         made.update(str(row.get("filename")) for row in csv.DictReader(file))
@@ -300,7 +297,7 @@ class _Writer:
             else:
                 left, top, right, bottom = crop_xyxy
                 picture = Image.fromarray(pixels[top:bottom, left:right])
-                picture.save(self.folder / filename, quality=_JPEG_QUALITY)
+                picture.save(self.folder / filename, quality=95)
             self.sources.append((filename, image.source))
             others = [
                 (filename, other.moved(crop_xyxy))
@@ -350,8 +347,7 @@ class _Writer:
         boxes = [face.box_xywh for face in faces]
         if self.settings.face != "each":
             chosen = [choose_face(boxes, self.settings.face)] if faces else []
-            whole = (0, 0, *image.size_wh)
-            return [(faces[n], whole, faces[:n] + faces[n + 1 :]) for n in chosen]
+            return [(faces[n], (0, 0, *image.size_wh), faces[:n] + faces[n + 1 :]) for n in chosen]
         samples = []
         array = np.array(boxes)
         for number, face in enumerate(faces):

@@ -221,8 +221,7 @@ def _list_files(root: Path, *, follow_links: bool = True) -> tuple[list[str], li
             with os.scandir(os.path.join(root, inside)) as listed:  # noqa: PTH118
                 entries = [entry for entry in listed if entry.name[0] != "."]
         except OSError as error:
-            place = root / inside
-            raise DatasetError(f"{place}: cannot be listed, {error.strerror}") from error
+            raise DatasetError(f"{root / inside}: cannot be listed, {error.strerror}") from error
         for entry in entries:
             name, path = inside + entry.name, Path(entry)
             is_link = entry.is_symlink() and not follow_links

@@ -24,7 +24,6 @@ from .annotations import AnnotatedImage, Skipped, Split, read_text, split_in
 from .data_yaml import read_yaml_splits
 from .source import Source, stem_of
 
-_HASHED = 224  # pixels a side that are enough for a hash
 _ORDER: tuple[Split, ...] = ("train", "val", "test")
 # VOC's lists of one class: a name, and whether the class is in it, not, or hard to see.
 _FLAGGED = re.compile(r"(.+?)\s+(?:\+?1|-1|0)")
@@ -220,7 +219,7 @@ def _groups(
 
 def _hash(image: AnnotatedImage) -> Hashes | None:
     try:
-        photo = load_photo(image.path, least_wh=lambda size_wh: (_HASHED, _HASHED))
+        photo = load_photo(image.path, lambda size_wh: (224, 224))  # enough for a hash
     except ImageError:
         return None  # listed when it is to be written
     return perceptual_hash(photo.image)

@@ -57,8 +57,7 @@ def _find_image(source: Source, name: str, xml: str) -> str:
     if len(own) == 1:
         return own[0]
     matches = source.find_all(name, xml) if name else []
-    matches = [m for m in matches if m in own] or own or matches
-    matches = matches or source.pair(xml, anywhere=True)
+    matches = [m for m in matches if m in own] or own or matches or source.pair(xml, anywhere=True)
     if not matches:
         known = f"{name!r} or {stem!r}" if name else repr(stem)
         raise AnnotationError(f"no image is named {known}")

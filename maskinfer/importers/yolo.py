@@ -22,7 +22,7 @@ from typing import Literal
 from maskinfer.errors import AnnotationError
 from maskinfer.text import counted
 
-from .annotations import AnnotatedFace, BoxXywhFloat, Skipped, box_around, read_faces, read_text
+from .annotations import AnnotatedFace, Skipped, box_around, read_faces, read_text
 from .data_yaml import is_class_list, read_class_names, read_key_points
 from .source import Items, NoFormatError, Source
 
@@ -90,7 +90,12 @@ def _read_face(
         raise AnnotationError(_UNCLEAR)
     if names and class_id not in names:
         raise AnnotationError(f"class is {class_id}, which has no name in the list of classes")
-    return AnnotatedFace(_box_of(fractions, kind), names.get(class_id, str(class_id)))
+    if kind == "polygon":
+        box = box_around(zip(fractions[0::2], fractions[1::2], strict=True))
+    else:
+        cx, cy, w, h = fractions[:4]
+        box = (cx - w / 2, cy - h / 2, w, h)
+    return AnnotatedFace(box, names.get(class_id, str(class_id)))
 
 
 def _pair_labels(source: Source) -> tuple[dict[str, str], list[str]]:
@@ -200,11 +205,3 @@ def _settle(votes: Counter[tuple[int, Kind]]) -> Kinds:
         if max(boxes, polygons) >= 9 * min(boxes, polygons):
             kinds[count] = "key points" if boxes > polygons else "polygon"
     return kinds
-
-
-def _box_of(fractions: list[float], kind: Kind) -> BoxXywhFloat:
-    """The box, x, y, w, h in fractions of the photo's sides, or the one around a polygon."""
-    if kind == "polygon":
-        return box_around(zip(fractions[0::2], fractions[1::2], strict=True))
-    cx, cy, w, h = fractions[:4]
-    return cx - w / 2, cy - h / 2, w, h
