@@ -51,8 +51,7 @@ def list_images(folder: Path, *, recursive: bool = True) -> list[str]:
     A `DatasetError` says that there is no such folder, or that one in it cannot be listed.
     """
     if not folder.is_dir():
-        what = "not a folder" if folder.exists() else "no such folder"
-        raise DatasetError(f"{folder}: {what}")
+        raise DatasetError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
     names: list[str] = []
     for entry in scan_folder(folder, recursive=recursive):
         if isinstance(entry, Failure):

@@ -21,9 +21,6 @@ from .boxes import Boxes, clip_xywh
 from .images import Photo
 from .pixels import Pixels
 
-# Grey, the least conspicuous border.
-_PADDING = 114
-
 # Networks halve a canvas five times.
 CANVAS_STEP, LEAST_CANVAS, MOST_CANVAS = 32, 64, 4096
 CANVAS_RULE = f"a multiple of {CANVAS_STEP}, {LEAST_CANVAS} to {MOST_CANVAS}"
@@ -108,7 +105,8 @@ def place(photo: Photo, geometry: Geometry) -> tuple[Pixels, Placement]:
 
     inner_w, inner_h = _inner_wh(side, photo.size_wh)
     left, top = (side - inner_w) // 2, (side - inner_h) // 2
-    pixels = np.full((side, side, 3), _PADDING, dtype=np.uint8)
+    # Grey is the least conspicuous border.
+    pixels = np.full((side, side, 3), 114, dtype=np.uint8)
     pixels[top : top + inner_h, left : left + inner_w] = np.asarray(
         image.resize((inner_w, inner_h), Image.Resampling.BILINEAR)
     )

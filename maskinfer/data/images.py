@@ -248,8 +248,7 @@ def _open_image(file: BinaryIO) -> ImageFile.ImageFile:
         return Image.open(file, formats=_FIRST_FORMATS)
     except UnidentifiedImageError:
         Image.init()
-        known = [name for name in _FURTHER_FORMATS if name in Image.OPEN]
-        return Image.open(file, formats=known)
+        return Image.open(file, formats=[name for name in _FURTHER_FORMATS if name in Image.OPEN])
 
 
 def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:

@@ -23,7 +23,6 @@ _LABELLED = re.compile(
 # Nine digits hold every real image and keep arithmetic on boxes far inside 64 bits.
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,9}(\.[0-9]{1,9})?)\s*")
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,7 @@ def parse_name(name: str) -> Label:
     left, top = round(x), round(y)
     # Edges are rounded, so that a box that ends at the border still does.
     box = (left, top, round(x + w) - left, round(y + h) - top)
-    rounded = any(number[2] for number in numbers if number)
-    return Label(match["id"], box, proper, rounded)
+    return Label(match["id"], box, proper, rounded=any(number[2] for number in numbers if number))
 
 
 def format_name(label: Label, suffix: str = ".jpg") -> str:
@@ -99,7 +97,7 @@ def format_name(label: Label, suffix: str = ".jpg") -> str:
         raise LabelError(
             f"{label.id!r}: box is {label.box_xywh}, expected at most nine digits a number"
         )
-    if not _SUFFIX.fullmatch(suffix):
+    if not re.fullmatch(r"\.[A-Za-z0-9]+", suffix):
         raise LabelError(f"{suffix!r}: not a file ending, expected one such as .jpg")
     x, y, w, h = label.box_xywh
     return f"{label.id}__[{x}, {y}, {w}, {h}]__{label.proper_mask}{suffix}"

@@ -10,7 +10,6 @@ Pixels = NDArray[np.uint8]
 
 # Pixels brought to RGB at a time: Pillow keeps 4 bytes for each, an array's copy 3.
 _STRIP_PIXELS = 4_000_000
-_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,7 +48,7 @@ def to_pixels(image: Image.Image, factor_wh: tuple[int, int]) -> Pixels | Image.
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -80,8 +80,7 @@ def read_face_notes(data: Path) -> FaceNotes:
     notes: FaceNotes = {}
     for filename, box_xywh, note in _rows_of_boxes(path, _FACE_NOTES_COLUMNS):
         if note not in list(FaceNote):
-            known = ", ".join(FaceNote)
-            raise _damaged(path, f"{note!r} of {filename}, expected one of: {known}")
+            raise _damaged(path, f"{note!r} of {filename}, expected one of: {', '.join(FaceNote)}")
         of_image = notes.setdefault(filename, {})
         of_image[box_xywh] = of_image.get(box_xywh, frozenset()) | {FaceNote(note)}
     return notes
