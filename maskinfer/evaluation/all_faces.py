@@ -64,8 +64,7 @@ def evaluate_faces(
         labels, repaired = _labels(dataset, sample, size_wh)
         decisions += repaired
         min_score = detector.choice.min_score
-        crowds = dataset.crowds(dataset.name_of(sample.path))
-        found = _outside(crowds, labels, result.faces)
+        found = _outside(dataset.crowds(dataset.name_of(sample.path)), labels, result.faces)
         photos.append(PhotoFaces(result.filename, size_wh, labels, found, min_score))
     seconds = time.perf_counter() - start
     reasons = [decision.reason for decision in unlabelled]

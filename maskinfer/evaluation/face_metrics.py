@@ -50,8 +50,7 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
-        figures = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
-        return asdict(self) | figures
+        return asdict(self) | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
 @dataclass(frozen=True)

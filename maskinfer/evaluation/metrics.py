@@ -55,8 +55,7 @@ class Confusion:
     def accuracy(self) -> float | None:
         """Share of right calls, 0..1; None without images."""
         total = sum(vars(self).values())
-        right = self.proper_right + self.improper_called_improper
-        return right / total if total else None
+        return (self.proper_right + self.improper_called_improper) / total if total else None
 
     @property
     def balanced_accuracy(self) -> float | None:

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskinfer.data.images import load_photo
-from maskinfer.data.labels import BoxXywh
-from maskinfer.data.pixels import Pixels
 from maskinfer.errors import ImageError
 from maskinfer.text import printable_name
 from maskinfer.threads import Progress, map_ahead, unheard
@@ -181,10 +179,10 @@ def analyse(evaluation: Evaluation, on_progress: Progress = unheard) -> ErrorAna
 
 
 def _measure_photo(folder: Path, prediction: LabelledPrediction) -> LabelledPrediction:
-    """A prediction with the brightness and the size of the labelled face."""
-    box_xywh = prediction.label_xywh
+    """A prediction with the size of the labelled face, and mean luma of the pixels it touches."""
+    x, y, w, h = prediction.label_xywh
     # The mean of a face needs few of its pixels.
-    share = min(1.0, _FACE_PIXELS / min(box_xywh[2:]))
+    share = min(1.0, _FACE_PIXELS / min(w, h))
     try:
         photo = load_photo(
             folder / prediction.filename,
@@ -193,22 +191,13 @@ def _measure_photo(folder: Path, prediction: LabelledPrediction) -> LabelledPred
     except ImageError:
         return prediction
     width, height = photo.size_wh
-    area = box_xywh[2] * box_xywh[3] / (width * height)
-    return replace(
-        prediction,
-        brightness=_brightness(photo.pixels, photo.size_wh, box_xywh),
-        box_share=100 * area**0.5,
-    )
-
-
-def _brightness(pixels: Pixels, size_wh: tuple[int, int], box_xywh: BoxXywh) -> float | None:
-    """Mean luma of the decoded pixels that a box touches, (H, W, 3) of a photo of that size."""
-    height, width = pixels.shape[:2]
-    x, y, w, h = box_xywh
-    left, right = x * width // size_wh[0], -(-(x + w) * width // size_wh[0])
-    top, bottom = y * height // size_wh[1], -(-(y + h) * height // size_wh[1])
-    face = pixels[top:bottom, left:right]
-    if not face.size:  # the photo has changed since
-        return None
-    red, green, blue = face.reshape(-1, 3).mean(axis=0).tolist()
-    return float(0.299 * red + 0.587 * green + 0.114 * blue)
+    rows, columns = photo.pixels.shape[:2]
+    left, right = x * columns // width, -(-(x + w) * columns // width)
+    top, bottom = y * rows // height, -(-(y + h) * rows // height)
+    face = photo.pixels[top:bottom, left:right]
+    brightness = None
+    if face.size:  # else the photo has changed since
+        red, green, blue = face.reshape(-1, 3).mean(axis=0).tolist()
+        brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    box_share = 100 * (w * h / (width * height)) ** 0.5
+    return replace(prediction, brightness=brightness, box_share=box_share)
