@@ -85,11 +85,9 @@ def _corrections(path: Path, reader: "csv.DictReader[str]") -> Iterator[Correcti
     for row in reader:
         where = f"{path}: line {reader.line_num}"
         word = (row["action"] or "").strip() or Action.keep
-        try:
-            action = Action(word)
-        except ValueError:
-            known = ", ".join(Action)
-            raise DatasetError(f"{where}: action is {word!r}, expected {known}") from None
+        if word not in list(Action):
+            raise DatasetError(f"{where}: action is {word!r}, expected {', '.join(Action)}")
+        action = Action(word)
         if action is Action.keep:
             continue
         name = row["filename"] or ""

@@ -66,8 +66,7 @@ class Exploration:
                 "are known from train/, which makes test figures look better than they are"
             )
         if contradictory := sum(copied.contradiction is not None for copied in self.copies):
-            photos = counted(contradictory, "photo")
-            yield f"labels contradict each other on copies of {photos}"
+            yield f"labels contradict each other on copies of {counted(contradictory, 'photo')}"
         if within := len(self.copies) - len(across):
             yield f"{_count(within, 'photo')} duplicated within a split"
         if self.doubted:

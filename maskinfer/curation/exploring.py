@@ -91,8 +91,7 @@ def explore(
     doubted = by_label(doubt for collector in collectors for doubt in collector.doubted)
     model = str(detector.session.path) if detector is not None else None
     outside = 0 if data in folders.values() else survey(FolderSource(data)).images - total
-    hashes = np.concatenate([collector.hashes() for collector in collectors])
-    copies = _copies(data, splits, hashes)
+    copies = _copies(data, splits, np.concatenate([collector.hashes() for collector in collectors]))
     return Exploration(data, splits, copies, doubted, model, outside)
 
 
@@ -135,7 +134,11 @@ class _Collector:
             photo = load_photo(self.folder / name, self._least_wh)
         except ImageError as error:
             return Failure(filename, str(error))
-        counts = np.array(_reduced(photo.image).histogram(), dtype=np.float64).reshape(3, 256)
+        image = photo.image
+        if max(image.size) > _COLORS.canvas:  # so that colours do not depend on the decoder
+            reduced_wh = decode_wh(_COLORS, image.size, oversampling=1)
+            image = image.resize(reduced_wh, Image.Resampling.BOX)
+        counts = np.array(image.histogram(), dtype=np.float64).reshape(3, 256)
         counts /= counts[0].sum()
         label: Label | str
         try:
@@ -226,13 +229,6 @@ class _Collector:
         # From one photo nothing is known about how photos differ.
         error = np.sqrt(variance / (count - 1)) if count > 1 else np.full(3, np.inf)
         return Colors(mean, std, error)
-
-
-def _reduced(image: Image.Image) -> Image.Image:
-    """An image of at most a canvas's size, so that colours do not depend on the decoder."""
-    if max(image.size) <= _COLORS.canvas:
-        return image
-    return image.resize(decode_wh(_COLORS, image.size, oversampling=1), Image.Resampling.BOX)
 
 
 def _copies(data: Path, splits: dict[str, ExploredSplit], hashes: Hashes) -> list[CopiedPhoto]:

@@ -89,14 +89,16 @@ def write_suspects(path: Path, predictions: Iterable[LabelledPrediction]) -> Non
 def _cells(prediction: LabelledPrediction) -> list[str]:
     facts = opinion_facts(prediction)
     facts |= zip("xywh", prediction.label_xywh, strict=True)
-    facts |= zip(FOUND_COLUMNS, found_cells(prediction), strict=True)
+    facts |= found_cells(prediction)
     cells = [facts.get(column) for column in COLUMNS]
     return [f"{c:.4f}" if isinstance(c, float) else "" if c is None else str(c) for c in cells]
 
 
-def found_cells(prediction: LabelledPrediction) -> list[str]:
+def found_cells(prediction: LabelledPrediction) -> dict[str, str]:
     """The predicted box as the list holds it, by `FOUND_COLUMNS`; empty cells without a face."""
-    return [*map(str, prediction.face.box_xywh)] if prediction.face else [""] * len(FOUND_COLUMNS)
+    if prediction.face is None:
+        return dict.fromkeys(FOUND_COLUMNS, "")
+    return dict(zip(FOUND_COLUMNS, map(str, prediction.face.box_xywh), strict=True))
 
 
 def opinion_facts(prediction: LabelledPrediction) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from maskinfer.curation.auditing import Audit
 from maskinfer.curation.opinions import (
-    FOUND_COLUMNS,
     Action,
     by_box,
     by_label,
@@ -44,10 +43,7 @@ def audit_page(audit: Audit) -> Page:
     data, predictions = audit.data, audit.predictions
 
     def card(prediction: LabelledPrediction) -> Card:
-        cells = {
-            "filename": printable_name(prediction.filename),
-            **dict(zip(FOUND_COLUMNS, found_cells(prediction), strict=True)),
-        }
+        cells = {"filename": printable_name(prediction.filename), **found_cells(prediction)}
         confidence = prediction.self_confidence
         lines = (
             "no face" if confidence is None else f"probability of it: {confidence:.2f}",
@@ -55,20 +51,11 @@ def audit_page(audit: Audit) -> Page:
         )
         # Without a predicted box there is none to take.
         choices = _CHOICES if prediction.face else {k: _CHOICES[k] for k in _WITHOUT_BOX}
-        return prediction_card(
-            data,
-            prediction,
-            lines,
-            correct=not contradicts(prediction),
-            choice=Choice(cells, choices),
-        )
+        right, choice = not contradicts(prediction), Choice(cells, choices)
+        return prediction_card(data, prediction, lines, correct=right, choice=choice)
 
     suggestions = Counter(map(suggestion, predictions))
     masks, outlines = suggestions[Action.flip] + suggestions[Action.both], suggestions[Action.box]
-    summary = (
-        f"{len(predictions)} labels were examined: {masks} masks and "
-        f"{outlines} further boxes are doubtful."
-    )
     labels = by_label(predictions)
     doubtful = [p for p in labels if (p.self_confidence or 0.0) < _DOUBTFUL]
     others = [p for p in labels if (p.self_confidence or 0.0) >= _DOUBTFUL]
@@ -104,7 +91,8 @@ def audit_page(audit: Audit) -> Page:
             *_left_out(audit.decisions),
         ],
         audit.to_dict(),
-        summary,
+        f"{len(predictions)} labels were examined: {masks} masks and "
+        f"{outlines} further boxes are doubtful.",
         {"labels": len(predictions), "doubtful masks": masks, "doubtful boxes": outlines},
     )
 
@@ -118,13 +106,12 @@ def _charts(predictions: Sequence[LabelledPrediction]) -> Iterator[Block]:
         ]
         for proper in (True, False)
     }
-    against = sum(map(contradicts, predictions))
     yield figures.histogram(
         "Probability of the given label",
         {word: values for word, values in confidence.items() if values},
         _EDGES,
         "self-confidence",
-        f"{against} of {len(predictions)} labels are contradicted.",
+        f"{sum(map(contradicts, predictions))} of {len(predictions)} labels are contradicted.",
     )
     overlaps = [p.iou for p in predictions]
     yield figures.histogram(
