@@ -22,7 +22,7 @@ from maskinfer.inference.results import ImagePrediction, Prediction, Result
 from maskinfer.text import counted, strict_json
 
 from .blocks import Card, Gallery, Page, Section, Table
-from .predictions import models_table
+from .predictions import model_properties, models_table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline, RemotePhoto
 
 # The answer about a photo in short, and the title of such photos.
@@ -88,7 +88,6 @@ def prediction_page(
     settings: PredictSettings,
 ) -> Page:
     """Make the page of all results, which passed by `worst` and `summary`."""
-    session, choice, metadata = detector.session, detector.choice, detector.session.metadata
     counts = {
         "photos": summary.images,
         "faces": summary.faces,
@@ -99,21 +98,10 @@ def prediction_page(
         "photos without a face": worst.counts[Kind.NO_FACE],
         "failed": summary.failed,
     }
-    model = {
-        "model file": str(session.path),
-        "network": f"{metadata.network} {metadata.backbone}".strip(),
-        "precision": metadata.precision,
-        "SHA-256": session.sha256,
-        "provider": str(session.provider),
-        "canvas": session.geometry.canvas,
-        "face": choice.face,
-        "least score": choice.min_score,
-        "threshold": choice.threshold,
-    }
     facts = {
         "images": str(source),
         "counts": counts,
-        "model": model,
+        "model": model_properties(detector),
         "photos": [
             {"filename": p.filename, "kind": kind, "faces": [face.values() for face in p.faces]}
             for kind, photos in worst.photos().items()
@@ -124,7 +112,7 @@ def prediction_page(
     why = f"Why images failed is in {errors}." if summary.failed and not settings.to_stdout else ""
     models = models_table("What predicted, and how", {"value": detector})
     return Page(
-        f"Predictions of {session.path.name}",
+        f"Predictions of {detector.session.path.name}",
         f"{counted(summary.images, 'photo')} of {source}",
         [
             Section("Counts", why, [Table("All photos", ("what", "count"), [*counts.items()])]),
@@ -160,27 +148,23 @@ def _galleries(worst: WorstPhotos, source: Source, settings: PredictSettings) ->
 
 
 def _card(prediction: ImagePrediction, kind: Kind, worst: WorstPhotos, source: Source) -> Card:
-    name, faces = prediction.filename, prediction.faces
+    name, faces, threshold = prediction.filename, prediction.faces, worst.threshold
     focus = worst.worst_face(prediction)
     improper = sum(not face.proper_mask for face in faces)
     counts = f"{counted(len(faces), 'face')}, {improper} not proper" if faces else "no face"
     label = None if prediction.correct is None else label_of(name)
+    outlines = tuple(
+        Outline(f.box_xywh, _color(f, threshold), dashed=not f.proper_mask, in_view=f is focus)
+        for f in faces
+    )
     return Card(
         Path(str(source.image(name)))
         if isinstance(source, LocalSource)
         else RemotePhoto(name, source.image),
         name,
-        tuple(
-            Outline(
-                face.box_xywh,
-                _color(face, worst.threshold),
-                dashed=not face.proper_mask,
-                in_view=face is focus,
-            )
-            for face in faces
-        ),
+        outlines,
         f"{name}: {counts}",
-        _lines(faces, worst.threshold),
+        _lines(faces, threshold),
         None if label is None else label_word(label.proper_mask),
         prediction.correct,
         answer=_WORDS[kind][0],
@@ -194,7 +178,6 @@ def _color(face: Prediction, threshold: float) -> str:
 
 
 def _lines(faces: Iterable[Prediction], threshold: float) -> list[str]:
-    """What stands under a photo."""
     ordered = sorted(faces, key=lambda face: face.probability)
     called = {
         "not proper": [face for face in ordered if not face.proper_mask],

@@ -12,6 +12,9 @@ from maskinfer.inference.results import Prediction
 from .blocks import Card, Choice, Table
 from .thumbnails import LABEL, OTHER, PREDICTED, Outline
 
+# How properties of models are shown that are not shown as they are.
+_SHOWN = {"canvas": "{} px", "least score": "{:.3f}", "threshold": "{:.3f}", "SHA-256": "{:.12}…"}
+
 
 def prediction_card(
     data: Path,
@@ -64,22 +67,25 @@ def not_measured(evaluation: Measured[Any, Any], left_out: Table) -> list[Table]
 
 def models_table(caption: str, detectors: Mapping[str, MaskDetector]) -> Table:
     """Properties of models, a column each under its heading; the JSON holds all of them."""
-    models = [_properties(detector) for detector in detectors.values()]
-    rows = [(name, *(model[name] for model in models)) for name in models[0]]
+    models = [model_properties(detector) for detector in detectors.values()]
+    rows = [
+        (name, *(_SHOWN.get(name, "{}").format(model[name]) for model in models))
+        for name in models[0]
+    ]
     return Table(caption, ("property", *detectors), rows)
 
 
-def _properties(detector: MaskDetector) -> dict[str, str]:
-    session, choice = detector.session, detector.choice
-    metadata = session.metadata
+def model_properties(detector: MaskDetector) -> dict[str, Any]:
+    """Which model this is and what it is asked, by the words that pages have for it."""
+    session, choice, metadata = detector.session, detector.choice, detector.session.metadata
     return {
         "model file": str(session.path),
         "network": f"{metadata.network} {metadata.backbone}".strip(),
         "precision": metadata.precision,
-        "canvas": f"{session.geometry.canvas} px",
+        "canvas": session.geometry.canvas,
         "face": choice.face,
-        "least score": f"{choice.min_score:.3f}",
-        "threshold": f"{choice.threshold:.3f}",
+        "least score": choice.min_score,
+        "threshold": choice.threshold,
         "provider": str(session.provider),
-        "SHA-256": f"{session.sha256[:12]}…",
+        "SHA-256": session.sha256,
     }
