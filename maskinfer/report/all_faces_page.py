@@ -19,10 +19,6 @@ _ONLY_NAMED = (
     "The data names one face a photo, so each other face that is predicted counts as invented: "
     "other_faces.csv, which maskinfer import writes, names the others."
 )
-_BOXES = (
-    "Solid boxes are annotated, dashed ones predicted; blue means a properly worn mask, pink any "
-    "other face. A dashed box hides in a solid one of its colour."
-)
 
 
 def all_faces_page(evaluation: AllFacesEvaluation) -> Page:
@@ -63,7 +59,6 @@ def all_faces_page(evaluation: AllFacesEvaluation) -> Page:
 
 def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
     metrics = evaluation.metrics
-    notes: list[Block] = [Notes([_ONLY_NAMED], "warning")] if evaluation.only_named else []
     headings = (
         *("label", "faces", "predicted", "right", "precision", "recall", "F1"),
         *("AP50", "AP50:95"),
@@ -71,7 +66,7 @@ def _figures(evaluation: AllFacesEvaluation) -> list[Block]:
     verdict = metrics.verdict
     judged = {"accuracy": verdict.accuracy, "balanced accuracy": verdict.balanced_accuracy}
     return [
-        *notes,
+        Notes([_ONLY_NAMED] if evaluation.only_named else [], "warning"),
         Table(
             "Faces by label",
             headings,
@@ -105,13 +100,14 @@ def _photos(evaluation: AllFacesEvaluation) -> Section:
     }
     return Section(
         "Photos to look at",
-        f"{_BOXES} The most confident mistakes come first.",
+        "Solid boxes are annotated, dashed ones predicted; blue means a properly worn mask, pink "
+        "any other face. A dashed box hides in a solid one of its colour. The most confident "
+        "mistakes come first.",
         [Gallery.of(title, photos, card) for title, photos in galleries.items()],
     )
 
 
 def _least_doubt(photo: PhotoFaces) -> float:
-    """The least probability of a proper mask among the predicted faces."""
     return min(face.probability for face in photo.called)
 
 

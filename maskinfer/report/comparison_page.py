@@ -91,8 +91,7 @@ def _galleries(comparison: OneFaceComparison | AllFacesComparison) -> list[Galle
     def card(pair: Pair[Any]) -> Card:
         lines = (f"A: {_words(pair.a)}", f"B: {_words(pair.b)}")
         if isinstance(pair.a, PhotoFaces):
-            counts = faces_lines(pair.a)[0]
-            return faces_card(comparison.a.folder, pair.a, (counts, *lines))
+            return faces_card(comparison.a.folder, pair.a, (faces_lines(pair.a)[0], *lines))
         faces = {"A's": pair.a.face, "B's": pair.b.face}
         return prediction_card(comparison.a.folder, pair.a, lines, faces)
 
@@ -122,12 +121,11 @@ def _left_out(comparison: Comparison[Any]) -> Section:
         *((failure.filename, "A", failure.error) for failure in comparison.a.failures),
         *((failure.filename, "B", failure.error) for failure in comparison.b.failures),
     ]
-    alone = len(comparison.only_a) + len(comparison.only_b)
     table = Table.of("Labelled images left out", ("image", "by", "why"), left_out, tuple)
     intro = (
         f"Measured by A alone: {len(comparison.only_a)}; by B alone: {len(comparison.only_b)}. "
         "These images are left out of all figures."
-        if alone
+        if comparison.only_a or comparison.only_b
         else "Both models measured the same labelled images."
     )
     return Section("Repaired and left out", intro, not_measured(comparison.a, table))

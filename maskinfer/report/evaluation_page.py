@@ -1,7 +1,6 @@
 """The page of `maskinfer evaluate --report`: figures, mistakes, and what lies behind them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -107,22 +106,20 @@ def _worst(evaluation: Evaluation, analysis: ErrorAnalysis) -> Section:
 
 
 def _kinds(analysis: ErrorAnalysis) -> Section:
-    quantities = {
-        "size of the box": (analysis.by("box_share"), " %"),
-        "brightness of the face": (analysis.by("brightness"), ""),
-    }
-    charts = (_quality_bars(what, bins, unit) for what, (bins, unit) in quantities.items())
+    charts = [
+        *_quality_bars("size of the box", analysis.by("box_share"), " %"),
+        *_quality_bars("brightness of the face", analysis.by("brightness"), ""),
+    ]
     return Section(
         "By kind of photo",
         "Size is the square root of the labelled box's share of the photo's area, in percent; "
         "brightness is the mean luma of the labelled face, 0 to 255. Under each bin is its number "
         "of images.",
-        list(chain.from_iterable(charts)),
+        charts,
     )
 
 
 def _reliability_chart(analysis: ErrorAnalysis) -> Chart:
-    """Predicted probabilities against what came true."""
     bins = [group for group in analysis.reliability() if group.images]
     words = (
         f"{group.images} with {group.probability:.2f} on average, of which {group.proper:.2f} are"
@@ -153,7 +150,6 @@ def _precision_recall_chart(analysis: ErrorAnalysis) -> Chart:
 
 
 def _iou_chart(analysis: ErrorAnalysis) -> Chart:
-    """How much boxes overlap."""
     values = analysis.ious()
     words = (
         f"{word}: median {np.median(ious):.2f}, "

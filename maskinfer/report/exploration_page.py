@@ -30,7 +30,6 @@ _MEASURES = {
     "box_height": "face height, px",
     "box_aspect": "face width / height",
 }
-_CHANNELS = ("red", "green", "blue")
 
 
 def exploration_page(exploration: Exploration) -> Page:
@@ -125,7 +124,6 @@ def _label_chart(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
 
 
 def _box_charts(splits: Sequence[ExploredSplit]) -> Iterator[Chart]:
-    """Size and shape of faces, and where in the image they are."""
     splits = [split for split in splits if split.possible().any()]
     if not splits:
         return
@@ -169,21 +167,18 @@ def _alt(what: str, values: dict[str, NDArray[np.float64]]) -> str:
 
 
 def _quantile_table(splits: Sequence[ExploredSplit]) -> Table:
-    """Sides of images and of faces, in pixels."""
     rows: list[Row] = []
     headings: list[str] = []
     for split in splits:
         measures = split.measures()
         for name, what in _MEASURES.items():
-            spread = quantiles(measures[name])
-            if spread is not None:
+            if spread := quantiles(measures[name]):
                 headings = list(spread)
                 rows.append([split.name, what, *spread.values()])
     return Table("Minimum, percentiles, maximum", ["split", "of", *headings], rows)
 
 
 def _size_chart(splits: Sequence[ExploredSplit]) -> Chart:
-    """Width and height of images."""
     points = {}
     for split in splits:
         sizes = split.sizes_wh
@@ -201,12 +196,11 @@ def _size_chart(splits: Sequence[ExploredSplit]) -> Chart:
 
 
 def _color_table(splits: Sequence[ExploredSplit]) -> Table:
-    """Mean and deviation of each channel of each split."""
     rows: list[Row] = []
     for split in splits:
         if split.colors is not None:
             means, deviations = split.colors.mean.tolist(), split.colors.std.tolist()
-            for channel, mean, std in zip(_CHANNELS, means, deviations, strict=True):
+            for channel, mean, std in zip(("red", "green", "blue"), means, deviations, strict=True):
                 rows.append([split.name, channel, mean, std, mean / 255, std / 255])
     headings = ("split", "channel", "mean", "deviation", "mean / 255", "deviation / 255")
     return Table("Mean and standard deviation of all pixels", headings, rows)
@@ -235,8 +229,7 @@ def _copies(exploration: Exploration) -> Iterator[Block]:
         for number, copies in enumerate(worst[:_MOST_GROUPS], start=1)
         for name in copies.filenames[:_MOST_OF_A_GROUP]
     ]
-    total = sum(len(copies.filenames) for copies in worst)
-    yield Gallery("Duplicates, side by side", cards, total)
+    yield Gallery("Duplicates, side by side", cards, sum(len(c.filenames) for c in worst))
     yield Table.of(
         "Duplicate photos",
         ("photo", "duplicates", "kind", "across splits", "labels differ in", "first", "second"),
@@ -256,8 +249,7 @@ def _copy_cells(copies: CopiedPhoto, data: Path) -> Row:
 
 
 def _copy_words(number: int, copies: CopiedPhoto) -> str:
-    words = f"photo {number}: {copies.kind} copy"
-    words += ", across splits" if copies.across else ""
+    words = f"photo {number}: {copies.kind} copy{', across splits' if copies.across else ''}"
     return words + (f", labels differ in {copies.contradiction}" if copies.contradiction else "")
 
 

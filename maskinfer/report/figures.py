@@ -183,8 +183,7 @@ def scatter(title: str, series: Series, xlabel: str, ylabel: str, alt: str) -> C
 
     def draw(axes: "Axes") -> None:
         for color, (name, (x, y)) in zip(cycle(COLORS), series.items(), strict=False):
-            label = _plain(name)
-            axes.scatter(x, y, s=9, alpha=0.5, color=color, label=label, rasterized=True)
+            axes.scatter(x, y, s=9, alpha=0.5, color=color, label=_plain(name), rasterized=True)
 
     return _chart(title, xlabel, ylabel, alt, draw)
 

@@ -85,10 +85,9 @@ class ReportFolder:
 
         A `MaskinferError` where the disk is full, or otherwise refuses.
         """
-        made = f"{self.now:%Y-%m-%d %H:%M}"
         # Both are made before either is written, so that they belong together.
         facts = json.dumps(page.facts, indent=2, allow_nan=False) + "\n"
-        html = render_page(page, self.address, made, on_progress)
+        html = render_page(page, self.address, f"{self.now:%Y-%m-%d %H:%M}", on_progress)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -64,9 +64,8 @@ def thumbnail(source: ImageSource | RemotePhoto, outlines: Sequence[Outline] = (
     ratio_x = photo.image.width / photo.size_wh[0]
     ratio_y = photo.image.height / photo.size_wh[1]
     scale = _SIDE / max(right - left, bottom - top)
-    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     part = photo.image.resize(
-        size,
+        (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))),
         Image.Resampling.BICUBIC,
         (left * ratio_x, top * ratio_y, right * ratio_x, bottom * ratio_y),
         reducing_gap=2.0,
@@ -108,19 +107,14 @@ def _view(size_wh: tuple[int, int], outlines: Sequence[Outline]) -> _Box:
     if not boxes:
         return 0.0, 0.0, float(width), float(height)
     inside = clip_xywh(boxes, size_wh)
-    left, top = inside[:, :2].min(axis=0).tolist()
-    right, bottom = (inside[:, :2] + inside[:, 2:]).max(axis=0).tolist()
-    side = max(right - left, bottom - top)
+    low, high = inside[:, :2].min(axis=0), (inside[:, :2] + inside[:, 2:]).max(axis=0)
+    side = (high - low).max()
     if side >= _LEAST_SHARE * max(size_wh):
         return 0.0, 0.0, float(width), float(height)
-    half = max(side / _LEAST_SHARE / 2, 16)
-    across, down = (left + right) / 2, (top + bottom) / 2
-    return (
-        max(0.0, across - half),
-        max(0.0, down - half),
-        min(float(width), across + half),
-        min(float(height), down + half),
-    )
+    middle, half = (low + high) / 2, max(side / _LEAST_SHARE / 2, 16)
+    left, top = np.maximum(middle - half, 0).tolist()
+    right, bottom = np.minimum(middle + half, size_wh).tolist()
+    return left, top, right, bottom
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box_xywh: _Box, outline: Outline) -> None:
@@ -128,6 +122,5 @@ def _draw_box(draw: ImageDraw.ImageDraw, box_xywh: _Box, outline: Outline) -> No
     corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
     for start, stop in pairwise(corners):
         dashes = max(1, round(math.dist(start, stop) / _DASH)) if outline.dashed else 1
-        ends = list(pairwise(np.linspace(start, stop, dashes + 1).tolist()))
-        for first, last in ends[::2]:
+        for first, last in list(pairwise(np.linspace(start, stop, dashes + 1).tolist()))[::2]:
             draw.line([*first, *last], fill=outline.color, width=2)
