@@ -13,6 +13,7 @@ from .providers import Provider
 _DRIVER_PAGE = "https://www.nvidia.com/drivers"
 _INSTALL_DRIVER = f"sudo ubuntu-drivers install   # elsewhere: {_DRIVER_PAGE}; then restart"
 _START_CONTAINER = "docker run --gpus all IMAGE   # on a host with NVIDIA's container toolkit"
+_DAMAGED = "damaged"  # what is said of a model file that cannot be read
 _REINSTALL = "pip install --force-reinstall .   # in maskinfer's folder"
 _CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 # onnxruntime's provider is linked against TensorRT 10 (microsoft/onnxruntime 32278).
@@ -112,7 +113,8 @@ def _for_libraries(findings: Findings) -> Iterator[Remedy]:
         yield Remedy(f"missing: {of_cuda}", _CUDA_LIBRARIES)
     elif obstacle:
         # All present, in versions that do not fit: the set that onnxruntime itself names.
-        yield Remedy(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
+        again = f"{_CUDA_LIBRARIES} --upgrade --force-reinstall"
+        yield Remedy(f"cuda: {obstacle}", _REINSTALL if _DAMAGED in obstacle else again)
     if of_tensorrt:
         yield Remedy(f"missing, for --provider tensorrt alone: {of_tensorrt}", _TENSORRT)
     elif not obstacle and findings.obstacles[Provider.TENSORRT]:

@@ -305,7 +305,6 @@ class Session:
                 session = self._create(data, self._providers(data, first))
             except ModelFileError as error:
                 # Whose fault is it? Where the CPU refuses the file too, that is raised instead.
-                data = self._read(Provider.CPU)
                 session = self._create(data, self._providers(data, Provider.CPU))
                 obstacle = f"the provider did not start ({reason(error.__cause__)})"
             if session.get_providers()[0] == _ORT_NAME[first]:

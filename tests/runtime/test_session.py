@@ -14,7 +14,7 @@ from support.tiny_model import METADATA, build_model, draw_photo, write_model
 from maskinfer import MaskDetector
 from maskinfer.data.boxes import iou_xywh
 from maskinfer.errors import MaskinferError, ModelFileError, UsageError
-from maskinfer.runtime import cpu, gpu
+from maskinfer.runtime import cpu, default_model, gpu
 from maskinfer.runtime import session as module
 from maskinfer.runtime.default_model import shipped_model, suited
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
@@ -192,6 +192,19 @@ def _pretended_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("is about onnxruntime-gpu on machines without a GPU")
     monkeypatch.setattr(gpu, "has_nvidia_driver", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_pretended_gpu")
+def test_a_damaged_file_for_gpus_is_named_and_not_the_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = default_model.shipped_model()
+    for name in (shipped.name, "default.gpu.onnx"):
+        data = shipped.with_name(name).read_bytes()
+        (tmp_path / name).write_bytes(data[:-100] if "gpu" in name else data)
+    monkeypatch.setattr(default_model, "shipped_model", lambda: tmp_path / shipped.name)
+    with pytest.raises(ModelFileError, match=r"default\.gpu\.onnx: damaged, or not an ONNX file"):
+        Session(tmp_path / shipped.name, "cuda")
 
 
 @pytest.mark.usefixtures("_pretended_gpu")
