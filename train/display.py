@@ -69,8 +69,8 @@ class TerminalDisplay(Display):
         self.say(f"Run: {run}")
         self.say(
             "acc: share of masks judged rightly; IoU: of the found box with the labelled one; "
-            "validation: balanced accuracy and IoU, of the face nearest to the answer where a network "
-            "learns all, by which the best epoch (*) is chosen"
+            "validation: balanced accuracy and IoU, of the face nearest to the answer where a "
+            "network learns all, by which the best epoch (*) is chosen"
         )
         self.say("epoch  time    train loss   acc   IoU |  test loss   acc   IoU | validation")
         with self.progress:
