@@ -34,7 +34,7 @@ from .openvino import OpenVino, is_suited
 from .providers import DEFAULT_BATCH_SIZE, Provider, explain
 
 # A large network fills all cores by itself, and each batch holds half a gigabyte and more.
-_LARGE_FILE, _LARGE_STREAMS = 15_000_000, 2  # bytes; a Faster R-CNN in INT8 has 20 million or more
+_LARGE_FILE, _LARGE_STREAMS = 15_000_000, 2  # bytes; a Faster R-CNN in INT8 has some 20 million
 # On CUDA one batch is copied while another is computed: onnxruntime gives each run a CUDA stream of
 # its own (microsoft/onnxruntime pull request 13495). Its TensorRT provider computes one batch at a
 # time (19301), and a CUDA graph cannot be captured while another batch is computed (18806).
