@@ -10,6 +10,8 @@ from support.cli import RunCli
 
 from maskinfer.train.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def test_verify_tells_its_own_run_from_another(
     drawn: Path, runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, run_cli: RunCli
