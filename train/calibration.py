@@ -63,5 +63,5 @@ def calibrate(
     temperatures = np.exp(_LOG_TEMPERATURES)
     losses = [np.logaddexp(0, signed / temperature).mean() for temperature in temperatures]
     temperature = float(temperatures[int(np.argmin(losses))])
-    share = float(is_proper.mean())
+    share = int(1000 * is_proper.mean()) / 1000
     return replace(earlier, temperature=temperature, threshold=share, images=len(probabilities))
