@@ -27,7 +27,7 @@ from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.version import __version__
 
 from . import engine, triton
-from .fp16 import to_half
+from .fp16 import store_in_half, to_half
 from .graph import ContractModule, checkpoint_function, to_onnx, write_onnx
 from .int8 import quantise
 from .parity import BATCH_SIZES, Parity, Predict, Reference, compare, in_batches, tolerance
@@ -224,6 +224,8 @@ def _lower(
     """The graph in its precision, and what the metadata says of that."""
     if settings.precision == "fp16":
         return graph, {"fp16": to_half(graph, canvases)}
+    if settings.precision == "fp16-weights":
+        store_in_half(graph)
     if calibration is None:
         return graph, {}
     say(f"Quantising on {len(calibration)} images")
@@ -296,7 +298,7 @@ def _write_engine(
     path = graph.path
     if built.built_with["builder"] == TENSORRT:  # so there is a GPU to try it on
         # A GPU computes FP32 convolutions in TF32, which has FP16's digits.
-        digits = "fp16" if metadata.precision == "fp32" else metadata.precision
+        digits = metadata.precision if metadata.precision == "int8" else "fp16"
         predict = engine.predictor(built)
         parity = _verify(predict, reference, replace(metadata, precision=digits), path)
         exported, stated = replace(graph, parity=parity), asdict(parity)

@@ -1,4 +1,4 @@
-"""FP16: the layers of a graph compute in half precision, all else as before.
+"""FP16: the layers of a graph compute in half precision, or only its weights are stored in it.
 
 The graph's inputs and outputs stay what they are, and so do box arithmetic and softmax. Written
 here because onnxconverter-common's pass, and ONNX Runtime's copy of it, leave nodes out of order
@@ -19,6 +19,7 @@ from .layers import find_layers, reduced_nodes
 # A quarter of what FP16 holds: other images may reach further than those measured.
 _LARGEST = float(np.finfo(np.float16).max) / 4
 _BATCH = 8
+_LEAST_STORED = 256  # numbers of a weight; fewer save no more than the cast takes
 _HALF, _FULL = ".fp16", ".fp32"  # ends of the names of values that were cast
 
 
@@ -68,6 +69,27 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
         "layers_in_fp32": [x.weight for x in layers if not reduced.issuperset(x.nodes)],
         "largest_value": max((largest[name] for name in reduced), default=0.0),
     }
+
+
+def store_in_half(model: ModelProto) -> None:
+    """Store the weights of a graph in FP16, in place; it computes in FP32 as before.
+
+    Each is cast by a node of its own, which runtimes compute once, when they load the graph.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _LEAST_STORED:
+            continue
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name, half = tensor.name, tensor.name + _HALF
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        cast = f"{half}.cast"
+        casts.append(helper.make_node("Cast", [half], [name], name=cast, to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _measure(model: ModelProto, values: set[str], canvases: Pixels) -> dict[str, float]:

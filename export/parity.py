@@ -7,7 +7,7 @@ torchvision's and takes more proposals, so a few faces may differ.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from maskinfer.errors import ModelFileError
 from maskinfer.runtime.session import Outputs
 
 from .matching import match, numbers
+from .settings import Precision
 from .suppression import Faces
 
 BATCH_SIZES = (1, 3, 8)
@@ -64,11 +65,11 @@ _TOLERANCES = {
 def tolerance(network: str, precision: str) -> Tolerance:
     """How far a file of that network and precision may differ; others are a `ModelFileError`."""
     try:
-        return _TOLERANCES[network][precision]
+        return _TOLERANCES[network][precision.removesuffix("-weights")]
     except KeyError:
         raise ModelFileError(
             f"a {network} in {precision}: this maskinfer knows {', '.join(_TOLERANCES)} in "
-            f"{', '.join(_TOLERANCES['resnet'])}"
+            f"{', '.join(get_args(Precision))}"
         ) from None
 
 

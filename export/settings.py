@@ -10,7 +10,8 @@ from maskinfer.errors import UsageError
 from maskinfer.runtime.model_file import ModelMetadata
 
 Format = Literal["onnx", "engine", "triton"]
-Precision = Literal["fp32", "fp16", "int8"]
+# Of the layers; `fp16-weights` computes in FP32 and stores its weights in FP16.
+Precision = Literal["fp32", "fp16-weights", "fp16", "int8"]
 Target = Literal["cpu", "any-cpu", "tensorrt"]
 Say = Callable[[str], None]  # takes a line about a step that takes long
 
@@ -39,7 +40,7 @@ class ExportSettings:
     out: Path | None = None
     data: Path | None = None  # on whose test images the file is verified; None: the run's own
     format: Format = "onnx"  # or a TensorRT `engine`, or a model repository for `triton`
-    precision: Precision = "fp32"  # what the network computes with
+    precision: Precision = "fp32"
     # Whose INT8 it is: that of CPUs like this machine's or of any (unsigned activations), or
     # TensorRT's (signed); None: TensorRT's for engines, else `cpu`.
     target: Target | None = None

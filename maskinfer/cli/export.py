@@ -40,7 +40,10 @@ _AGAINST = {"traced": "traced network", "checkpoint": "checkpoint itself"}
         "onnx; engine: TensorRT, built for this machine's GPU, or ahead of time where there is "
         "none; triton: a model repository."
     ),
-    precision=option("What the layers compute with; int8 needs no other option."),
+    precision=option(
+        "What the layers compute with; int8 needs no other option. fp16-weights computes in FP32, "
+        "and halves the file."
+    ),
     target=option(
         "Whose INT8: a CPU's like this one, any CPU's (also those without VNNI), or TensorRT's.",
         show_default="cpu; tensorrt for engines",

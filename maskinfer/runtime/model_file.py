@@ -60,7 +60,7 @@ class ModelMetadata:
     one_face: WorkingPoint  # of answers that are about one face of a photo
     all_faces: WorkingPoint  # of answers about every face of a photo
     normalisation: dict[str, list[float]]  # three numbers each, `mean` and `std`, in 0..255
-    precision: str  # what its layers compute with: `fp32`, `fp16` or `int8`
+    precision: str  # `fp32`, `fp16-weights`, `fp16` or `int8`, as `export.settings.Precision`
     maskinfer_version: str  # the one that wrote the file
     faces: int = 1  # K, the most that it finds in a photo
     free_canvas: bool = False  # whether it reads canvases of any side that `is_canvas` allows

@@ -21,7 +21,7 @@ from support.tiny_model import METADATA
 from maskinfer.errors import ExportError, ModelFileError, UsageError
 from maskinfer.export import engine, int8
 from maskinfer.export.engine import predictor
-from maskinfer.export.fp16 import to_half
+from maskinfer.export.fp16 import store_in_half, to_half
 from maskinfer.export.settings import BatchRange
 from maskinfer.runtime import gpu
 from maskinfer.runtime.engine_file import read_sidecar, sidecar_path, write_engine
@@ -107,6 +107,7 @@ def _two_types() -> bytes:
         ("fasterrcnn", "fp16"),
         ("lite", "fp32"),
         ("lite", "fp16"),
+        ("lite", "fp16-weights"),
     ],
 )
 def test_build_needs_no_gpu(
@@ -120,6 +121,8 @@ def test_build_needs_no_gpu(
     graph = onnx.load(files[network])
     if precision == "fp16":
         to_half(graph, canvases)
+    elif precision == "fp16-weights":
+        store_in_half(graph)
     elif precision == "int8":
         # An untrained network moves far; here it only has to build.
         monkeypatch.setattr(int8, "ALLOWED", int8.Drift(iou=0, probability=1))

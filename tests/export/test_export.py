@@ -189,6 +189,22 @@ def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
 
 
 @pytest.mark.usefixtures("traced_once")
+def test_weights_stored_in_fp16_halve_a_file_that_computes_in_fp32(
+    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
+) -> None:
+    half = tmp_path / "half.onnx"
+    settings = ExportSettings(out=half, precision="fp16-weights")
+    done = job.export(runs["lite"].path, settings, print)
+    assert Session(half, "cpu").metadata.precision == "fp16-weights"
+    assert half.stat().st_size < 0.55 * files["lite"].stat().st_size
+    graph = onnx.shape_inference.infer_shapes(onnx.load(half)).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    computed = {kinds[name] for n in graph.node if n.op_type == "Conv" for name in n.output}
+    assert computed == {onnx.TensorProto.FLOAT}
+    assert done.parity.comparisons[0].box_px < 1
+
+
+@pytest.mark.usefixtures("traced_once")
 def test_int8_is_calibrated_on_the_images_given(
     drawn: Path, runs: dict[str, RunFolder], tmp_path: Path
 ) -> None:
