@@ -18,14 +18,11 @@ from maskinfer.train.data.augmentation import Changes
 from maskinfer.train.data.batches import Batch, MeasuredBatches
 from maskinfer.train.data.parts import Parts
 from maskinfer.train.networks.network import Losses, Network, Targets
+from maskinfer.train.runs.files import measured_of_training
 
 from .calibration import Calibration, calibrate
 from .display import Display
 from .settings import TrainSettings
-
-# Training figures are measured on as many training images as there are test images, but no more
-# than this, evenly spaced, so always the same ones.
-_TRAIN_SAMPLE = 256
 
 
 class Figures(NamedTuple):
@@ -42,7 +39,8 @@ def batches_to_measure(
     parts: Parts, settings: TrainSettings, accelerator: Accelerator
 ) -> dict[str, MeasuredBatches]:
     """What this process measures of each part with samples: `train`, `validation`, `test`."""
-    most = min(_TRAIN_SAMPLE, len(parts.test), len(parts.train))
+    most = measured_of_training(len(parts.train), len(parts.test))
+    # Evenly spaced, so always the same ones.
     places = np.linspace(0, len(parts.train) - 1, most).round().astype(int)
     few = [parts.train[place] for place in places]
     tested = parts.test if settings.measure_test else []

@@ -27,10 +27,10 @@ def doctor(
 ) -> None:
     """Show versions, libraries, and which providers really run a model.
 
-    Each problem comes with the command that repairs it. Where TensorRT is
-    installed, it builds an engine the first time, which can take a minute.
+    Each problem comes with the command that repairs it.
 
-    Exit code 0: models run here, if only on the CPU; 1: they do not.
+    Exit code 0: the shipped model runs here, if only on the CPU; 1: it does
+    not.
     """
     console = check_json(json, overwrite=overwrite)
     with err.status("Examining this machine"):
@@ -38,7 +38,7 @@ def doctor(
     write_json(json, lambda: strict_json(_facts(findings)))
     if console is out:
         _print(findings)
-    if findings.auto is None:
+    if findings.auto is None or findings.shipped.fault:
         raise typer.Exit(1)
 
 
@@ -53,7 +53,7 @@ def _print(findings: Findings) -> None:
     print_section("CPU", dict(_cpu_rows()))
     print_section("GPU", dict(_gpu_rows(findings.gpu)))
     print_section("CUDA's and TensorRT's libraries", dict(map(_library_row, findings.libraries)))
-    print_section("Providers, running the shipped model", dict(_provider_rows(findings)))
+    print_section("Providers, running a small network", dict(_provider_rows(findings)))
     if findings.torch is not None:
         print_section("Training", {"torch": _torch_words(findings.torch)})
     print_heading("In short")
@@ -127,6 +127,7 @@ def _provider_rows(findings: Findings) -> Iterator[tuple[str, str]]:
     if findings.auto is not None:
         note = f" ({findings.auto_note})" if findings.auto_note else ""
         yield Provider.AUTO, f"takes {findings.auto}{note}"
+        yield "shipped model", findings.shipped.fault or f"runs on {findings.auto}"
 
 
 def _torch_words(torch: Torch) -> str:

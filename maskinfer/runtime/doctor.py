@@ -1,10 +1,11 @@
 """What on this machine decides where models run, as data; `remedies` draws the conclusions.
 
 onnxruntime runs on the CPU when a GPU provider cannot start, and hardly says so. Here each provider
-really runs the shipped model, so that what is reported is what `predict` will meet.
+really runs a small network, and the one that `auto` takes the shipped model.
 """
 
 import importlib.metadata
+import importlib.resources
 import os
 import platform
 import sys
@@ -15,6 +16,7 @@ from types import ModuleType
 
 import numpy as np
 
+from maskinfer.errors import ModelFileError, UsageError
 from maskinfer.version import __version__
 
 from . import gpu, openvino
@@ -28,6 +30,8 @@ _PACKAGES = (
     *("numpy", "pillow", "onnx", "openvino"),
     *("torch", "torchvision", "tensorrt", "tensorrt-rtx-cu13-libs"),
 )
+# Layers in FP32, which all providers compute; `benchmarks/probe.py` makes it.
+PROBE = Path(str(importlib.resources.files("maskinfer.runtime") / "probe.onnx"))
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
@@ -75,6 +79,14 @@ class Torch:
 
 
 @dataclass(frozen=True)
+class ShippedModel:
+    """Why the shipped model does not run; empty where it does, or where nothing runs."""
+
+    fault: str = ""
+    is_damaged: bool = False  # whether its file is missing or damaged
+
+
+@dataclass(frozen=True)
 class Findings:
     """What `maskinfer doctor` finds."""
 
@@ -83,11 +95,12 @@ class Findings:
     onnxruntime: OnnxRuntime
     gpu: Gpu
     libraries: tuple[Library, ...]  # those that the built-in GPU providers load
-    # Why each provider does not run the shipped model; empty where it does. OpenVINO is there only
-    # where it is installed.
+    # Why each provider does not run a network; empty where it does. OpenVINO is there only where it
+    # is installed.
     obstacles: dict[Provider, str]
     auto: Provider | None  # the provider that `auto` chooses; None where not even the CPU starts
     auto_note: str  # why it is not CUDA; else empty
+    shipped: ShippedModel  # how it fares there
     torch: Torch | None  # PyTorch; None where it is not installed
 
 
@@ -103,7 +116,9 @@ def examine() -> Findings:
     if openvino.is_installed():
         providers.insert(1, Provider.OPENVINO)
     obstacles = {provider: runtime.fault or _find_obstacle(provider) for provider in providers}
-    auto, note = (None, "") if obstacles[Provider.CPU] else _open_auto()
+    auto, note, shipped = None, "", ShippedModel()
+    if not obstacles[Provider.CPU]:
+        auto, note, shipped = _try_shipped()
     return Findings(
         versions={
             "maskinfer": __version__,
@@ -123,6 +138,7 @@ def examine() -> Findings:
         obstacles=obstacles,
         auto=auto,
         auto_note=note,
+        shipped=shipped,
         # Last: torch loads CUDA's libraries, which onnxruntime must find without that help.
         torch=_examine_torch(),
     )
@@ -156,21 +172,29 @@ def _examine_onnxruntime() -> tuple[OnnxRuntime, ModuleType | None]:
 def _find_obstacle(provider: Provider) -> str:
     """Run one image on a provider; why that fails, or an empty text."""
     try:
-        session = Session(shipped_model(), provider, batch_size=1)
-        side = session.metadata.geometry.canvas
-        # cuDNN is only loaded when something is computed.
-        session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
+        _run(PROBE, provider)
     except Exception as error:
         return explain(error)
     return ""
 
 
-def _open_auto() -> tuple[Provider | None, str]:
+def _try_shipped() -> tuple[Provider, str, ShippedModel]:
+    """What `auto` takes, its note, and how the shipped model fares there."""
     try:
-        session = Session(shipped_model(), Provider.AUTO, batch_size=1)
+        session = _run(shipped_model(), Provider.AUTO)
     except Exception as error:
-        return None, explain(error)
-    return session.provider, session.note
+        is_damaged = isinstance(error, (ModelFileError, UsageError))
+        session = Session(PROBE, Provider.AUTO, batch_size=1)
+        return session.provider, session.note, ShippedModel(explain(error), is_damaged)
+    return session.provider, session.note, ShippedModel()
+
+
+def _run(model: Path, provider: Provider) -> Session:
+    session = Session(model, provider, batch_size=1)
+    side = session.geometry.canvas
+    # cuDNN is only loaded when something is computed.
+    session.run(np.zeros((1, side, side, 3), dtype=np.uint8))
+    return session
 
 
 def _examine_torch() -> Torch | None:

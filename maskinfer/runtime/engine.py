@@ -96,7 +96,7 @@ class Engine:
         where the package is missing, or there is no GPU that the engine is for.
         """
         name, batch = built_with["builder"], built_with["batch"]
-        self.sizes = (batch["minimum"], batch["maximum"])  # of the batches that it takes
+        self.sizes = (int(batch["minimum"]), int(batch["maximum"]))  # of the batches that it takes
         try:
             self._toolkit = Toolkit(name)
         except (ImportError, OSError) as error:

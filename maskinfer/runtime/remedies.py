@@ -13,7 +13,6 @@ from .providers import Provider
 _DRIVER_PAGE = "https://www.nvidia.com/drivers"
 _INSTALL_DRIVER = f"sudo ubuntu-drivers install   # elsewhere: {_DRIVER_PAGE}; then restart"
 _START_CONTAINER = "docker run --gpus all IMAGE   # on a host with NVIDIA's container toolkit"
-_DAMAGED = "damaged"  # what is said of a model file that cannot be read
 _REINSTALL = "pip install --force-reinstall .   # in maskinfer's folder"
 _CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 # onnxruntime's provider is linked against TensorRT 10 (microsoft/onnxruntime 32278).
@@ -38,13 +37,15 @@ def find_remedies(findings: Findings) -> tuple[Remedy, ...]:
     obstacle = findings.obstacles.get(Provider.OPENVINO)
     command = "pip install --force-reinstall openvino"
     for_openvino = (Remedy(f"openvino: {obstacle}", command),) if obstacle else ()
+    for_shipped = tuple(_for_shipped(findings))
     if not findings.gpu.is_there:
-        return (*for_runtime, *for_openvino, *_for_torch(findings, gpu_works=False))
+        rest = _for_torch(findings, gpu_works=False)
+        return (*for_runtime, *for_shipped, *for_openvino, *rest)
     for_driver = tuple(_for_driver(findings)) if findings.obstacles[Provider.CUDA] else ()
     # With another driver or onnxruntime, other libraries may be missing.
     for_libraries = () if for_runtime or for_driver else tuple(_for_libraries(findings))
     rest = _for_torch(findings, not for_driver)
-    return (*for_runtime, *for_openvino, *for_driver, *for_libraries, *rest)
+    return (*for_runtime, *for_shipped, *for_openvino, *for_driver, *for_libraries, *rest)
 
 
 def conclude(findings: Findings) -> str:
@@ -72,12 +73,22 @@ def _for_onnxruntime(findings: Findings) -> Iterator[Remedy]:
     elif runtime.fault:
         yield Remedy(runtime.fault, f"pip install --force-reinstall {suited}")
     elif findings.obstacles[Provider.CPU]:
-        yield Remedy(f"cpu: {findings.obstacles[Provider.CPU]}", _REINSTALL)
+        yield Remedy(
+            f"cpu: {findings.obstacles[Provider.CPU]}",
+            f"pip install --force-reinstall {suited}",
+        )
     elif names and names[0] != suited and findings.gpu.is_there and not runtime.has(Provider.CUDA):
         yield Remedy(
             f"{names[0]} is built without CUDA",
             f"pip uninstall -y {names[0]} && pip install {suited}",
         )
+
+
+def _for_shipped(findings: Findings) -> Iterator[Remedy]:
+    if shipped := findings.shipped.fault:
+        others = "maskinfer predict FOLDER --provider cpu"
+        command = _REINSTALL if findings.shipped.is_damaged else others
+        yield Remedy(f"the shipped model: {shipped}", command)
 
 
 def _for_driver(findings: Findings) -> Iterator[Remedy]:
@@ -113,8 +124,7 @@ def _for_libraries(findings: Findings) -> Iterator[Remedy]:
         yield Remedy(f"missing: {of_cuda}", _CUDA_LIBRARIES)
     elif obstacle:
         # All present, in versions that do not fit: the set that onnxruntime itself names.
-        again = f"{_CUDA_LIBRARIES} --upgrade --force-reinstall"
-        yield Remedy(f"cuda: {obstacle}", _REINSTALL if _DAMAGED in obstacle else again)
+        yield Remedy(f"cuda: {obstacle}", f"{_CUDA_LIBRARIES} --upgrade --force-reinstall")
     if of_tensorrt:
         yield Remedy(f"missing, for --provider tensorrt alone: {of_tensorrt}", _TENSORRT)
     elif not obstacle and findings.obstacles[Provider.TENSORRT]:

@@ -93,7 +93,8 @@ class Session:
             model: the model file.
             provider: `auto`, `tensorrt`, `cuda`, `openvino` or `cpu`.
             batch_size: most canvases in one batch, at least 1. On a GPU every batch is filled up
-                to this size, since a new shape means new tuning.
+                to this size, since a new shape means new tuning. Where an engine is not built for
+                the default, it is the nearest that it is built for.
             threads: CPU threads of the network; None for one a core.
             streams: how many threads will call `run` at the same time, at most two where the file
                 is large or on CUDA, and one on TensorRT; the CPU threads are divided among them.
@@ -177,11 +178,12 @@ class Session:
             raise UsageError(
                 f"{self.path}: the engine {error}. The ONNX file it was built from runs anywhere"
             ) from error
-        except (KeyError, TypeError) as error:
-            raise ModelFileError(
-                f"{sidecar_path(self.path)}: damaged, {error} of the engine is missing"
-            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"{error} of the engine is missing" if isinstance(error, KeyError) else error
+            raise ModelFileError(f"{sidecar_path(self.path)}: damaged, {what}") from error
         least, most = self._engine.sizes
+        if self.batch_size == DEFAULT_BATCH_SIZE:
+            self.batch_size = min(max(least, self.batch_size), most)
         if not least <= self.batch_size <= most:
             raise UsageError(
                 f"--batch-size: got {self.batch_size}, expected {least} to {most}, which "

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from support.cli import RunCli
 
-from maskinfer.runtime import default_model, gpu
-from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, Torch
+from maskinfer.runtime import default_model, doctor, gpu
+from maskinfer.runtime.doctor import Findings, Gpu, OnnxRuntime, ShippedModel, Torch
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.remedies import find_remedies
 
@@ -59,12 +59,25 @@ def test_doctor_tells_machines_what_it_tells_people(run_cli: RunCli, tmp_path: P
 
 @pytest.mark.usefixtures("no_gpu")
 def test_doctor_fails_where_not_even_the_cpu_runs(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "PROBE", tmp_path / "not-there.onnx")
+    done = run_cli("doctor")
+    assert done.code == 1
+    assert "not even the CPU provider starts" in done.stdout
+    assert "    pip install --force-reinstall onnxruntime" in done.stdout
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_doctor_tells_a_missing_model_from_a_broken_provider(
     run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_model, "SHIPPED", "not-there.onnx")
     done = run_cli("doctor")
     assert done.code == 1
-    assert "not even the CPU provider starts" in done.stdout
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "cpu runs" in lines
+    assert "Problem: the shipped model: " in done.stdout
     assert "no such model file" in done.stdout
     assert "    pip install --force-reinstall .   # in maskinfer's folder\n" in done.stdout
 
@@ -192,6 +205,7 @@ HEALTHY = Findings(
     obstacles=STARTS,
     auto=Provider.CUDA,
     auto_note="",
+    shipped=ShippedModel(),
     torch=Torch("2.14", "13.0", True),
 )
 FALLEN_BACK = replace(HEALTHY, obstacles=NO_CUDA, auto=Provider.CPU)
@@ -257,6 +271,14 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
         ),
         (replace(HEALTHY, torch=None), []),
         (
+            replace(HEALTHY, shipped=ShippedModel("damaged", is_damaged=True)),
+            ["pip install --force-reinstall ."],
+        ),
+        (
+            replace(HEALTHY, shipped=ShippedModel("failed on cuda: out of memory")),
+            ["maskinfer predict FOLDER --provider cpu"],
+        ),
+        (
             replace(
                 FALLEN_BACK,
                 gpu=NO_GPU,
@@ -284,6 +306,8 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
         "torch without cuda",
         "broken torch",
         "no torch",
+        "damaged model",
+        "model too large",
         "no onnxruntime",
     ],
 )

@@ -58,6 +58,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
         "test balanced accuracy": "0.790",
         "validation IoU": "0.800",
         "validation accuracy": "0.800",
+        "training images measured": "40",
         "minutes": "1.500",
     }
     assert report.warnings == []

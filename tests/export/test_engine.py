@@ -24,6 +24,7 @@ from maskinfer.export.engine import predictor
 from maskinfer.export.fp16 import store_in_half, to_half
 from maskinfer.export.settings import BatchRange
 from maskinfer.runtime import gpu
+from maskinfer.runtime.doctor import PROBE
 from maskinfer.runtime.engine_file import read_sidecar, sidecar_path, write_engine
 from maskinfer.runtime.session import Session
 from maskinfer.train.runs.folder import RunFolder
@@ -94,6 +95,11 @@ def _two_types() -> bytes:
         helper.make_node("Add", ["full", "half"], ["sum"], "add"),
         output=helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["N", 8, 8, 3]),
     )
+
+
+@needs_rtx
+def test_what_doctor_runs_is_for_tensorrt_too() -> None:
+    assert engine.build(PROBE.read_bytes(), 64, _BATCH).plan
 
 
 @needs_rtx

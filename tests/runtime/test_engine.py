@@ -120,8 +120,8 @@ def test_predict_takes_an_engine(
     _stand_in(monkeypatch)
     out = tmp_path / "preds.csv"
     done = run_cli(
-        *("predict", "sample_images/test", "--model", engine, "--out", out, "--batch-size", 8)
-    )
+        *("predict", "sample_images/test", "--model", engine, "--out", out)
+    )  # in batches of 8, since it is built for no more
     assert done.code == 0, done.stderr
     assert "model.engine" in done.stderr
     assert "on tensorrt" in done.stderr
@@ -182,6 +182,10 @@ def test_a_sidecar_without_a_batch_range_is_damaged(
     path = tmp_path / "model.engine"
     write_engine(b"plan", METADATA, {"builder": "tensorrt", "version": "10.9"}, path)
     with pytest.raises(ModelFileError, match="damaged, 'batch' of the engine is missing"):
+        Session(path)
+    many = BUILT_WITH | {"batch": {"minimum": 1, "optimum": 4, "maximum": "many"}}
+    write_engine(b"plan", METADATA, many, path)
+    with pytest.raises(ModelFileError, match=r"damaged, invalid literal .* 'many'"):
         Session(path)
 
 

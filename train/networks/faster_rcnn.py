@@ -4,11 +4,14 @@ Three classes: background, mask worn improperly, mask worn properly. One anchor 
 as in the report. The one box wanted is the best-scored of all detections.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import mobilenet_backbone, resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_area, box_convert, box_iou
@@ -40,6 +43,27 @@ class _RegionProposals(RegionProposalNetwork):  # type: ignore[misc]
             if not passed_over.equal(label == 0):  # a loss needs some background
                 label[passed_over] = -1
         return labels, faces
+
+
+class _Full:
+    """A layer whose outputs are coordinates and scores: in FP32 also where others compute in less.
+
+    In BF16 a coordinate of 200 pixels has steps of one, and many scores are equal.
+    """
+
+    def forward(self, x: Tensor) -> Any:
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x)  # type: ignore[misc]
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())  # type: ignore[misc]
+
+
+class _FullConv(_Full, nn.Conv2d):
+    """Of each cell."""
+
+
+class _FullPredictor(_Full, FastRCNNPredictor):  # type: ignore[misc]
+    """Of each proposal."""
 
 
 class FasterRCNNDetector(Network):
@@ -80,7 +104,11 @@ class FasterRCNNDetector(Network):
             box_score_thresh=0.0,
             box_detections_per_img=2000,
         )
-        self.detector.rpn.__class__ = _RegionProposals  # which has the state of its base
+        # Which have the state of their bases.
+        self.detector.rpn.__class__ = _RegionProposals
+        for layer in (self.detector.rpn.head.cls_logits, self.detector.rpn.head.bbox_pred):
+            layer.__class__ = _FullConv
+        self.detector.roi_heads.box_predictor.__class__ = _FullPredictor
 
     def begin_from(self, origin: str) -> None:
         # As torchvision's own pretrained detectors: batches are too small to learn statistics, and
@@ -116,12 +144,11 @@ class FasterRCNNDetector(Network):
         # Two a proposal: the box of either class, each with its class's score.
         images, features = self.outputs(canvases)
         heads = self.detector.roi_heads
-        with torch.autocast(canvases.device.type, enabled=False):
-            proposals, _ = self.detector.rpn(images, features)
-            pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
-            logits, shifts = heads.box_predictor(heads.box_head(pooled))
-            scores = torch.softmax(logits, dim=1)[:, IMPROPER:]  # (all proposals, 2)
-            boxes = heads.box_coder.decode(shifts, proposals)[:, IMPROPER:].clamp(0, self.canvas)
+        proposals, _ = self.detector.rpn(images, features)
+        pooled = heads.box_roi_pool(features, proposals, images.image_sizes)
+        logits, shifts = heads.box_predictor(heads.box_head(pooled))
+        scores = torch.softmax(logits, dim=1)[:, IMPROPER:]  # (all proposals, 2)
+        boxes = heads.box_coder.decode(shifts, proposals)[:, IMPROPER:].clamp(0, self.canvas)
         proper = scores[:, 1:] / scores.sum(dim=1, keepdim=True).clamp(min=1e-9)
         is_box = (boxes[..., 2:] - boxes[..., :2]).amin(dim=2) >= SMALLEST_BOX
         columns = (boxes, proper.expand(-1, 2), scores * is_box)
@@ -137,26 +164,22 @@ class FasterRCNNDetector(Network):
         sizes_hw = [(self.canvas, self.canvas)] * len(canvases)
         images = ImageList(self.normalise(canvases), sizes_hw)
         features: dict[str, Tensor] = self.detector.backbone(images.tensors)
-        # Box arithmetic, sampling and losses are kept out of half precision.
+        # Region features are sampled in FP32.
         return images, {name: level.float() for name, level in features.items()}
 
     def losses(self, outputs: _Outputs, targets: Targets) -> Losses:
         images, features = outputs
-        with torch.autocast(images.tensors.device.type, enabled=False):
-            described = _torchvision_targets(targets, self.canvas)
-            proposals, losses = self.detector.rpn(images, features, described)
-            proposals = [_of_use(*pair) for pair in zip(proposals, described, strict=True)]
-            _, box_losses = self.detector.roi_heads(
-                features, proposals, images.image_sizes, described
-            )
+        described = _torchvision_targets(targets, self.canvas)
+        proposals, losses = self.detector.rpn(images, features, described)
+        proposals = [_of_use(*pair) for pair in zip(proposals, described, strict=True)]
+        _, box_losses = self.detector.roi_heads(features, proposals, images.image_sizes, described)
         return {**losses, **box_losses}
 
     def detections(self, outputs: _Outputs, most: int | None = None) -> Detections:
         images, features = outputs
-        with torch.autocast(images.tensors.device.type, enabled=False):
-            proposals, _ = self.detector.rpn(images, features)  # of each image, best first
-            proposals = [best_first[:most] for best_first in proposals]
-            faces, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
+        proposals, _ = self.detector.rpn(images, features)  # of each image, best first
+        proposals = [best_first[:most] for best_first in proposals]
+        faces, _ = self.detector.roi_heads(features, proposals, images.image_sizes)
         best = [_best(image) for image in faces]
         return Detections(*(torch.stack(column) for column in zip(*best, strict=True)))
 

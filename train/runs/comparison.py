@@ -9,7 +9,7 @@ from typing import Any
 
 from maskinfer.text import printable_name, strict_json
 
-from .files import EpochRow, RunConfig, RunFiles, best_row
+from .files import EpochRow, RunConfig, RunFiles, best_row, measured_of_training
 
 # Below either a network has learned next to nothing; a box at random overlaps a face's by 0.05.
 _CHANCE_IOU, _CHANCE_ACCURACY = 0.1, 0.55
@@ -51,6 +51,13 @@ class RunRecord:
     def minutes(self) -> float:
         """What all epochs took."""
         return sum(row.seconds for row in self.history) / 60
+
+    @property
+    def measured(self) -> int:
+        """How many training images the figures of training are of."""
+        counts = self.config.data["counts"]
+        training, test = (sum(counts.get(part, {}).values()) for part in ("train", "test"))
+        return measured_of_training(training, test)
 
     def settings(self) -> dict[str, str]:
         """Its settings, data, machine and versions, in words by name; no path of the data."""
@@ -227,6 +234,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
         "name": run.name,
         "path": str(run.path),
         "config": asdict(run.config),
+        "training_images_measured": run.measured,
         "epochs_done": run.epochs_done,
         "minutes": run.minutes,
         "best": None if run.best is None else asdict(run.best),

@@ -35,6 +35,12 @@ _DATA: dict[str, Any] = {"names": list[str], "counts": dict[str, dict[str, int]]
 
 _DIVERGED = 1e3  # a loss; those of networks that learn are about 1
 _ROUNDING = 1e-6  # of the file's figures
+_MOST_MEASURED = 256  # training images
+
+
+def measured_of_training(training: int, test: int) -> int:
+    """How many of its training images a run's figures are of: as many as test images, or 256."""
+    return min(_MOST_MEASURED, test, training)
 
 
 @dataclass(frozen=True)

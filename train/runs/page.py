@@ -17,12 +17,15 @@ _OF_BEST = {
     "test IoU": "test_iou",
     "test accuracy": "test_accuracy",
     "test balanced accuracy": "test_balanced_accuracy",
+    "test IoU, nearest face": "test_nearest_iou",
+    "test balanced accuracy, nearest face": "test_nearest_balanced_accuracy",
     "train IoU": "train_iou",
     "train accuracy": "train_accuracy",
     "train balanced accuracy": "train_balanced_accuracy",
     "best epoch": "epoch",
     "validation IoU": "validation_iou",
     "validation accuracy": "validation_accuracy",
+    "validation IoU, nearest face": "validation_nearest_iou",
 }
 _RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
@@ -62,10 +65,11 @@ def runs_page(comparison: RunComparison) -> Page:
     runs, warnings = comparison.runs, Notes(comparison.warnings(), "warning")
     colours = "" if len(runs) == 1 else "Each run has a colour. "
     rows = [_result(run) for run in runs]
-    cells = [tuple(row.values()) for row in rows]
+    shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    cells = [tuple(row[name] for name in shown) for row in rows]
     best = _best_run(runs)
     stands_out = None if best is None or len(runs) == 1 else runs.index(best)
-    results = Table("Runs at their best epoch", tuple(rows[0]), cells, best=stands_out)
+    results = Table("Runs at their best epoch", tuple(shown), cells, best=stands_out)
     trained = [run for run in runs if run.history]
     curves: list[Block] = [Notes(["No run has a whole epoch yet."])]
     if trained:
@@ -105,7 +109,8 @@ def _verdict(runs: Sequence[RunRecord], run: RunRecord | None) -> tuple[str, dic
 
 _RESULTS_INTRO = (
     "Each figure is of the best epoch: the one of the highest mean of validation IoU and balanced "
-    "accuracy, without a validation part the last. Test images chose nothing."
+    "accuracy, without a validation part the last. Test images chose nothing; of training images "
+    "a sample is measured. The nearest face is the known one that the answer overlaps most."
 )
 _CURVES_INTRO = (
     "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
@@ -125,6 +130,7 @@ def _result(run: RunRecord) -> dict[str, Any]:
     return {
         "run": Link(run.path, run.name),
         **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
+        "training images measured": run.measured,
         "network": settings.model,
         "batch": settings.batch_size,
         "rate": f"{settings.learning_rate:g}",

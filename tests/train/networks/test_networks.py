@@ -165,6 +165,24 @@ def test_test_loss_of_faster_rcnn_leaves_the_network_as_it_was() -> None:
     assert torch.equal(stream, torch.random.get_rng_state())
 
 
+def test_faster_rcnn_computes_layers_in_bf16_and_boxes_in_fp32() -> None:
+    network = build(_settings("fasterrcnn")).eval()
+    canvases, targets = _batch(2)
+    head, kinds = network.detector.roi_heads.box_head, []  # type: ignore[union-attr]
+    head.register_forward_hook(lambda module, given, out: kinds.append(out.dtype))  # type: ignore[union-attr]
+    with torch.no_grad():
+        exact, _ = network.measure(canvases, targets)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses, found = network.measure(canvases, targets)
+            faces = network.candidates(canvases)[0]
+    assert kinds == [torch.float32] * 2 + [torch.bfloat16] * 3
+    answers = (*losses.values(), *found, *faces)
+    assert {answer.dtype for answer in answers} == {torch.float32}
+    assert {name: pytest.approx(loss.item(), 0.05) for name, loss in exact.items()} == {
+        name: loss.item() for name, loss in losses.items()
+    }
+
+
 def test_faster_rcnn_has_one_anchor_a_location() -> None:
     network = build(_settings("fasterrcnn"))
     assert network.detector.rpn.anchor_generator.num_anchors_per_location() == [1] * 5  # type: ignore[union-attr, operator]
