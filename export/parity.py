@@ -5,6 +5,7 @@ the precision costs; and with the checkpoint's own evaluation, which for Faster 
 torchvision's and takes more proposals, so a few faces may differ.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -144,6 +145,7 @@ class Reference(NamedTuple):
     traced: Outputs  # what the traced network predicts
     checkpoint: Outputs  # what the checkpoint's own evaluation predicts
     threshold: float  # least probability that counts as a properly worn mask
+    seconds: float  # that the network which is traced took
 
     @classmethod
     def compute(
@@ -153,8 +155,15 @@ class Reference(NamedTuple):
         images = len(canvases)
         # Fewer images than the largest batch are repeated, or that batch would not be tried.
         canvases = np.resize(canvases, (max(images, *BATCH_SIZES), *canvases.shape[1:]))
-        ours, own = _evaluate(traced, canvases), _evaluate(checkpoint, canvases)
-        return cls(images, canvases, ours, own, threshold)
+        began = time.perf_counter()
+        ours = _evaluate(traced, canvases)
+        seconds = time.perf_counter() - began
+        return cls(images, canvases, ours, _evaluate(checkpoint, canvases), threshold, seconds)
+
+    def faults(self, allowed: Tolerance) -> list[str]:
+        """What is beyond the tolerance before anything is traced, as of `Parity`."""
+        own = _compare(self.traced, self, "checkpoint", _TORCH_BATCH, allowed)
+        return Parity(self.images, (own,)).faults(allowed)
 
 
 def compare(predict: Predict, reference: Reference, allowed: Tolerance) -> Parity:

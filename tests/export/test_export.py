@@ -1,5 +1,6 @@
 """Exporting small networks that were trained a little on drawn images."""
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -258,8 +259,12 @@ def test_proposals_rise_until_the_file_agrees(
     monkeypatch.setattr(job, "PROPOSALS", ladder)
     said: list[str] = []
     out = tmp_path / "model.onnx"
-    job.export(runs["fasterrcnn"].path, ExportSettings(out=out), said.append)
+    done = job.export(runs["fasterrcnn"].path, ExportSettings(out=out), said.append)
+    cost = re.search(r"it needs 400 proposals, and about ([\d.]+) x the time of 16", done.note)
+    assert cost is not None
+    assert float(cost[1]) > 2
     assert [line for line in said if "With 16 proposals the file disagrees" in line]
+    assert said.count("Tracing the network") == 1  # which takes minutes
     assert Session(out, Provider.CPU, 1).metadata.export["proposals"] == ladder[-1]
 
 
