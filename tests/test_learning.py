@@ -23,6 +23,7 @@ from maskinfer.export.exporting import export
 from maskinfer.export.graph import checkpoint_function
 from maskinfer.export.settings import ExportSettings, GraphOptions
 from maskinfer.inference.choosing import choose
+from maskinfer.runtime.session import Session
 from maskinfer.train import loop
 from maskinfer.train.display import Display
 from maskinfer.train.recipes import recipe_settings
@@ -67,9 +68,7 @@ def _learn(folder: Path, images: int, model: Model, weights: str, epochs: int, *
         **rest,
     )
     run = loop.train(settings, folder / "runs", datetime(2026, 1, 2, 3, 4, 5), Display())
-    # All of Faster R-CNN's proposals: this short training leaves it unsure among many.
-    proposals = 1000 if model == "fasterrcnn" else None
-    settings = ExportSettings(out=folder / f"{model}.onnx", proposals=proposals)
+    settings = ExportSettings(out=folder / f"{model}.onnx")
     return Learned(data, run, export(run.path, settings, print).path)
 
 
@@ -130,7 +129,7 @@ def test_int8_keeps_what_was_learned(
 ) -> None:
     monkeypatch.setattr(job, "to_onnx", lambda module, canvas, **_: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
-    proposals = 1000 if learned.run.path.name.startswith("fasterrcnn") else None
+    proposals = Session(learned.file, "cpu").metadata.export.get("proposals")
     export(learned.run.path, ExportSettings(out=out, precision="int8", proposals=proposals), print)
     assert out.stat().st_size < 0.35 * learned.file.stat().st_size
     samples = Dataset(learned.data / "test").samples("test").samples
