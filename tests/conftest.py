@@ -20,6 +20,9 @@ from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
+# Files and folders of tests that take minutes, in the order in which they begin.
+_LONGEST = {"export": 0, "test_learning": 1, "test_training": 2, "test_ray_engine": 3}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Share the cores among the processes that test."""
@@ -27,9 +30,22 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; skip what needs a GPU where there is none."""
-    items.sort(key=lambda item: "slow" not in item.keywords)
+    """Keep together what shares trained networks, and begin with what takes longest.
+
+    Skip what needs a GPU where there is none.
+    """
+    for item in items:
+        folder, file = item.path.parent.name, item.path.stem
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "export" else file))
+    last = len(_LONGEST)
+    items.sort(
+        key=lambda item: (
+            "slow" not in item.keywords,
+            _LONGEST.get(item.path.stem, _LONGEST.get(item.path.parent.name, last)),
+        )
+    )
     if torch.cuda.is_available():
         return
     for item in items:

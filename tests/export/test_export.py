@@ -252,10 +252,11 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_proposals_rise_until_the_file_agrees(
     runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ladder = (16, 400)  # of four rungs each is traced: minutes
+    ladder = (16, _ALL_PROPOSALS["fasterrcnn"])
     monkeypatch.setattr(job, "PROPOSALS", ladder)
     said: list[str] = []
     out = tmp_path / "model.onnx"
