@@ -87,16 +87,19 @@ class LiteDetector(Network):
         middle = middle + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
         fine = fine + F.interpolate(middle, scale_factor=2.0, mode="nearest")
         x = self.mix(fine)  # (B, 64, S/8, S/8)
-        edges = F.softplus(self.edges(x).float()) * STRIDE  # left, top, right, bottom
+        heads = (self.edges, self.centre, self.mask, self.incorrectly)
+        # As one convolution, which onnxruntime gives the features in float once, and not each time.
+        weight = torch.cat([head.weight for head in heads])
+        bias = torch.cat([head.bias for head in heads if head.bias is not None])
+        said = torch.split(F.conv2d(x, weight, bias).float(), [4, 1, 1, 1], dim=1)
+        edges = F.softplus(said[0]) * STRIDE  # left, top, right, bottom
         # From the shape: an exported graph takes canvases of any size.
         side = torch.arange(x.shape[-1], device=x.device)
         y, x_ = torch.meshgrid(side, side, indexing="ij")
         centre_xy = (torch.stack([x_, y], dim=2) + 0.5) * STRIDE  # (S/8, S/8, 2)
         low, high = torch.split(edges.permute(0, 2, 3, 1), 2, dim=3)
         boxes = torch.cat([centre_xy - low, centre_xy + high], dim=3)
-        centre, mask, incorrectly = (
-            head(x).float()[:, 0] for head in (self.centre, self.mask, self.incorrectly)
-        )
+        centre, mask, incorrectly = (of_head[:, 0] for of_head in said[1:])
         return centre, boxes, mask, incorrectly
 
     def losses(self, outputs: tuple[Tensor, Tensor, Tensor, Tensor], targets: Targets) -> Losses:
