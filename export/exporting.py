@@ -54,14 +54,12 @@ class Exported:
         return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-class _DisagreementError(ExportError):
-    """A file that does not predict what its checkpoint predicts; `seconds` as of `Exported`."""
+class _TooFewProposalsError(ExportError):
+    """What would be traced does not predict what its checkpoint predicts."""
 
-    def __init__(self, path: Path, faults: list[str], network: str, reference: Reference) -> None:
-        if network == "fasterrcnn":
-            faults.append("more --proposals bring it nearer")
-        super().__init__(f"{path}: not written, the file disagrees; {'; '.join(faults)}")
-        self.seconds = reference.seconds
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds  # as of `Exported`
 
 
 def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
@@ -88,15 +86,15 @@ def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
         try:
             exported = _export(checkpoint, replace(settings, proposals=proposals), say)
             break
-        except _DisagreementError as error:
+        except _TooFewProposalsError as error:
             if proposals == PROPOSALS[-1]:
                 raise
             took = took or error.seconds
-            say(f"With {proposals} proposals the file disagrees; trying more, which take longer")
+            say(f"With {proposals} proposals it disagrees; trying more, which take longer")
     if not took:
         return exported
     times = exported.seconds / took
-    cost = f"it needs {proposals} proposals, and about {times:.1f} x the time of {PROPOSALS[0]}"
+    cost = f"it needs {proposals} proposals, in torch {times:.1f} x the time of {PROPOSALS[0]}"
     return replace(exported, note="; ".join(filter(None, (exported.note, cost))))
 
 
@@ -120,14 +118,16 @@ def _export(checkpoint: Checkpoint, settings: ExportSettings, say: Say) -> Expor
     reference = Reference.compute(traced, own, canvases, checkpoint.calibration.threshold)
     # A file can come no nearer than the network that is traced, which takes minutes.
     model = config.settings.model
-    if faults := reference.faults(tolerance(model, settings.precision)):
-        raise _DisagreementError(path, faults, model, reference)
+    if faults := reference.faults(tolerance(model, "fp32")):
+        if model == "fasterrcnn" and options.proposals < PROPOSALS[-1]:
+            faults.append("more --proposals bring it nearer")
+        raise _TooFewProposalsError(_refusal(path, faults), reference.seconds)
     say("Tracing the network")
     # Box arithmetic of a letterbox's canvas follows from its shape in `lite` alone.
     free_canvas = model == "lite" and geometry.kind == "letterbox"
     graph = to_onnx(traced, geometry.canvas, free_canvas=free_canvas)
     graph, lowering = _lower(graph, settings, canvases, calibration, say)
-    details = options.describe(model) | lowering
+    details = traced.options.describe(model) | lowering
     metadata = replace(
         _describe(checkpoint, geometry, settings.precision, details),
         faces=options.faces,
@@ -304,8 +304,12 @@ def _verify(predict: Predict, reference: Reference, metadata: ModelMetadata, pat
     allowed = tolerance(metadata.network, metadata.precision)
     parity = compare(predict, reference, allowed)
     if faults := parity.faults(allowed):
-        raise _DisagreementError(path, faults, metadata.network, reference)
+        raise ExportError(_refusal(path, faults))
     return parity
+
+
+def _refusal(path: Path, faults: list[str]) -> str:
+    return f"{path}: not written, the file disagrees; {'; '.join(faults)}"
 
 
 def _write_engine(

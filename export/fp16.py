@@ -19,7 +19,6 @@ from .layers import find_layers, reduced_nodes
 # A quarter of what FP16 holds: other images may reach further than those measured.
 _LARGEST = float(np.finfo(np.float16).max) / 4
 _BATCH = 8
-_LEAST_STORED = 256  # numbers of a weight; fewer save no more than the cast takes
 _HALF, _FULL = ".fp16", ".fp32"  # ends of the names of values that were cast
 
 
@@ -72,16 +71,15 @@ def to_half(model: ModelProto, canvases: Pixels) -> dict[str, Any]:
 
 
 def store_in_half(model: ModelProto) -> None:
-    """Store the weights of a graph in FP16, in place; it computes in FP32 as before.
+    """Store the weights of a graph's layers in FP16, in place; it computes in FP32 as before.
 
     Each is cast by a node of its own, which runtimes compute once, when they load the graph.
     """
     casts = []
+    weights = {layer.weight for layer in find_layers(model.graph)}
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _LEAST_STORED:
-            continue
-        if np.abs(values).max() > np.finfo(np.float16).max:
+        if tensor.name not in weights or np.abs(values).max() > np.finfo(np.float16).max:
             continue
         name, half = tensor.name, tensor.name + _HALF
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class ContractModule(nn.Module):
         self.network: nn.Module = network
         if isinstance(network, FasterRCNNDetector):
             self.network = BatchedFasterRCNN(network, options.proposals)
+            options = replace(options, proposals=self.network.proposals)
         self.options = options
         self.eval()
 

@@ -69,8 +69,8 @@ class TerminalDisplay(Display):
         self.say(f"Run: {run}")
         self.say(
             "acc: share of masks judged rightly; IoU: of the found box with the labelled one; "
-            "validation: balanced accuracy and IoU, of the face nearest to the answer where a "
-            "network learns all, by which the best epoch (*) is chosen"
+            "validation: balanced accuracy and IoU, by which the best epoch (*) is chosen; where a "
+            "network learns all faces, by those of the face nearest to the answer, in brackets"
         )
         self.say("epoch  time    train loss   acc   IoU |  test loss   acc   IoU | validation")
         with self.progress:
@@ -100,9 +100,11 @@ class TerminalDisplay(Display):
         validation, tested = "", " " * 22
         if row.test_loss is not None:
             tested = f"{row.test_loss:10.3f} {row.test_accuracy:.3f} {row.test_iou:.3f}"
-        if row.chosen_by is not None:
+        if row.validation_iou is not None:
+            validation = f" | {row.validation_balanced_accuracy:.3f} {row.validation_iou:.3f}"
+        if row.validation_nearest_iou is not None and row.chosen_by is not None:
             iou, balanced_accuracy = row.chosen_by
-            validation = f" | {balanced_accuracy:.3f} {iou:.3f}"
+            validation += f" ({balanced_accuracy:.3f} {iou:.3f})"
         self.say(
             f"{row.epoch:3d}/{self.epochs:<3d}{row.seconds:5.0f} s "
             f"{row.train_loss:10.3f} {row.train_accuracy:.3f} {row.train_iou:.3f} |"

@@ -52,6 +52,8 @@ def conclude(findings: Findings) -> str:
     """Say in a sentence what models run on here."""
     if findings.auto is None:
         return "No model can run here: not even the CPU provider starts."
+    if findings.shipped.fault:
+        return f"The shipped model does not run on {findings.auto}, which runs others."
     if findings.auto.on_gpu:
         return f"Models run on the GPU, with the provider {findings.auto}."
     if findings.gpu.is_there:
@@ -86,8 +88,8 @@ def _for_onnxruntime(findings: Findings) -> Iterator[Remedy]:
 
 def _for_shipped(findings: Findings) -> Iterator[Remedy]:
     if shipped := findings.shipped.fault:
-        others = "maskinfer predict FOLDER --provider cpu"
-        command = _REINSTALL if findings.shipped.is_damaged else others
+        again = findings.shipped.is_damaged or findings.auto is Provider.CPU
+        command = _REINSTALL if again else "maskinfer predict FOLDER --provider cpu"
         yield Remedy(f"the shipped model: {shipped}", command)
 
 

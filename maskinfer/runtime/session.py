@@ -39,7 +39,7 @@ _LARGE_FILE, _LARGE_STREAMS = 15_000_000, 2  # bytes; a Faster R-CNN in INT8 has
 # its own (microsoft/onnxruntime pull request 13495). Its TensorRT provider computes one batch at a
 # time (19301), and a CUDA graph cannot be captured while another batch is computed (18806).
 _CUDA_STREAMS = 2
-_CUDA_GRAPH = ("enable_cuda_graph", "1")
+_CUDA_GRAPH = "enable_cuda_graph"
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc")
 
 _ORT_NAME = {
@@ -138,7 +138,8 @@ class Session:
         elif wanted is Provider.AUTO and self.provider is Provider.CPU:
             self._prefer_openvino()
         if self.provider.on_gpu:
-            alone = self.provider is Provider.TENSORRT or _CUDA_GRAPH in self._options.items()
+            has_graph = self._options.get(_CUDA_GRAPH, "0").lower() in ("1", "true")
+            alone = self.provider is Provider.TENSORRT or has_graph
             self.streams = 1 if alone else min(streams, _CUDA_STREAMS)
             for _ in range(self.streams):
                 self._free.put(None)

@@ -279,6 +279,10 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
             ["maskinfer predict FOLDER --provider cpu"],
         ),
         (
+            replace(FALLEN_BACK, gpu=NO_GPU, shipped=ShippedModel("failed on cpu")),
+            ["pip install --force-reinstall ."],
+        ),
+        (
             replace(
                 FALLEN_BACK,
                 gpu=NO_GPU,
@@ -308,6 +312,7 @@ MISSING = tuple(replace(library, path=None) for library in HEALTHY.libraries)
         "no torch",
         "damaged model",
         "model too large",
+        "model fails on the CPU",
         "no onnxruntime",
     ],
 )

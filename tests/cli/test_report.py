@@ -57,7 +57,7 @@ def test_report_of_one_run_holds_its_figures_and_all_its_settings(
         "test accuracy": "0.800",
         "test balanced accuracy": "0.790",
         "validation IoU": "0.800",
-        "validation accuracy": "0.800",
+        "validation balanced accuracy": "0.800",
         "training images measured": "40",
         "minutes": "1.500",
     }
@@ -199,6 +199,12 @@ def test_report_says_where_settings_are_the_same(folder: Path, run_cli: RunCli) 
             id="diverged",
         ),
         pytest.param(
+            (row(1, 0.6), row(2, 0.8), row(3, 0.7, test_loss=1e12)),
+            {},
+            [r"a: after its best epoch, the network has diverged: its test loss is 1e\+12\."],
+            id="diverged later",
+        ),
+        pytest.param(
             NOT_HELD_OUT,
             {"validation": 0.0},
             ["No validation part was held out, so the best epoch is simply the last: a$"],
@@ -279,7 +285,7 @@ def test_report_of_a_run_without_an_epoch_is_a_row_without_figures(
     assert [name for name, cell in row.items() if cell == "–"] == [
         *("test IoU", "test accuracy", "test balanced accuracy"),
         *("train IoU", "train accuracy", "train balanced accuracy"),
-        *("best epoch", "validation IoU", "validation accuracy", "minutes"),
+        *("best epoch", "validation IoU", "validation balanced accuracy", "minutes"),
     ]
     assert report.facts["runs"][1]["best"] is None
     assert "a, 3 epochs" in report.alts[0]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,12 @@ _BATCH = BatchRange(1, 8, 32)
 needs_rtx = pytest.mark.skipif(
     (sys.platform, platform.machine()) not in (("linux", "x86_64"), ("win32", "AMD64")),
     reason="tensorrt-rtx has no build for this platform",
+)
+needs_builder = pytest.mark.skipif(
+    find_spec("tensorrt") is None
+    and torch.cuda.is_available()
+    and torch.cuda.get_device_capability() in ((7, 5), (9, 0)),
+    reason="needs TensorRT, since TensorRT-RTX does not build for this GPU",
 )
 
 
@@ -347,6 +354,7 @@ def test_export_writes_a_verified_engine(
 
 
 @pytest.mark.gpu
+@needs_builder
 @pytest.mark.parametrize("network", ["resnet", "fasterrcnn", "lite"])
 def test_engine_predicts_what_the_graph_predicts(
     files: dict[str, Path], canvases: np.ndarray, network: str
@@ -359,6 +367,7 @@ def test_engine_predicts_what_the_graph_predicts(
 
 
 @pytest.mark.gpu
+@needs_builder
 @pytest.mark.usefixtures("traced_once")
 def test_engine_from_export_to_predictions(
     runs: dict[str, RunFolder], drawn: Path, tmp_path: Path, run_cli: RunCli

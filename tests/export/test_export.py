@@ -202,6 +202,10 @@ def test_weights_stored_in_fp16_halve_a_file_that_computes_in_fp32(
     kinds = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     computed = {kinds[name] for n in graph.node if n.op_type == "Conv" for name in n.output}
     assert computed == {onnx.TensorProto.FLOAT}
+    stored = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    assert stored == {
+        f"{layer.weight}.fp16" for layer in find_layers(onnx.load(files["lite"]).graph)
+    }
     assert done.parity.comparisons[0].box_px < 1
 
 
@@ -261,12 +265,12 @@ def test_proposals_rise_until_the_file_agrees(
     said: list[str] = []
     out = tmp_path / "model.onnx"
     done = job.export(runs["fasterrcnn"].path, ExportSettings(out=out), said.append)
-    cost = re.search(r"it needs 400 proposals, and about ([\d.]+) x the time of 16", done.note)
+    cost = re.search(r"it needs 400 proposals, in torch ([\d.]+) x the time of 16", done.note)
     assert cost is not None
     assert float(cost[1]) > 2
-    assert [line for line in said if "With 16 proposals the file disagrees" in line]
+    assert [line for line in said if "With 16 proposals it disagrees" in line]
     assert said.count("Tracing the network") == 1  # which takes minutes
-    assert Session(out, Provider.CPU, 1).metadata.export["proposals"] == ladder[-1]
+    assert Session(out, Provider.CPU, 1).metadata.export["proposals"] == 341  # all there are
 
 
 @pytest.mark.usefixtures("traced_once")

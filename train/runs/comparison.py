@@ -53,11 +53,12 @@ class RunRecord:
         return sum(row.seconds for row in self.history) / 60
 
     @property
-    def measured(self) -> int:
-        """How many training images the figures of training are of."""
-        counts = self.config.data["counts"]
-        training, test = (sum(counts.get(part, {}).values()) for part in ("train", "test"))
-        return measured_of_training(training, test)
+    def measured(self) -> dict[str, int]:
+        """How many images the figures of each part are of."""
+        counts = {part: sum(of.values()) for part, of in self.config.data["counts"].items()}
+        training, test = counts.get("train", 0), counts.get("test", 0)
+        few = measured_of_training(training, test)
+        return {"validation": 0, "test": 0} | counts | {"train": few}
 
     def settings(self) -> dict[str, str]:
         """Its settings, data, machine and versions, in words by name; no path of the data."""
@@ -162,6 +163,8 @@ def _warnings(run: RunRecord) -> Iterable[str]:
             break
     if best is not None and best.fault:
         yield f"{run.name}: the network {best.fault}"
+    elif not odd and (fault := run.history[-1].fault):
+        yield f"{run.name}: after its best epoch, the network {fault}"
     part = "validation" if best is not None and best.test_iou is None else "test"
     iou, balanced = (getattr(best, f"{part}_{name}", None) for name in ("iou", "balanced_accuracy"))
     if best is not None and iou is not None and balanced is not None:
@@ -234,7 +237,7 @@ def _facts(run: RunRecord) -> dict[str, Any]:
         "name": run.name,
         "path": str(run.path),
         "config": asdict(run.config),
-        "training_images_measured": run.measured,
+        "images_measured": run.measured,
         "epochs_done": run.epochs_done,
         "minutes": run.minutes,
         "best": None if run.best is None else asdict(run.best),

@@ -92,8 +92,10 @@ class EpochRow:
     @property
     def fault(self) -> str:
         """What is wrong with a network of such figures, in words; empty where nothing is."""
-        for part in ("test", "validation"):
-            loss = getattr(self, f"{part}_loss")
+        measured = {"test": self.test_loss, "validation": self.validation_loss}
+        if self.test_loss is None and self.validation_loss is None:
+            measured["train"] = self.train_loss
+        for part, loss in measured.items():
             if loss is not None and not loss < _DIVERGED:
                 return f"has diverged: its {part} loss is {loss:.3g}. Try a lower --lr"
         parts = ("train", "validation", "test")

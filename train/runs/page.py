@@ -24,8 +24,9 @@ _OF_BEST = {
     "train balanced accuracy": "train_balanced_accuracy",
     "best epoch": "epoch",
     "validation IoU": "validation_iou",
-    "validation accuracy": "validation_accuracy",
+    "validation balanced accuracy": "validation_balanced_accuracy",
     "validation IoU, nearest face": "validation_nearest_iou",
+    "validation balanced accuracy, nearest face": "validation_nearest_balanced_accuracy",
 }
 _RUNS = Path("runs")
 _LINES = {"test": "-", "train": "--", "validation": ":"}
@@ -109,8 +110,9 @@ def _verdict(runs: Sequence[RunRecord], run: RunRecord | None) -> tuple[str, dic
 
 _RESULTS_INTRO = (
     "Each figure is of the best epoch: the one of the highest mean of validation IoU and balanced "
-    "accuracy, without a validation part the last. Test images chose nothing; of training images "
-    "a sample is measured. The nearest face is the known one that the answer overlaps most."
+    "accuracy, of the nearest face where that is measured: the known one that the answer overlaps "
+    "most. Without a validation part it is the last. Test images chose nothing; of training images "
+    "a sample is measured."
 )
 _CURVES_INTRO = (
     "Solid lines are of the test images, dashed ones of training, dotted ones of validation. "
@@ -130,7 +132,7 @@ def _result(run: RunRecord) -> dict[str, Any]:
     return {
         "run": Link(run.path, run.name),
         **{heading: best and getattr(best, name) for heading, name in _OF_BEST.items()},
-        "training images measured": run.measured,
+        "training images measured": run.measured["train"],
         "network": settings.model,
         "batch": settings.batch_size,
         "rate": f"{settings.learning_rate:g}",
@@ -163,7 +165,8 @@ def _chart(figure: str, title: str, runs: Sequence[RunRecord]) -> Chart:
                 "label": names[place] if part == "test" else None,
             }
             if len(runs) == 1:
-                styles[key] |= {"label": part, "color": COLORS[number]}
+                label = f"{part}, {run.measured[part]} images"
+                styles[key] |= {"label": label, "color": COLORS[number]}
     return line_chart(
         title,
         series,

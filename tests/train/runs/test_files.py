@@ -114,6 +114,7 @@ def test_history_of_an_older_version_is_read(tmp_path: Path) -> None:
         ({"test_balanced_accuracy": 0.5}, ""),  # by chance, while training knows better
         ({"test_loss": 1e12}, r"has diverged: its test loss is 1e\+12"),
         ({"test_loss": float("nan")}, "has diverged"),
+        ({"test_loss": None, "train_loss": 2e4}, "has diverged: its train loss is 2e"),
         (
             {"train_balanced_accuracy": 0.5, "test_balanced_accuracy": 0.5},
             "has collapsed: it gives every face the same label",
