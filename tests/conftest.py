@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from support.cli import Finished, RunCli
 from support.tiny_model import write_model
+from xdist.scheduler import LoadFileScheduling
 
 from maskinfer.cli import main
 from maskinfer.train.synthetic.samples import SynthSettings, write_samples
@@ -30,15 +31,20 @@ def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares trained networks, and begin with what takes longest.
+class _Scheduling(LoadFileScheduling):
+    """A file's tests run in one process, and those of exporting, which share trained networks."""
 
-    Skip what needs a GPU where there is none.
-    """
-    for item in items:
-        folder, file = item.path.parent.name, item.path.stem
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "export" else file))
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid))
+        return str(file.parent if file.parent.name == "export" else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
+    return _Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; skip what needs a GPU where there is none."""
     last = len(_LONGEST)
     items.sort(
         key=lambda item: (
