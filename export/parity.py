@@ -149,16 +149,20 @@ class Reference(NamedTuple):
 
     @classmethod
     def compute(
-        cls, traced: Find, checkpoint: Find, canvases: Pixels, threshold: float
+        cls, traced: Find, checkpoint: Find | Outputs, canvases: Pixels, threshold: float
     ) -> "Reference":
-        """Evaluate the same weights in both ways, on canvases (N, S, S, 3), N at least 1."""
+        """Evaluate the same weights in both ways, on canvases (N, S, S, 3), N at least 1.
+
+        `checkpoint` may be what an earlier reference on the same canvases computed.
+        """
         images = len(canvases)
         # Fewer images than the largest batch are repeated, or that batch would not be tried.
         canvases = np.resize(canvases, (max(images, *BATCH_SIZES), *canvases.shape[1:]))
         began = time.perf_counter()
         ours = _evaluate(traced, canvases)
         seconds = time.perf_counter() - began
-        return cls(images, canvases, ours, _evaluate(checkpoint, canvases), threshold, seconds)
+        own = checkpoint if isinstance(checkpoint, Outputs) else _evaluate(checkpoint, canvases)
+        return cls(images, canvases, ours, own, threshold, seconds)
 
     def faults(self, allowed: Tolerance) -> list[str]:
         """What is beyond the tolerance before anything is traced, as of `Parity`."""
