@@ -76,7 +76,7 @@ def _learn(folder: Path, images: int, model: Model, weights: str, epochs: int, *
 def resnet(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """About two minutes on two cores, from random weights."""
     folder = tmp_path_factory.mktemp("resnet")
-    return _learn(folder, 900, "resnet", "none", 8, batch_size=16)
+    return _learn(folder, 1500, "resnet", "none", 7, batch_size=16)
 
 
 @pytest.fixture(scope="module")
