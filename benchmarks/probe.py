@@ -1,6 +1,8 @@
 """Makes the small network that `maskinfer doctor` runs on each provider.
 
-python benchmarks/probe.py
+    python benchmarks/probe.py
+
+One layer of each kind that GPUs have a library of their own for, with random weights.
 """
 
 from pathlib import Path
@@ -18,7 +20,7 @@ _SIDE, _CHANNELS = 64, 16
 
 
 def main() -> None:
-    """Write one layer of each kind that GPUs have a library for, with random weights."""
+    """Write it into the package."""
     rng = np.random.default_rng(0)
     columns = {name: int(np.prod(more)) for name, more in OUTPUT_SHAPES.items()}
     weights = {
