@@ -39,11 +39,11 @@ def build_accelerator(settings: TrainSettings) -> Accelerator:
 
 
 def build_optimizer(settings: TrainSettings, network: Network) -> Optimizer:
-    """Adam, or SGD with momentum, over all of a network's weights; fused, one kernel a step."""
-    weights, rate = network.parameters(), settings.learning_rate
+    """Adam, or SGD with momentum, over all of a network's weights; on CUDA one kernel a step."""
+    weights, rate, fused = network.parameters(), settings.learning_rate, torch.cuda.is_available()
     if settings.optimizer == "sgd":
-        return SGD(weights, lr=rate, momentum=settings.momentum, fused=True)
-    return Adam(weights, lr=rate, fused=True)
+        return SGD(weights, lr=rate, momentum=settings.momentum, fused=fused)
+    return Adam(weights, lr=rate, fused=fused)
 
 
 def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:

@@ -27,7 +27,11 @@ from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
 # Every proposal there is at 64 px, so that the files and torchvision see the same ones.
-ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}
+_ASKED: dict[str, dict[str, int]] = {
+    "resnet": {},
+    "fasterrcnn": {"faces": 5, "proposals": 400},
+    "lite": {"faces": 5},
+}
 
 
 def _train(model: Model, data: Path, runs: Path) -> RunFolder:
@@ -52,16 +56,20 @@ def runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run
 
 @pytest.fixture(scope="session")
 def files(runs: dict[str, RunFolder], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each run exported, with every proposal there is."""
+    """Each run exported as it is `asked` for."""
     folder = tmp_path_factory.mktemp("models")
     return {
         model: job.export(
-            run.path,
-            ExportSettings(folder / f"{model}.onnx", proposals=ALL_PROPOSALS[model]),
-            print,
+            run.path, ExportSettings(folder / f"{model}.onnx", **_ASKED[model]), print
         ).path
         for model, run in runs.items()
     }
+
+
+@pytest.fixture(scope="session")
+def asked() -> dict[str, dict[str, int]]:
+    """What `files` were asked for, by network."""
+    return _ASKED
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ from maskinfer.train.settings import Model
 
 pytestmark = pytest.mark.slow
 
-_ALL_PROPOSALS = {"resnet": None, "fasterrcnn": 400, "lite": None}  # as `files` has them
 # Operators whose output's shape depends on the data, or that TensorRT cannot build.
 _FORBIDDEN = {"If", "Loop", "Scan", "NonZero", "NonMaxSuppression", "RoiAlign", "Unique"}
 
@@ -79,7 +78,7 @@ def test_file_keeps_the_contract(drawn: Path, files: dict[str, Path], model: str
     metadata = Session(files[model], "cpu").metadata
     assert metadata.free_canvas == (model == "lite")
     assert [dim.dim_value for dim in shape[1:]] == [*([0, 0] if model == "lite" else [64, 64]), 3]
-    assert metadata.faces == (1 if model == "resnet" else 64)
+    assert metadata.faces == (1 if model == "resnet" else 5)
     assert metadata.network == model
     assert metadata.backbone == ("efficientnet_lite0" if model == "lite" else "resnet18")
     assert metadata.precision == "fp32"
@@ -172,10 +171,14 @@ def _kinds(file: Path) -> Counter[str]:
 @pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("model", get_args(Model))
 def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
-    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path, model: str
+    runs: dict[str, RunFolder],
+    files: dict[str, Path],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
+    model: str,
 ) -> None:
     half = tmp_path / "half.onnx"
-    settings = ExportSettings(out=half, precision="fp16", proposals=_ALL_PROPOSALS[model])
+    settings = ExportSettings(out=half, precision="fp16", **asked[model])
     done = job.export(runs[model].path, settings, print)
     assert Session(half, "cpu").metadata.precision == "fp16"
     assert half.stat().st_size < 0.55 * files[model].stat().st_size
@@ -191,10 +194,13 @@ def test_fp16_computes_its_layers_in_half_and_keeps_the_contract(
 
 @pytest.mark.usefixtures("traced_once")
 def test_weights_stored_in_fp16_halve_a_file_that_computes_in_fp32(
-    runs: dict[str, RunFolder], files: dict[str, Path], tmp_path: Path
+    runs: dict[str, RunFolder],
+    files: dict[str, Path],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
 ) -> None:
     half = tmp_path / "half.onnx"
-    settings = ExportSettings(out=half, precision="fp16-weights")
+    settings = ExportSettings(out=half, precision="fp16-weights", **asked["lite"])
     done = job.export(runs["lite"].path, settings, print)
     assert Session(half, "cpu").metadata.precision == "fp16-weights"
     assert half.stat().st_size < 0.55 * files["lite"].stat().st_size
@@ -232,7 +238,11 @@ def test_int8_is_calibrated_on_the_images_given(
 @pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("model", get_args(Model))
 def test_broken_export_is_caught_and_the_old_file_stays(
-    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+    runs: dict[str, RunFolder],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
 ) -> None:
     """A weight that changes between tracing and writing, as a faulty pass over the graph would."""
     write = graph.write_onnx
@@ -247,24 +257,23 @@ def test_broken_export_is_caught_and_the_old_file_stays(
     out = tmp_path / "model.onnx"
     out.write_bytes(b"older")
     with pytest.raises(ExportError, match="not written, the file disagrees"):
-        job.export(
-            runs[model].path,
-            ExportSettings(out=out, proposals=_ALL_PROPOSALS[model], overwrite=True),
-            print,
-        )
+        job.export(runs[model].path, ExportSettings(out=out, overwrite=True, **asked[model]), print)
     assert out.read_bytes() == b"older"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
 @pytest.mark.usefixtures("traced_once")
 def test_proposals_rise_until_the_file_agrees(
-    runs: dict[str, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, RunFolder],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ladder = (16, _ALL_PROPOSALS["fasterrcnn"])
-    monkeypatch.setattr(job, "PROPOSALS", ladder)
+    faces, most = asked["fasterrcnn"]["faces"], asked["fasterrcnn"]["proposals"]
+    monkeypatch.setattr(job, "PROPOSALS", (16, most))
     said: list[str] = []
     out = tmp_path / "model.onnx"
-    done = job.export(runs["fasterrcnn"].path, ExportSettings(out=out), said.append)
+    done = job.export(runs["fasterrcnn"].path, ExportSettings(out=out, faces=faces), said.append)
     cost = re.search(r"it needs 400 proposals, in torch ([\d.]+) x the time of 16", done.note)
     assert cost is not None
     assert float(cost[1]) > 2
@@ -296,11 +305,12 @@ def test_chain_of_the_four_commands_after_one_epoch(
     samples = Path("sample_images").resolve()
     train = ["train", "--network", network, "--data", samples, "--epochs", 1, "--canvas", 64]
     train += ["--weights", "none", "--backbone", "resnet18"]
-    for command in (train, ["export"], ["predict", samples, "--out", "preds.csv"]):
+    tested = samples / "test"
+    for command in (train, ["export"], ["predict", tested, "--out", "preds.csv"]):
         done = run_process(*command, cwd=tmp_path)
         assert done.code == 0, done.stderr
         assert "Traceback" not in done.stderr
-    images = len(list(samples.rglob("*.jpg")))
+    images = len(list(tested.glob("*.jpg")))
     assert (tmp_path / "preds.csv").read_text().count("\n") == 1 + images
 
     done = run_process("evaluate", samples, "--json", "figures.json", cwd=tmp_path)
@@ -322,7 +332,7 @@ def test_weights_of_a_run_go_into_one_file_that_is_exported_again(
     ours, theirs = (Session(file, "cpu").metadata for file in (again, first))
     assert (ours.one_face, ours.all_faces) == (theirs.one_face, theirs.all_faces)
     assert ours.metrics["epoch"] == theirs.metrics["epoch"]
-    assert ours.geometry.canvas == 96
+    assert (ours.faces, ours.geometry.canvas) == (64, 96)
     done = run_cli("verify", again, "--against", weights)  # on drawn images, as it names no data
     assert done.code == 0, done.stderr
 

@@ -62,11 +62,26 @@ class _Recorder(Display):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("model", get_args(Model))
-def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, model: Model) -> None:
-    run = loop.train(_settings(drawn, model), tmp_path / "runs", NOW, Display())
+def _varied(data: Path, model: Model) -> TrainSettings:
+    """All that a resumed run must remember, over the networks."""
+    changes: dict[Model, dict[str, object]] = {
+        "resnet": {"optimizer": "adam"},
+        "fasterrcnn": {"optimizer": "sgd", "workers": 1},
+        "lite": {"average": 0.9},
+    }
+    return _settings(data, model, augment=("crop", "color", "flip"), **changes[model])
 
-    assert run.path == tmp_path / "runs" / f"{model}-20260102-030405"
+
+@pytest.fixture(scope="module", params=get_args(Model))
+def run(
+    request: pytest.FixtureRequest, drawn: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A run of each network, of two epochs."""
+    settings = _varied(drawn, request.param)
+    return loop.train(settings, tmp_path_factory.mktemp("run") / "runs", NOW, Display())
+
+
+def test_run_folder_holds_what_the_design_says(drawn: Path, run: RunFolder) -> None:
     names = {path.name for path in run.path.iterdir()}
     assert names == {
         "config.json",
@@ -78,7 +93,9 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
         "last",
     }
     config = run.read_config()
-    assert config.settings == _settings(drawn, model)
+    model = config.settings.model
+    assert run.path.name == f"{model}-20260102-030405"
+    assert config.settings == _varied(drawn, model)
     assert config.data["counts"]["test"] == {
         "proper": sum("True" in path.name for path in (drawn / "test").iterdir()),
         "improper": sum("False" in path.name for path in (drawn / "test").iterdir()),
@@ -103,21 +120,8 @@ def test_run_folder_holds_what_the_design_says(drawn: Path, tmp_path: Path, mode
     torch.testing.assert_close(best["mean"].tolist(), config.normalisation["mean"])
 
 
-@pytest.mark.parametrize(
-    ("model", "changes"),
-    [
-        ("resnet", {"optimizer": "adam"}),
-        ("fasterrcnn", {"optimizer": "sgd", "workers": 1}),
-        ("lite", {"average": 0.9}),
-    ],
-)
-def test_resumed_run_ends_as_an_uninterrupted_one(
-    drawn: Path, tmp_path: Path, model: Model, changes: dict[str, object]
-) -> None:
-    augment = ("crop", "color", "flip")
-    settings = _settings(drawn, model, **{"augment": augment, "workers": 0, **changes})
-    whole = loop.train(settings, tmp_path / "whole", NOW, Display())
-
+def test_resumed_run_ends_as_an_uninterrupted_one(run: RunFolder, tmp_path: Path) -> None:
+    settings = run.read_config().settings
     with pytest.raises(KeyboardInterrupt, match=r"after epoch 1\. Continue with: maskinfer train"):
         loop.train(settings, tmp_path / "cut", NOW, _Recorder(interrupt_at=2))
     cut = RunFolder.newest(tmp_path / "cut")
@@ -128,9 +132,9 @@ def test_resumed_run_ends_as_an_uninterrupted_one(
     if settings.average:
         files.append("last/average.safetensors")
     for file in files:
-        expected, got = (load_file(run.path / file) for run in (whole, cut))
+        expected, got = (load_file(one.path / file) for one in (run, cut))
         assert all(torch.equal(expected[name], got[name]) for name in expected)
-    figures = [[replace(row, seconds=0.0) for row in run.read_history()] for run in (whole, cut)]
+    figures = [[replace(row, seconds=0.0) for row in one.read_history()] for one in (run, cut)]
     assert figures[0] == figures[1]
 
 
