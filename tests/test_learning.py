@@ -81,7 +81,7 @@ _PROPOSALS = {"resnet": None, "lite": None, "fasterrcnn": 400}
 
 def _export(model: Model, run: RunFolder, out: Path, data: Path, **rest: Any) -> None:
     """Export, verified on some of the test images."""
-    images = _few(data / "test", 24, out.with_suffix(""))
+    images = _few(data / "test", 12, out.with_suffix(""))
     settings = ExportSettings(out=out, data=images, proposals=_PROPOSALS[model], **rest)
     export(run.path, settings, print)
 
@@ -111,7 +111,7 @@ def _learn(
 def resnet(drawings: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """About a minute of one core, from random weights."""
     folder = tmp_path_factory.mktemp("resnet")
-    return _learn(folder, drawings, 1200, "resnet", "none", 6, batch_size=8)
+    return _learn(folder, drawings, 1200, "resnet", "none", 6, batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def faster_rcnn(
     """About a minute and a half of one core, from the trunk that `resnet` learned."""
     weights = str(resnet.run.path / "best.safetensors")
     folder = tmp_path_factory.mktemp("fasterrcnn")
-    rest = {"batch_size": 8, "learning_rate": 5e-4}
+    rest = {"batch_size": 8, "learning_rate": 5e-4, "measure_test": False}
     return _learn(folder, drawings, 240, "fasterrcnn", weights, 2, **rest)
 
 
@@ -170,7 +170,7 @@ def test_int8_keeps_what_was_learned(
 ) -> None:
     monkeypatch.setattr(job, "to_onnx", lambda module, canvas, **_: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
-    calibrate = _few(learned.data / "train", 48, tmp_path / "calibrate")
+    calibrate = _few(learned.data / "train", 30, tmp_path / "calibrate")
     _export(learned.model, learned.run, out, learned.data, precision="int8", calibrate=calibrate)
     assert out.stat().st_size < 0.35 * learned.file.stat().st_size
     iou, accuracy = _figures(learned.file, learned.data / "test")
@@ -189,6 +189,7 @@ def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli
     assert done.code == 0, done.stderr
     rows = read_predictions(out)
     detector = MaskDetector(learned.file, "cpu", min_score=0)
+    assert detector.session.metadata.faces == (1 if learned.model == "resnet" else 64)
     canvases, placements = zip(
         *(detector.make_canvas(learned.data / "test" / row.filename) for row in rows), strict=True
     )
@@ -210,4 +211,4 @@ def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli
 
     with (learned.run.path / "history.csv").open(newline="") as file:
         losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]

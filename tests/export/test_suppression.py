@@ -139,11 +139,16 @@ def test_lite_file_reads_canvases_of_any_size(
         assert match(outputs, outputs).unmatched == 0
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_canvas_of_an_export_is_the_default_one(
-    runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli, drawn: Path
+    runs: dict[str, RunFolder],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
+    run_cli: RunCli,
+    drawn: Path,
 ) -> None:
     out = tmp_path / "wide.onnx"
-    job.export(runs["lite"].path, ExportSettings(out, canvas=96), print)
+    job.export(runs["lite"].path, ExportSettings(out, canvas=96, **asked["lite"]), print)
     assert _metadata(out).geometry.canvas == 96
     assert run_cli("verify", out, "--against", runs["lite"].path).code == 0
     assert run_cli("evaluate", drawn, "--model", out).code == 0

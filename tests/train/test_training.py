@@ -32,6 +32,7 @@ from maskinfer.train.recipes import recipe_settings
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model, TrainSettings, check
+from maskinfer.train.synthetic.samples import SynthSettings, write_samples
 
 pytestmark = pytest.mark.slow
 
@@ -435,8 +436,11 @@ def test_loss_that_is_not_a_number_names_the_images(drawn: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
-def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model) -> None:
-    report = recipe_settings(model, "report", (str(drawn),))
+def test_report_recipe_trains(tmp_path: Path, model: Model) -> None:
+    data = tmp_path / "data"
+    write_samples(data / "train", SynthSettings(count=8, seed=1, size_px=96))
+    write_samples(data / "test", SynthSettings(count=4, seed=2, size_px=96))
+    report = recipe_settings(model, "report", (str(data),))
     assert report.batch_size == 32
     assert report.optimizer == "adam"
     assert report.geometry.canvas == 224
@@ -444,7 +448,7 @@ def test_report_recipe_trains(drawn: Path, tmp_path: Path, model: Model) -> None
         assert (report.learning_rate, report.geometry.resize) == (0.02, 256)
     else:
         assert (report.learning_rate, report.clip_norm) == (0.001, 2.0)
-    small = recipe_settings(model, "report", (str(drawn),), 64)
+    small = recipe_settings(model, "report", (str(data),), 64)
     small = replace(small, backbone="resnet18", weights="none", epochs=1, workers=0)
     assert len(loop.train(small, tmp_path, NOW, Display()).read_history()) == 1
 
