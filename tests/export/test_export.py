@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -263,26 +264,6 @@ def test_broken_export_is_caught_and_the_old_file_stays(
 
 
 @pytest.mark.usefixtures("traced_once")
-def test_proposals_rise_until_the_file_agrees(
-    runs: dict[str, RunFolder],
-    asked: dict[str, dict[str, int]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    faces, most = asked["fasterrcnn"]["faces"], asked["fasterrcnn"]["proposals"]
-    monkeypatch.setattr(job, "PROPOSALS", (16, most))
-    said: list[str] = []
-    out = tmp_path / "model.onnx"
-    done = job.export(runs["fasterrcnn"].path, ExportSettings(out=out, faces=faces), said.append)
-    cost = re.search(r"it needs 400 proposals, in torch ([\d.]+) x the time of 16", done.note)
-    assert cost is not None
-    assert float(cost[1]) > 2
-    assert [line for line in said if "With 16 proposals it disagrees" in line]
-    assert said.count("Tracing the network") == 1  # which takes minutes
-    assert Session(out, Provider.CPU, 1).metadata.export["proposals"] == 341  # all there are
-
-
-@pytest.mark.usefixtures("traced_once")
 def test_calibration_on_one_image_is_refused(
     drawn: Path, runs: dict[str, RunFolder], tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -297,26 +278,49 @@ def test_calibration_on_one_image_is_refused(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("network", ["resnet", "fasterrcnn"])
-def test_chain_of_the_four_commands_after_one_epoch(
-    network: str, drawn: Path, tmp_path: Path, run_process: RunCli
-) -> None:
-    """Each with what the one before left; on the sample images where that takes no minutes."""
-    samples = Path("sample_images").resolve() if network == "resnet" else drawn
-    train = ["train", "--network", network, "--data", samples, "--epochs", 1, "--canvas", 64]
-    train += ["--weights", "none", "--backbone", "resnet18"]
-    tested = samples / "test"
-    for command in (train, ["export"], ["predict", tested, "--out", "preds.csv"]):
+def _training(network: str, data: Path) -> list[object]:
+    """One epoch from random weights."""
+    train = ["train", "--network", network, "--data", data, "--epochs", 1, "--canvas", 64]
+    return [*train, "--weights", "none", "--backbone", "resnet18"]
+
+
+def test_chain_of_the_four_commands_after_one_epoch(tmp_path: Path, run_process: RunCli) -> None:
+    """On the sample images, each with what the one before left."""
+    samples = Path("sample_images").resolve()
+    predict = ["predict", samples, "--out", "preds.csv"]
+    for command in (_training("resnet", samples), ["export"], predict):
         done = run_process(*command, cwd=tmp_path)
         assert done.code == 0, done.stderr
         assert "Traceback" not in done.stderr
-    images = len(list(tested.glob("*.jpg")))
+    images = len(list(samples.rglob("*.jpg")))
     assert (tmp_path / "preds.csv").read_text().count("\n") == 1 + images
 
     done = run_process("evaluate", samples, "--json", "figures.json", cwd=tmp_path)
     assert done.code == 0, done.stderr
     run = RunFolder.newest(tmp_path / "runs")
     assert f"models/{run.path.name}.onnx" in done.stderr
+
+
+def test_proposals_rise_until_the_file_agrees(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+) -> None:
+    """After one epoch from random weights, with far too few to begin with."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(job, "PROPOSALS", (16, 400))
+    trace = Mock(wraps=job.to_onnx)
+    monkeypatch.setattr(job, "to_onnx", trace)
+    for command in (_training("fasterrcnn", drawn), ["export"]):
+        done = run_cli(*command)
+        assert done.code == 0, done.stderr
+    assert trace.call_count == 1  # which takes minutes
+    said = re.search(r"it needs 400 proposals, in torch ([\d.]+) x the time of 16", done.stderr)
+    assert said is not None
+    assert float(said[1]) > 2
+    (file,) = (tmp_path / "models").glob("*.onnx")
+    assert Session(file, Provider.CPU, 1).metadata.export["proposals"] == 341  # all there are
+    for command in (["predict", drawn, "--out", "preds.csv"], ["evaluate", drawn]):
+        done = run_cli(*command)
+        assert done.code == 0, done.stderr
 
 
 @pytest.mark.usefixtures("traced_once")

@@ -159,7 +159,7 @@ def test_other_networks_agree_too(tmp_path: Path, network: Model) -> None:
     torch.manual_seed(0)
     settings = replace(recipe_settings(network, "default", (), 64), backbone="resnet18")
     built = build(settings).eval()
-    options = GraphOptions(faces=4 if built.learns_all_faces else 1, proposals=32)
+    options = GraphOptions(faces=4 if built.learns_all_faces else 1, proposals=16)
     metadata = replace(METADATA, geometry=settings.geometry, network=network, faces=options.faces)
     write_onnx(to_onnx(ContractModule(built, options), 64), metadata, tmp_path / "a.onnx")
     canvases = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from maskinfer.data.labels import Label, format_name, parse_name
 from maskinfer.errors import RunError, UsageError
+from maskinfer.evaluation.labelled import LabelledPrediction
 from maskinfer.train.audit.folds import AuditPlan, audit_folds
 from maskinfer.train.data.pool import deal, read_pool
 from maskinfer.train.display import Display
@@ -22,6 +23,12 @@ def plan_of(data: Path, folds: int = 2, epochs: int = 2) -> AuditPlan:
     settings = recipe_settings("lite", "audit", (str(data),), 64)
     settings = replace(settings, weights="none", epochs=epochs, batch_size=8, workers=0)
     return AuditPlan(str(data), folds, settings)
+
+
+@pytest.fixture(scope="module")
+def whole(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> list[LabelledPrediction]:
+    """What an audit that nothing stops finds."""
+    return audit_folds(plan_of(drawn), tmp_path_factory.mktemp("whole"), Display())[0]
 
 
 class Stops(Display):
@@ -87,9 +94,8 @@ def test_every_image_is_judged_once_by_a_network_that_did_not_learn_it(
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 8])
 def test_an_audit_that_was_stopped_resumes_to_the_same_end(
-    drawn: Path, tmp_path: Path, stop: int
+    drawn: Path, tmp_path: Path, stop: int, whole: list[LabelledPrediction]
 ) -> None:
-    whole, _ = audit_folds(plan_of(drawn), tmp_path / "whole", Display())
     with pytest.raises(KeyboardInterrupt):
         audit_folds(plan_of(drawn), tmp_path / "stopped", Stops(stop))
     plan = AuditPlan.read(tmp_path / "stopped")
