@@ -278,17 +278,12 @@ def test_calibration_on_one_image_is_refused(
     assert not out.exists()
 
 
-def _training(network: str, data: Path) -> list[object]:
-    """One epoch from random weights."""
-    train = ["train", "--network", network, "--data", data, "--epochs", 1, "--canvas", 64]
-    return [*train, "--weights", "none", "--backbone", "resnet18"]
-
-
 def test_chain_of_the_four_commands_after_one_epoch(tmp_path: Path, run_process: RunCli) -> None:
     """On the sample images, each with what the one before left."""
     samples = Path("sample_images").resolve()
-    predict = ["predict", samples, "--out", "preds.csv"]
-    for command in (_training("resnet", samples), ["export"], predict):
+    train = ["train", "--network", "resnet", "--data", samples, "--epochs", 1, "--canvas", 64]
+    train += ["--weights", "none", "--backbone", "resnet18"]
+    for command in (train, ["export"], ["predict", samples, "--out", "preds.csv"]):
         done = run_process(*command, cwd=tmp_path)
         assert done.code == 0, done.stderr
         assert "Traceback" not in done.stderr
@@ -301,24 +296,29 @@ def test_chain_of_the_four_commands_after_one_epoch(tmp_path: Path, run_process:
     assert f"models/{run.path.name}.onnx" in done.stderr
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_proposals_rise_until_the_file_agrees(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+    drawn: Path,
+    runs: dict[str, RunFolder],
+    asked: dict[str, dict[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_cli: RunCli,
 ) -> None:
     """After one epoch from random weights, with far too few to begin with."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(job, "PROPOSALS", (16, 400))
+    monkeypatch.setattr(job, "PROPOSALS", (16, asked["fasterrcnn"]["proposals"]))
     trace = Mock(wraps=job.to_onnx)
     monkeypatch.setattr(job, "to_onnx", trace)
-    for command in (_training("fasterrcnn", drawn), ["export"]):
-        done = run_cli(*command)
-        assert done.code == 0, done.stderr
+    done = run_cli("export", runs["fasterrcnn"].path, "--faces", asked["fasterrcnn"]["faces"])
+    assert done.code == 0, done.stderr
     assert trace.call_count == 1  # which takes minutes
     said = re.search(r"it needs 400 proposals, in torch ([\d.]+) x the time of 16", done.stderr)
     assert said is not None
     assert float(said[1]) > 2
     (file,) = (tmp_path / "models").glob("*.onnx")
     assert Session(file, Provider.CPU, 1).metadata.export["proposals"] == 341  # all there are
-    for command in (["predict", drawn, "--out", "preds.csv"], ["evaluate", drawn]):
+    for command in (["predict", drawn / "test", "--model", file], ["evaluate", drawn]):
         done = run_cli(*command)
         assert done.code == 0, done.stderr
 
