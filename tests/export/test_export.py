@@ -54,6 +54,16 @@ def test_file_predicts_what_the_checkpoint_predicts_at_any_batch_size(
         _assert_same_faces(together, expected, 1e-3, 1e-4)
 
 
+@pytest.mark.parametrize("model", ["resnet", "fasterrcnn"])
+def test_openvino_computes_what_onnxruntime_computes(
+    canvases: np.ndarray, files: dict[str, Path], model: str
+) -> None:
+    pytest.importorskip("openvino")
+    ours, theirs = (Session(files[model], p, 5).run(canvases[:5]) for p in ("openvino", "cpu"))
+    np.testing.assert_allclose(ours.boxes_xywh[:, 0], theirs.boxes_xywh[:, 0], atol=0.05)
+    np.testing.assert_allclose(ours.proper_mask[:, 0], theirs.proper_mask[:, 0], atol=1e-3)
+
+
 def _assert_same_faces(
     actual: Outputs, expected: Outputs, box_px: float, probability: float
 ) -> None:

@@ -3,30 +3,23 @@
 import platform
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from support.cli import RunCli
-from support.tiny_model import METADATA, draw_photo
+from support.tiny_model import draw_photo
 
 from maskinfer import MaskDetector
 from maskinfer.data.dataset import sample_images
 from maskinfer.errors import UsageError
-from maskinfer.export.graph import ContractModule, to_onnx, write_onnx
-from maskinfer.export.settings import GraphOptions
 from maskinfer.runtime import cpu, gpu, openvino
 from maskinfer.runtime import session as module
 from maskinfer.runtime.default_model import shipped_model
 from maskinfer.runtime.openvino import is_suited
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
-from maskinfer.train.networks.build import build
-from maskinfer.train.recipes import recipe_settings
-from maskinfer.train.settings import Model
 
 pytest.importorskip("openvino")
 
@@ -150,24 +143,6 @@ def test_a_prediction_is_resumed_on_its_provider_alone(tmp_path: Path, run_cli: 
         done = run_cli(*command, "--provider", *other, "--retry-failed")
         assert done.code == 2
         assert "was begun with provider 'openvino', now it is" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("network", ["resnet", "fasterrcnn"])
-def test_other_networks_agree_too(tmp_path: Path, network: Model) -> None:
-    """With FP32, and random weights."""
-    torch.manual_seed(0)
-    settings = replace(recipe_settings(network, "default", (), 64), backbone="resnet18")
-    built = build(settings).eval()
-    options = GraphOptions(faces=4 if built.learns_all_faces else 1, proposals=16)
-    metadata = replace(METADATA, geometry=settings.geometry, network=network, faces=options.faces)
-    write_onnx(to_onnx(ContractModule(built, options), 64), metadata, tmp_path / "a.onnx")
-    canvases = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
-    ours, theirs = (
-        Session(tmp_path / "a.onnx", provider, 5).run(canvases) for provider in ("openvino", "cpu")
-    )
-    np.testing.assert_allclose(ours.boxes_xywh[:, 0], theirs.boxes_xywh[:, 0], atol=0.05)
-    np.testing.assert_allclose(ours.proper_mask[:, 0], theirs.proper_mask[:, 0], atol=1e-3)
 
 
 def test_doctor_mends_a_package_that_does_not_work(

@@ -453,21 +453,19 @@ def test_report_recipe_trains(tmp_path: Path, model: Model) -> None:
     assert len(loop.train(small, tmp_path, NOW, Display()).read_history()) == 1
 
 
-def test_unreachable_imagenet_weights_are_said_or_refused(drawn: Path, tmp_path: Path) -> None:
+def test_unreachable_imagenet_weights_are_said_or_refused(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli: RunCli
+) -> None:
     """Behind a proxy that nobody answers at, so on every machine."""
-    command = [sys.executable, "-m", "maskinfer", "train", "--data", str(drawn), "--canvas", "64"]
-    command += ["--backbone", "resnet18", "--epochs", "1", "--workers", "0"]
-    environment = {
-        **os.environ,
-        "TORCH_HOME": str(tmp_path / "empty"),
-        "https_proxy": "http://127.0.0.1:9",
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    command = ["train", "--data", drawn, "--canvas", 64, "--backbone", "resnet18"]
+    command += ["--epochs", 1, "--workers", 0]
     for extra, code in ([], 0), (["--weights", "imagenet"], 1):
-        done = subprocess.run(
-            command + extra, env=environment, cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == code, done.stderr
+        done = run_cli(*command, *extra)
+        assert done.code == code, done.stderr
         assert "cannot be fetched" in done.stderr
         assert "Traceback" not in done.stderr
 
