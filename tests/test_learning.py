@@ -169,7 +169,7 @@ def test_int8_keeps_what_was_learned(
 ) -> None:
     monkeypatch.setattr(job, "to_onnx", lambda module, canvas, **_: onnx.load(learned.file))
     out = tmp_path / "int8.onnx"
-    calibrate = _few(learned.data / "train", 36, tmp_path / "calibrate")
+    calibrate = _few(learned.data / "train", 30, tmp_path / "calibrate")
     _export(learned.model, learned.run, out, learned.data, precision="int8", calibrate=calibrate)
     assert out.stat().st_size < 0.35 * learned.file.stat().st_size
     iou, accuracy = _figures(learned.file, learned.data / "test")
