@@ -87,7 +87,8 @@ def test_lite_learns_of_improper_faces_whether_there_is_a_mask() -> None:
     assert gradient.abs().sum() > 0
 
 
-@pytest.mark.parametrize(("head", "loss"), [("pooled", "bce"), ("spatial", "ce")])
+@pytest.mark.parametrize("head", ["pooled", "spatial"])
+@pytest.mark.parametrize("loss", ["bce", "ce"])
 def test_resnet_learns_one_batch_by_heart(head: Head, loss: MaskLoss) -> None:
     _learns_by_heart(_settings(head=head, loss=loss))
 
