@@ -45,6 +45,9 @@ def _core() -> Any:
     """
     import openvino
 
+    # Its first array prepares its use of NumPy. Of two threads that did so at once, one would wait
+    # for the other with Python's lock held, which the other needs.
+    _ = openvino.Tensor(np.zeros(1)).data
     return openvino.Core()
 
 

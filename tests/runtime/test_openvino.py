@@ -112,6 +112,34 @@ signal.raise_signal(signal.SIGINT)
     assert (done.returncode, done.stdout) == (0, "handled\n")
 
 
+def test_first_batches_of_several_threads_end() -> None:
+    """Of two that prepared the library at once, each waited for the other."""
+    script = """
+import sys, threading
+import numpy as np
+from maskinfer.runtime.default_model import shipped_model
+from maskinfer.runtime.session import Session
+session = Session(shipped_model(), "openvino", streams=8)
+canvases, begun = np.zeros((1, 224, 224, 3), np.uint8), []
+sys.setswitchinterval(1e-6)
+def compute():
+    while not begun:
+        pass
+    session.run(canvases)
+threads = [threading.Thread(target=compute) for _ in range(8)]
+for thread in threads:
+    thread.start()
+begun.append(True)
+for thread in threads:
+    thread.join()
+print("ended")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
+
+
 def test_compiled_models_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     Session(shipped_model(), "openvino")
