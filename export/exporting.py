@@ -22,6 +22,7 @@ from maskinfer.runtime.engine_file import ENGINE_SUFFIX, write_engine
 from maskinfer.runtime.model_file import ModelMetadata, WorkingPoint
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Outputs, Session
+from maskinfer.train.memory import kept_memory
 from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.version import __version__
 
@@ -62,6 +63,7 @@ class _TooFewProposalsError(ExportError):
         self.reference = reference
 
 
+@kept_memory()
 def export(run: Path, settings: ExportSettings, say: Say) -> Exported:
     """Trace a run's best weights, lower their precision, verify on real images, and package.
 

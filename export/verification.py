@@ -15,6 +15,7 @@ from maskinfer.data.pixels import Pixels
 from maskinfer.errors import DatasetError, ImageError, UsageError
 from maskinfer.runtime.providers import Provider
 from maskinfer.runtime.session import Session
+from maskinfer.train.memory import kept_memory
 from maskinfer.train.runs.checkpoint import Checkpoint, run_config
 from maskinfer.train.runs.files import RunConfig
 from maskinfer.train.synthetic.samples import draw_scene, random_scene
@@ -72,6 +73,7 @@ def verification_canvases(
         ) from error
 
 
+@kept_memory()
 def verify_file(file: Path, run: Path, data: Path | None, images: int) -> tuple[Parity, list[str]]:
     """Compare a model file with the best weights of the run, or the file of weights, it came from.
 
