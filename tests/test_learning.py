@@ -117,11 +117,14 @@ def resnet(drawings: Path, tmp_path_factory: pytest.TempPathFactory) -> Learned:
 def faster_rcnn(
     resnet: Learned, drawings: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Learned:
-    """About two minutes of one core, from the trunk that `resnet` learned."""
+    """Two minutes of one core, from the trunk that `resnet` learned.
+
+    In BF16, which is 1.4 times as fast on CPUs that have it.
+    """
     weights = str(resnet.run.path / "best.safetensors")
     folder = tmp_path_factory.mktemp("fasterrcnn")
-    rest = {"batch_size": 8, "learning_rate": 5e-4, "measure_test": False}
-    return _learn(folder, drawings, 240, "fasterrcnn", weights, 4, **rest)
+    rest = {"batch_size": 4, "learning_rate": 5e-4, "mixed_precision": "bf16"}
+    return _learn(folder, drawings, 160, "fasterrcnn", weights, 5, measure_test=False, **rest)
 
 
 @pytest.fixture(scope="module")
