@@ -23,6 +23,7 @@ from maskinfer.train.networks.faster_rcnn import FasterRCNNDetector
 from maskinfer.train.networks.lite import LiteDetector
 from maskinfer.train.networks.resnet import ResNetDetector
 from maskinfer.train.recipes import recipe_settings
+from maskinfer.train.runs.checkpoint import Checkpoint
 from maskinfer.train.runs.folder import RunFolder
 from maskinfer.train.settings import Model
 
@@ -73,15 +74,22 @@ def asked() -> dict[str, dict[str, int]]:
 
 
 @pytest.fixture
-def traced_once(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let exports of these runs take the graph that was traced for `files`."""
+def traced_once(
+    runs: dict[str, RunFolder], files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let exports of these runs' weights take the graph that was traced for `files`."""
+    trace = job.to_onnx
 
     def known(module: Any, canvas: int, *, free_canvas: bool) -> onnx.ModelProto:
         names = {FasterRCNNDetector: "fasterrcnn", LiteDetector: "lite", ResNetDetector: "resnet"}
         network = module.network
         if isinstance(network, BatchedFasterRCNN):
             network = network.network
-        return onnx.load(files[names[type(network)]])
+        name = names[type(network)]
+        own = Checkpoint.load(runs[name].path).network.state_dict()
+        if all(value.equal(own[key]) for key, value in network.state_dict().items()):
+            return onnx.load(files[name])
+        return trace(module, canvas, free_canvas=free_canvas)
 
     monkeypatch.setattr(job, "to_onnx", known)
 
