@@ -1,4 +1,4 @@
-"""Freed memory, which glibc keeps while a CPU trains, or verifies what was trained."""
+"""Freed memory, which glibc keeps while a CPU trains, or asks what was trained."""
 
 import ctypes
 import os

@@ -95,6 +95,13 @@ def test_answers_agree_with_onnxruntime(photos: list[Path], canvas: int) -> None
     assert differing <= 1
 
 
+def _in_a_process(script: str) -> str:
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_signals_are_handled_after_two_models_have_gone() -> None:
     script = """
 import signal
@@ -106,10 +113,7 @@ del two
 signal.signal(signal.SIGINT, lambda number, frame: print("handled"))
 signal.raise_signal(signal.SIGINT)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (0, "handled\n")
+    assert _in_a_process(script) == "handled\n"
 
 
 def test_first_batches_of_several_threads_end() -> None:
@@ -134,10 +138,7 @@ for thread in threads:
     thread.join()
 print("ended")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
+    assert _in_a_process(script) == "ended\n"
 
 
 def test_compiled_models_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from maskinfer.data.boxes import Boxes, iou_xywh, xyxy_to_xywh
 from maskinfer.data.geometry import canvas_to_image, image_to_canvas
 from maskinfer.data.labels import Sample
 from maskinfer.train.data.batches import MeasuredBatches
+from maskinfer.train.memory import kept_memory
 from maskinfer.train.networks.network import Network
 from maskinfer.train.settings import TrainSettings
 
@@ -29,6 +30,7 @@ class Answer(NamedTuple):
     score: float
 
 
+@kept_memory()
 def answer_samples(
     network: Network, samples: Sequence[Sample], settings: TrainSettings
 ) -> list[Answer]:
